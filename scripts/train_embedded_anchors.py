@@ -1,0 +1,119 @@
+"""Train the embedded ViT anchors on the full 60,000 Fashion-MNIST training images.
+
+Resumable: each finished epoch is checkpointed, and a killed run continues with the same result.
+
+    python scripts/train_embedded_anchors.py --anchor vit_fm_tiny --work runs/anchors
+"""
+
+import argparse
+import gzip
+import json
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from snnet.data.augment import BatchAugment
+
+ANCHORS = {
+    "vit_fm_tiny": {"embed_dim": 24, "num_heads": 2},
+    "vit_fm_small": {"embed_dim": 48, "num_heads": 3},
+    "vit_fm_base": {"embed_dim": 96, "num_heads": 6},
+}
+COMMON = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "depth": 12}
+MEAN, STD = 0.2860, 0.3530
+
+
+def read_idx(path: Path) -> Tensor:
+    """Read one gzipped IDX file of unsigned bytes."""
+    raw = gzip.decompress(path.read_bytes())
+    dims = raw[3]
+    shape = [int.from_bytes(raw[4 + 4 * d : 8 + 4 * d], "big") for d in range(dims)]
+    return torch.from_numpy(np.frombuffer(raw, np.uint8, offset=4 + 4 * dims).reshape(shape).copy())
+
+
+def load_split(root: Path, split: str) -> tuple[Tensor, Tensor]:
+    """Return normalised images `(N, 1, 28, 28)` and labels `(N,)`."""
+    images = read_idx(root / f"{split}-images-idx3-ubyte.gz").float().div_(255).sub_(MEAN).div_(STD)
+    return images[:, None], read_idx(root / f"{split}-labels-idx1-ubyte.gz").long()
+
+
+def accuracy(model: torch.nn.Module, images: Tensor, labels: Tensor) -> float:
+    model.eval()
+    with torch.inference_mode():
+        hits = sum((model(x).argmax(1) == y).sum().item() for x, y in zip(images.split(500), labels.split(500)))
+    return 100.0 * hits / len(labels)
+
+
+def save_aside(obj: object, path: Path) -> None:
+    partial = path.with_suffix(".partial")
+    torch.save(obj, partial)
+    partial.replace(path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--anchor", choices=ANCHORS, required=True)
+    parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
+    parser.add_argument("--work", type=Path, default=Path("runs/anchors"))
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--batch-size", type=int, default=128)
+    parser.add_argument("--lr", type=float, default=2e-3)
+    parser.add_argument("--weight-decay", type=float, default=0.05)
+    parser.add_argument("--smoothing", type=float, default=0.1)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    args = parser.parse_args()
+
+    torch.set_num_threads(args.threads)
+    torch.manual_seed(args.seed)
+    model = VisionTransformer(**COMMON, **ANCHORS[args.anchor])
+    decay = [p for p in model.parameters() if p.ndim == 2]
+    no_decay = [p for p in model.parameters() if p.ndim != 2]
+    optimizer = torch.optim.AdamW(
+        [{"params": decay, "weight_decay": args.weight_decay}, {"params": no_decay, "weight_decay": 0.0}], lr=args.lr
+    )
+    images, labels = load_split(args.data, "train")
+    test_images, test_labels = load_split(args.data, "t10k")
+    augment = BatchAugment(pad=2, flip=True, fill=-MEAN / STD)
+    per_epoch = len(labels) // args.batch_size
+    total, warmup = args.epochs * per_epoch, per_epoch
+
+    args.work.mkdir(parents=True, exist_ok=True)
+    last = args.work / f"{args.anchor}.last.pt"
+    done: list[dict[str, float]] = []
+    if last.exists():
+        state = torch.load(last, weights_only=True)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        done = state["history"]
+    for epoch in range(len(done), args.epochs):
+        generator = torch.Generator().manual_seed(args.seed * 1000 + epoch)
+        order = torch.randperm(len(labels), generator=generator)
+        model.train()
+        begun, seen_loss = time.time(), 0.0
+        for i in range(per_epoch):
+            step = epoch * per_epoch + i
+            rate = min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / total))
+            for group in optimizer.param_groups:
+                group["lr"] = args.lr * rate
+            pick = order[i * args.batch_size : (i + 1) * args.batch_size]
+            loss = cross_entropy(model(augment(images[pick], generator)), labels[pick], label_smoothing=args.smoothing)
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            seen_loss += loss.item()
+        top1 = accuracy(model, test_images, test_labels)
+        done.append({"loss": seen_loss / per_epoch, "top1": top1, "seconds": time.time() - begun})
+        save_aside({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": done}, last)
+        print(f"{args.anchor} epoch {epoch + 1}/{args.epochs} {json.dumps(done[-1])}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""Stitchable networks: a family of pretrained models as one network with a route for every budget."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snnet.anchors import ANCHORS as ANCHORS
+    from snnet.anchors import Anchor as Anchor
+    from snnet.anchors import AnchorSource as AnchorSource
+    from snnet.cost import profile as profile
+    from snnet.errors import SNNetError as SNNetError
+    from snnet.evaluation import evaluate as evaluate
+    from snnet.init import initialize as initialize
+    from snnet.network import SNNet as SNNet
+    from snnet.network import load as load
+    from snnet.network import stitch as stitch
+    from snnet.report import write_report as write_report
+    from snnet.route import Stitch as Stitch
+    from snnet.selection import pareto_frontier as pareto_frontier
+    from snnet.selection import select as select
+    from snnet.space import StitchSpace as StitchSpace
+    from snnet.table import StitchTable as StitchTable
+    from snnet.training import Trainer as Trainer
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "ANCHORS": "anchors",
+    "Anchor": "anchors",
+    "AnchorSource": "anchors",
+    "SNNet": "network",
+    "SNNetError": "errors",
+    "Stitch": "route",
+    "StitchSpace": "space",
+    "StitchTable": "table",
+    "Trainer": "training",
+    "evaluate": "evaluation",
+    "initialize": "init",
+    "load": "network",
+    "pareto_frontier": "selection",
+    "profile": "cost",
+    "select": "selection",
+    "stitch": "network",
+    "write_report": "report",
+}
+__all__ = sorted(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    # Importing torch takes seconds, and listing a space or reading a table needs none of it.
+    if name not in _HOME:
+        raise AttributeError(f"module 'snnet' has no attribute {name!r}")
+    return getattr(import_module(f"snnet.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

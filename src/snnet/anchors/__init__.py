@@ -1,0 +1,19 @@
+"""Pretrained models seen as stem, stages of blocks, and head; one file per family."""
+
+from snnet.anchors import embedded, vit  # noqa: F401  (importing registers them)
+from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource
+from snnet.anchors.embedded import EMBEDDED_ANCHORS
+from snnet.anchors.load import AnchorLike, load_anchor, rebuildable_source
+from snnet.specs import FeatureSpec, InputSpec
+
+__all__ = [
+    "ANCHORS",
+    "EMBEDDED_ANCHORS",
+    "Anchor",
+    "AnchorLike",
+    "AnchorSource",
+    "FeatureSpec",
+    "InputSpec",
+    "load_anchor",
+    "rebuildable_source",
+]

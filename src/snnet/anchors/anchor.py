@@ -1,0 +1,164 @@
+"""An anchor: a pretrained model seen as stem -> stages of blocks -> head."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from snnet.errors import AnchorError
+from snnet.registry import Registry
+from snnet.specs import FeatureSpec, InputSpec
+
+
+@dataclass(frozen=True)
+class AnchorSource:
+    """How to build an anchor's model again; saved with a network in place of code.
+
+    Attributes:
+        model: Name for `timm.create_model`, `hf-hub:ORG/NAME` included.
+        pretrained: Whether timm loads the published weights.
+        checkpoint: Local `.safetensors` or `.pth` file to load the weights from.
+        kwargs: Further arguments of `timm.create_model`.
+    """
+
+    model: str
+    pretrained: bool = False
+    checkpoint: str | None = None
+    kwargs: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, model: str, pretrained: bool = False, checkpoint: str | None = None, **kwargs: Any) -> Self:
+        """Write the arguments of `timm.create_model` as they are."""
+        return cls(model, pretrained, checkpoint, tuple(kwargs.items()))
+
+
+class Anchor(nn.Module, ABC):
+    """A view of a built model, never a copy: its weights, names and forward pass stay as they were.
+
+    Subclass it for a family of models, say in `accepts` which models it knows, and file it with
+    `@ANCHORS.register("name")`.
+
+    Args:
+        model: The built model.
+        name: What tables and charts call it.
+        source: How to build it again, if that is known.
+    """
+
+    def __init__(self, model: nn.Module, name: str, source: AnchorSource | None = None) -> None:
+        super().__init__()
+        self.model = model
+        self.name = name
+        self.source = source
+
+    @classmethod
+    @abstractmethod
+    def accepts(cls, model: nn.Module) -> bool:
+        """Tell whether this class can show `model`."""
+
+    @property
+    @abstractmethod
+    def depths(self) -> tuple[int, ...]:
+        """Blocks per stage."""
+
+    @property
+    @abstractmethod
+    def num_classes(self) -> int:
+        """Width of the logits; 0 for a model without a classifier."""
+
+    @property
+    @abstractmethod
+    def input(self) -> InputSpec:
+        """The images that the model takes."""
+
+    @abstractmethod
+    def feature(self, block: int) -> FeatureSpec:
+        """Describe the output of a block; -1 is the output of the stem."""
+
+    @abstractmethod
+    def stem(self, images: Tensor) -> Tensor:
+        """Turn images `(B, C, H, W)` into what block 0 receives."""
+
+    @abstractmethod
+    def block(self, index: int, features: Tensor) -> Tensor:
+        """Run one block, with the transition that comes before it if it is the first of a stage."""
+
+    @abstractmethod
+    def head(self, features: Tensor) -> Tensor:
+        """Turn the last block's output into logits `(B, num_classes)`, with the final norm."""
+
+    @abstractmethod
+    def block_modules(self, index: int) -> Iterable[nn.Module]:
+        """Return the modules that `block(index, ...)` runs."""
+
+    @abstractmethod
+    def head_modules(self) -> Iterable[nn.Module]:
+        """Return the modules that `head` runs."""
+
+    @property
+    def depth(self) -> int:
+        """Blocks in all stages."""
+        return sum(self.depths)
+
+    def run(self, features: Tensor, start: int, stop: int) -> Tensor:
+        """Run blocks `start` to `stop`, half open."""
+        for index in range(start, stop):
+            features = self.block(index, features)
+        return features
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Run the wrapped model's own forward pass."""
+        logits: Tensor = self.model(images)
+        return logits
+
+    def block_parameters(self, index: int) -> list[nn.Parameter]:
+        """Return the parameters of one block, its transition included."""
+        return [p for module in self.block_modules(index) for p in module.parameters()]
+
+    def head_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the final norm and the classifier."""
+        return [p for module in self.head_modules() for p in module.parameters()]
+
+    def stem_parameters(self) -> list[nn.Parameter]:
+        """Return all parameters that belong neither to a block nor to the head."""
+        elsewhere = {id(p) for index in range(self.depth) for p in self.block_parameters(index)}
+        elsewhere |= {id(p) for p in self.head_parameters()}
+        return [p for p in self.model.parameters() if id(p) not in elsewhere]
+
+    def no_weight_decay(self) -> set[str]:
+        """Return the names, relative to the model, that the model itself excludes from weight decay."""
+        names = getattr(self.model, "no_weight_decay", set)
+        return set(names())
+
+    def prove(self, images: Tensor | None = None, *, tolerance: float = 1e-6) -> None:
+        """Check that stem, blocks and head, run one after another, give what the model itself gives.
+
+        Args:
+            images: Sample `(B, C, H, W)`; random if None.
+            tolerance: Largest difference, relative to the largest logit.
+
+        Raises:
+            AnchorError: If the two differ; the message gives by how much.
+        """
+        was_training = self.training
+        self.eval()
+        with torch.no_grad():
+            x = sample_images(self.input, 2) if images is None else images
+            expected, found = self(x), self.head(self.run(self.stem(x), 0, self.depth))
+        self.train(was_training)
+        error = ((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)).item()
+        if not error <= tolerance:
+            raise AnchorError(
+                f"{type(self).__name__} does not reproduce {self.name}: its segments differ from the model's forward "
+                f"by {error:.1e} relative, at most {tolerance:.0e} is accepted."
+            )
+
+
+def sample_images(spec: InputSpec, count: int) -> Tensor:
+    """Return reproducible noise `(count, C, H, W)`, leaving the global random state alone."""
+    return torch.randn(count, *spec.size, generator=torch.Generator().manual_seed(0))
+
+
+ANCHORS: Registry[type[Anchor]] = Registry("anchor family", group="snnet.anchors")

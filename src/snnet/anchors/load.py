@@ -1,0 +1,129 @@
+"""From a name, a file or a built model to an anchor."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from timm.models import load_state_dict
+from torch import nn
+
+from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, sample_images
+from snnet.errors import AnchorError, CheckpointError, did_you_mean
+
+AnchorLike = str | AnchorSource | nn.Module
+"""A timm name, `hf-hub:ORG/NAME`, `NAME@FILE`, an `AnchorSource`, a built model, or an `Anchor`."""
+
+
+def load_anchor(
+    source: AnchorLike, *, pretrained: bool = False, num_classes: int | None = None, **kwargs: Any
+) -> Anchor:
+    """Return the anchor that `source` stands for.
+
+    Args:
+        source: A timm model name; `hf-hub:ORG/NAME`; `NAME@FILE` for a local `.safetensors` or `.pth` checkpoint;
+            an `AnchorSource`; a built model; or an anchor, which is returned as it is.
+        pretrained: Load the published weights of names without a file.
+        num_classes: Replace the classifier by a fresh one of this width.
+        kwargs: Further arguments of `timm.create_model`.
+
+    Raises:
+        AnchorError: If the name is unknown, its weights cannot be had, or no registered family knows the model.
+        CheckpointError: If a checkpoint file is missing, corrupt, or of another architecture.
+    """
+    if isinstance(source, Anchor):
+        return source
+    if isinstance(source, nn.Module):
+        return _view(source, _name_of(source), None)
+    if isinstance(source, str):
+        source = _parse(source, pretrained)
+    if num_classes is not None:
+        kwargs = {"num_classes": num_classes, **kwargs}
+    source = AnchorSource(source.model, source.pretrained, source.checkpoint, (*source.kwargs, *kwargs.items()))
+    model = build_model(source)
+    if source.checkpoint is not None:
+        load_checkpoint(model, source.checkpoint)
+    return _view(model, source.model, source)
+
+
+def build_model(source: AnchorSource) -> nn.Module:
+    """Create the timm model that `source` names."""
+    _check_name(source.model)
+    try:
+        pretrained = source.pretrained and source.checkpoint is None
+        return timm.create_model(source.model, pretrained=pretrained, **dict(source.kwargs))
+    except (OSError, RuntimeError) as error:
+        # huggingface_hub's errors of connection and of unknown repositories are OSErrors.
+        raise AnchorError(
+            f"{source.model!r} could not be built: {str(error).splitlines()[0]} Without access to the hub, give a "
+            f"local file as '{source.model}@PATH', or leave out pretrained weights."
+        ) from error
+    except TypeError as error:
+        raise AnchorError(f"{source.model!r} does not take these settings: {error}") from error
+
+
+def load_checkpoint(model: nn.Module, path: str | Path) -> None:
+    """Load a local checkpoint into `model`; nothing but tensors is read from the file.
+
+    Raises:
+        CheckpointError: If the file is missing or corrupt, or its names or shapes differ from the model's.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"There is no checkpoint at {path}; give a .safetensors or .pth file.")
+    try:
+        state = load_state_dict(str(path), device="cpu", weights_only=True)
+    except Exception as error:  # torch and safetensors raise many kinds for a damaged file
+        raise CheckpointError(f"{path} cannot be read as a checkpoint ({error}); copy or download it again.") from error
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit the model: {error}") from error
+
+
+def rebuildable_source(anchor: Anchor) -> AnchorSource | None:
+    """Return how to build the anchor's model again, proven by its forward pass; None if that is not known."""
+    if anchor.source is not None:
+        return AnchorSource(anchor.source.model, kwargs=anchor.source.kwargs)
+    try:
+        source = AnchorSource.of(anchor.name, num_classes=anchor.num_classes, in_chans=anchor.input.size[0])
+        rebuilt = build_model(source)
+        rebuilt.load_state_dict(anchor.model.state_dict())
+    except (AnchorError, RuntimeError):
+        return None
+    images = sample_images(anchor.input, 1)
+    reference = copy.deepcopy(anchor.model).cpu().float().eval()
+    with torch.no_grad():
+        same = torch.allclose(rebuilt.eval()(images), reference(images), rtol=1e-4, atol=1e-5)
+    return source if same else None
+
+
+def _parse(text: str, pretrained: bool) -> AnchorSource:
+    model, _, checkpoint = text.partition("@")
+    if model.count("/") == 1 and ":" not in model:
+        model = f"hf-hub:{model}"
+    return AnchorSource(model, pretrained, checkpoint or None)
+
+
+def _check_name(name: str) -> None:
+    if ":" in name or timm.is_model(name.partition(".")[0]):
+        return
+    raise AnchorError(
+        f"timm has no model named {name!r}; `timm.list_models()` lists all, and 'hf-hub:ORG/NAME' or 'NAME@FILE' "
+        f"take others.{did_you_mean(name, timm.list_models())}"
+    )
+
+
+def _name_of(model: nn.Module) -> str:
+    config = getattr(model, "pretrained_cfg", None) or {}
+    return config.get("architecture") or type(model).__name__
+
+
+def _view(model: nn.Module, name: str, source: AnchorSource | None) -> Anchor:
+    for family in reversed(ANCHORS.values()):
+        if family.accepts(model):
+            return family(model, name, source)
+    raise AnchorError(
+        f"No anchor family knows {type(model).__name__} ({name}); there are {', '.join(ANCHORS.names())}. Subclass "
+        "snnet.Anchor for it and register the class with @snnet.ANCHORS.register('name')."
+    )

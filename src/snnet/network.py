@@ -1,0 +1,383 @@
+"""The stitchable network: anchors, stitching layers, and the space of routes through them."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import torch
+from huggingface_hub import PyTorchModelHubMixin, snapshot_download
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_model
+from torch import Tensor, nn
+
+from snnet.anchors import Anchor, AnchorLike, AnchorSource, load_anchor, rebuildable_source
+from snnet.errors import AnchorError, BudgetError, CheckpointError
+from snnet.files import write_aside, write_json
+from snnet.flops import count_macs
+from snnet.layers import StitchingLayer
+from snnet.route import Cut, Stitch
+from snnet.selection import select
+from snnet.space import StitchSpace
+from snnet.specs import InputSpec
+from snnet.table import StitchTable
+
+FORMAT, VERSION = "snnet", 1
+WEIGHTS, CONFIG, TABLE = "model.safetensors", "config.json", "table.jsonl"
+StitchLike = int | str | Stitch
+"""A stitch by its number, its id, or as a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a route runs; equal steps on equal input give equal output, whatever the stitch.
+
+    Attributes:
+        kind: `stem`, `block`, `stitch` (a stitching layer) or `head`.
+        anchor: The anchor that is run, or that the stitching layer leads into.
+        index: Number of the block; 0 for the other kinds.
+        layer: Name of the stitching layer.
+    """
+
+    kind: Literal["stem", "block", "stitch", "head"]
+    anchor: int
+    index: int = 0
+    layer: str = ""
+
+
+class SNNet(
+    nn.Module,
+    PyTorchModelHubMixin,
+    library_name="snnet",
+    tags=["stitchable-neural-network", "image-classification"],
+):
+    """Several pretrained models as one network with many routes.
+
+    Routing keeps no state: `net(x, stitch)` runs that stitch, in as many threads at once as there are.
+
+    Args:
+        anchors: The family, from the cheapest anchor to the dearest.
+        space: The stitches, built on the depths of these anchors.
+
+    Raises:
+        AnchorError: If the anchors cannot be joined; the message names the two values that differ.
+    """
+
+    def __init__(self, anchors: Sequence[Anchor], space: StitchSpace) -> None:
+        super().__init__()
+        check_family(anchors)
+        if [anchor.depths for anchor in anchors] != list(space.depths):
+            raise AnchorError(
+                f"The space is for depths {list(space.depths)} and the anchors have "
+                f"{[anchor.depths for anchor in anchors]}; build the space from the anchors."
+            )
+        self.anchors = nn.ModuleList(anchors)
+        self.layers = nn.ModuleDict()
+        for spec in space.layers:
+            self.layers[spec.name] = _stitching_layer(anchors, spec.cuts[0])
+        self.space = space
+        self.table: StitchTable | None = None
+        self._active = space[0]
+        self._steps: dict[Stitch, tuple[Step, ...]] = {}
+
+    def forward(self, images: Tensor, stitch: StitchLike | None = None) -> Tensor:
+        """Run one stitch: images `(B, C, H, W)` to logits `(B, classes)`.
+
+        Args:
+            images: Normalized as `net.input` says.
+            stitch: Number, id or value; `net.active` if None.
+
+        Raises:
+            SpaceError: If the space has no such stitch.
+        """
+        features = images
+        for step in self.steps(self._active if stitch is None else stitch):
+            features = self.apply_step(step, features)
+        return features
+
+    @property
+    def active(self) -> Stitch:
+        """The stitch that `net(x)` runs: nothing but a default. Set it to a number, an id or a stitch."""
+        return self._active
+
+    @active.setter
+    def active(self, stitch: StitchLike) -> None:
+        self._active = self.space.find(stitch)
+
+    @property
+    def input(self) -> InputSpec:
+        """Size and normalization of the images."""
+        return self.anchor(0).input
+
+    @property
+    def num_classes(self) -> int:
+        """Width of the logits."""
+        return self.anchor(0).num_classes
+
+    def anchor(self, number: int) -> Anchor:
+        """Return one anchor, typed."""
+        anchor = self.anchors[number]
+        assert isinstance(anchor, Anchor)
+        return anchor
+
+    def at(self, stitch: StitchLike) -> "StitchModule":
+        """Return a module that runs one stitch and shares this network's weights."""
+        return StitchModule(self, self.space.find(stitch))
+
+    def steps(self, stitch: StitchLike) -> tuple[Step, ...]:
+        """Return what a stitch runs, in order; costs, export and forward are folds over it."""
+        route = self.space.find(stitch)
+        if route not in self._steps:
+            self._steps[route] = self._route_steps(route)
+        return self._steps[route]
+
+    def apply_step(self, step: Step, features: Tensor) -> Tensor:
+        """Run one step of a route."""
+        if step.kind == "stitch":
+            mapped: Tensor = self.layers[step.layer](features)
+            return mapped
+        anchor = self.anchor(step.anchor)
+        if step.kind == "block":
+            return anchor.block(step.index, features)
+        return anchor.stem(features) if step.kind == "stem" else anchor.head(features)
+
+    def step_parameters(self, step: Step) -> list[nn.Parameter]:
+        """Return the parameters that one step uses."""
+        if step.kind == "stitch":
+            return list(self.layers[step.layer].parameters())
+        anchor = self.anchor(step.anchor)
+        if step.kind == "block":
+            return anchor.block_parameters(step.index)
+        return anchor.stem_parameters() if step.kind == "stem" else anchor.head_parameters()
+
+    def parameters_of(self, stitch: StitchLike) -> list[nn.Parameter]:
+        """Return every parameter that a stitch uses, once, in the order of the route."""
+        found = (p for step in self.steps(stitch) for p in self.step_parameters(step))
+        return list({id(parameter): parameter for parameter in found}.values())
+
+    def layer(self, cut: Cut) -> StitchingLayer:
+        """Return the stitching layer that serves a cut."""
+        layer = self.layers[self.space.layer_of(cut).name]
+        assert isinstance(layer, StitchingLayer)
+        return layer
+
+    def select(self, *, by: str = "top1", **limits: float) -> Stitch:
+        """Return the best stitch within every limit, by the numbers in `net.table`.
+
+        Args:
+            by: The column to maximize.
+            limits: Upper bounds by column: `macs=3e9`, `params=30e6`, `latency_ms=8`.
+
+        Raises:
+            BudgetError: If nothing fits, or the table lacks a column.
+        """
+        if self.table is None:
+            raise BudgetError(
+                "This network has no table to choose from; snnet.profile(net) measures costs and "
+                "snnet.evaluate(net, data) scores."
+            )
+        return select(self.table, by=by, **limits).route
+
+    def _route_steps(self, route: Stitch) -> tuple[Step, ...]:
+        steps = [Step("stem", route.segments[0].anchor)]
+        for number, segment in enumerate(route.segments):
+            if number:
+                layer = self.space.layer_of(route.cuts[number - 1]).name
+                steps.append(Step("stitch", segment.anchor, layer=layer))
+            steps += [Step("block", segment.anchor, index) for index in range(segment.start, segment.stop)]
+        return (*steps, Step("head", route.segments[-1].anchor))
+
+    def _save_pretrained(self, save_directory: Path) -> None:
+        # The weights come last: a directory with weights is complete.
+        write_json(save_directory / CONFIG, self._config())
+        if self.table is not None:
+            self.table.save(save_directory / TABLE)
+        with write_aside(save_directory / WEIGHTS) as partial:
+            save_model(self, str(partial), metadata={"format": "pt"})
+
+    def _config(self) -> dict[str, Any]:
+        anchors = []
+        for number in range(len(self.anchors)):
+            source = rebuildable_source(self.anchor(number))
+            anchors.append(
+                {
+                    "name": self.anchor(number).name,
+                    "model": source and source.model,
+                    "kwargs": dict(source.kwargs) if source else {},
+                }
+            )
+        return {"format": FORMAT, "version": VERSION, "anchors": anchors, "space": self.space.to_config()}
+
+    @classmethod
+    def _from_pretrained(
+        cls,
+        *,
+        model_id: str,
+        revision: str | None = None,
+        cache_dir: str | Path | None = None,
+        force_download: bool = False,
+        local_files_only: bool = False,
+        token: str | bool | None = None,
+        map_location: str = "cpu",
+        strict: bool = True,
+        models: Sequence[AnchorLike] | None = None,
+        **_: Any,
+    ) -> Self:
+        directory = Path(model_id)
+        if not directory.is_dir():
+            directory = Path(
+                snapshot_download(
+                    model_id,
+                    revision=revision,
+                    cache_dir=cache_dir,
+                    force_download=force_download,
+                    local_files_only=local_files_only,
+                    token=token,
+                )
+            )
+        config = _read_config(directory / CONFIG)
+        sources = models if models is not None else [_source(entry) for entry in config["anchors"]]
+        net = cls([load_anchor(source) for source in sources], StitchSpace.from_config(config["space"]))
+        try:
+            _load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
+        except (SafetensorError, RuntimeError, OSError) as error:
+            raise CheckpointError(f"{directory / WEIGHTS} cannot be loaded: {error}") from error
+        if (directory / TABLE).is_file():
+            net.table = StitchTable.load(directory / TABLE)
+        return net.eval()
+
+
+class StitchModule(nn.Module):
+    """One stitch of a network as a module of its own; the weights are the network's."""
+
+    def __init__(self, net: SNNet, stitch: Stitch) -> None:
+        super().__init__()
+        self.net = net
+        self.stitch = stitch
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images `(B, C, H, W)` to logits `(B, classes)`."""
+        logits: Tensor = self.net(images, self.stitch)
+        return logits
+
+
+def stitch(
+    *anchors: AnchorLike,
+    pretrained: bool = False,
+    num_classes: int | None = None,
+    sort: bool = True,
+    **space: Any,
+) -> SNNet:
+    """Turn a family of models into one stitchable network.
+
+    Args:
+        anchors: Two or more of: timm names, `hf-hub:ORG/NAME`, `NAME@FILE`, `AnchorSource`, built models.
+        pretrained: Load the published weights of models given by name.
+        num_classes: Give models that are built by name a classifier of this width.
+        sort: Order the anchors by measured MACs; False keeps the given order.
+        space: Settings of `StitchSpace.build`: `kernel_size`, `stride`, `nearest`, `direction`, `stages`.
+
+    Raises:
+        AnchorError: If a model cannot be built or the anchors cannot be joined.
+        SpaceError: If the settings leave no stitch.
+
+    Example:
+        >>> net = stitch("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
+        >>> len(net.space)
+        71
+    """
+    family = [load_anchor(source, pretrained=pretrained, num_classes=num_classes) for source in anchors]
+    check_family(family)
+    if sort:
+        family.sort(key=lambda anchor: count_macs(anchor, torch.empty(1, *anchor.input.size, device="meta")))
+    return SNNet(family, StitchSpace.build([anchor.depths for anchor in family], **space))
+
+
+def load(path: str | Path, **options: Any) -> SNNet:
+    """Read a network that `save_pretrained` wrote, from a directory or a hub id.
+
+    Args:
+        path: Directory, or `ORG/NAME` on the Hugging Face hub.
+        options: `models=[...]`, the built models of anchors that the file cannot rebuild; `map_location`;
+            and the hub's own `revision`, `token`, `cache_dir`.
+
+    Raises:
+        CheckpointError: If there is no such network or one of its files is damaged.
+    """
+    if Path(path).exists() or str(path).count("/") != 1:
+        _read_config(Path(path) / CONFIG)
+    net: SNNet = SNNet.from_pretrained(str(path), **options)
+    return net
+
+
+def check_family(anchors: Sequence[Anchor]) -> None:
+    """Refuse anchors that cannot make one network, with the two values named.
+
+    Raises:
+        AnchorError: If class counts, image sizes or normalization differ, or there is no classifier.
+    """
+    facts: dict[str, Callable[[Anchor], Any]] = {
+        "number of classes": lambda anchor: anchor.num_classes,
+        "image size": lambda anchor: anchor.input.size,
+        "mean of the images": lambda anchor: anchor.input.mean,
+        "standard deviation of the images": lambda anchor: anchor.input.std,
+    }
+    for what, fact in facts.items():
+        for anchor in anchors[1:]:
+            if fact(anchor) != fact(anchors[0]):
+                raise AnchorError(
+                    f"{anchors[0].name} and {anchor.name} cannot be joined: the {what} is {fact(anchors[0])} in one "
+                    f"and {fact(anchor)} in the other; choose models that agree."
+                )
+    for anchor in anchors:
+        if anchor.num_classes < 1:
+            raise AnchorError(f"{anchor.name} has no classifier; pass num_classes=N to give every anchor one.")
+
+
+def _load_weights(net: SNNet, path: Path, *, device: str, strict: bool) -> None:
+    """Read the weights; tensors that were one when they were saved are one again."""
+    # Cloned because tensors in a mapped file may lie unaligned, which changes the last bit of what kernels compute.
+    state = {name: tensor.clone() for name, tensor in load_file(path, device=device).items()}
+    with safe_open(path, framework="pt") as file:
+        same = {alias: name for alias, name in (file.metadata() or {}).items() if name in state}
+    state |= {alias: state[name] for alias, name in same.items()}
+    net.load_state_dict(state, strict=strict, assign=True)
+    for alias, name in same.items():
+        owner, _, attribute = alias.rpartition(".")
+        module = net.get_submodule(owner)
+        if attribute in module._parameters:
+            module._parameters[attribute] = net.get_parameter(name)
+        else:
+            module._buffers[attribute] = net.get_buffer(name)
+
+
+def _stitching_layer(anchors: Sequence[Anchor], cut: Cut) -> StitchingLayer:
+    front, back = anchors[cut.front], anchors[cut.back]
+    try:
+        return StitchingLayer(front.feature(cut.leave), back.feature(cut.enter - 1))
+    except AnchorError as error:
+        raise AnchorError(f"{front.name} and {back.name} cannot be joined at {cut}. {error}") from None
+
+
+def _source(entry: dict[str, Any]) -> AnchorSource:
+    if entry["model"] is None:
+        raise CheckpointError(
+            f"Anchor {entry['name']!r} was a model of the user's own, which the file cannot rebuild; "
+            "pass the built models: snnet.load(path, models=[...])."
+        )
+    return AnchorSource.of(entry["model"], **entry["kwargs"])
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise CheckpointError(f"There is no network at {path.parent}: {path.name} is missing.")
+    try:
+        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise CheckpointError(f"{path} is not JSON ({error.msg}); save the network again.") from None
+    if config.get("format") != FORMAT:
+        raise CheckpointError(f"{path} does not describe a stitchable network: 'format' is not {FORMAT!r}.")
+    if config["version"] > VERSION:
+        raise CheckpointError(f"{path} has version {config['version']}; this snnet reads up to {VERSION}: update it.")
+    return config

@@ -1,0 +1,102 @@
+"""A stitch is a value: one complete route through the network, made of segments of anchors."""
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from snnet.errors import SpaceError
+
+_CUT = re.compile(r"(\d+):(\d+)->(\d+):(\d+)")
+_SEGMENT = re.compile(r"(\d+):(\d+)-(\d+)")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Segment:
+    """Blocks `start` to `stop` (half open) of anchor number `anchor`; printed as `0:0-5`."""
+
+    anchor: int
+    start: int
+    stop: int
+
+    def __post_init__(self) -> None:
+        if self.anchor < 0 or not 0 <= self.start < self.stop:
+            raise SpaceError(
+                f"Segment {self} is empty or negative; a segment is ANCHOR:START-STOP with 0 <= START < STOP."
+            )
+
+    def __str__(self) -> str:
+        return f"{self.anchor}:{self.start}-{self.stop}"
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cut:
+    """Run anchor `front` up to and including block `leave`, enter anchor `back` at `enter`; printed `0:4->1:6`."""
+
+    front: int
+    leave: int
+    back: int
+    enter: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Cut":
+        """Read what `str` prints, `0:4->1:6`."""
+        match = _CUT.fullmatch(text)
+        if match is None:
+            raise SpaceError(f"{text!r} is not a cut; write FRONT:LEAVE->BACK:ENTER, as in '0:4->1:6'.")
+        return cls(*map(int, match.groups()))
+
+    def __str__(self) -> str:
+        return f"{self.front}:{self.leave}->{self.back}:{self.enter}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Stitch:
+    """A route of one or more segments, such as `0:0-5,1:6-12`."""
+
+    segments: tuple[Segment, ...]
+
+    def __post_init__(self) -> None:
+        if not self.segments or self.segments[0].start != 0:
+            raise SpaceError(f"Stitch {str(self)!r} must begin with block 0 of its first anchor.")
+        for front, back in pairwise(self.segments):
+            if front.anchor == back.anchor:
+                raise SpaceError(f"Stitch {str(self)!r} joins anchor {front.anchor} to itself.")
+
+    @classmethod
+    def parse(cls, text: str) -> "Stitch":
+        """Read an id such as `0:0-5,1:6-12`.
+
+        Raises:
+            SpaceError: If the text is not a comma-separated list of `ANCHOR:START-STOP`.
+        """
+        matches = [_SEGMENT.fullmatch(part.strip()) for part in text.split(",")]
+        if not all(matches):
+            raise SpaceError(f"{text!r} is not a stitch; write segments ANCHOR:START-STOP, as in '0:0-5,1:6-12'.")
+        return cls(tuple(Segment(*map(int, match.groups())) for match in matches if match))
+
+    def __str__(self) -> str:
+        return ",".join(map(str, self.segments))
+
+    @property
+    def id(self) -> str:
+        """The stable, readable name, which `parse` reads back."""
+        return str(self)
+
+    @property
+    def is_anchor(self) -> bool:
+        """Whether this is an anchor alone."""
+        return len(self.segments) == 1
+
+    @property
+    def anchors(self) -> tuple[int, ...]:
+        """The anchor of each segment, in order of the route."""
+        return tuple(segment.anchor for segment in self.segments)
+
+    @property
+    def cuts(self) -> tuple[Cut, ...]:
+        """Where the route changes from one anchor to the next."""
+        hops = pairwise(self.segments)
+        return tuple(Cut(front.anchor, front.stop - 1, back.anchor, back.start) for front, back in hops)

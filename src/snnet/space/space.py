@@ -1,0 +1,241 @@
+"""The ordered set of all stitches of a network."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import Any, overload
+
+from snnet.errors import SpaceError, did_you_mean
+from snnet.route import Cut, Segment, Stitch
+from snnet.space.chains import Direction, anchor_chains
+from snnet.space.matching import LayerSpec, keep_cuts, stage_layers
+
+CutTable = Mapping[tuple[int, int], Sequence[tuple[int, Cut]]]
+"""(front, back) -> all cuts between the two with their stage, stage by stage."""
+
+
+class StitchSpace(Sequence[Stitch]):
+    """All stitches of a family, numbered from 0, anchors first.
+
+    Build one with `StitchSpace.build`; filter with `where` or a slice. A filtered space keeps the ids, numbers its
+    own stitches from 0, and has only the stitching layers that they use.
+
+    Args:
+        depths: Blocks per stage of each anchor, `[[12], [12], [12]]` or `[[2, 2, 6, 2], [2, 2, 18, 2]]`.
+        stitches: The routes in order.
+        layers: The stitching layers with the cuts that each serves.
+    """
+
+    def __init__(
+        self, depths: Sequence[Sequence[int]], stitches: Iterable[Stitch], layers: Iterable[LayerSpec]
+    ) -> None:
+        self.depths = tuple(tuple(stages) for stages in depths)
+        self.stitches = tuple(stitches)
+        self.layers = tuple(layers)
+
+    @classmethod
+    def build(
+        cls,
+        depths: Sequence[Sequence[int]],
+        *,
+        kernel_size: int = 2,
+        stride: int = 1,
+        nearest: bool = True,
+        direction: Direction = "fast-to-slow",
+        stages: Sequence[int] | None = None,
+    ) -> "StitchSpace":
+        """List all stitches of a family.
+
+        Args:
+            depths: Blocks per stage of each anchor, from the cheapest anchor to the dearest.
+            kernel_size: Blocks in a sliding window of paired stitching.
+            stride: Blocks by which the window moves.
+            nearest: Join only neighbouring anchors; otherwise every subset of two or more.
+            direction: `fast-to-slow`, `slow-to-fast`, or `both`.
+            stages: Stages to stitch, all by default.
+
+        Raises:
+            SpaceError: If the settings leave no stitch, and why.
+        """
+        stage_numbers = _check(depths, kernel_size, stride, stages)
+        chains = anchor_chains(len(depths), nearest=nearest, direction=direction)
+        hops = dict.fromkeys(hop for chain in chains for hop in pairwise(chain))
+        layers = [
+            layer
+            for stage in stage_numbers
+            for front, back in hops
+            for layer in stage_layers(front, back, stage, depths, kernel_size=kernel_size, stride=stride)
+        ]
+        cuts = {hop: [(y.stage, c) for y in layers if (y.front, y.back) == hop for c in y.cuts] for hop in hops}
+        anchors = [Stitch((Segment(anchor, 0, sum(stages_)),)) for anchor, stages_ in enumerate(depths)]
+        routes = [
+            Stitch(_segments(route, depths))
+            for stage in stage_numbers
+            for chain in chains
+            for route in _cut_sequences(chain, cuts, stage)
+        ]
+        if not routes:
+            raise SpaceError(
+                f"Anchors of depths {[list(d) for d in depths]} have no {direction} cut in stages "
+                f"{list(stage_numbers)}: in families with several stages, or of unequal depth, a cut must move on "
+                "(leave < enter). Use a larger kernel_size or other stages, or let the shallower anchor come first."
+            )
+        return cls(depths, anchors + routes, keep_cuts(layers, {cut for route in routes for cut in route.cuts}))
+
+    def __len__(self) -> int:
+        return len(self.stitches)
+
+    def __iter__(self) -> Iterator[Stitch]:
+        return iter(self.stitches)
+
+    def __contains__(self, stitch: object) -> bool:
+        return stitch in self._numbers
+
+    @overload
+    def __getitem__(self, key: int) -> Stitch: ...
+    @overload
+    def __getitem__(self, key: slice) -> "StitchSpace": ...
+    def __getitem__(self, key: int | slice) -> "Stitch | StitchSpace":
+        return self._subspace(self.stitches[key]) if isinstance(key, slice) else self.stitches[key]
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, StitchSpace):
+            return NotImplemented
+        return (self.depths, self.stitches, self.layers) == (other.depths, other.stitches, other.layers)
+
+    def __hash__(self) -> int:
+        return hash((self.depths, self.stitches, self.layers))
+
+    def __repr__(self) -> str:
+        return f"StitchSpace({len(self)} stitches of {len(self.depths)} anchors, {len(self.layers)} stitching layers)"
+
+    def find(self, stitch: int | str | Stitch) -> Stitch:
+        """Return the stitch of a number, an id, or a value.
+
+        Raises:
+            SpaceError: If the space does not hold it.
+        """
+        return self.stitches[self.index(stitch)]
+
+    def index(self, stitch: int | str | Stitch, start: int = 0, stop: int | None = None) -> int:
+        """Return the number of a stitch given as a number, an id, or a value.
+
+        Raises:
+            SpaceError: If the space does not hold it.
+        """
+        if isinstance(stitch, str) and stitch.strip().isdecimal():
+            stitch = int(stitch)
+        number = stitch if isinstance(stitch, int) else self._numbers.get(_as_stitch(stitch), -1)
+        if not start <= number < min(len(self), len(self) if stop is None else stop):
+            hint = did_you_mean(str(stitch), map(str, self.stitches))
+            raise SpaceError(
+                f"No stitch {str(stitch)!r} in this space; accepted: 0 to {len(self) - 1} or an id such as "
+                f"{str(self.stitches[-1])!r}.{hint}"
+            )
+        return number
+
+    def layer_of(self, cut: Cut) -> LayerSpec:
+        """Return the stitching layer that serves a cut.
+
+        Raises:
+            SpaceError: If no stitch of the space makes this cut.
+        """
+        if cut not in self._layer_of:
+            raise SpaceError(f"No stitch of this space makes the cut {cut}.")
+        return self._layer_of[cut]
+
+    def where(
+        self,
+        keep: Callable[[Stitch], bool] | None = None,
+        *,
+        anchors: Iterable[int] | None = None,
+        max_segments: int | None = None,
+    ) -> "StitchSpace":
+        """Return the stitches that pass every given filter.
+
+        Args:
+            keep: Any predicate over stitches.
+            anchors: Only routes whose anchors all are among these.
+            max_segments: Only routes of at most this many segments (1 leaves the anchors alone).
+        """
+        allowed = None if anchors is None else set(anchors)
+        return self._subspace(
+            stitch
+            for stitch in self.stitches
+            if (keep is None or keep(stitch))
+            and (allowed is None or allowed.issuperset(stitch.anchors))
+            and (max_segments is None or len(stitch.segments) <= max_segments)
+        )
+
+    def to_config(self) -> dict[str, Any]:
+        """Return plain data (JSON) that `from_config` turns into an equal space."""
+        return {
+            "depths": [list(stages) for stages in self.depths],
+            "stitches": [str(stitch) for stitch in self.stitches],
+            "layers": [
+                {"name": layer.name, "stage": layer.stage, "cuts": [str(cut) for cut in layer.cuts]}
+                for layer in self.layers
+            ],
+        }
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "StitchSpace":
+        """Rebuild a space from `to_config`'s data."""
+        layers = []
+        for entry in config["layers"]:
+            cuts = tuple(map(Cut.parse, entry["cuts"]))
+            layers.append(LayerSpec(entry["name"], cuts[0].front, cuts[0].back, entry["stage"], cuts))
+        return cls(config["depths"], map(Stitch.parse, config["stitches"]), layers)
+
+    @cached_property
+    def _numbers(self) -> dict[Stitch, int]:
+        return {stitch: number for number, stitch in enumerate(self.stitches)}
+
+    @cached_property
+    def _layer_of(self) -> dict[Cut, LayerSpec]:
+        return {cut: layer for layer in self.layers for cut in layer.cuts}
+
+    def _subspace(self, stitches: Iterable[Stitch]) -> "StitchSpace":
+        kept = tuple(stitches)
+        return StitchSpace(self.depths, kept, keep_cuts(self.layers, {cut for s in kept for cut in s.cuts}))
+
+
+def _as_stitch(stitch: str | Stitch) -> Stitch:
+    return Stitch.parse(stitch) if isinstance(stitch, str) else stitch
+
+
+def _check(
+    depths: Sequence[Sequence[int]], kernel_size: int, stride: int, stages: Sequence[int] | None
+) -> Sequence[int]:
+    """Return the stages to stitch, in order."""
+    for name, value in (("kernel_size", kernel_size), ("stride", stride)):
+        if value < 1:
+            raise SpaceError(f"{name} is {value}; it must be at least 1.")
+    counts = {len(d) for d in depths}
+    if len(counts) > 1:
+        raise SpaceError(
+            f"Anchors have {' and '.join(map(str, sorted(counts)))} stages; only anchors of equally many are joined."
+        )
+    if any(blocks < 1 for d in depths for blocks in d):
+        raise SpaceError(f"Every stage needs at least one block; depths are {[list(d) for d in depths]}.")
+    available = range(max(counts, default=0))
+    chosen = available if stages is None else sorted(set(stages))
+    outside = [stage for stage in chosen if stage not in available]
+    if outside or (not chosen and stages is not None):
+        raise SpaceError(f"stages {list(stages or ())} are not among the anchors' stages 0 to {len(available) - 1}.")
+    return chosen
+
+
+def _cut_sequences(chain: Sequence[int], cuts: CutTable, stage: int) -> list[tuple[Cut, ...]]:
+    """Return all ways to hop along `chain`, the first cut lying in `stage`, in lexicographic order."""
+    routes: list[tuple[Cut, ...]] = [(cut,) for cut_stage, cut in cuts[chain[0], chain[1]] if cut_stage == stage]
+    for hop in pairwise(chain[1:]):
+        routes = [(*route, cut) for route in routes for _, cut in cuts[hop] if cut.leave >= route[-1].enter]
+    return routes
+
+
+def _segments(route: Sequence[Cut], depths: Sequence[Sequence[int]]) -> tuple[Segment, ...]:
+    starts = [0, *(cut.enter for cut in route)]
+    stops = [*(cut.leave + 1 for cut in route), sum(depths[route[-1].back])]
+    anchors = [route[0].front, *(cut.back for cut in route)]
+    return tuple(map(Segment, anchors, starts, stops))

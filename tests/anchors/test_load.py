@@ -1,0 +1,114 @@
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from snnet.anchors import AnchorSource, load_anchor, rebuildable_source
+from snnet.errors import AnchorError, CheckpointError
+
+SMALL = {"img_size": 32, "depth": 2, "num_classes": 3}
+
+
+@pytest.fixture
+def model() -> nn.Module:
+    torch.manual_seed(0)
+    return timm.create_model("vit_tiny_patch16_224", **SMALL)
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth"])
+def test_local_checkpoints_load(model: nn.Module, tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"weights{suffix}"
+    if suffix == ".pth":
+        torch.save({"model": {f"module.{name}": t for name, t in model.state_dict().items()}}, path)
+    else:
+        save_file(model.state_dict(), path)
+    anchor = load_anchor(AnchorSource.of("vit_tiny_patch16_224", checkpoint=str(path), **SMALL))
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(tensor, anchor.model.state_dict()[name])
+
+
+def test_a_name_with_a_file_loads(tmp_path: Path) -> None:
+    model = timm.create_model("vit_fm_tiny")
+    save_file(model.state_dict(), tmp_path / "tiny.safetensors")
+    anchor = load_anchor(f"vit_fm_tiny@{tmp_path / 'tiny.safetensors'}")
+    assert torch.equal(anchor.model.head.weight, model.head.weight)
+
+
+def test_the_input_is_what_the_built_model_takes(model: nn.Module) -> None:
+    assert load_anchor(model).input.size == (3, 32, 32)
+    grey = load_anchor(timm.create_model("vit_tiny_patch16_224", in_chans=1, depth=1))
+    assert grey.input.size == (1, 224, 224)
+    assert grey.input.mean == (0.5,)
+    deit = load_anchor(timm.create_model("deit_tiny_patch16_224", depth=1))
+    assert deit.input.mean == (0.485, 0.456, 0.406)
+
+
+def test_unknown_names_offer_near_ones() -> None:
+    with pytest.raises(
+        AnchorError, match=r"no model named 'deit_tinny_patch16_224'.*Did you mean 'deit_tiny_patch16_224'"
+    ):
+        load_anchor("deit_tinny_patch16_224")
+
+
+def test_settings_that_a_model_does_not_take_are_refused() -> None:
+    with pytest.raises(AnchorError, match="does not take these settings"):
+        load_anchor("vit_tiny_patch16_224", no_such_setting=1)
+
+
+def test_models_of_no_known_family_are_refused() -> None:
+    with pytest.raises(AnchorError, match=r"No anchor family knows Linear .*Subclass snnet\.Anchor"):
+        load_anchor(nn.Linear(2, 2))
+
+
+def test_weights_that_cannot_be_had_are_refused_with_the_local_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*_: object, **__: object) -> None:
+        raise OSError("no connection")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    with pytest.raises(AnchorError, match=r"no connection.*deit_tiny_patch16_224@PATH"):
+        load_anchor("deit_tiny_patch16_224", pretrained=True)
+
+
+def test_damaged_and_foreign_checkpoints_are_refused(model: nn.Module, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="There is no checkpoint at"):
+        load_anchor("vit_tiny_patch16_224@/no/such/file.pth")
+    whole = tmp_path / "whole.safetensors"
+    save_file(model.state_dict(), whole)
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes(whole.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+        load_anchor(f"vit_tiny_patch16_224@{broken}")
+    with pytest.raises(CheckpointError, match=r"(?s)does not fit the model.*blocks\.2"):
+        load_anchor(AnchorSource.of("vit_tiny_patch16_224", checkpoint=str(whole), img_size=32, depth=3, num_classes=3))
+
+
+class Evil:
+    def __reduce__(self) -> tuple[object, ...]:
+        return (Path.touch, (Path("/tmp/snnet-was-here"),))
+
+
+def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
+    torch.save({"model": Evil()}, tmp_path / "evil.pth")
+    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+        load_anchor(f"vit_fm_tiny@{tmp_path / 'evil.pth'}")
+    assert not Path("/tmp/snnet-was-here").exists()
+
+
+def test_rebuildable_sources_are_proven() -> None:
+    named = load_anchor(timm.create_model("vit_fm_tiny"))
+    assert named.source is None
+    assert rebuildable_source(named) == AnchorSource.of("vit_fm_tiny", num_classes=10, in_chans=1)
+    changed = timm.create_model("vit_fm_tiny", num_heads=4)  # same shapes, other arithmetic
+    nn.init.normal_(changed.blocks[0].attn.qkv.weight)
+    assert rebuildable_source(load_anchor(changed)) is None
+
+
+def test_a_proof_names_the_difference() -> None:
+    anchor = load_anchor("vit_fm_tiny")
+    anchor.prove()
+    anchor.model.norm.register_forward_hook(lambda module, args, output: output + torch.rand(()))
+    with pytest.raises(AnchorError, match="does not reproduce vit_fm_tiny: its segments differ"):
+        anchor.prove()

@@ -1,0 +1,47 @@
+"""Small networks and data that tests share."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from snnet.anchors import Anchor, AnchorSource, load_anchor
+from snnet.network import SNNet
+from snnet.space import StitchSpace
+
+WIDTHS, DEPTH = (16, 32, 48), 4
+REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
+
+
+def build_tiny_anchor(width: int, depth: int = DEPTH, **kwargs: object) -> Anchor:
+    """A ViT for 28x28 grey images with 10 classes and random weights."""
+    size = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "num_heads": 2}
+    source = AnchorSource.of("vit_tiny_patch16_224", embed_dim=width, depth=depth, **{**size, **kwargs})
+    return load_anchor(source)
+
+
+def build_tiny_net(**space: object) -> SNNet:
+    torch.manual_seed(0)
+    anchors = [build_tiny_anchor(width) for width in WIDTHS]
+    net = SNNet(anchors, StitchSpace.build([anchor.depths for anchor in anchors], **space))  # type: ignore[arg-type]
+    return net.eval()
+
+
+@pytest.fixture
+def tiny_anchors() -> list[Anchor]:
+    torch.manual_seed(0)
+    return [build_tiny_anchor(width) for width in WIDTHS]
+
+
+@pytest.fixture
+def tiny_net() -> SNNet:
+    """Three 4-block ViTs of widths 16, 32 and 48, stitched with the default space."""
+    return build_tiny_net()
+
+
+@pytest.fixture
+def reference_dir() -> Path:
+    """The published per-stitch tables."""
+    if not REFERENCE.is_dir():
+        pytest.skip(f"the published tables are not at {REFERENCE}")
+    return REFERENCE

@@ -1,0 +1,43 @@
+import math
+
+import pytest
+
+from snnet.selection.columns import badness, higher_is_better, measured, missing_column
+from snnet.table import StitchRow, StitchTable
+
+ROW = StitchRow(0, "0:0-4", {"macs": 5, "top1": math.nan})
+
+
+@pytest.mark.parametrize("column", ["top1", "top5", "throughput", "throughput@8"])
+def test_scores_and_throughput_are_better_when_higher(column: str) -> None:
+    assert higher_is_better(column)
+    assert badness(column, 2) < badness(column, 1)
+
+
+@pytest.mark.parametrize("column", ["macs", "params", "loss", "latency_ms", "latency_ms@8", "memory_bytes"])
+def test_everything_else_is_better_when_lower(column: str) -> None:
+    assert not higher_is_better(column)
+    assert badness(column, 1) < badness(column, 2)
+
+
+def test_nan_and_missing_values_are_not_measured() -> None:
+    assert measured(ROW, "macs")
+    assert not measured(ROW, "macs", "top1")
+    assert not measured(ROW, "params")
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ("latency_ms@8", "it has macs, top1. `snnet profile` adds it."),
+        ("loss", "`snnet evaluate` adds it."),
+        ("mac", "Did you mean 'macs'?"),
+    ],
+)
+def test_a_missing_column_names_those_there_are_and_the_command(column: str, said: str) -> None:
+    assert said in str(missing_column(StitchTable([ROW]), column))
+
+
+def test_an_empty_table_says_so() -> None:
+    assert "no columns at all" in str(missing_column(StitchTable([]), "macs"))
+    assert missing_column(StitchTable([ROW]), "macs") is None

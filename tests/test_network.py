@@ -1,0 +1,214 @@
+import copy
+import json
+import threading
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from torch import nn
+
+import snnet
+from snnet.anchors import Anchor, AnchorSource, load_anchor
+from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
+from snnet.network import SNNet, Step, load, stitch
+from snnet.route import Cut
+from snnet.space import StitchSpace
+from snnet.table import StitchRow, StitchTable
+from tests.conftest import build_tiny_anchor, build_tiny_net
+
+TINY = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "depth": 2}
+
+
+def test_anchors_alone_equal_their_models(tiny_net: SNNet) -> None:
+    images = torch.randn(3, 1, 28, 28)
+    for number, anchor in enumerate(tiny_net.anchors):
+        assert torch.equal(tiny_net(images, number), anchor.model(images))
+
+
+def test_a_route_runs_its_segments_and_layer(tiny_net: SNNet) -> None:
+    images = torch.randn(3, 1, 28, 28)
+    small, large = tiny_net.anchor(0), tiny_net.anchor(1)
+    by_hand = small.run(small.stem(images), 0, 2)
+    by_hand = tiny_net.layer(Cut(0, 1, 1, 2))(by_hand)
+    by_hand = large.head(large.run(by_hand, 2, 4))
+    assert torch.equal(tiny_net(images, "0:0-2,1:2-4"), by_hand)
+
+
+def test_routes_through_three_anchors_and_back_run() -> None:
+    net = build_tiny_net(nearest=False, direction="both", kernel_size=2, stride=2)
+    images = torch.randn(1, 1, 28, 28)
+    shapes = {net(images, stitch).shape for stitch in net.space}
+    assert shapes == {(1, 10)}
+    assert {len(s.segments) for s in net.space} == {1, 2, 3}
+
+
+def test_stitches_by_number_id_value_and_default(tiny_net: SNNet) -> None:
+    images = torch.randn(2, 1, 28, 28)
+    stitch = tiny_net.space[7]
+    expected = tiny_net(images, stitch)
+    assert torch.equal(tiny_net(images, 7), expected)
+    assert torch.equal(tiny_net(images, str(stitch)), expected)
+    assert torch.equal(tiny_net.at(7)(images), expected)
+    tiny_net.active = str(stitch)
+    assert tiny_net.active == stitch
+    assert torch.equal(tiny_net(images), expected)
+    with pytest.raises(SpaceError, match="No stitch '99'"):
+        tiny_net(images, 99)
+
+
+def test_two_threads_never_meet(tiny_net: SNNet) -> None:
+    torch.set_num_threads(1)
+    images = torch.randn(1, 1, 28, 28)
+    with torch.no_grad():
+        expected = {number: tiny_net(images, number) for number in (4, 17)}
+    wrong: list[int] = []
+
+    def call(number: int) -> None:
+        with torch.inference_mode():
+            for _ in range(1000):
+                if not torch.equal(tiny_net(images, number), expected[number]):
+                    wrong.append(number)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in expected]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_steps_name_everything_a_route_runs(tiny_net: SNNet) -> None:
+    steps = tiny_net.steps("0:0-2,1:2-4")
+    assert [(s.kind, s.anchor, s.index) for s in steps] == [
+        ("stem", 0, 0),
+        ("block", 0, 0),
+        ("block", 0, 1),
+        ("stitch", 1, 0),
+        ("block", 1, 2),
+        ("block", 1, 3),
+        ("head", 1, 0),
+    ]
+    assert steps[3] == Step("stitch", 1, layer=tiny_net.space.layer_of(Cut(0, 1, 1, 2)).name)
+
+
+def test_parameters_of_a_stitch_are_those_with_gradients(tiny_net: SNNet) -> None:
+    for number in (0, 5, 20):
+        tiny_net.zero_grad()
+        tiny_net(torch.randn(2, 1, 28, 28), number).sum().backward()
+        moved = {id(p) for p in tiny_net.parameters() if p.grad is not None}
+        assert {id(p) for p in tiny_net.parameters_of(number)} == moved
+
+
+def test_saved_networks_load_bit_for_bit(tiny_net: SNNet, tmp_path: Path) -> None:
+    tiny_net.table = StitchTable([StitchRow(0, str(tiny_net.space[0]), {"top1": 50.0})])
+    tiny_net.save_pretrained(tmp_path / "net")
+    loaded = load(tmp_path / "net")
+    assert loaded.space == tiny_net.space
+    assert loaded.table is not None
+    assert loaded.table[0].top1 == 50.0
+    images = torch.randn(2, 1, 28, 28)
+    for number in range(len(tiny_net.space)):
+        assert torch.equal(loaded(images, number), tiny_net(images, number))
+    config = json.loads((tmp_path / "net" / "config.json").read_text())
+    assert config["anchors"][1]["kwargs"]["embed_dim"] == 32
+    assert {p.name for p in (tmp_path / "net").iterdir()} >= {"model.safetensors", "config.json", "table.jsonl"}
+
+
+def test_shared_weights_are_saved_once(tmp_path: Path) -> None:
+    anchor = build_tiny_anchor(16)
+    net = SNNet([anchor, copy.copy(anchor)], StitchSpace.build([anchor.depths] * 2))
+    net.save_pretrained(tmp_path)
+    count = sum(p.numel() for p in net.parameters())
+    assert (tmp_path / "model.safetensors").stat().st_size < 4 * count * 1.05 + 50_000
+    images = torch.randn(1, 1, 28, 28)
+    loaded = load(tmp_path)
+    assert torch.equal(loaded(images, 1), net.eval()(images, 1))
+    assert loaded.anchor(0).model.head.weight is loaded.anchor(1).model.head.weight
+
+
+def test_models_of_the_users_own_are_given_again_on_loading(tmp_path: Path) -> None:
+    def build() -> list[nn.Module]:
+        return [timm.create_model("vit_tiny_patch16_224", embed_dim=w, num_heads=2, **TINY) for w in (16, 32)]
+
+    net = stitch(*build()).eval()
+    net.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"pass the built models: snnet.load\(path, models="):
+        load(tmp_path)
+    images = torch.randn(1, 1, 28, 28)
+    assert torch.equal(load(tmp_path, models=build())(images, 3), net(images, 3))
+
+
+def test_damaged_networks_are_refused(tiny_net: SNNet, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="There is no network at"):
+        load(tmp_path / "nothing")
+    tiny_net.save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be loaded"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="does not describe a stitchable network"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text('{"format": "snnet", "version": 99}')
+    with pytest.raises(CheckpointError, match="has version 99; this snnet reads up to 1"):
+        load(tmp_path)
+
+
+def test_anchors_are_ordered_by_macs_unless_told_otherwise() -> None:
+    sources = [AnchorSource.of("vit_tiny_patch16_224", embed_dim=w, num_heads=2, **TINY) for w in (48, 16, 32)]
+    assert [a.model.embed_dim for a in stitch(*sources).anchors] == [16, 32, 48]
+    assert [a.model.embed_dim for a in stitch(*sources, sort=False).anchors] == [48, 16, 32]
+    assert len(stitch(*sources, kernel_size=1).space) == 3 + 2 * 2
+
+
+def tiny(**changes: object) -> Anchor:
+    return load_anchor(AnchorSource.of("vit_tiny_patch16_224", **{"embed_dim": 16, "num_heads": 2, **TINY, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_classes": 5}, "number of classes is 10 in one and 5 in the other"),
+        ({"img_size": 56}, r"image size is \(1, 28, 28\) in one and \(1, 56, 56\) in the other"),
+        ({"in_chans": 3}, r"image size is \(1, 28, 28\) in one and \(3, 28, 28\)"),
+        ({"patch_size": 14}, r"cannot be joined at 0:0->1:0. grid is \(4, 4\) in front and \(2, 2\) behind"),
+        ({"reg_tokens": 2}, "prefix_tokens is 1 in front and 3 behind"),
+    ],
+)
+def test_anchors_that_cannot_be_joined_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(AnchorError, match=message):
+        stitch(tiny(), tiny(**changes), sort=False)
+
+
+def test_normalizations_must_agree() -> None:
+    with pytest.raises(AnchorError, match="mean of the images is"):
+        stitch("vit_tiny_patch16_224", "deit_tiny_patch16_224")
+
+
+def test_a_classifier_is_needed() -> None:
+    with pytest.raises(AnchorError, match=r"has no classifier; pass num_classes=N"):
+        stitch(tiny(num_classes=0), tiny(num_classes=0))
+
+
+def test_one_anchor_or_a_foreign_space_is_refused(tiny_anchors: list[Anchor]) -> None:
+    with pytest.raises(SpaceError, match="at least two anchors"):
+        stitch(tiny())
+    with pytest.raises(AnchorError, match="build the space from the anchors"):
+        SNNet(tiny_anchors, StitchSpace.build([[3], [3], [3]]))
+
+
+def test_selection_needs_a_table(tiny_net: SNNet) -> None:
+    with pytest.raises(BudgetError, match="has no table to choose from"):
+        tiny_net.select(macs=1e6)
+    rows = [StitchRow(n, str(s), {"macs": n, "top1": float(n % 20)}) for n, s in enumerate(tiny_net.space)]
+    tiny_net.table = StitchTable(rows)
+    assert tiny_net.select(macs=15) == tiny_net.space[15]
+
+
+def test_the_six_names_are_at_the_top() -> None:
+    for name in ("stitch", "SNNet", "StitchSpace", "profile", "select", "load"):
+        assert callable(getattr(snnet, name))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = snnet.nothing

@@ -1,0 +1,22 @@
+import pytest
+
+from snnet.errors import RecipeError
+from snnet.registry import Registry
+
+
+def test_names_are_found_and_unknown_ones_refused_with_near_names() -> None:
+    registry: Registry[int] = Registry("sampler")
+    registry.register("uniform")(1)
+    registry.register("anchor-share")(2)
+    assert registry.get("uniform") == 1
+    assert registry.names() == ("uniform", "anchor-share")
+    with pytest.raises(RecipeError, match=r"Unknown sampler 'unifrom'; accepted: uniform, anchor-share. Did you mean"):
+        registry.get("unifrom")
+
+
+def test_a_name_is_given_once() -> None:
+    registry: Registry[object] = Registry("sampler")
+    entry = object()
+    assert registry.register("one")(entry) is registry.register("one")(entry)
+    with pytest.raises(RecipeError, match="already a sampler named 'one'"):
+        registry.register("one")(object())
