@@ -1,5 +1,6 @@
 """Small networks and data that tests share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,15 @@ def build_tiny_net(**space: object) -> SNNet:
     anchors = [build_tiny_anchor(width) for width in WIDTHS]
     net = SNNet(anchors, StitchSpace.build([anchor.depths for anchor in anchors], **space))  # type: ignore[arg-type]
     return net.eval()
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Tiny forward passes gain nothing from more threads, and lose much on a busy machine."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -58,7 +58,6 @@ def test_stitches_by_number_id_value_and_default(tiny_net: SNNet) -> None:
 
 
 def test_two_threads_never_meet(tiny_net: SNNet) -> None:
-    torch.set_num_threads(1)
     images = torch.randn(1, 1, 28, 28)
     with torch.no_grad():
         expected = {number: tiny_net(images, number) for number in (4, 17)}

@@ -1,6 +1,5 @@
 """Counting the multiply-adds of a forward pass without running its arithmetic."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -12,23 +11,31 @@ NORM_MACS_PER_ELEMENT = 5
 """The published tables count a normalization as five multiply-adds for each element (fvcore's convention)."""
 
 
-def _norm_flops(input_shape: Any, *_: Any, **__: Any) -> int:
-    # FlopCounterMode works in FLOPs, two to a multiply-add.
-    return 2 * NORM_MACS_PER_ELEMENT * int(torch.Size(input_shape).numel())
+class MacCounter(FlopCounterMode):
+    """Counts what runs inside its `with` block: matrix products, convolutions, attention and normalizations."""
 
+    def __init__(self) -> None:
+        super().__init__(display=False, custom_mapping={torch.ops.aten.native_layer_norm: _norm_flops})
 
-_EXTRA: dict[Any, Callable[..., int]] = {torch.ops.aten.native_layer_norm: _norm_flops}
+    @property
+    def macs(self) -> int:
+        """Multiply-adds so far."""
+        # FlopCounterMode counts two operations for each multiply-add.
+        return int(self.get_total_flops()) // 2
 
 
 def count_macs(module: nn.Module, *inputs: Tensor) -> int:
     """Return the MACs of one forward pass on inputs of these shapes.
 
-    The pass runs on the meta device with stand-ins for the weights, so the module is neither moved nor copied.
-    Matrix products, convolutions and attention are counted by torch's `FlopCounterMode`, normalization layers with
-    five per element.
+    The pass runs on the meta device with stand-ins for the weights, which are not copied.
     """
     state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
     stand_ins = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
-    with torch.no_grad(), FlopCounterMode(display=False, custom_mapping=_EXTRA) as counter:
+    with torch.no_grad(), MacCounter() as counter:
         functional_call(module, stand_ins, tuple(x.to("meta") for x in inputs))
-    return int(counter.get_total_flops()) // 2
+    return counter.macs
+
+
+def _norm_flops(shape: Any, *_: Any, **__: Any) -> int:
+    # A formula of FlopCounterMode gets shapes in the place of tensors.
+    return 2 * NORM_MACS_PER_ELEMENT * torch.Size(shape).numel()

@@ -3,7 +3,8 @@
 from snnet.anchors import embedded, vit  # noqa: F401  (importing registers them)
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource
 from snnet.anchors.embedded import EMBEDDED_ANCHORS
-from snnet.anchors.load import AnchorLike, load_anchor, rebuildable_source
+from snnet.anchors.load import AnchorLike, build_model, load_anchor, load_checkpoint, rebuildable_source
+from snnet.anchors.timm_input import input_spec
 from snnet.specs import FeatureSpec, InputSpec
 
 __all__ = [
@@ -14,6 +15,9 @@ __all__ = [
     "AnchorSource",
     "FeatureSpec",
     "InputSpec",
+    "build_model",
+    "input_spec",
     "load_anchor",
+    "load_checkpoint",
     "rebuildable_source",
 ]

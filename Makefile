@@ -1,0 +1,23 @@
+.PHONY: install test slow lint format bench
+
+install:  ## everything a contributor needs, in the active environment
+	python -m pip install -e '.[dev]' -c constraints.txt
+
+test:  ## the default suite
+	python -m pytest -n 2
+
+slow:  ## the long tests
+	python -m pytest -m slow
+
+lint:  ## style, types, import contracts
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+format:
+	ruff check --fix .
+	ruff format .
+
+bench:  ## every claim about speed, one after another
+	for file in benchmarks/*.py; do echo "== $$file"; python $$file || exit 1; done

@@ -1,0 +1,36 @@
+"""Multiply-adds of every step of a network's routes, counted on the meta device: shapes only, no arithmetic."""
+
+import torch
+from torch import Tensor
+
+from snnet.cost.replica import replicate
+from snnet.flops import MacCounter
+from snnet.network import SNNet, Step
+
+
+def step_macs(net: SNNet) -> dict[Step, int]:
+    """Count the multiply-adds at batch 1 of each step that some stitch of `net` takes.
+
+    Each step is run once, when the first route reaches it, and later routes take its output from there: what
+    a block receives has one shape whatever the route, because stitching layers map to just that shape.
+    """
+    replica = replicate(net, _to_meta)
+    macs: dict[Step, int] = {}
+    outputs: dict[Step, Tensor] = {}
+    with torch.no_grad(), MacCounter() as counter:
+        for stitch in net.space:
+            features = torch.empty(1, *net.input.size, device="meta")
+            for step in net.steps(stitch):
+                if step not in macs:
+                    before = counter.macs
+                    outputs[step] = replica.apply_step(step, features)
+                    macs[step] = counter.macs - before
+                features = outputs[step]
+    return macs
+
+
+def _to_meta(tensor: Tensor) -> Tensor:
+    # One floating type for weights and images: the count does not depend on it, but mixed types do not multiply.
+    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
+    return torch.empty_like(tensor, dtype=dtype, device="meta")
+

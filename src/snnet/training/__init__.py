@@ -1,0 +1,42 @@
+"""Training all stitches of a network at once."""
+
+from snnet.training.distillation import (
+    Distillation,
+    ModelTeacher,
+    OwnAnchorTeacher,
+    Teacher,
+    anchor_teacher,
+)
+from snnet.training.interrupt import TrainingInterrupted
+from snnet.training.loss import StitchLoss
+from snnet.training.optim import OptimSettings, build_optimizer, build_schedule, parameter_groups
+from snnet.training.sampler import SAMPLERS, AnchorShareSampler, StitchSampler, UniformSampler
+from snnet.training.settings import TrainResult, TrainSettings, TrainStatus, steps_of
+from snnet.training.stream import Batches
+from snnet.training.teachers import timm_teacher
+from snnet.training.trainer import Trainer
+
+__all__ = [
+    "SAMPLERS",
+    "AnchorShareSampler",
+    "Batches",
+    "Distillation",
+    "ModelTeacher",
+    "OptimSettings",
+    "OwnAnchorTeacher",
+    "StitchLoss",
+    "StitchSampler",
+    "Teacher",
+    "TrainResult",
+    "TrainSettings",
+    "TrainStatus",
+    "Trainer",
+    "TrainingInterrupted",
+    "UniformSampler",
+    "anchor_teacher",
+    "build_optimizer",
+    "build_schedule",
+    "parameter_groups",
+    "steps_of",
+    "timm_teacher",
+]

@@ -1,0 +1,202 @@
+"""One optimizer step of one stitch: forward, loss, backward, update, on any device and precision."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
+from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration
+from timm.utils.model_ema import ModelEmaV3
+from torch import Tensor, nn
+
+from snnet.errors import DataError, RecipeError, TrainingError
+from snnet.network import SNNet
+from snnet.route import Stitch
+from snnet.training.loss import StitchLoss
+from snnet.training.optim import OptimSettings, build_optimizer, build_schedule, learning_rates
+from snnet.training.randomness import reseed
+from snnet.training.stream import Batch
+
+Precision = Literal["fp32", "bf16", "fp16"]
+Mixup = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""Turns images and labels into mixed images and soft targets, as `timm.data.Mixup` does."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """What one step gave: the mean loss, the gradients' norm before clipping, and the images it took."""
+
+    loss: float
+    grad_norm: float
+    images: int
+
+
+def check_device(device: str | None, precision: Precision) -> str:
+    """Return `cpu` or `cuda`, the latter by default where there is one.
+
+    Raises:
+        RecipeError: If the device is not there or does not compute in this precision.
+    """
+    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+    chosen = device or available[-1]
+    if chosen not in available:
+        raise RecipeError(f"Device {chosen!r} is not available; accepted here: {', '.join(available)}.")
+    if precision not in ("fp32", "bf16", "fp16"):
+        raise RecipeError(f"Precision {precision!r} is unknown; accepted: fp32, bf16, fp16.")
+    if precision == "fp16" and chosen == "cpu":
+        raise RecipeError("Precision fp16 needs a GPU, and on a CPU it would silently be fp32; use bf16 or fp32.")
+    return chosen
+
+
+def build_accelerator(
+    device: str, precision: Precision, accumulation: int, trackers: Sequence[str] = (), directory: Path | None = None
+) -> Accelerator:
+    """Return an accelerator with its own device and precision.
+
+    accelerate keeps one state per process and refuses another precision, so the state is cleared first.
+
+    Raises:
+        TrainingError: If several processes were started.
+    """
+    AcceleratorState._reset_state(reset_partial_state=True)
+    GradientState._reset_state()
+    accelerator = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision="no" if precision == "fp32" else precision,
+        # Given as an int, accelerate would let an environment variable override it.
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=accumulation),
+        log_with=list(trackers) if trackers and directory else None,
+        project_config=ProjectConfiguration(logging_dir=str(directory)) if directory else None,
+    )
+    if accelerator.num_processes > 1:
+        raise TrainingError(
+            f"Training was started in {accelerator.num_processes} processes and runs in one only, so far; "
+            "start it without torchrun."
+        )
+    return accelerator
+
+
+class Engine:
+    """The network with everything that a step changes.
+
+    Args:
+        net: Trained in place.
+        accelerator: Device, precision and accumulation.
+        optim: How weights move.
+        steps: Steps of the whole run, for the schedule.
+        loss: The loss of a stitch.
+        mixup: Applied to each batch.
+        clip_norm: Largest norm of all gradients together; None does not clip.
+        ema_decay: Keeps a moving average of the weights in `ema`.
+    """
+
+    def __init__(
+        self,
+        net: SNNet,
+        accelerator: Accelerator,
+        *,
+        optim: OptimSettings,
+        steps: int,
+        loss: StitchLoss,
+        mixup: Mixup | None = None,
+        clip_norm: float | None = None,
+        ema_decay: float | None = None,
+    ) -> None:
+        self.accelerator = accelerator
+        self.net = net.to(accelerator.device)
+        self.loss = loss.to(accelerator.device)
+        self.mixup = mixup
+        self.clip_norm = math.inf if clip_norm is None else clip_norm
+        self.optimizer = accelerator.prepare_optimizer(build_optimizer(net, optim))
+        self.schedule = build_schedule(self.optimizer.optimizer, optim, steps)
+        self.ema = None if ema_decay is None else ModelEmaV3(net, decay=ema_decay)
+
+    def update(self, seed: int, step: int, batches: Sequence[Batch], stitch: Stitch) -> Update:
+        """Do step number `step` with one stitch; weights change only if loss and gradients are finite.
+
+        Args:
+            seed: With `step`, decides all randomness.
+            step: Steps done before.
+            batches: The micro-batches whose gradients are averaged.
+            stitch: The route to train; parameters outside it do not move.
+
+        Raises:
+            TrainingError: If the loss or a gradient is not finite.
+        """
+        reseed(seed, step)
+        self.schedule.step_update(step)
+        self.net.zero_grad(set_to_none=True)
+        losses, norm = [], math.nan
+        for images, labels in batches:
+            with self.accelerator.accumulate(self.net):
+                losses.append(self._backward(images, labels, stitch, step))
+                if self.accelerator.sync_gradients:
+                    norm = self._clip(stitch, step)
+                self.optimizer.step()
+        if self.ema is not None:
+            self.ema.update(self.net, step + 1)
+        return Update(sum(losses) / len(losses), norm, sum(len(labels) for _, labels in batches))
+
+    @property
+    def averaged(self) -> nn.Module | None:
+        """The moving average of the network; None if the run keeps none."""
+        module: nn.Module | None = None if self.ema is None else self.ema.module
+        return module
+
+    def rates(self) -> dict[str, float]:
+        """Return the learning rates of the step done last."""
+        return learning_rates(self.optimizer.optimizer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything that steps change; the schedule is a function of the step and needs nothing."""
+        scaler = self.accelerator.scaler
+        return {
+            "net": self.net.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "ema": None if self.ema is None else self.ema.module.state_dict(),
+            "scaler": None if scaler is None else scaler.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over what `state_dict` gave."""
+        self.net.load_state_dict(state["net"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.ema is not None:
+            self.ema.module.load_state_dict(state["ema"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+    def _backward(self, images: Tensor, labels: Tensor, stitch: Stitch, step: int) -> float:
+        device = self.accelerator.device
+        images, targets = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
+        if self.mixup is not None:
+            if len(images) % 2:
+                raise DataError(f"Mixup pairs images, and a batch has {len(images)}; take an even batch size.")
+            # timm mixes in place, and the batch may be a view of the data set.
+            images, targets = self.mixup(images.clone(), targets)
+        with self.accelerator.autocast():
+            loss: Tensor = self.loss(self.net(images, stitch), targets, images, stitch)
+        value = loss.item()
+        _check_finite("loss", value, stitch, step)
+        self.accelerator.backward(loss)
+        return value
+
+    def _clip(self, stitch: Stitch, step: int) -> float:
+        norm: Tensor = self.accelerator.clip_grad_norm_(self.net.parameters(), self.clip_norm)
+        value = norm.item()
+        # With fp16 an overflow is expected now and then: the scaler skips the step and lowers its scale.
+        if self.accelerator.scaler is None:
+            _check_finite("norm of the gradients", value, stitch, step)
+        return value
+
+
+def _check_finite(what: str, value: float, stitch: Stitch, step: int) -> None:
+    if not math.isfinite(value):
+        raise TrainingError(
+            f"The {what} is {value} at step {step + 1}, in stitch {stitch}. Lower the learning rate, clip gradients "
+            "(clip_norm), or train in fp32."
+        )

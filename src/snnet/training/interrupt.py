@@ -1,0 +1,57 @@
+"""Ctrl-C and SIGTERM as a request to stop after the current step."""
+
+import signal
+import threading
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class TrainingInterrupted(KeyboardInterrupt):
+    """Training was asked to stop and has saved what it had.
+
+    Attributes:
+        step: Steps done.
+        checkpoint: The file to resume from; None if the run keeps no checkpoints.
+        signal: The signal that asked; the customary exit code is 128 plus its number.
+    """
+
+    def __init__(self, step: int, checkpoint: Path | None, signal: int) -> None:
+        self.step = step
+        self.checkpoint = checkpoint
+        self.signal = signal
+        kept = f"resume from {checkpoint}" if checkpoint else "nothing was saved, for the run has no directory"
+        super().__init__(f"Training stopped after step {step}; {kept}.")
+
+
+class StopRequest:
+    """While entered, the first SIGINT or SIGTERM only sets `signal`; a second one acts as it always does.
+
+    Outside the main thread Python allows no handlers, and signals keep their meaning.
+    """
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+
+    def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
+        self.signal = number
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._before.items():
+            # None stands for a handler that was not installed from Python and cannot be put back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._before = {}

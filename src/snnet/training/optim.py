@@ -1,0 +1,115 @@
+"""Optimizers over parameter groups, and the learning rate of every step."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from timm.scheduler.cosine_lr import CosineLRScheduler
+from timm.scheduler.scheduler import Scheduler
+from torch import nn
+from torch.optim import SGD, AdamW, Optimizer
+
+from snnet.errors import RecipeError
+from snnet.network import SNNet
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimSettings:
+    """How weights move.
+
+    Attributes:
+        optimizer: `adamw` or `sgd`.
+        lr: Peak learning rate of the stitching layers.
+        anchor_lr_scale: The anchors' rate as a share of `lr`; the paper takes 0.1 for hierarchical families.
+        weight_decay: Decay of all weights but norms, biases, and what each anchor excludes.
+        betas: Of AdamW.
+        eps: Of AdamW.
+        momentum: Of SGD.
+        nesterov: Of SGD.
+        warmup_steps: Steps over which the rate rises linearly from nearly 0.
+        min_lr: Rate at the end of the cosine.
+    """
+
+    optimizer: Literal["adamw", "sgd"] = "adamw"
+    lr: float = 1e-4
+    anchor_lr_scale: float = 1.0
+    weight_decay: float = 0.05
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+    momentum: float = 0.9
+    nesterov: bool = False
+    warmup_steps: int = 0
+    min_lr: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in ("adamw", "sgd"):
+            raise RecipeError(f"Optimizer {self.optimizer!r} is unknown; accepted: 'adamw', 'sgd'.")
+        for name in ("lr", "anchor_lr_scale", "weight_decay", "momentum", "warmup_steps", "min_lr"):
+            if getattr(self, name) < 0:
+                raise RecipeError(f"{name} is {getattr(self, name)}; it cannot be negative.")
+
+
+def parameter_groups(net: SNNet, *, weight_decay: float, anchor_lr_scale: float = 1.0) -> list[dict[str, Any]]:
+    """Split all trainable parameters into stitching layers and anchors, each with and without weight decay.
+
+    Parameters of at most one dimension (norms, biases) and those in an anchor's `no_weight_decay()` do not decay.
+    """
+    excluded = {
+        id(parameter)
+        for anchor in map(net.anchor, range(len(net.anchors)))
+        for name, parameter in anchor.model.named_parameters()
+        if name in anchor.no_weight_decay()
+    }
+    groups = []
+    for name, module, scale in (("layers", net.layers, 1.0), ("anchors", net.anchors, anchor_lr_scale)):
+        parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
+        plain = [parameter.ndim <= 1 or id(parameter) in excluded for parameter in parameters]
+        for suffix, decay, wanted in (("", weight_decay, False), ("_no_decay", 0.0, True)):
+            chosen = [p for p, without in zip(parameters, plain, strict=True) if without is wanted]
+            if chosen:
+                groups.append({"params": chosen, "name": name + suffix, "weight_decay": decay, "lr_scale": scale})
+    return groups
+
+
+def build_optimizer(net: SNNet, settings: OptimSettings) -> Optimizer:
+    """Return the optimizer of `net`.
+
+    Torch's optimizers leave a parameter without gradient alone: neither decay nor momentum moves it.
+    """
+    groups = parameter_groups(net, weight_decay=settings.weight_decay, anchor_lr_scale=settings.anchor_lr_scale)
+    if not groups:
+        raise RecipeError("No parameter of the network requires a gradient; there is nothing to train.")
+    if settings.optimizer == "adamw":
+        return AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+    return SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov)
+
+
+def build_schedule(optimizer: Optimizer, settings: OptimSettings, steps: int) -> Scheduler:
+    """Return linear warm-up, then a cosine to `min_lr` at `steps`; a function of the step alone.
+
+    Raises:
+        RecipeError: If warm-up takes all steps.
+    """
+    warmup = settings.warmup_steps
+    if steps <= warmup:
+        raise RecipeError(f"warmup_steps is {warmup} of {steps} steps in all; warm-up must leave steps to train.")
+    return CosineLRScheduler(
+        optimizer,
+        t_initial=steps - warmup,
+        lr_min=settings.min_lr,
+        warmup_t=warmup,
+        # From 0 the first step would be wasted.
+        warmup_lr_init=settings.lr / (warmup + 1),
+        warmup_prefix=True,
+        t_in_epochs=False,
+    )
+
+
+def learning_rates(optimizer: Optimizer) -> dict[str, float]:
+    """Return the present rate of the stitching layers (`lr`) and of the anchors (`anchor_lr`)."""
+    rates = {str(group["name"]).removesuffix("_no_decay"): float(group["lr"]) for group in optimizer.param_groups}
+    return {key: rates[name] for key, name in (("lr", "layers"), ("anchor_lr", "anchors")) if name in rates}
+
+
+def shares_parameters(one: nn.Module, other: nn.Module) -> bool:
+    """Return whether two modules have a parameter in common."""
+    return not {id(p) for p in one.parameters()}.isdisjoint(id(p) for p in other.parameters())

@@ -1,0 +1,96 @@
+"""The table of costs against the published one, and how it keeps what was known before."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from snnet.cost import network_params, profile
+from snnet.errors import RecipeError, SpaceError
+from snnet.network import SNNet, stitch
+from snnet.table import StitchTable
+
+ANCHORS = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
+TOKENS, WIDTHS = 197, (192, 384, 768)
+QUICK = {"warmup": 0, "repeats": 2}
+
+
+def build_deit() -> SNNet:
+    # Costs need shapes only, and the meta device builds 118 million weights in no time.
+    with torch.device("meta"):
+        return stitch(*ANCHORS)
+
+
+def test_equals_the_published_table_of_deit(reference_dir: Path) -> None:
+    published = StitchTable.load(reference_dir / "deit_ti_s_b.json")
+    net = build_deit()
+    table = profile(net)
+    assert len(table) == len(published) == 71
+    assert [(row.index, row.stitch) for row in table] == [(row.index, row.stitch) for row in published]
+    assert table.column("params") == published.column("params")
+    for row in table:
+        assert row.macs == pytest.approx(published[row.stitch].macs, rel=5e-3)
+        # Anchors agree to the last digit; the published counts of stitches lack one normalization of the last
+        # anchor's width, five multiply-adds per element, though a stitch runs its last anchor's final norm.
+        lacking = 0 if row.route.is_anchor else 5 * TOKENS * WIDTHS[row.route.anchors[-1]]
+        assert row.macs - published[row.stitch].macs == lacking
+    assert round(network_params(net) / 1e6, 1) == 118.4
+
+
+def test_meta_says_of_what_and_when(tiny_net: SNNet) -> None:
+    meta = profile(tiny_net, latency=[0], threads=1, **QUICK).meta
+    assert meta["anchors"] == ["vit_tiny_patch16_224"] * 3 and meta["depths"] == [[4], [4], [4]]
+    assert meta["versions"]["torch"] == torch.__version__
+    assert (meta["device"], meta["dtype"], meta["threads"]) == ("cpu", "float32", 1)
+    assert meta["date"].startswith("20")
+    json.dumps(meta)
+
+
+def test_without_latency_no_device_is_named(tiny_net: SNNet) -> None:
+    table = profile(tiny_net)
+    assert table.columns == ("macs", "params") and "device" not in table.meta
+    assert tiny_net.table is table and len(table) == len(tiny_net.space)
+
+
+def test_latency_of_all_or_of_some(tiny_net: SNNet) -> None:
+    some = profile(tiny_net, latency=["0:0-4", 2], **QUICK)
+    assert [row.index for row in some if row.get("latency_ms") is not None] == [0, 2]
+    assert profile(tiny_net, latency="1:0-4", **QUICK)["1:0-4"].latency_ms > 0
+    every = profile(tiny_net, latency=True, batch_sizes=(2,), **QUICK)
+    assert None not in every.column("latency_ms@2") and None not in every.column("throughput")
+
+
+def test_other_columns_are_kept_and_rows_follow_the_space(tiny_net: SNNet) -> None:
+    full = profile(tiny_net).with_column("top1", {"1:0-4": 70.0})
+    tiny_net.table = full.where(lambda row: row.index == 1)
+    table = profile(tiny_net)
+    assert table["1:0-4"].top1 == 70.0 and table[1].macs == full[1].macs
+    assert [row.index for row in table] == list(range(len(tiny_net.space)))
+
+
+def test_latencies_of_other_conditions_are_not_mixed(tiny_net: SNNet) -> None:
+    profile(tiny_net, latency=[0], threads=1, **QUICK)
+    same = profile(tiny_net, latency=[1], threads=1, **QUICK)
+    assert [row.index for row in same if row.get("latency_ms")] == [0, 1]
+    other = profile(tiny_net, latency=[2], dtype=torch.bfloat16, threads=1, **QUICK)
+    assert [row.index for row in other if row.get("latency_ms")] == [2]
+
+
+def test_throughput_is_of_one_batch_size(tiny_net: SNNet) -> None:
+    profile(tiny_net, latency=[0], threads=1, **QUICK)
+    table = profile(tiny_net, latency=[1], batch_sizes=(2,), threads=1, **QUICK)
+    assert table[0].get("latency_ms") and table[1].get("latency_ms@2")
+    assert table[0].get("throughput") is None and table[1].get("throughput")
+    assert profile(tiny_net)[1].get("throughput")
+
+
+def test_refusals_leave_the_table_alone(tiny_net: SNNet) -> None:
+    before = profile(tiny_net)
+    with pytest.raises(RecipeError, match="Unknown device 'gpu'"):
+        profile(tiny_net, latency=True, device="gpu")
+    with pytest.raises(RecipeError, match="batch size 0"):
+        profile(tiny_net, latency=True, batch_sizes=(0,))
+    with pytest.raises(SpaceError, match="No stitch '99'"):
+        profile(tiny_net, latency=[99])
+    assert tiny_net.table is before

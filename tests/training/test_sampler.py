@@ -1,0 +1,58 @@
+from collections import Counter
+
+import pytest
+
+from snnet.errors import RecipeError, SpaceError
+from snnet.space import StitchSpace
+from snnet.training import SAMPLERS, AnchorShareSampler, StitchSampler, UniformSampler
+from snnet.training.randomness import stitch_generator
+
+SPACE = StitchSpace.build([[4], [4], [4]])
+
+
+def draws(sampler: StitchSampler, seed: int, steps: int) -> list[str]:
+    return [str(sampler.draw(step, stitch_generator(seed, step))) for step in range(steps)]
+
+
+def test_uniform_draws_every_stitch_equally_often() -> None:
+    per_stitch = 100
+    counts = Counter(draws(UniformSampler(SPACE), 0, per_stitch * len(SPACE)))
+    chi_square = sum((counts[str(stitch)] - per_stitch) ** 2 / per_stitch for stitch in SPACE)
+    # Mean len - 1, standard deviation sqrt(2 (len - 1)); four of them.
+    freedom = len(SPACE) - 1
+    assert chi_square < freedom + 4 * (2 * freedom) ** 0.5
+
+
+def test_a_draw_depends_on_seed_and_step_alone() -> None:
+    sampler = UniformSampler(SPACE)
+    whole = draws(sampler, 3, 50)
+    assert str(sampler.draw(40, stitch_generator(3, 40))) == whole[40]
+    assert draws(sampler, 3, 50) == whole
+    assert draws(sampler, 4, 50) != whole
+
+
+def test_anchor_share_is_kept() -> None:
+    drawn = draws(AnchorShareSampler(SPACE, 0.4), 0, 2000)
+    assert sum("," not in stitch for stitch in drawn) / 2000 == pytest.approx(0.4, abs=0.045)
+    assert set(drawn) == {str(stitch) for stitch in SPACE}
+
+
+@pytest.mark.parametrize(("share", "only_anchors"), [(0.0, False), (1.0, True)])
+def test_extreme_shares(share: float, only_anchors: bool) -> None:
+    drawn = draws(AnchorShareSampler(SPACE, share), 0, 50)
+    assert {"," not in stitch for stitch in drawn} == {only_anchors}
+
+
+def test_impossible_samplers_are_refused() -> None:
+    with pytest.raises(RecipeError, match=r"share is 1\.5"):
+        AnchorShareSampler(SPACE, 1.5)
+    with pytest.raises(SpaceError, match="3 anchors and 0 other stitches"):
+        AnchorShareSampler(SPACE.where(max_segments=1))
+    with pytest.raises(SpaceError, match="empty"):
+        UniformSampler([])
+
+
+def test_registry() -> None:
+    assert SAMPLERS.names()[:2] == ("uniform", "anchor-share")
+    with pytest.raises(RecipeError, match="Did you mean 'uniform'"):
+        SAMPLERS.get("unifrom")

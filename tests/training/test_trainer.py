@@ -1,0 +1,314 @@
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.training import killable
+from tests.training.killable import TinyBatches, build_trainer
+from torch.nn.functional import cross_entropy
+
+from snnet.errors import CheckpointError, DataError, RecipeError, TrainingError
+from snnet.network import SNNet
+from snnet.training import (
+    AnchorShareSampler,
+    Distillation,
+    ModelTeacher,
+    OptimSettings,
+    StitchLoss,
+    Trainer,
+    TrainingInterrupted,
+    TrainSettings,
+    TrainStatus,
+    steps_of,
+)
+from snnet.training.checkpoint import content_digest, read_checkpoint
+from snnet.training.logging import read_log
+from snnet.training.randomness import stitch_generator
+
+
+def settings(**options: Any) -> TrainSettings:
+    return TrainSettings(**{"steps": 4, "trackers": (), "device": "cpu", **options})
+
+
+def final_state(directory: Path) -> tuple[str, list[dict[str, Any]]]:
+    """Checksum of the whole last checkpoint, and the log without what the clock decides."""
+    last = max((directory / "checkpoints").glob("*.pt"))
+    log = [{k: v for k, v in r.items() if k != "images_per_second"} for r in read_log(directory / "log.jsonl")]
+    return content_digest(read_checkpoint(last)), log
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, list[dict[str, Any]]]:
+    torch.set_num_threads(1)
+    directory = tmp_path_factory.mktemp("whole")
+    result = build_trainer(directory).fit()
+    assert result.steps == 14 and result.averaged is not None
+    found = final_state(directory)
+    assert [record["step"] for record in found[1]] == [4, 8, 12, 14]
+    return found
+
+
+def test_killed_and_resumed_equals_uninterrupted(uninterrupted: Any, tmp_path: Path) -> None:
+    wanted = random.SystemRandom().randint(1, 13)
+    path = os.pathsep.join(sys.path)
+    command = [sys.executable, "-m", "tests.training.killable", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": path}) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            if int(line) == wanted:
+                run.send_signal(signal.SIGKILL)
+    assert run.returncode == -signal.SIGKILL
+    messages: list[str] = []
+    build_trainer(tmp_path, on_message=messages.append).fit(resume=True)
+    assert final_state(tmp_path) == uninterrupted, f"killed after step {wanted}: {messages}"
+
+
+def test_truncated_newest_checkpoint_falls_back_and_still_ends_equal(uninterrupted: Any, tmp_path: Path) -> None:
+    stop_at(build_trainer(tmp_path), 7)
+    newest = max((tmp_path / "checkpoints").glob("*.pt"))
+    newest.write_bytes(newest.read_bytes()[:-1000])
+    messages: list[str] = []
+    build_trainer(tmp_path, on_message=messages.append).fit(resume=True)
+    assert "Falling back" in messages[0] and "Resuming after step 6" in messages[1]
+    assert final_state(tmp_path) == uninterrupted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_finishes_the_step_and_saves(uninterrupted: Any, tmp_path: Path, number: signal.Signals) -> None:
+    before = [signal.getsignal(known) for known in (signal.SIGINT, signal.SIGTERM)]
+    interrupted = stop_at(build_trainer(tmp_path), 5, number)
+    assert (interrupted.step, interrupted.signal) == (5, number)
+    assert interrupted.checkpoint == tmp_path / "checkpoints" / "step-00000005.pt"
+    assert [signal.getsignal(known) for known in (signal.SIGINT, signal.SIGTERM)] == before
+    build_trainer(tmp_path).fit(resume=True)
+    assert final_state(tmp_path) == uninterrupted
+
+
+def stop_at(trainer: Trainer, step: int, number: int = signal.SIGINT) -> TrainingInterrupted:
+    trainer.on_step = lambda status: os.kill(os.getpid(), number) if status.step == step else None
+    with pytest.raises(TrainingInterrupted) as caught:
+        trainer.fit()
+    return caught.value
+
+
+def test_workers_that_die_of_ctrl_c_are_no_fault(tiny_net: SNNet) -> None:
+    class Dying(TinyBatches):
+        def epoch(self, epoch: int, start_batch: int = 0) -> Any:
+            yield self.images[:8], self.labels[:8]
+            os.kill(os.getpid(), signal.SIGINT)
+            raise RuntimeError("DataLoader worker exited unexpectedly")
+
+    with pytest.raises(TrainingInterrupted, match="after step 1"):
+        Trainer(tiny_net, Dying(), settings=settings()).fit()
+
+
+def test_resuming_a_finished_run_only_loads_it(uninterrupted: Any, tmp_path: Path) -> None:
+    first = build_trainer(tmp_path)
+    first.fit()
+    again = build_trainer(tmp_path)
+    result = again.fit(resume=True)
+    assert result.steps == 14
+    assert content_digest(again.net.state_dict()) == content_digest(first.net.state_dict())
+    assert final_state(tmp_path) == uninterrupted
+
+
+def test_resuming_with_other_settings_names_them(tmp_path: Path) -> None:
+    stop_at(build_trainer(tmp_path), 2)
+    other = build_trainer(tmp_path)
+    other.settings = replace(other.settings, steps=20, log_every=1)
+    other.optim = replace(other.optim, lr=0.5)
+    with pytest.raises(CheckpointError, match=r"optim\.lr was 0\.001 and is 0\.5; steps was 14 and is 20\. Resume"):
+        other.fit(resume=True)
+
+
+def test_a_directory_with_a_run_is_not_overwritten(tmp_path: Path) -> None:
+    stop_at(build_trainer(tmp_path), 2)
+    with pytest.raises(CheckpointError, match=r"step-00000002\.pt\)\. Resume it"):
+        build_trainer(tmp_path).fit()
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_steps_equal_a_loop_by_hand(tiny_net: SNNet, accumulation: int) -> None:
+    reference = killable.build_net()
+    tiny = killable.build_net()
+    for anchor in (*tiny.anchors, *reference.anchors):
+        for module in anchor.modules():
+            if module.__class__.__name__ in ("DropPath", "Dropout"):
+                module.drop_prob = module.p = 0.0  # type: ignore[assignment]
+    optim = OptimSettings(lr=0.01, anchor_lr_scale=0.5, weight_decay=0.1)
+    Trainer(tiny, TinyBatches(), settings=settings(accumulation=accumulation, clip_norm=0.5, seed=3), optim=optim).fit()
+
+    layers, anchors = list(reference.layers.parameters()), list(reference.anchors.parameters())
+    names = {id(p): name for name, p in reference.named_parameters()}
+    groups = [
+        {
+            "params": [p],
+            "share": share,
+            "weight_decay": 0.0 if p.ndim == 1 or names[id(p)].endswith(("pos_embed", "cls_token")) else 0.1,
+        }
+        for share, params in ((1.0, layers), (0.5, anchors))
+        for p in params
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    batches = iter([batch for epoch in range(2) for batch in TinyBatches().epoch(epoch)])
+    for step in range(4):
+        stitch = reference.space[int(torch.randint(len(reference.space), (), generator=stitch_generator(3, step)))]
+        for group in optimizer.param_groups:
+            group["lr"] = group["share"] * 0.01 * 0.5 * (1 + math.cos(math.pi * step / 4))
+        optimizer.zero_grad()
+        for _ in range(accumulation):
+            images, labels = next(batches)
+            (cross_entropy(reference(images, stitch), labels) / accumulation).backward()
+        torch.nn.utils.clip_grad_norm_(reference.parameters(), 0.5)
+        optimizer.step()
+    for (name, found), expected in zip(tiny.named_parameters(), reference.parameters(), strict=True):
+        assert torch.equal(found, expected), name
+
+
+def test_only_the_drawn_stitch_moves(tiny_net: SNNet) -> None:
+    before = {name: p.detach().clone() for name, p in tiny_net.named_parameters()}
+    seen: list[str] = []
+    Trainer(
+        tiny_net,
+        TinyBatches(),
+        settings=settings(steps=1),
+        optim=OptimSettings(lr=0.1, weight_decay=0.5),
+        on_step=lambda status: seen.append(status.stitch),
+    ).fit()
+    used = {id(p) for p in tiny_net.parameters_of(seen[0])}
+    assert {n for n, p in tiny_net.named_parameters() if not torch.equal(p, before[n])} == {
+        n for n, p in tiny_net.named_parameters() if id(p) in used
+    }
+
+
+def test_nan_loss_names_stitch_and_step_and_keeps_the_last_good_checkpoint(tiny_net: SNNet, tmp_path: Path) -> None:
+    class Poisoned(TinyBatches):
+        def epoch(self, epoch: int, start_batch: int = 0) -> Any:
+            for number, (x, y) in enumerate(super().epoch(epoch, start_batch), start_batch):
+                yield (x * torch.nan if number == 3 else x), y
+
+    seen: list[str] = []
+    trainer = Trainer(
+        tiny_net,
+        Poisoned(),
+        settings=settings(save_every=2),
+        directory=tmp_path,
+        on_step=lambda status: seen.append(status.stitch),
+    )
+    with pytest.raises(TrainingError) as caught:
+        trainer.fit()
+    stitch = trainer.sampler.draw(3, stitch_generator(0, 3))
+    assert f"loss is nan at step 4, in stitch {stitch}." in str(caught.value)
+    assert str(tmp_path / "checkpoints" / "step-00000002.pt") in str(caught.value)
+    assert all(p.isfinite().all() for p in tiny_net.parameters())
+    assert read_checkpoint(tmp_path / "checkpoints" / "step-00000002.pt")["step"] == 2
+
+
+def test_full_disk_ends_training_with_the_old_checkpoint_intact(
+    tiny_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save = torch.save
+
+    def full(content: dict[str, Any], file: Any) -> None:
+        save(content, file)
+        if content["step"] > 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(CheckpointError, match=r"step-00000004\.pt could not be written: No space left on device"):
+        Trainer(tiny_net, TinyBatches(), settings=settings(save_every=2), directory=tmp_path).fit()
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000002.pt"]
+
+
+def test_learns_and_reports(tiny_net: SNNet) -> None:
+    seen: list[TrainStatus] = []
+    batches = TinyBatches(num_images=16, batch_size=16)
+    result = Trainer(
+        tiny_net,
+        batches,
+        settings=settings(steps=steps_of(60, batches)),
+        optim=OptimSettings(lr=3e-3, weight_decay=0.0),
+        sampler=AnchorShareSampler(tiny_net.space, 1.0),
+        on_step=seen.append,
+    ).fit()
+    assert seen[-1].loss < 0.8 * seen[0].loss and result.loss == seen[-1].loss
+    assert [status.step for status in seen] == list(range(1, 61))
+    assert seen[-1].epoch == 60 and seen[-1].seconds_left == 0 and seen[0].seconds_left > 0
+    assert seen[0].images_per_second > 0 and result.checkpoint is None
+    assert not tiny_net.training and all(p.grad is None for p in tiny_net.parameters())
+
+
+def test_bf16_on_cpu_trains_with_float32_weights(tiny_net: SNNet) -> None:
+    result = Trainer(tiny_net, TinyBatches(), settings=settings(precision="bf16")).fit()
+    assert 0 < result.loss < 10
+    assert {p.dtype for p in tiny_net.parameters()} == {torch.float32}
+
+
+def test_fp16_on_cpu_is_refused(tiny_net: SNNet) -> None:
+    with pytest.raises(RecipeError, match="fp16 needs a GPU"):
+        Trainer(tiny_net, TinyBatches(), settings=settings(precision="fp16"))
+
+
+def test_impossible_settings_are_refused(tiny_net: SNNet) -> None:
+    with pytest.raises(RecipeError, match="steps is 0; it must be at least 1"):
+        settings(steps=0)
+    with pytest.raises(RecipeError, match=r"'tensorbored' is not installed; installed:.*tensorboard"):
+        settings(trackers=("tensorbored",))
+    with pytest.raises(RecipeError, match="'tpu' is not available"):
+        Trainer(tiny_net, TinyBatches(), settings=settings(device="tpu"))
+    with pytest.raises(RecipeError, match="shares weights"):
+        loss = StitchLoss(distillation=Distillation(ModelTeacher(tiny_net.anchors[2])))
+        Trainer(tiny_net, TinyBatches(), settings=settings(), loss=loss)
+
+
+def test_logs(tiny_net: SNNet, tmp_path: Path) -> None:
+    options = settings(log_every=2, trackers=("tensorboard",))
+    Trainer(tiny_net, TinyBatches(), settings=options, directory=tmp_path).fit()
+    records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [record["step"] for record in records] == [2, 4]
+    assert records[0].keys() >= {"loss", "lr", "anchor_lr", "grad_norm", "stitch", "epoch", "images_per_second"}
+    assert list((tmp_path / "tracking").rglob("events.out.tfevents.*"))
+
+
+def test_the_data_set_is_not_changed_by_mixup(tmp_path: Path) -> None:
+    trainer = build_trainer(tmp_path)
+
+    class Views(TinyBatches):
+        def epoch(self, epoch: int, start_batch: int = 0) -> Any:
+            for number in range(start_batch, 5):
+                yield self.images[8 * number : 8 * number + 8], self.labels[8 * number : 8 * number + 8]
+
+    trainer.batches = Views()
+    before = trainer.batches.images.clone()
+    trainer.settings = replace(trainer.settings, steps=4)
+    trainer.fit()
+    assert torch.equal(trainer.batches.images, before)
+
+
+def test_mixup_on_an_odd_batch_is_refused(tmp_path: Path) -> None:
+    trainer = build_trainer(tmp_path)
+    trainer.batches = TinyBatches(batch_size=5)
+    with pytest.raises(DataError, match="a batch has 5; take an even batch size"):
+        trainer.fit()
+
+
+def test_moving_average_starts_at_the_first_step(tiny_net: SNNet) -> None:
+    weights: list[torch.Tensor] = []
+    result = Trainer(
+        tiny_net,
+        TinyBatches(),
+        settings=settings(steps=2, ema_decay=0.75),
+        optim=OptimSettings(lr=0.1),
+        on_step=lambda _: weights.append(torch.cat([p.detach().flatten() for p in tiny_net.parameters()])),
+    ).fit()
+    assert result.averaged is not None
+    averaged = torch.cat([p.flatten() for p in result.averaged.parameters()])
+    assert torch.allclose(averaged, 0.75 * weights[0] + 0.25 * weights[1], atol=1e-7)
