@@ -1,0 +1,33 @@
+"""Images by name, from folders, torchvision, timm or the package itself, as batches that resume exactly."""
+
+from snnet.data.augment import BatchAugment
+from snnet.data.calibration import calibration_images
+from snnet.data.corrupt import CorruptImageError, SkippedImages
+from snnet.data.datasets import Images, open_dataset, open_pair
+from snnet.data.images import ImageDataset, StreamImages, TensorImages
+from snnet.data.loader import EvalBatches, TrainBatches, eval_batches
+from snnet.data.sources import SOURCES, ArraySource, ImageSource, Request
+from snnet.data.transforms import Augmentation, clean_transform, train_transform
+
+__all__ = [
+    "SOURCES",
+    "ArraySource",
+    "Augmentation",
+    "BatchAugment",
+    "CorruptImageError",
+    "EvalBatches",
+    "ImageDataset",
+    "ImageSource",
+    "Images",
+    "Request",
+    "SkippedImages",
+    "StreamImages",
+    "TensorImages",
+    "TrainBatches",
+    "calibration_images",
+    "clean_transform",
+    "eval_batches",
+    "open_dataset",
+    "open_pair",
+    "train_transform",
+]

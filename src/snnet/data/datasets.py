@@ -1,0 +1,136 @@
+"""Open data sets by name."""
+
+from pathlib import Path
+from typing import TypeAlias
+
+from torch.utils.data import IterableDataset
+
+# Imported for their names in the registry.
+from snnet.data import embedded as _embedded
+from snnet.data import folder as _folder
+from snnet.data import timm_readers as _timm_readers
+from snnet.data import torchvision as _torchvision
+from snnet.data.folder import FolderSource
+from snnet.data.images import ImageDataset, StreamImages, TensorImages, same_size
+from snnet.data.sources import SOURCES, ArraySource, Request
+from snnet.data.transforms import Augmentation, clean_transform, train_transform
+from snnet.errors import DataError, did_you_mean
+from snnet.specs import InputSpec
+
+Images: TypeAlias = ImageDataset | TensorImages | StreamImages
+
+SPLITS = ("train", "validation")
+_MODULES = (_embedded, _folder, _timm_readers, _torchvision)
+_IN_MEMORY_BYTES = 2**30
+
+
+def open_dataset(
+    name: str,
+    root: str | Path | None = None,
+    split: str = "train",
+    *,
+    input: InputSpec,
+    augment: Augmentation | None = None,
+    num_classes: int | None = None,
+    max_corrupt: int | None = None,
+    download: bool = False,
+) -> Images:
+    """Open one split of a data set, with its images made to fit a network's input.
+
+    Small data sets that hold their pixels as one array of the network's height and width become tensors in memory,
+    taken as they are (no resize or crop), unless single-image augmentation is asked for.
+
+    Args:
+        name: `embedded`, `folder`, `torchvision/NAME`, or a timm name: `torch/NAME`, `hfds/NAME`, `wds/NAME`, ...
+        root: Folder of the data; for `folder`, it holds `train/CLASS/` and `val/CLASS/`, or the classes of one split.
+        split: `train` or `validation` (which is the test set where there is no other).
+        input: What the anchors take; grey and RGB are converted as needed.
+        augment: How single training images are varied; None for clean images.
+        num_classes: How many classes there must be; None to take what there is.
+        max_corrupt: Most images that may be skipped because they do not decode; by default one in a hundred, and at
+            least 10.
+        download: Whether missing data may be fetched over the network.
+
+    Raises:
+        DataError: If there is no such data set, the data is missing or unusable, or its classes are another number.
+    """
+    if split not in SPLITS:
+        raise DataError(f"Unknown split {split!r}; accepted: {', '.join(SPLITS)}.{did_you_mean(split, SPLITS)}")
+    kind, _, rest = name.partition("/")
+    if kind not in SOURCES.names():
+        raise DataError(_unknown(name, kind))
+    source = SOURCES.get(kind)(Request(rest, Path(root).expanduser() if root is not None else None, split, download))
+    clean = clean_transform(input)
+    if isinstance(source, IterableDataset):
+        return _checked(StreamImages(source, clean, name), name, root, num_classes)
+    if isinstance(source, ArraySource) and augment is None and same_size(source, input) and _fits(source, input):
+        return _checked(TensorImages.of(source, input), name, root, num_classes)
+    transform = train_transform(input, augment) if augment is not None else clean
+    return _checked(ImageDataset(source, transform, clean, max_corrupt), name, root, num_classes)
+
+
+def open_pair(
+    name: str,
+    root: str | Path | None = None,
+    *,
+    input: InputSpec,
+    augment: Augmentation | None = None,
+    num_classes: int | None = None,
+    max_corrupt: int | None = None,
+    download: bool = False,
+) -> tuple[Images, Images]:
+    """Open the training split, augmented, and the validation split, clean; the arguments are `open_dataset`'s.
+
+    Raises:
+        DataError: Also if the two have different classes or are the very same images.
+    """
+    common = {"input": input, "num_classes": num_classes, "max_corrupt": max_corrupt, "download": download}
+    train = open_dataset(name, root, "train", augment=augment, **common)  # type: ignore[arg-type]
+    validation = open_dataset(name, root, "validation", **common)  # type: ignore[arg-type]
+    if _folder_of(train) is not None and _folder_of(train) == _folder_of(validation):
+        raise DataError(
+            f"{root} holds classes but no splits, so training and validation images would be the same; "
+            f"move them into {root}/train/CLASS and {root}/validation/CLASS."
+        )
+    if train.classes != validation.classes:
+        first, second = (f"{len(part.classes)} ({_some(part.classes)})" for part in (train, validation))
+        raise DataError(
+            f"{name} under {root} has other classes for training than for validation: {first} and {second}; "
+            "both need the same, in the same order."
+        )
+    return train, validation
+
+
+def _checked(images: Images, name: str, root: str | Path | None, num_classes: int | None) -> Images:
+    where = f"{name} under {root}" if root is not None else name
+    if not isinstance(images, StreamImages) and not len(images):
+        raise DataError(f"{where} has no images.")
+    # A stream may not know its classes; evaluation then finds labels that do not fit.
+    if num_classes is not None and images.classes and len(images.classes) != num_classes:
+        raise DataError(
+            f"{where} has {len(images.classes)} classes ({_some(images.classes)}) but the network has {num_classes}; "
+            f"use data with {num_classes} classes, or stitch anchors with num_classes={len(images.classes)}."
+        )
+    return images
+
+
+def _fits(source: ArraySource, spec: InputSpec) -> bool:
+    channels, height, width = spec.size
+    return 4 * len(source) * channels * height * width <= _IN_MEMORY_BYTES
+
+
+def _unknown(name: str, kind: str) -> str:
+    if Path(name).expanduser().is_dir():
+        return f"Unknown data set {name!r}; it is a folder: open 'folder' with root={name!r}."
+    known = SOURCES.names()
+    accepted = "embedded, folder, torchvision/NAME, torch/NAME, hfds/NAME, hfids/NAME, tfds/NAME, wds/NAME"
+    return f"Unknown data set {name!r}; accepted: {accepted}.{did_you_mean(kind.lower(), known)}"
+
+
+def _folder_of(images: Images) -> Path | None:
+    source = getattr(images, "source", None)
+    return source.folder.resolve() if isinstance(source, FolderSource) else None
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,0 +1,140 @@
+"""Folders of images, one folder per class, as torchvision's `ImageFolder` and Hugging Face lay them out."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from snnet.data.corrupt import decode
+from snnet.data.sources import SOURCES, ImageSource, Request
+from snnet.errors import DataError
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+SPLIT_FOLDERS = {"train": ("train", "training"), "validation": ("validation", "val", "valid", "test", "eval")}
+_SPLIT_NAMES = {name for names in SPLIT_FOLDERS.values() for name in names}
+
+
+class FolderSource(ImageSource):
+    """The images of one folder whose sub-folders are the classes, in plain sorted order.
+
+    Args:
+        folder: Holds one sub-folder per class; images lie at any depth in it.
+        classes: The classes there must be; None to take what there is.
+
+    Raises:
+        DataError: If there is no class folder, a class without images, or another class than `classes` has.
+    """
+
+    labels: Sequence[int]
+
+    def __init__(self, folder: Path, classes: Sequence[str] | None = None) -> None:
+        self.folder = folder
+        self.classes = class_names(folder)
+        if classes is not None:
+            _check_same_classes(folder, self.classes, classes)
+        found = [(path, label) for label, name in enumerate(self.classes) for path in _images_in(folder / name)]
+        self.paths = [path for path, _ in found]
+        self.labels = [label for _, label in found]
+        _check_none_empty(self, needed=classes is None)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def read(self, index: int) -> tuple[Image.Image, int]:
+        """Return an image and its label."""
+        path = self.paths[index]
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error}; check the disk and the file's permissions.") from error
+        return decode(data, str(path)), self.labels[index]
+
+
+def class_names(folder: Path) -> tuple[str, ...]:
+    """Return the names of the class folders, sorted.
+
+    Raises:
+        DataError: If there are none.
+    """
+    names = tuple(path.name for path in _subfolders(folder))
+    if names:
+        return names
+    loose = sum(1 for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
+    what = f"has {loose} images but no class folders" if loose else "is empty: it has no class folders"
+    raise DataError(f"{folder} {what}; put the images of each class into a folder of their own, {folder}/CLASS/x.jpg.")
+
+
+def split_folder(root: Path, split: str) -> Path:
+    """Return the folder that holds a split: `root/train`, `root/val`, ..., or `root` itself if it holds classes.
+
+    Raises:
+        DataError: If the root has other splits but not this one.
+    """
+    for name in SPLIT_FOLDERS[split]:
+        if (root / name).is_dir() and _has_splits(root):
+            return root / name
+    if not _has_splits(root):
+        return root
+    wanted = " or ".join(f"{root}/{name}" for name in SPLIT_FOLDERS[split])
+    present = ", ".join(path.name for path in _subfolders(root))
+    raise DataError(f"{root} has no {split} images, only {present}; put them into {wanted}.")
+
+
+@SOURCES.register("folder")
+def open_folder(request: Request) -> FolderSource:
+    """Open `root/train/CLASS/*` and `root/val/CLASS/*`, or `root/CLASS/*`."""
+    root = request.folder("folder")
+    folder = split_folder(root, request.split)
+    if request.split == "train" or not _has_splits(root):
+        return FolderSource(folder)
+    # Labels are positions among sorted names, so a class that one split lacks would shift all labels after it.
+    trained = next((root / name for name in SPLIT_FOLDERS["train"] if (root / name).is_dir()), None)
+    return FolderSource(folder, class_names(trained) if trained else None)
+
+
+def _has_splits(root: Path) -> bool:
+    # A class may well be called "train"; a split has folders inside.
+    folders = _subfolders(root)
+    named = [path for path in folders if path.name in _SPLIT_NAMES]
+    return bool(named) and (len(named) == len(folders) or any(_subfolders(path) for path in named))
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    # macOS leaves __MACOSX in archives, tools leave .cache and the like; neither is a class.
+    paths = (path for path in folder.iterdir() if path.is_dir())
+    return sorted(path for path in paths if path.name != "__MACOSX" and not path.name.startswith("."))
+
+
+def _images_in(folder: Path) -> list[Path]:
+    walk = os.walk(folder, followlinks=True)
+    paths = (Path(top, name) for top, _, names in walk for name in names if not name.startswith("."))
+    return sorted(path for path in paths if path.suffix.lower() in EXTENSIONS)
+
+
+def _check_same_classes(folder: Path, found: Sequence[str], expected: Sequence[str]) -> None:
+    extra, missing = sorted(set(found) - set(expected)), sorted(set(expected) - set(found))
+    if extra or missing:
+        faults = [f"classes that the training images lack: {_listed(extra)}"] if extra else []
+        faults += [f"no folder for: {_listed(missing)}"] if missing else []
+        raise DataError(
+            f"{folder} has other classes than the training images ({'; '.join(faults)}); "
+            "give both the same class folders."
+        )
+
+
+def _check_none_empty(source: FolderSource, needed: bool) -> None:
+    # A validation split may lack images of a class (its folder is there), a training split may not.
+    counts = [0] * len(source.classes)
+    for label in source.labels:
+        counts[label] += 1
+    empty = [name for name, count in zip(source.classes, counts, strict=True) if not count]
+    if empty and (needed or len(empty) == len(counts)):
+        raise DataError(
+            f"{source.folder} has no image ({', '.join(EXTENSIONS)}) in the class folders {_listed(empty)}; "
+            "add images or remove the folders."
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (f", ... ({len(names)} in all)" if len(names) > 5 else "")

@@ -1,0 +1,211 @@
+"""Batches that depend on nothing but seed, epoch and position, for exact resuming; and batches for evaluation."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+from snnet.data.augment import BatchAugment
+from snnet.data.corrupt import SkippedImages
+from snnet.data.images import TensorImages, read_or_fault, size
+from snnet.data.seeding import derive, generator, seeded
+from snnet.errors import DataError
+
+Batch = tuple[Tensor, Tensor]
+"""Images `(B, C, H, W)` and labels `(B,)`."""
+
+# Keep the streams of random numbers of one epoch apart.
+_ORDER, _SAMPLE, _BATCH = range(3)
+
+
+class TrainBatches:
+    """Shuffled training batches, the same for the same seed, epoch and position, whatever ran before.
+
+    Neither the number of workers nor the batch at which an epoch is entered changes any image, and no global random
+    state is touched. An incomplete last batch is dropped. An image that does not decode is replaced by the next one
+    that does.
+
+    Args:
+        dataset: Yields `(image, label)`; tensors in memory are gathered whole batches at a time, without workers.
+        batch_size: Images per batch.
+        seed: Of order and augmentation.
+        augment: Applied to whole batches.
+        workers: Processes that read images; 0 to read in this one.
+
+    Raises:
+        DataError: If the data set is a stream or is smaller than a batch.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset[Any],
+        batch_size: int,
+        seed: int = 0,
+        augment: BatchAugment | None = None,
+        workers: int = 0,
+    ) -> None:
+        if isinstance(dataset, IterableDataset):
+            raise DataError("A stream cannot be trained on, as a run could not resume exactly; use indexed data.")
+        self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
+        self.augment, self.workers = augment, workers
+        self.images = size(dataset)
+        if not 1 <= batch_size <= self.images:
+            raise DataError(
+                f"A batch size of {batch_size} does not fit {self.images} images; choose 1 to {self.images}."
+            )
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch."""
+        return self.images // self.batch_size
+
+    @property
+    def skipped(self) -> SkippedImages:
+        """The images met so far that do not decode."""
+        return _skipped(self.dataset)
+
+    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `start_batch` on.
+
+        Raises:
+            DataError: If more images do not decode than the data set allows.
+        """
+        order = torch.randperm(self.images, generator=generator(self.seed, epoch, _ORDER))
+        picks = torch.split(order[: len(self) * self.batch_size], self.batch_size)[start_batch:]
+        for number, (images, labels) in enumerate(self._read(picks, epoch), start_batch):
+            if self.augment is not None:
+                images = self.augment(images, generator(self.seed, epoch, number, _BATCH))
+            yield images, labels
+
+    def _read(self, picks: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
+        tensors = _in_memory(self.dataset)
+        if tensors is not None:
+            return ((tensors[0][pick], tensors[1][pick]) for pick in picks)
+        return _load(_SeededSamples(self.dataset, self.seed, epoch), picks, self.workers, self.skipped)
+
+
+class EvalBatches:
+    """All images in order, any number of times; those that do not decode are left out of their batch.
+
+    Args:
+        dataset: Yields `(image, label)`.
+        batch_size: Images per batch; the last one may have fewer.
+        workers: Processes that read images; 0 to read in this one. Tensors in memory and streams need none.
+    """
+
+    def __init__(self, dataset: Dataset[Any], batch_size: int, workers: int = 0) -> None:
+        if batch_size < 1:
+            raise DataError(f"A batch size of {batch_size} is too small; choose at least 1.")
+        self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
+
+    def __len__(self) -> int:
+        """Return the number of batches; fewer come if all images of one do not decode."""
+        return -(-size(self.dataset) // self.batch_size)
+
+    @property
+    def images(self) -> int:
+        """Number of images, without those that are known not to decode."""
+        return size(self.dataset) - len(self.skipped)
+
+    @property
+    def skipped(self) -> SkippedImages:
+        """The images met so far that do not decode."""
+        return _skipped(self.dataset)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield `(images, labels)`.
+
+        Raises:
+            DataError: If more images do not decode than the data set allows.
+        """
+        tensors = _in_memory(self.dataset)
+        if tensors is not None:
+            return zip(*(torch.split(part, self.batch_size) for part in tensors), strict=True)
+        if isinstance(self.dataset, IterableDataset):
+            return iter(DataLoader(self.dataset, self.batch_size, generator=torch.Generator()))
+        picks = torch.split(torch.arange(size(self.dataset)), self.batch_size)
+        return _load(_Samples(self.dataset), picks, self.workers, self.skipped)
+
+
+def eval_batches(dataset: Dataset[Any], batch_size: int, workers: int = 0) -> EvalBatches:
+    """Return all images in order as batches that can be gone through again and again."""
+    return EvalBatches(dataset, batch_size, workers)
+
+
+@dataclass(frozen=True)
+class _Read:
+    # What came of one place of the data set: a sample, if any, and the images that did not decode on the way.
+    image: Tensor | None
+    label: int
+    faults: dict[int, str]
+
+
+class _Samples(Dataset[_Read]):
+    def __init__(self, dataset: Dataset[Any]) -> None:
+        self.dataset = dataset
+
+    def __getitem__(self, index: int) -> _Read:
+        sample = read_or_fault(self.dataset, index)
+        return _Read(None, 0, {index: sample}) if isinstance(sample, str) else _Read(sample[0], int(sample[1]), {})
+
+
+class _SeededSamples(Dataset[_Read]):
+    def __init__(self, dataset: Dataset[Any], seed: int, epoch: int) -> None:
+        self.dataset, self.seed, self.epoch = dataset, seed, epoch
+
+    def __getitem__(self, index: int) -> _Read:
+        faults: dict[int, str] = {}
+        total = size(self.dataset)
+        for place in ((index + step) % total for step in range(total)):
+            with seeded(derive(self.seed, self.epoch, index, _SAMPLE)):
+                sample = read_or_fault(self.dataset, place)
+            if not isinstance(sample, str):
+                return _Read(sample[0], int(sample[1]), faults)
+            faults[place] = sample
+        return _Read(None, 0, faults)
+
+
+def _load(samples: Dataset[_Read], picks: Sequence[Tensor], workers: int, skipped: SkippedImages) -> Iterator[Batch]:
+    # The loader's own generator keeps it from drawing a seed from the global one.
+    loader = DataLoader(
+        samples,
+        batch_sampler=[pick.tolist() for pick in picks],
+        num_workers=workers,
+        collate_fn=_collate,
+        generator=torch.Generator(),
+    )
+    for batch, faults in loader:
+        skipped.add(faults)
+        if batch is not None:
+            yield batch
+    skipped.report()
+    if len(skipped) == skipped.total:
+        raise DataError(f"None of the {skipped.total} images decodes; the first: {skipped.reasons[0]}")
+
+
+def _collate(reads: Sequence[_Read]) -> tuple[Batch | None, dict[int, str]]:
+    faults = {place: reason for read in reads for place, reason in read.faults.items()}
+    images = [read.image for read in reads if read.image is not None]
+    if not images:
+        return None, faults
+    return (torch.stack(images), torch.tensor([read.label for read in reads if read.image is not None])), faults
+
+
+def _in_memory(dataset: Dataset[Any]) -> Batch | None:
+    if isinstance(dataset, TensorImages):
+        return dataset.images, dataset.labels
+    if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
+        return dataset.tensors[0], dataset.tensors[1]
+    return None
+
+
+def _skipped(dataset: Dataset[Any]) -> SkippedImages:
+    # Other people's data sets raise no CorruptImageError, so there is nothing to count.
+    found = getattr(dataset, "skipped", None)
+    return found if isinstance(found, SkippedImages) else SkippedImages(_total(dataset))
+
+
+def _total(dataset: Any) -> int:
+    return len(dataset) if hasattr(dataset, "__len__") else 0

@@ -1,0 +1,107 @@
+"""Where images come from: one abstract class, and the registry of its kinds."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import IterableDataset
+
+from snnet.errors import DataError
+from snnet.registry import Registry
+
+
+class ImageSource(ABC):
+    """Labelled images that can be read in any order.
+
+    Attributes:
+        classes: Names of the classes; the label is the position.
+        labels: Label of each image, or None where that takes reading the images.
+    """
+
+    classes: tuple[str, ...]
+    labels: Sequence[int] | None = None
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    @abstractmethod
+    def read(self, index: int) -> tuple[Image.Image, int]:
+        """Return an image, decoded, and its label.
+
+        Raises:
+            CorruptImageError: If it does not decode.
+            DataError: If it cannot be read.
+        """
+
+
+class ArraySource(ImageSource):
+    """Images of one size, in memory.
+
+    Args:
+        pixels: uint8, `(N, H, W)` or `(N, H, W, 3)`.
+        labels: One per image.
+        classes: Names of the classes.
+    """
+
+    labels: Sequence[int]
+
+    def __init__(self, pixels: Tensor, labels: Sequence[int], classes: Sequence[str]) -> None:
+        self.pixels, self.labels, self.classes = pixels, tuple(labels), tuple(classes)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def read(self, index: int) -> tuple[Image.Image, int]:
+        """Return an image and its label."""
+        return Image.fromarray(self.pixels[index].numpy()), self.labels[index]
+
+    def channels(self, count: int) -> Tensor:
+        """Return all pixels with 1 or 3 channels, `(N, count, H, W)`; grey as Pillow computes it."""
+        pixels = self.pixels[:, None] if self.pixels.ndim == 3 else self.pixels.permute(0, 3, 1, 2)
+        if count == 1 and pixels.shape[1] == 3:
+            weights = torch.tensor([19595, 38470, 7471]).view(1, 3, 1, 1)
+            return ((pixels * weights).sum(1, keepdim=True) + 0x8000 >> 16).to(torch.uint8)
+        return pixels.expand(-1, count, -1, -1)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a kind of source.
+
+    Attributes:
+        name: What follows the first `/` of the data set's name; empty where there is none.
+        root: Folder of the data.
+        split: `train` or `validation`.
+        download: Whether the data may be fetched over the network.
+    """
+
+    name: str
+    root: Path | None
+    split: str
+    download: bool
+
+    def folder(self, kind: str) -> Path:
+        """Return the root.
+
+        Raises:
+            DataError: If none was given or it is no folder.
+        """
+        if self.root is None:
+            raise DataError(f"Data {kind!r} needs root=, the folder that holds it.")
+        if not self.root.is_dir() and not self.download:
+            what = "is a file, not a folder" if self.root.exists() else "does not exist"
+            raise DataError(f"Data folder {self.root} {what}; give the folder that holds the data as root=.")
+        return self.root
+
+
+Stream: TypeAlias = IterableDataset[tuple[Image.Image, int]]
+Opener: TypeAlias = Callable[[Request], ImageSource | Stream]
+
+SOURCES: Registry[Opener] = Registry("data set", group="snnet.data")
+"""First part of a data set's name -> what opens it."""

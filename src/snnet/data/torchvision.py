@@ -1,0 +1,129 @@
+"""Data sets of torchvision by name, from a local root."""
+
+import inspect
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision import datasets
+
+from snnet.data.corrupt import decoding
+from snnet.data.sources import SOURCES, ArraySource, ImageSource, Request
+from snnet.errors import DataError, did_you_mean
+
+
+@dataclass(frozen=True)
+class _Entry:
+    # How a class of torchvision names its splits, and its class names where it has none itself.
+    train: str | bool
+    validation: str | bool
+    classes: int | None = None
+
+    def split(self, split: str) -> dict[str, str | bool]:
+        value = self.train if split == "train" else self.validation
+        return {"train" if isinstance(value, bool) else "split": value}
+
+
+DATASETS = {
+    "CIFAR10": _Entry(True, False),
+    "CIFAR100": _Entry(True, False),
+    "Country211": _Entry("train", "valid"),
+    "DTD": _Entry("train", "val"),
+    "FGVCAircraft": _Entry("train", "val"),
+    "FashionMNIST": _Entry(True, False),
+    "Flowers102": _Entry("train", "val", classes=102),
+    "Food101": _Entry("train", "test"),
+    "GTSRB": _Entry("train", "test", classes=43),
+    "ImageNet": _Entry("train", "val"),
+    "Imagenette": _Entry("train", "val"),
+    "KMNIST": _Entry(True, False),
+    "MNIST": _Entry(True, False),
+    "OxfordIIITPet": _Entry("trainval", "test"),
+    "STL10": _Entry("train", "test"),
+    "SVHN": _Entry("train", "test", classes=10),
+}
+"""Those of torchvision's data sets that are one image, one label."""
+
+
+class TorchvisionSource(ImageSource):
+    """The images of a built torchvision data set.
+
+    Args:
+        dataset: Yields PIL images and integer labels.
+        name: What to call it in messages.
+        count: Number of classes, where the data set does not name them.
+    """
+
+    def __init__(self, dataset: Any, name: str, count: int | None = None) -> None:
+        self.dataset, self.name = dataset, name
+        named = getattr(dataset, "classes", None) or range(count or 0)
+        # ImageNet's classes are tuples of synonyms.
+        self.classes = tuple(", ".join(c) if isinstance(c, tuple) else str(c) for c in named)
+        if not self.classes:
+            raise DataError(f"{name} does not say which classes it has; export it to class folders and use 'folder'.")
+        self.labels = _labels(dataset)
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def read(self, index: int) -> tuple[Image.Image, int]:
+        """Return an image and its label."""
+        with decoding(f"{self.name}[{index}]"):
+            image, label = self.dataset[index]
+            image.load()
+        return image, int(label)
+
+
+def wrap(dataset: Any, name: str, count: int | None = None) -> ImageSource:
+    """Return a built torchvision data set as a source, in memory where it holds its pixels as one array."""
+    source = TorchvisionSource(dataset, name, count)
+    pixels = getattr(dataset, "data", None)
+    if isinstance(dataset, (datasets.MNIST, datasets.CIFAR10)) and source.labels is not None:
+        array = pixels if isinstance(pixels, Tensor) else torch.from_numpy(np.asarray(pixels))
+        return ArraySource(array, source.labels, source.classes)
+    return source
+
+
+def build(make: Any, request: Request, name: str) -> Any:
+    """Return `make()`, with the errors of a missing data set said in our words.
+
+    Raises:
+        DataError: If the data is not under the root.
+    """
+    try:
+        return make()
+    except (RuntimeError, OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"{name} is not (whole) under {request.root}: {' '.join(str(error).split())} "
+            "Put its files there as its reader lays them out, or ask for download=True."
+        ) from error
+
+
+@SOURCES.register("torchvision")
+def open_torchvision(request: Request) -> ImageSource:
+    """Open a class of `torchvision.datasets`."""
+    if request.name not in DATASETS:
+        raise DataError(
+            f"Unknown data set 'torchvision/{request.name}'; accepted: {', '.join(DATASETS)}."
+            f"{did_you_mean(request.name, DATASETS)}"
+        )
+    name, entry, factory = f"torchvision/{request.name}", DATASETS[request.name], getattr(datasets, request.name)
+    options: dict[str, Any] = {"root": str(request.folder(name)), **entry.split(request.split)}
+    if request.download and "download" not in inspect.signature(factory).parameters:
+        raise DataError(f"torchvision cannot download {request.name}; get it by hand and leave out download.")
+    if request.download:
+        Path(options["root"]).mkdir(parents=True, exist_ok=True)
+        options["download"] = True
+    return wrap(build(lambda: factory(**options), request, name), name, entry.classes)
+
+
+def _labels(dataset: Any) -> tuple[int, ...] | None:
+    for attribute in ("targets", "labels", "_labels"):
+        labels = getattr(dataset, attribute, None)
+        if labels is not None and len(labels) == len(dataset):
+            return tuple(int(label) for label in labels)
+    return None
