@@ -19,15 +19,10 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-import snnet.anchors  # noqa: F401  (makes timm know the embedded anchors)
+from snnet.anchors import EMBEDDED_ANCHORS
 from snnet.data.augment import BatchAugment
 from snnet.files import write_aside, write_json
 
-ANCHORS = {
-    "vit_fm_tiny": {"lr": 2e-3, "epochs": 20},
-    "vit_fm_small": {"lr": 2e-3, "epochs": 20},
-    "vit_fm_base": {"lr": 7e-4, "epochs": 18},  # 2e-3 is too high at this width: no better than tiny after 5 epochs
-}
 MEAN, STD = 0.2860, 0.3530
 
 
@@ -48,23 +43,26 @@ def load_split(root: Path, split: str) -> tuple[Tensor, Tensor]:
 def accuracy(model: torch.nn.Module, images: Tensor, labels: Tensor) -> float:
     model.eval()
     with torch.inference_mode():
-        hits = sum((model(x).argmax(1) == y).sum().item() for x, y in zip(images.split(500), labels.split(500)))
+        hits = sum(
+            (model(x).argmax(1) == y).sum().item() for x, y in zip(images.split(500), labels.split(500), strict=True)
+        )
     return 100.0 * hits / len(labels)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--anchor", choices=ANCHORS, required=True)
+    parser.add_argument("--anchor", choices=EMBEDDED_ANCHORS, required=True)
     parser.add_argument("--data", type=Path, default=Path("/usr/share/datasets/fashion-mnist"))
     parser.add_argument("--work", type=Path, default=Path("runs/anchors"))
     parser.add_argument("--output", type=Path, default=Path("src/snnet/assets/anchors"))
+    parser.add_argument("--epochs", type=int, default=20)
+    parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--weight-decay", type=float, default=0.05)
     parser.add_argument("--smoothing", type=float, default=0.1)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
-    lr, epochs = ANCHORS[args.anchor]["lr"], int(ANCHORS[args.anchor]["epochs"])
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
@@ -72,13 +70,13 @@ def main() -> None:
     decay = [p for p in model.parameters() if p.ndim == 2]
     no_decay = [p for p in model.parameters() if p.ndim != 2]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": args.weight_decay}, {"params": no_decay, "weight_decay": 0.0}], lr=lr
+        [{"params": decay, "weight_decay": args.weight_decay}, {"params": no_decay, "weight_decay": 0.0}], lr=args.lr
     )
     images, labels = load_split(args.data, "train")
     test_images, test_labels = load_split(args.data, "t10k")
     augment = BatchAugment(pad=2, flip=True, fill=-MEAN / STD)
     per_epoch = len(labels) // args.batch_size
-    total, warmup = epochs * per_epoch, per_epoch
+    total, warmup = args.epochs * per_epoch, per_epoch
 
     args.work.mkdir(parents=True, exist_ok=True)
     last = args.work / f"{args.anchor}.last.pt"
@@ -88,7 +86,7 @@ def main() -> None:
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
         done = state["history"]
-    for epoch in range(len(done), epochs):
+    for epoch in range(len(done), args.epochs):
         generator = torch.Generator().manual_seed(args.seed * 1000 + epoch)
         order = torch.randperm(len(labels), generator=generator)
         model.train()
@@ -97,7 +95,7 @@ def main() -> None:
             step = epoch * per_epoch + i
             rate = min(1.0, (step + 1) / warmup) * 0.5 * (1 + math.cos(math.pi * step / total))
             for group in optimizer.param_groups:
-                group["lr"] = lr * rate
+                group["lr"] = args.lr * rate
             pick = order[i * args.batch_size : (i + 1) * args.batch_size]
             loss = cross_entropy(model(augment(images[pick], generator)), labels[pick], label_smoothing=args.smoothing)
             optimizer.zero_grad()
@@ -109,17 +107,15 @@ def main() -> None:
         done.append({"loss": seen_loss / per_epoch, "top1": top1, "seconds": time.time() - begun})
         with write_aside(last) as partial:
             torch.save({"model": model.state_dict(), "optimizer": optimizer.state_dict(), "history": done}, partial)
-        print(f"{args.anchor} epoch {epoch + 1}/{epochs} {json.dumps(done[-1])}", flush=True)
+        print(f"{args.anchor} epoch {epoch + 1}/{args.epochs} {json.dumps(done[-1])}", flush=True)
 
     model.half().float()  # what is scored is what is stored
     with write_aside(args.output / f"{args.anchor}.safetensors") as partial:
         save_file({name: tensor.half() for name, tensor in model.state_dict().items()}, partial)
-    settings = {key: getattr(args, key) for key in ("batch_size", "weight_decay", "smoothing", "seed")}
+    settings = {key: getattr(args, key) for key in ("epochs", "lr", "batch_size", "weight_decay", "smoothing", "seed")}
     facts = {
         "top1_test_10000": accuracy(model, test_images, test_labels),
         "parameters": sum(p.numel() for p in model.parameters()),
-        "lr": lr,
-        "epochs": epochs,
         **settings,
     }
     write_json(args.output / f"{args.anchor}.json", facts)

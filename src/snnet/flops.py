@@ -38,4 +38,5 @@ def count_macs(module: nn.Module, *inputs: Tensor) -> int:
 
 def _norm_flops(shape: Any, *_: Any, **__: Any) -> int:
     # A formula of FlopCounterMode gets shapes in the place of tensors.
-    return 2 * NORM_MACS_PER_ELEMENT * int(torch.Size(shape).numel())
+    elements: int = torch.Size(shape).numel()
+    return 2 * NORM_MACS_PER_ELEMENT * elements

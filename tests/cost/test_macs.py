@@ -4,12 +4,12 @@ import copy
 
 import pytest
 import torch
-from tests.conftest import build_tiny_net
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from snnet.cost import step_macs
 from snnet.network import SNNet
+from tests.conftest import build_tiny_net
 
 
 def counted_by_a_whole_forward(net: SNNet, stitch: str) -> int:

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.data.image_files import write_split
 
 from snnet.specs import InputSpec
+from tests.data.image_files import write_split
 
 
 @pytest.fixture(autouse=True)

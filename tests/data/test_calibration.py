@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.data.image_files import truncate
 from torch.utils.data import TensorDataset
 
 from snnet.data import Augmentation, ImageDataset, TensorImages, calibration_images, open_dataset
 from snnet.errors import DataError
 from snnet.specs import InputSpec
+from tests.data.image_files import truncate
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tests.data.image_files import truncate
 
 from snnet.data import (
     SOURCES,
@@ -20,6 +19,7 @@ from snnet.data import (
 )
 from snnet.errors import DataError
 from snnet.specs import InputSpec
+from tests.data.image_files import truncate
 
 
 @pytest.fixture

@@ -2,11 +2,11 @@ import shutil
 from pathlib import Path
 
 import pytest
-from tests.data.image_files import write_image, write_split
 
 from snnet.data import open_dataset, open_pair
 from snnet.errors import DataError
 from snnet.specs import InputSpec
+from tests.data.image_files import write_image, write_split
 
 
 def test_train_and_validation_are_found(root: Path, rgb: InputSpec) -> None:

@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.data.image_files import truncate
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
@@ -11,6 +10,7 @@ from snnet.data import Augmentation, BatchAugment, TensorImages, TrainBatches, e
 from snnet.data.loader import Batch
 from snnet.errors import DataError
 from snnet.specs import InputSpec
+from tests.data.image_files import truncate
 
 
 def tensors(count: int = 50) -> TensorImages:

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from snnet.errors import BudgetError
 from snnet.selection import Budget, select
 from snnet.table import StitchRow, StitchTable
-
-from .tables import scored, tables
+from tests.selection.random_tables import scored, tables
 
 TABLE = StitchTable(
     [

@@ -15,8 +15,7 @@ from snnet.selection import (
     select,
 )
 from snnet.table import StitchRow, StitchTable
-
-from .tables import scored, tables
+from tests.selection.random_tables import scored, tables
 
 ANCHORS = StitchTable(
     [

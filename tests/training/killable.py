@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from tests.conftest import build_tiny_anchor
 from timm.data import Mixup
 from torch import Tensor
 
 from snnet.network import SNNet
 from snnet.space import StitchSpace
 from snnet.training import Distillation, OptimSettings, StitchLoss, Trainer, TrainSettings, anchor_teacher
+from tests.conftest import build_tiny_anchor
 
 
 class TinyBatches:

@@ -1,7 +1,6 @@
 from typing import Any
 
 import torch
-from tests.training.killable import TinyBatches
 from timm.data import Mixup
 
 from snnet.network import SNNet
@@ -15,6 +14,7 @@ from snnet.training import (
     anchor_teacher,
 )
 from snnet.training.facts import run_facts
+from tests.training.killable import TinyBatches
 
 
 def facts(net: SNNet, **changed: Any) -> dict[str, Any]:

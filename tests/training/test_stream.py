@@ -3,11 +3,11 @@ from itertools import islice
 
 import pytest
 import torch
-from tests.training.killable import TinyBatches
 from torch import Tensor
 
 from snnet.errors import DataError
 from snnet.training.stream import step_batches
+from tests.training.killable import TinyBatches
 
 
 def labels(steps: list[tuple[tuple[Tensor, Tensor], ...]]) -> list[list[int]]:

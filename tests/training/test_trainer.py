@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 import torch
-from tests.training import killable
-from tests.training.killable import TinyBatches, build_trainer
 from torch.nn.functional import cross_entropy
 
 from snnet.errors import CheckpointError, DataError, RecipeError, TrainingError
@@ -32,6 +30,8 @@ from snnet.training import (
 from snnet.training.checkpoint import content_digest, read_checkpoint
 from snnet.training.logging import read_log
 from snnet.training.randomness import stitch_generator
+from tests.training import killable
+from tests.training.killable import TinyBatches, build_trainer
 
 
 def settings(**options: Any) -> TrainSettings:

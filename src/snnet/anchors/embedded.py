@@ -36,17 +36,17 @@ def _create(variant: str, pretrained: bool, kwargs: dict[str, Any], **size: int)
 
 @register_model
 def vit_fm_tiny(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """Plain ViT for 28x28 grey images, patch 7, width 24."""
-    return _create("vit_fm_tiny", pretrained, kwargs, embed_dim=24, num_heads=2)
+    """Plain ViT for 28x28 grey images, patch 7, width 16."""
+    return _create("vit_fm_tiny", pretrained, kwargs, embed_dim=16, num_heads=2)
 
 
 @register_model
 def vit_fm_small(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """Plain ViT for 28x28 grey images, patch 7, width 48."""
-    return _create("vit_fm_small", pretrained, kwargs, embed_dim=48, num_heads=3)
+    """Plain ViT for 28x28 grey images, patch 7, width 24."""
+    return _create("vit_fm_small", pretrained, kwargs, embed_dim=24, num_heads=2)
 
 
 @register_model
 def vit_fm_base(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """Plain ViT for 28x28 grey images, patch 7, width 96."""
-    return _create("vit_fm_base", pretrained, kwargs, embed_dim=96, num_heads=6)
+    """Plain ViT for 28x28 grey images, patch 7, width 48."""
+    return _create("vit_fm_base", pretrained, kwargs, embed_dim=48, num_heads=3)

@@ -55,8 +55,10 @@ def build_model(source: AnchorSource) -> nn.Module:
         return timm.create_model(source.model, pretrained=pretrained, **dict(source.kwargs))
     except (OSError, RuntimeError) as error:
         # huggingface_hub's errors of connection and of unknown repositories are OSErrors.
+        # timm raises a FileNotFoundError without a message for a missing file.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise AnchorError(
-            f"{source.model!r} could not be built: {str(error).splitlines()[0]} Without access to the hub, give a "
+            f"{source.model!r} could not be built: {reason} Without access to the hub, give a "
             f"local file as '{source.model}@PATH', or leave out pretrained weights."
         ) from error
     except TypeError as error:

@@ -33,4 +33,3 @@ def _to_meta(tensor: Tensor) -> Tensor:
     # One floating type for weights and images: the count does not depend on it, but mixed types do not multiply.
     dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
     return torch.empty_like(tensor, dtype=dtype, device="meta")
-

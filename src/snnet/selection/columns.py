@@ -39,5 +39,5 @@ def missing_column(table: StitchTable, column: str) -> str | None:
     has = f"it has {', '.join(table.columns)}" if table.columns else "it has no columns at all"
     command = next((cmd for name, cmd in _COMMANDS.items() if column.startswith(name)), None)
     if command is None:
-        return f"The table has no column {column!r}; {has}.{did_you_mean(column, [*table.columns, *_COMMANDS])}"
+        return f"The table has no column {column!r}; {has}.{did_you_mean(column, {*table.columns, *_COMMANDS})}"
     return f"The table has no column {column!r}; {has}. `{command}` adds it."

@@ -60,9 +60,7 @@ def hypervolume(
     return sum((end - x) * (corner[1] - y) for (x, y), (end, _) in pairwise([*points, corner]))
 
 
-def line_between_anchors(
-    anchors: StitchTable, at: float | StitchRow, cost: str = "macs", score: str = "top1"
-) -> float:
+def line_between_anchors(anchors: StitchTable, at: float | StitchRow, cost: str = "macs", score: str = "top1") -> float:
     """Return the score at a cost on the straight lines that join the anchors in order of cost.
 
     Args:
@@ -90,9 +88,7 @@ def line_between_anchors(
     return _interpolate(corners, x)
 
 
-def gap_to_lines(
-    table: StitchTable, anchors: StitchTable, cost: str = "macs", score: str = "top1"
-) -> dict[str, float]:
+def gap_to_lines(table: StitchTable, anchors: StitchTable, cost: str = "macs", score: str = "top1") -> dict[str, float]:
     """Return, for each scored stitch of two or more anchors, how far it lies above the line of its own anchors.
 
     Positive is better than the line, negative worse, in points of `score`; see `line_between_anchors`.

@@ -1,0 +1,5 @@
+"""The command line: `snnet COMMAND`."""
+
+from snnet.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,75 @@
+"""The commands of `snnet`. Their files import torch and the rooms that need it only when a command runs."""
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from snnet import __version__
+from snnet.cli.cost import cost
+from snnet.cli.demo import demo
+from snnet.cli.errors import MEANINGS, ExitCode, guarded
+from snnet.cli.evaluate import evaluate
+from snnet.cli.init import init
+from snnet.cli.profile import profile
+from snnet.cli.report import report
+from snnet.cli.select import select
+from snnet.cli.space import space
+from snnet.cli.train import train
+
+COMMANDS = (demo, space, cost, init, train, evaluate, profile, select, report)
+
+_ABOUT = """Stitch a family of pretrained models into one network with a route for every budget.
+
+A first look, in minutes and without a download: `snnet demo`.
+
+A network of your own: `snnet init` makes one, `snnet train` trains it, `snnet evaluate` and `snnet profile`
+measure its stitches, `snnet select` chooses one under a budget, `snnet report` draws the curve.
+"""
+_EXITS = "Exit codes:\n\n" + "\n".join(f"- {code.value} {meaning}" for code, meaning in MEANINGS.items())
+_EXAMPLE = "Example:\n\n    snnet space deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224"
+
+
+def build_app() -> App:
+    """Return the command line without `--debug`, which `main` takes care of."""
+    app = App(
+        name="snnet",
+        help=_ABOUT,
+        help_epilogue=f"{_EXITS}\n\n{_EXAMPLE}",
+        version=__version__,
+        help_format="markdown",
+        suppress_keyboard_interrupt=False,
+    )
+    for number, command in enumerate(COMMANDS):
+        command.sort_key = number
+        app.command(command)
+    return app
+
+
+def main(tokens: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code.
+
+    Args:
+        tokens: Arguments after `snnet`; those of the process by default.
+    """
+    # Commands say these messages themselves.
+    logging.getLogger("snnet.training.checkpoint").propagate = False
+    given = list(sys.argv[1:] if tokens is None else tokens)
+    app = build_app()
+
+    @app.meta.default
+    def launch(
+        *arguments: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        debug: Annotated[bool, Parameter(negative="", help="Show the traceback of an error.")] = False,
+    ) -> int:
+        """Run a command, and its errors as exit codes."""
+        return guarded(lambda: _call(app, arguments), debug=debug)
+
+    return guarded(lambda: _call(app.meta, given), debug=False)
+
+
+def _call(app: App, tokens: Sequence[str]) -> int:
+    result = app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    return result if isinstance(result, int) else ExitCode.OK

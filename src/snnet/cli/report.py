@@ -1,0 +1,52 @@
+"""`snnet report`: the accuracy-cost curve."""
+
+from pathlib import Path
+
+from cyclopts import App
+
+from snnet.cli.console import show
+from snnet.cli.sources import read_table
+from snnet.cli.tables import show_rows
+
+report = App(
+    name="report",
+    help_epilogue="""Examples:
+
+    snnet report runs/fm --output runs/fm/report
+    snnet report after.jsonl --before before.jsonl --cost latency_ms --output report
+""",
+)
+
+
+@report.default
+def write_curve(
+    source: str,
+    /,
+    *,
+    output: Path,
+    before: str | None = None,
+    cost: str = "macs",
+    score: str = "top1",
+    title: str | None = None,
+) -> None:
+    """Draw the accuracy-cost curve as PNG and SVG and as one interactive HTML page that works offline.
+
+    Args:
+        source: Directory of a saved network with a table, or a table file.
+        output: Directory to write curve.png, curve.svg and index.html in.
+        before: Table to draw faintly behind, such as the one before training.
+        cost: Column of the x axis.
+        score: Column of the y axis.
+        title: Heading.
+    """
+    from snnet.report import write_report
+    from snnet.selection import pareto_frontier
+
+    table = read_table(source)
+    earlier = read_table(before) if before else None
+    paths = write_report(table, output, before=earlier, cost=cost, score=score, title=title)
+    frontier = pareto_frontier(table, cost, score)
+    show_rows(frontier, columns=dict.fromkeys((cost, "params", score)))
+    show(f"{len(frontier)} of {len(table)} stitches are on the frontier")
+    for path in paths.values():
+        show(f"Written {path}")

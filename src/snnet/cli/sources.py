@@ -1,0 +1,86 @@
+"""What a user names on the command line: families of anchors, saved networks, tables."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snnet.errors import AnchorError, CheckpointError, TableError
+from snnet.space import StitchSpace
+from snnet.table import StitchTable
+
+if TYPE_CHECKING:
+    from snnet.network import SNNet
+
+TABLE, CONFIG = "table.jsonl", "config.json"
+_DEPTHS = re.compile(r"\d+(-\d+)*")
+
+
+def is_network(source: str) -> bool:
+    """Return whether `source` is a directory that holds a network."""
+    return (Path(source) / CONFIG).is_file()
+
+
+def network_shape(sources: Sequence[str], **space: Any) -> "SNNet":
+    """Return a saved network, or a family without weights on the meta device: enough to list and to count.
+
+    Raises:
+        AnchorError: If there is no such model.
+        CheckpointError: If there is no such network.
+    """
+    if not sources:
+        raise AnchorError("Name two or more anchors, such as deit_tiny_patch16_224 deit_small_patch16_224.")
+    import torch
+
+    from snnet.network import stitch
+
+    if len(sources) == 1 and Path(sources[0]).exists():
+        return saved_network(sources[0], space)
+    with torch.device("meta"):
+        return stitch(*(source.partition("@")[0] for source in sources), **space)
+
+
+def saved_network(source: str, space: Any = None) -> "SNNet":
+    """Return the network of a directory or hub id.
+
+    Raises:
+        CheckpointError: If there is none, or if settings of a space are given for a network that has its own.
+    """
+    from snnet.network import load
+
+    if space:
+        raise CheckpointError(
+            f"{source} has a space already, so {', '.join(space)} cannot be set; name anchors instead."
+        )
+    if not Path(source).exists() and not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
+        raise CheckpointError(
+            f"There is no network at {source!r}; give a directory that `snnet init` or `snnet train` wrote."
+        )
+    return load(source)
+
+
+def space_of(sources: Sequence[str], **space: Any) -> tuple[StitchSpace, list[str]]:
+    """Return a space and the names of its anchors, from anchors, from block counts such as `12`, or from a network."""
+    if sources and all(map(_DEPTHS.fullmatch, sources)):
+        depths = [[int(blocks) for blocks in source.split("-")] for source in sources]
+        return StitchSpace.build(depths, **space), [f"{source} blocks" for source in sources]
+    net = network_shape(sources, **space)
+    return net.space, [net.anchor(number).name for number in range(len(net.anchors))]
+
+
+def read_table(source: str) -> StitchTable:
+    """Return the table of a file, or of a saved network's directory; no weights are read.
+
+    Raises:
+        TableError: If there is none.
+    """
+    path = Path(source)
+    if path.is_dir() and not (path / TABLE).is_file():
+        hint = f"`snnet profile {source}` and `snnet evaluate {source}` write one."
+        raise TableError(f"{source} holds no {TABLE}; {hint}")
+    return StitchTable.load(path / TABLE if path.is_dir() else path)
+
+
+def given(**settings: Any) -> dict[str, Any]:
+    """Return the settings that are not None."""
+    return {name: value for name, value in settings.items() if value is not None}

@@ -1,0 +1,154 @@
+"""`snnet train`: train all stitches at once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from snnet.cli.console import say, show
+from snnet.cli.overrides import parse_overrides
+from snnet.cli.progress import progress
+from snnet.cli.sources import TABLE, is_network
+from snnet.cli.tables import show_choices, show_rows
+from snnet.errors import RecipeError
+
+if TYPE_CHECKING:
+    from snnet.training import TrainStatus
+    from snnet.training.experiment import Experiment
+    from snnet.training.recipe import Recipe
+
+train = App(
+    name="train",
+    help_epilogue="""Examples:
+
+    snnet train folder --data.root /path/to/images --output runs/mine
+    snnet train runs/fm --data embedded --output runs/fm-trained --run.epochs 5
+    snnet train recipes/deit_ti_s_b.yaml --data.root /data/imagenet --output runs/deit --optim.lr 5e-5
+    snnet train --settings
+""",
+)
+
+
+@train.default
+def train_network(
+    source: Annotated[str | None, Parameter(show_default=False)] = None,
+    /,
+    *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
+    output: Path | None = None,
+    data: str | None = None,
+    root: Path | None = None,
+    settings: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Train all stitches of a network at once: one drawn at random each step.
+
+    A recipe says everything: anchors, images, augmentation, optimizer, length. Any of its settings can be given as a
+    flag, --section.key value, and wins over the file; --settings lists them all. A family is stitched and
+    initialized first; a saved network is trained as it is.
+
+    If the output holds a checkpoint of the same settings, training goes on from there, to the same result bit for
+    bit (on a CPU). The output becomes a saved network with its table, next to logs and checkpoints.
+
+    Args:
+        source: A recipe file, the name of a recipe in the package (embedded_vit, folder, folder_deit, deit_ti_s_b), or
+            the directory of a saved network.
+        output: Directory of the run.
+        data: Short for --data.name: embedded, folder, torchvision/NAME, or a timm name such as hfds/NAME.
+        root: Short for --data.root, the folder of the data.
+        settings: List every setting of a recipe with its default, and stop.
+    """
+    from snnet.training.experiment import build_experiment, claim_directory, torch_threads
+
+    if settings:
+        _list_settings()
+        return
+    if source is None or output is None:
+        raise RecipeError("Name a recipe or a saved network, and --output DIR; see `snnet train --help`.")
+    if is_network(source) and output.resolve() == Path(source).resolve():
+        raise RecipeError(f"{output} is the network to be trained; choose another --output, which keeps it as it is.")
+    recipe = _recipe(source, _overrides(overrides, data, root))
+    begun = claim_directory(recipe, output)
+    with torch_threads(recipe.run.threads):
+        _run(build_experiment(recipe), output, begun=begun)
+
+
+def _run(experiment: "Experiment", output: Path, *, begun: bool) -> None:
+    say(f"{len(experiment.net.space)} stitches of {len(experiment.net.anchors)} anchors on {experiment.device}")
+    if experiment.new_heads:
+        say(f"The anchors begin with fresh classifiers, for {experiment.new_heads}.")
+    _fit(experiment, output, begun=begun)
+    _finish(experiment, output)
+
+
+def _recipe(source: str, overrides: dict[str, Any]) -> "Recipe":
+    from snnet.training.recipe import Recipe
+    from snnet.training.recipe_file import check_recipe
+
+    if not is_network(source):
+        return Recipe.load(source, overrides)
+    length = {} if overrides.keys() & {"run.epochs", "run.steps"} else {"epochs": 10}
+    content = {"network": {"saved": source}, "run": length}
+    return check_recipe(Recipe, content, overrides, source)
+
+
+def _overrides(tokens: tuple[str, ...], data: str | None, root: Path | None) -> dict[str, Any]:
+    found = parse_overrides(tokens)
+    for key, value in (("data.name", data), ("data.root", root)):
+        if value is not None and found.setdefault(key, value) != value:
+            raise RecipeError(f"--{key} is {found[key]!r} and --{key.removeprefix('data.')} is {value!r}; give one.")
+    return found
+
+
+def _fit(experiment: "Experiment", output: Path, *, begun: bool) -> None:
+    # The trainer copies anchors that teach, so it is made before anything moves.
+    trainer = experiment.trainer(output, on_message=say)
+    if not begun and experiment.recipe.network.anchors:
+        with progress("Initializing") as report:
+            experiment.initialize(report)
+    with progress("Training") as report:
+        trainer.on_step = lambda status: report(status.step, status.steps, _words(status))
+        result = trainer.fit(resume=begun)
+    if result.averaged is not None:
+        experiment.net.load_state_dict(result.averaged.state_dict())
+
+
+def _finish(experiment: "Experiment", output: Path) -> None:
+    from snnet.cost import profile
+
+    net, section = experiment.net, experiment.recipe.evaluation
+    # Scores that the network was loaded with are those of other weights.
+    net.table = None
+    profile(net.cpu())
+    net.save_pretrained(output)
+    show(f"Network saved in {output}")
+    if section.stitches == "none":
+        return
+    with progress("Evaluating") as report:
+        table = experiment.evaluate(output / TABLE, report)
+    show_rows(table.anchors, columns=("macs", "params", "top1", "top5", "loss"))
+    if len(table.stitched):
+        scores = [row.top1 for row in table.stitched]
+        show(f"{len(scores)} stitches between them: top-1 {min(scores):.2f} to {max(scores):.2f} %")
+        show_choices(table, section.budgets)
+    show(f"Next: snnet report {output} --output {output / 'report'}, or snnet select {output} --macs N")
+
+
+def _words(status: "TrainStatus") -> str:
+    return f"loss {status.loss:.3f}  lr {status.lr:.1e}  {status.images_per_second:,.0f} images/s"
+
+
+def _list_settings() -> None:
+    from snnet.training.recipe import Recipe
+    from snnet.training.recipe_file import setting_names
+
+    rows = [(name, _shown(default), about) for name, about, default in setting_names(Recipe)]
+    first, second = (max(len(row[column]) for row in rows) for column in (0, 1))
+    for name, default, about in rows:
+        show(f"{name:<{first}}  {default:<{second}}  {about}")
+
+
+def _shown(default: object) -> str:
+    if default is None:
+        return "null"
+    if isinstance(default, tuple):
+        return ",".join(f"{part:.3g}" if isinstance(part, float) else str(part) for part in default)
+    return str(default).lower() if isinstance(default, bool) else str(default)

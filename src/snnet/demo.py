@@ -1,0 +1,130 @@
+"""The whole way on the embedded family, in minutes: stitch, initialize, evaluate, train, evaluate, choose, draw."""
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from snnet.cost import profile
+from snnet.init import InitReport
+from snnet.report import write_report
+from snnet.selection import anchor_regression, gap_to_lines, select
+from snnet.table import StitchRow, StitchTable
+from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
+from snnet.training.recipe import Recipe
+
+RECIPE = "embedded_vit"
+BEFORE, AFTER = "before.jsonl", "table.jsonl"
+Progress = Callable[[int, int, str], None]
+Stage = Callable[[str], AbstractContextManager[Progress]]
+"""Entered with a title around each piece of long work; gives what that work reports its progress to."""
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found.
+
+    Attributes:
+        before: All stitches after least squares; the anchors are as they came.
+        after: All stitches after fine-tuning.
+        fit: How well the stitching layers fit; None if the run went on from a checkpoint.
+        choices: Budget in MACs -> the best stitch under it.
+        files: Name -> path of the network, the curve and the page.
+        seconds: In all.
+    """
+
+    before: StitchTable
+    after: StitchTable
+    fit: InitReport | None
+    choices: dict[float, StitchRow]
+    files: dict[str, Path]
+    seconds: float
+
+    @property
+    def anchor_losses(self) -> dict[str, float]:
+        """Points of top-1 that each anchor has lost by fine-tuning; a gain is negative."""
+        return anchor_regression(self.before, self.after)
+
+    def mean_gap(self, table: StitchTable) -> float:
+        """Return how far the stitches lie above the lines between the anchors as they came, in points of top-1."""
+        return fmean(gap_to_lines(table, self.before).values())
+
+    def worst_drop(self, table: StitchTable) -> float:
+        """Return by how many points the worst stitch lies below the weakest of its own anchors as they came."""
+        alone = {row.route.anchors[0]: row.top1 for row in self.before.anchors}
+        return max(min(alone[anchor] for anchor in row.route.anchors) - row.top1 for row in table.stitched)
+
+
+def run_demo(
+    output: str | Path,
+    *,
+    seed: int | None = None,
+    recipe: Recipe | None = None,
+    stage: Stage | None = None,
+    say: Callable[[str], None] | None = None,
+) -> DemoResult:
+    """Turn the embedded anchors into one network of 71 stitches, and show what became of them.
+
+    Killed at any moment, the same call goes on where it stopped.
+
+    Args:
+        output: Directory for network, tables, curve and page.
+        seed: In place of the recipe's.
+        recipe: In place of `embedded_vit`.
+        stage: Shows progress.
+        say: Told what a user should know.
+
+    Raises:
+        RecipeError: If the output holds a run with other settings.
+    """
+    start = time.perf_counter()
+    chosen = recipe or Recipe.load(RECIPE)
+    if seed is not None:
+        chosen = chosen.model_copy(update={"run": chosen.run.model_copy(update={"seed": seed})})
+    directory, show = Path(output), stage or (lambda _: nullcontext(_silent))
+    begun = claim_directory(chosen, directory)
+    with torch_threads(chosen.run.threads):
+        experiment = build_experiment(chosen)
+        fit, before = _before(experiment, directory, show, begun=begun)
+        after = _after(experiment, directory, show, say, begun=begun)
+    files = {"network": directory, **write_report(after, directory, before=before, before_label="after least squares")}
+    choices = {budget: select(after, macs=budget) for budget in chosen.evaluation.budgets}
+    return DemoResult(before, after, fit, choices, files, time.perf_counter() - start)
+
+
+def _before(
+    experiment: Experiment, directory: Path, stage: Stage, *, begun: bool
+) -> tuple[InitReport | None, StitchTable]:
+    """Initialize and evaluate, unless training has begun and both are behind."""
+    path = directory / BEFORE
+    profile(experiment.net)
+    if begun and path.is_file():
+        return None, StitchTable.load(path)
+    with stage("Least squares") as progress:
+        fit = experiment.initialize(progress)
+    path.unlink(missing_ok=True)
+    with stage("Evaluating all, before") as progress:
+        return fit, experiment.evaluate(path, progress)
+
+
+def _after(
+    experiment: Experiment, directory: Path, stage: Stage, say: Callable[[str], None] | None, *, begun: bool
+) -> StitchTable:
+    """Train, evaluate and save."""
+    trainer = experiment.trainer(directory, on_message=say)
+    with stage("Fine-tuning") as progress:
+        trainer.on_step = lambda status: progress(status.step, status.steps, f"loss {status.loss:.3f}  {status.stitch}")
+        trainer.fit(resume=begun)
+    net = experiment.net
+    net.table = None
+    profile(net)
+    with stage("Evaluating all, after") as progress:
+        table = experiment.evaluate(directory / AFTER, progress)
+    net.save_pretrained(directory)
+    return table
+
+
+def _silent(done: int, total: int, note: str) -> None:
+    """Report nothing."""

@@ -1,0 +1,153 @@
+"""Data that can be read several times, and a fingerprint by which a later run knows it again."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias, cast
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.utils.data import Dataset
+
+from snnet.data import eval_batches
+from snnet.errors import DataError
+
+Batch: TypeAlias = tuple[Tensor, Tensor]
+Data: TypeAlias = Iterable[Sequence[Tensor]] | Dataset[Any] | tuple[Tensor, Tensor]
+
+
+@dataclass(slots=True)
+class Fingerprint:
+    """Facts about a data set that do not depend on the order or size of its batches.
+
+    Attributes:
+        images: Number of images.
+        labels: Number of images of each class.
+        pixels: Checksum of the pixels' bit patterns, their places, and the label each image has.
+    """
+
+    images: int
+    labels: list[int]
+    pixels: int
+
+    @classmethod
+    def empty(cls, classes: int) -> "Fingerprint":
+        """Return the fingerprint of no data."""
+        return cls(0, [0] * classes, 0)
+
+    def add(self, images: Tensor, labels: Tensor) -> None:
+        """Take one batch of images `(B, C, H, W)` and labels `(B,)` into account."""
+        self.images += len(labels)
+        counts = torch.bincount(labels.long(), minlength=len(self.labels)).tolist()
+        self.labels = [a + b for a, b in zip(self.labels, counts, strict=True)]
+        self.pixels = (self.pixels + int((_checksums(images) * (2 * labels.long() + 1)).sum())) % 2**64
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return short plain values, as they are written into a table's facts."""
+        labels = hashlib.sha256(str(self.labels).encode()).hexdigest()[:16]
+        return {"images": self.images, "labels": labels, "pixels": f"{self.pixels:016x}"}
+
+
+class Batches:
+    """Labelled batches that can be gone through any number of times, each checked against the classes.
+
+    Args:
+        data: A `DataLoader` or other iterable of `(images, labels)`, a `Dataset` of such pairs, or two tensors.
+        classes: Number of classes of the network.
+        batch_size: For a data set or two tensors; other iterables have their own.
+
+    Raises:
+        DataError: If the data can be read only once.
+    """
+
+    def __init__(self, data: Data, classes: int, batch_size: int) -> None:
+        self.classes = classes
+        self._source = _reiterable(data, batch_size)
+        self._count: int | None = None
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Yield `(images, labels)`.
+
+        Raises:
+            DataError: If there is no image, or if images or labels do not fit.
+        """
+        count = 0
+        for batch in self._source:
+            images, labels = _checked(batch, self.classes)
+            if len(labels):
+                count += 1
+                yield images, labels
+        if not count:
+            raise DataError("The data has no images; evaluation needs at least one batch of (images, labels).")
+        self._count = count
+
+    def count(self) -> int:
+        """Return the number of batches, reading all of them once where the source does not tell."""
+        if self._count is None:
+            try:
+                self._count = len(self._source)  # type: ignore[arg-type]
+            except TypeError:
+                self._count = sum(1 for _ in self)
+        return self._count
+
+    def fingerprint(self) -> Fingerprint:
+        """Return the fingerprint of all data, which takes one pass."""
+        found = Fingerprint.empty(self.classes)
+        for images, labels in self:
+            found.add(images, labels)
+        return found
+
+
+def _checksums(images: Tensor) -> Tensor:
+    # One number per image. Weights that grow along rows and columns tell an image from its mirror image; taking
+    # two pixels as one integer is five times faster than one.
+    even = pad(images.detach().float(), (0, images.shape[-1] % 2)).contiguous()
+    sums = [even.view(torch.int64).sum(other) for other in ((1, 3), (1, 2))]
+    rows, columns = ((part * torch.arange(1, 2 * part.shape[1], 2, device=part.device)).sum(1) for part in sums)
+    return rows + 3 * columns
+
+
+def _reiterable(data: Data, batch_size: int) -> Iterable[Any]:
+    if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
+        images, labels = cast(Batch, tuple(data))
+        if len(images) != len(labels):
+            raise DataError(f"There are {len(images)} images but {len(labels)} labels; give one label per image.")
+        return [(images[i : i + batch_size], labels[i : i + batch_size]) for i in range(0, len(labels), batch_size)]
+    if isinstance(data, Dataset):
+        return eval_batches(data, batch_size)
+    if not isinstance(data, Iterable):
+        raise DataError(
+            f"Data of type {type(data).__name__} cannot be evaluated; give a DataLoader or list of "
+            "(images, labels) batches, a Dataset, or two tensors (images, labels)."
+        )
+    if isinstance(data, Iterator):
+        raise DataError(
+            f"Data of type {type(data).__name__} can be read only once, but evaluation goes through it several "
+            "times; give a DataLoader, a Dataset, or list(batches)."
+        )
+    return data
+
+
+def _checked(batch: Any, classes: int) -> Batch:
+    if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(p, Tensor) for p in batch)):
+        raise DataError(f"A batch must be two tensors (images, labels), not {_describe(batch)}.")
+    images, labels = batch
+    if images.ndim != 4 or labels.ndim != 1 or len(images) != len(labels) or labels.is_floating_point():
+        raise DataError(
+            "A batch must be images (B, C, H, W) with integer labels (B,), "
+            f"not {tuple(images.shape)} with {labels.dtype} {tuple(labels.shape)}."
+        )
+    outside = labels[(labels < 0) | (labels >= classes)]
+    if len(outside):
+        raise DataError(
+            f"Label {int(outside[0])} does not fit a network of {classes} classes (0 to {classes - 1}); "
+            "use data with the network's classes, or stitch anchors with num_classes set to the data's."
+        )
+    return images, labels
+
+
+def _describe(batch: Any) -> str:
+    if isinstance(batch, tuple | list):
+        return f"a {type(batch).__name__} of {len(batch)} ({', '.join(type(p).__name__ for p in batch)})"
+    return type(batch).__name__

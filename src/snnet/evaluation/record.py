@@ -1,0 +1,110 @@
+"""Scores already known, kept in a file that is rewritten after each group and found again after a kill."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from snnet.errors import TableError
+from snnet.evaluation.scores import COLUMNS
+from snnet.space import StitchSpace
+from snnet.table import StitchRow, StitchTable
+
+_FACTS = {"network": "weights or layers of the network", "precision": "number format", "data": "images or labels"}
+
+
+def network_digest(net: nn.Module) -> str:
+    """Return a digest of the names, types, shapes and values of all parameters and buffers."""
+    digest = hashlib.sha256()
+    for name, tensor in net.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+class Record:
+    """The scores of one network on one data set, in memory and, where a path is given, on disk.
+
+    Args:
+        space: The stitches, for their numbers.
+        facts: What the scores depend on: digest of the network, precision.
+        path: The file. If it holds a table of costs, its columns are kept; if it holds scores of the same
+            network and data, they are taken over.
+
+    Raises:
+        TableError: If the file holds scores that do not belong here.
+    """
+
+    def __init__(self, space: StitchSpace, facts: Mapping[str, Any], path: Path | None) -> None:
+        self._space, self._path = space, path
+        self.facts = dict(facts)
+        self.scores: dict[str, dict[str, float]] = {}
+        self.nonfinite: dict[str, int] = {}
+        self.written = StitchTable([])
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.written = StitchTable.load(path) if path.exists() else self.written
+        known = {row.stitch: _scores(row) for row in self.written if "top1" in row.values}
+        if known:
+            self._compare(self.written.meta.get("evaluation") or {}, facts)
+            self.facts["data"] = self.written.meta["evaluation"].get("data")
+            self.scores = known
+            self.nonfinite = dict(self.written.meta.get("nonfinite") or {})
+
+    def check_data(self, data: Mapping[str, Any]) -> None:
+        """Compare the data with that of the scores so far; the first call without scores settles it.
+
+        Raises:
+            TableError: If they differ.
+        """
+        self._compare({"data": self.facts.setdefault("data", dict(data))}, {"data": dict(data)})
+
+    def add(self, stitch: str, values: Mapping[str, float], nonfinite: int) -> None:
+        """File the scores of a finished stitch."""
+        self.scores[stitch] = dict(values)
+        if nonfinite:
+            self.nonfinite[stitch] = nonfinite
+
+    def table(self, costs: StitchTable | None) -> StitchTable:
+        """Return the scores laid over all other columns of the file and of `costs`, in the order of the space.
+
+        Scores in `costs` are kept where they are of the same network and data, and dropped where they are not.
+        """
+        base = costs or StitchTable([])
+        same = base.meta.get("evaluation") == self.facts
+        others = [{r.stitch: _without_scores(r) for r in self.written}]
+        others.append({r.stitch: dict(r.values) if same else _without_scores(r) for r in base})
+        rows = []
+        for index, stitch in enumerate(map(str, self._space)):
+            if any(stitch in known for known in [*others, self.scores]):
+                values = [known.get(stitch, {}) for known in [*others, self.scores]]
+                rows.append(StitchRow(index, stitch, {k: v for part in values for k, v in part.items()}))
+        nonfinite = {**(base.meta.get("nonfinite", {}) if same else {}), **self.nonfinite}
+        images = (self.facts.get("data") or {}).get("images")
+        meta = {"evaluation": dict(self.facts), "images": images, "nonfinite": nonfinite}
+        return StitchTable(rows, {**self.written.meta, **base.meta, **meta})
+
+    def save(self, costs: StitchTable | None) -> None:
+        """Rewrite the file, whole or not at all."""
+        if self._path is not None:
+            self.table(costs).save(self._path)
+
+    def _compare(self, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
+        differing = [name for key, name in _FACTS.items() if key in here and there.get(key) != here[key]]
+        if differing:
+            raise TableError(
+                f"{self._path or 'The table'} holds scores of something else: other {' and '.join(differing)}. "
+                "Give another output, or delete that file to evaluate anew."
+            )
+
+
+def _without_scores(row: StitchRow) -> dict[str, float]:
+    """Return the columns of a row that evaluation does not measure."""
+    return {name: value for name, value in row.values.items() if name not in COLUMNS}
+
+
+def _scores(row: StitchRow) -> dict[str, float]:
+    return {name: value for name, value in row.values.items() if name in COLUMNS}

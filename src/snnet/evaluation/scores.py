@@ -1,0 +1,40 @@
+"""Top-1, top-5 and loss, summed over batches without leaving the device."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+COLUMNS = ("top1", "top5", "loss")
+
+
+class Scores:
+    """Running sums for one stitch.
+
+    An image whose loss is not finite (logits with NaN, for instance) counts as wrong.
+    """
+
+    def __init__(self) -> None:
+        self.images = 0
+        self._sums: Tensor | None = None
+
+    def add(self, logits: Tensor, labels: Tensor) -> None:
+        """Take logits `(B, classes)` and labels `(B,)` into account; top-5 is top-`min(5, classes)`."""
+        logits = logits.float()
+        losses = cross_entropy(logits, labels, reduction="none")
+        sound = losses.isfinite()
+        # topk ranks NaN highest, so a broken row could hit by chance.
+        ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices
+        hits = (ranked == labels[:, None]) & sound[:, None]
+        sums = torch.stack([hits[:, 0].sum(), hits.sum(), losses.double().sum(), (~sound).sum()])
+        self._sums = sums if self._sums is None else self._sums + sums
+        self.images += len(labels)
+
+    def result(self) -> tuple[dict[str, float], int]:
+        """Return top-1 and top-5 (percent) and mean loss (nats), and the number of images without a finite loss.
+
+        Where there are such images the loss is left out.
+        """
+        assert self._sums is not None, "no batch was added"
+        top1, top5, loss, broken = self._sums.tolist()
+        values = {"top1": 100 * top1 / self.images, "top5": 100 * top5 / self.images}
+        return (values, int(broken)) if broken else ({**values, "loss": loss / self.images}, 0)

@@ -1,0 +1,189 @@
+"use strict";
+
+// ---- budget and choice
+
+function setUpSlider() {
+  const { frontier, ends: [, high] } = D.views[state.cost], slider = $("budget");
+  document.body.classList.toggle("unscored-only", !frontier.length);
+  if (!frontier.length) return;
+  const low = value(D.rows[frontier[0]], state.cost);
+  Object.assign(slider, { min: low, max: high, step: "any" });
+  // The thumb's center stands under the chart's budget line.
+  const share = (v) => (100 * scale.x(v)) / W;
+  slider.style.left = `calc(${share(low)}% - 8px)`;
+  slider.style.width = `calc(${share(high) - share(low)}% + 16px)`;
+  return setLimit(Math.sqrt(low * high));
+}
+
+function setLimit(wanted, exact = false) {
+  const slider = $("budget"), low = +slider.min, high = +slider.max;
+  const step = niceStep(high - low || 1, 500), round = (v) => +(Math.round(v / step) * step).toPrecision(12);
+  state.limit = exact ? wanted : Math.min(high, Math.max(low, round(wanted)));
+  slider.value = state.limit;
+  slider.dataset.limit = state.limit;
+  $("limit").textContent = limitText();
+  $("limit").style.left = `${Math.min(88, Math.max(12, (100 * scale.x(state.limit)) / W))}%`;
+  drawBudget();
+}
+
+function limitText() {
+  const { label, scale: unitSize, unit } = column[state.cost];
+  return `${label} ≤ ${+(state.limit / unitSize).toPrecision(4)} ${unit}`;
+}
+
+// The last step that the budget reaches; the steps come from snnet.select itself.
+function chosen() {
+  return D.rows[D.views[state.cost].choices.findLast(([cost]) => cost <= state.limit)[1]];
+}
+
+function drawBudget() {
+  const row = chosen(), x = scale.x(state.limit), bottom = H - M.bottom, width = Math.max(0, W - M.right - x);
+  $("budget-back").replaceChildren(
+    svg("rect", { class: "over", x, y: M.top, width, height: bottom - M.top }),
+    svg("line", { class: "limit", x1: x, x2: x, y1: M.top, y2: bottom }),
+  );
+  $("budget-front").replaceChildren();
+  ring(row, "ring");
+  showRow(row);
+  for (const line of $("frontier").children) {
+    const box = $("scroll"), off = line.offsetTop - box.scrollTop;
+    line.classList.toggle("chosen", line.dataset.stitch === row.id);
+    if (line.dataset.stitch === row.id && (off < 40 || off > box.clientHeight - 40)) {
+      box.scrollTop = line.offsetTop - box.clientHeight / 2;
+    }
+  }
+}
+
+function ring(row, name) {
+  const [cx, cy] = points.find((point) => point.row === row).at;
+  svg("circle", { class: name, cx, cy, r: row.series < 0 ? 13 : 8.5 }, $("budget-front"));
+}
+
+function facts(list, row, names) {
+  list.replaceChildren();
+  row.route.forEach(([a, start, stop]) => {
+    const which = stop - start > 1 ? `blocks ${start}–${stop - 1}` : `block ${start}`;
+    html("dt", D.anchors[a].short, list);
+    html("dd", `${which} (${stop - start} of ${D.anchors[a].blocks})`, list);
+  });
+  for (const name of names) {
+    html("dt", column[name].label, list);
+    html("dd", format(name, value(row, name)), list);
+  }
+}
+
+const measures = D.columns.map((c) => c.name).filter((name) => name !== D.score);
+
+function showRow(row) {
+  $("choice").classList.toggle("looking", state.looking !== null);
+  $("choice").dataset.stitch = row.id;
+  $("choice-score-label").textContent = column[D.score].label.toLowerCase();
+  $("choice-score").textContent = format(D.score, value(row, D.score));
+  $("choice-why").textContent = state.looking ? "Under the pointer" : `Best with ${limitText()}`;
+  $("choice-stitch").textContent = `${row.index} · ${row.id}`;
+  const key = /^\w+$/.test(state.cost) ? `${state.cost}=${state.limit}` : `**{"${state.cost}": ${state.limit}}`;
+  $("choice-code").textContent = state.looking ? `net(images, "${row.id}")` : `net.select(${key})`;
+  facts($("choice-facts"), row, measures);
+  drawRoute(row);
+}
+
+// ---- the route through the anchors' blocks
+
+function drawRoute(row) {
+  const picture = $("route"), width = 330, pitch = 52, gap = 5, size = 20;
+  const left = 20 + Math.min(80, 7 * Math.max(...D.anchors.map((a) => a.short.length)));
+  const room = D.anchors.map((a) => (width - left - 12 - (a.depths.length - 1) * gap) / a.blocks);
+  const cell = Math.min(26, ...room);
+  const color = row.series < 0 ? "var(--accent)" : D.series[row.series].color;
+  const top = (a) => a * pitch + 2, stageOf = (a, k) => {
+    let stage = 0;
+    for (let end = D.anchors[a].depths[0]; k >= end; end += D.anchors[a].depths[++stage]);
+    return stage;
+  };
+  const x = (a, k) => left + k * cell + stageOf(a, k) * gap;
+  picture.setAttribute("viewBox", `0 0 ${width} ${D.anchors.length * pitch - 28}`);
+  picture.replaceChildren();
+  D.anchors.forEach((anchor, a) => {
+    const first = row.route[0][0] === a, last = row.route.at(-1)[0] === a, end = x(a, anchor.blocks - 1) + cell;
+    const name = anchor.short.length > 12 ? `${anchor.short.slice(0, 11)}…` : anchor.short;
+    svg("text", { x: 0, y: top(a) + size / 2 + 4 }, picture, name);
+    svg("circle", { class: first ? "end on" : "end", cx: left - 9, cy: top(a) + size / 2, r: 4 }, picture);
+    svg("circle", { class: last ? "end on" : "end", cx: end + 7, cy: top(a) + size / 2, r: 4 }, picture);
+    for (let k = 0; k < anchor.blocks; k++) {
+      const runs = row.route.some(([b, start, stop]) => a === b && start <= k && k < stop);
+      const box = { x: x(a, k), y: top(a), width: cell - Math.min(3, cell / 5), height: size, rx: Math.min(3, cell / 6) };
+      const block = svg("rect", { class: runs ? "cell run" : "cell", ...box, "data-block": `${a}:${k}` }, picture);
+      if (runs) block.style.fill = color;
+      const middle = { x: box.x + box.width / 2, y: top(a) + size / 2 + 3.5 };
+      if (cell > 15) svg("text", { class: runs ? "cell-text run-text" : "cell-text", ...middle }, picture, k);
+    }
+  });
+  row.route.slice(1).forEach(([b, enter], n) => {
+    const [a, , stop] = row.route[n], down = b > a, tip = down ? top(b) - 3 : top(b) + size + 3;
+    const x1 = x(a, stop - 1) + cell / 2 - 1.5, x2 = x(b, enter) + cell / 2 - 1.5, y1 = top(a) + (down ? size : 0);
+    const bend = (tip - y1) / 2, d = `M${x1},${y1}C${x1},${y1 + bend} ${x2},${tip - bend} ${x2},${tip}`;
+    svg("path", { class: "hop", d }, picture);
+    svg("path", { class: "hop-head", d: `M${x2 - 4.5},${tip - (down ? 5 : -5)}h9L${x2},${tip + (down ? 3 : -3)}Z` }, picture);
+  });
+}
+
+// ---- pointer, table, start
+
+function lookAt(event) {
+  const box = $("chart").getBoundingClientRect(), unit = W / box.width;
+  const px = (event.clientX - box.left) * unit, py = (event.clientY - box.top) * unit;
+  const distance = ({ at: [x, y] }) => Math.hypot(x - px, y - py);
+  const near = points.filter((p) => !state.hidden.has(p.key) && distance(p) < 16);
+  const found = near.length ? near.reduce((a, b) => (distance(b) < distance(a) ? b : a)).row : null;
+  if (found !== state.looking) look(found);
+  if (!found) return;
+  const tip = $("tip"), beyond = event.clientX + tip.offsetWidth + 28 > innerWidth;
+  tip.style.left = `${Math.max(4, event.clientX + (beyond ? -tip.offsetWidth - 16 : 16))}px`;
+  tip.style.top = `${Math.max(4, Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 8))}px`;
+}
+
+function look(row) {
+  state.looking = row;
+  $("tip").hidden = !row;
+  $("chart").querySelector(".halo")?.remove();
+  if (!row) return document.body.className ? undefined : drawBudget();
+  const tip = $("tip");
+  tip.replaceChildren();
+  html("b", `${column[D.score].label}: ${format(D.score, value(row, D.score))}`, tip);
+  html("code", `stitch ${row.index} · ${row.id}`, tip);
+  facts(html("dl", "", tip), row, measures);
+  ring(row, "halo");
+  return showRow(row);
+}
+
+function drawTable() {
+  const { frontier } = D.views[state.cost], costs = D.columns.filter((c) => D.costs.includes(c.name));
+  $("frontier-note").textContent = `${frontier.length} of ${D.rows.length} stitches; a click sets the budget`;
+  $("frontier-head").replaceChildren();
+  for (const title of ["#", "Stitch", "Blocks", ...costs.map((c) => c.label), column[D.score].label]) {
+    html("th", title, $("frontier-head"), { scope: "col" });
+  }
+  $("frontier").replaceChildren(...frontier.map((n) => {
+    const row = D.rows[n], line = document.createElement("tr");
+    html("td", row.index, line);
+    html("code", row.id, html("td", "", line));
+    html("td", row.route.map(([a, start, stop]) => `${stop - start} ${D.anchors[a].short}`).join(" → "), line);
+    for (const name of [...costs.map((c) => c.name), D.score]) html("td", format(name, value(row, name)), line);
+    line.dataset.stitch = row.id;
+    line.tabIndex = 0;
+    line.onclick = () => setLimit(value(row, state.cost), true);
+    line.onkeydown = (event) => event.key === "Enter" && line.onclick();
+    return line;
+  }));
+}
+
+$("budget").oninput = (event) => setLimit(+event.target.value);
+$("chart").onpointermove = lookAt;
+$("chart").onpointerdown = lookAt;
+$("chart").onpointerleave = () => state.looking && look(null);
+$("chart").onclick = () => {
+  if (state.looking && scored(state.looking)) setLimit(Math.max(value(state.looking, state.cost), +$("budget").min), true);
+};
+drawLegend();
+drawCosts();
+setCost(state.cost);

@@ -1,0 +1,146 @@
+"""The accuracy-cost curve as one interactive HTML file that needs no network."""
+
+import html
+import json
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from snnet.errors import TableError
+from snnet.files import write_text
+from snnet.report.view import (
+    anchor_depths,
+    anchor_names,
+    axis_of,
+    cost_columns,
+    score_range,
+    series_of,
+    short_names,
+)
+from snnet.selection import measured, pareto_frontier, select
+from snnet.table import StitchRow, StitchTable
+
+
+def write_page(
+    table: StitchTable,
+    path: str | Path,
+    *,
+    before: StitchTable | None = None,
+    before_label: str = "before training",
+    score: str = "top1",
+    title: str | None = None,
+) -> Path:
+    """Write a page with the curve, a budget slider, the chosen stitch's route and a table of the frontier.
+
+    Everything is inside the one file: it opens without a network or a server. Stitches without a finite score
+    are shown as not evaluated.
+
+    Args:
+        table: Stitches with their costs and scores.
+        path: Where to write, whole or not at all.
+        before: An earlier table of the same stitches, drawn faintly.
+        before_label: What the legend calls `before`.
+        score: Column of the vertical axis.
+        title: Heading of the page.
+
+    Raises:
+        TableError: If the table has neither MACs, parameters nor latencies.
+    """
+    costs = cost_columns(table)
+    if not costs:
+        raise TableError("The table has no costs to draw over; `snnet profile` adds macs and params.")
+    data = _data(table, before, before_label, costs, score)
+    here = files("snnet.report")
+    parts = {
+        "title": html.escape(title or f"{len(table):,} networks in one"),
+        "subtitle": html.escape(_subtitle(table)),
+        "footer": html.escape(_footer(table)),
+        # "<" would let a name in the data end the script element.
+        "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+        "style": here.joinpath("page.css").read_text(encoding="utf-8"),
+        "script": "".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("curve.js", "choice.js")),
+    }
+    return write_text(path, Template(here.joinpath("page.html").read_text(encoding="utf-8")).substitute(parts))
+
+
+def _data(
+    table: StitchTable, before: StitchTable | None, before_label: str, costs: list[str], score: str
+) -> dict[str, Any]:
+    series = series_of(table)
+    group = {row.stitch: number for number, one in enumerate(series) for row in one.rows}
+    extra = [name for name in table.columns if name.startswith("throughput")]
+    return {
+        "score": score,
+        "costs": costs,
+        "columns": [_column(table, name) for name in dict.fromkeys([*costs, *extra, score])],
+        "anchors": [
+            {"name": name, "short": short, "depths": depths, "blocks": sum(depths)}
+            for name, short, depths in zip(anchor_names(table), short_names(table), anchor_depths(table), strict=True)
+        ],
+        "series": [{"label": one.label, "color": one.color} for one in series],
+        "rows": [_row(row, group.get(row.stitch, -1), [*costs, *extra, score]) for row in table],
+        "before": before_label if before is not None else None,
+        "views": {cost: _view(table, before, cost, score) for cost in costs},
+    }
+
+
+def _column(table: StitchTable, name: str) -> dict[str, Any]:
+    absent = "not evaluated" if name.startswith(("top", "loss")) else "not measured"
+    axis = axis_of(table, name)
+    return {
+        "name": name,
+        "label": axis.label,
+        "title": axis.title,
+        "scale": axis.scale,
+        "unit": axis.unit,
+        "missing": absent,
+    }
+
+
+def _row(row: StitchRow, series: int, columns: list[str]) -> dict[str, Any]:
+    return {
+        "index": row.index,
+        "id": row.stitch,
+        "route": [[segment.anchor, segment.start, segment.stop] for segment in row.route.segments],
+        "series": series,
+        "values": {name: row.values[name] for name in columns if measured(row, name)},
+    }
+
+
+def _view(table: StitchTable, before: StitchTable | None, cost: str, score: str) -> dict[str, Any]:
+    """What the page needs to draw the stitches over one cost, with the answer of `select` for every budget."""
+    have = [row.values[cost] for row in table if measured(row, cost)]
+    view: dict[str, Any] = {
+        "ends": [min(have), max(have)],
+        "frontier": [],
+        "choices": [],
+        "range": [0, 1],
+        "before": [],
+    }
+    if not any(measured(row, cost, score) for row in table):
+        return view
+    position = {row.stitch: number for number, row in enumerate(table)}
+    frontier = pareto_frontier(table, cost, score)
+    steps = dict.fromkeys(row.values[cost] for row in frontier)
+    earlier = before if before is not None and {cost, score} <= set(before.columns) else None
+    return view | {
+        "frontier": [position[row.stitch] for row in frontier],
+        "choices": [[at, position[select(table, by=score, **{cost: at}).stitch]] for at in steps],
+        "range": score_range(table, earlier, cost, score),
+        "before": [[row.values[cost], row.values[score]] for row in earlier or () if measured(row, cost, score)],
+    }
+
+
+def _subtitle(table: StitchTable) -> str:
+    names = anchor_names(table)
+    listed = f"{', '.join(names[:-1])} and {names[-1]}" if len(names) > 1 else "".join(names)
+    return f"Stitched from {listed}: pick a budget, get the best network under it."
+
+
+def _footer(table: StitchTable) -> str:
+    facts = []
+    if images := table.meta.get("images"):
+        facts.append(f"scored on {images:,} images" if isinstance(images, int) else f"scored on {images} images")
+    facts += [str(table.meta[key]) for key in ("device", "dtype", "date") if table.meta.get(key)]
+    return "MACs are multiply-adds of one forward pass at batch 1. " + (" · ".join(facts) and f"{' · '.join(facts)}.")

@@ -1,0 +1,192 @@
+"""The accuracy-cost curve as a picture, for papers and readmes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from snnet.errors import TableError
+from snnet.files import write_aside
+from snnet.report.view import Axis, anchor_names, axis_of, score_range, series_of
+from snnet.selection import measured, pareto_frontier
+from snnet.table import StitchRow, StitchTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+FORMATS = ("png", "svg", "pdf")
+_DATE_KEY = {"svg": "Date", "pdf": "CreationDate"}
+_INK, _MUTED, _FAINT, _RULE = "#1f2328", "#656d76", "#b6bcc4", "#e6e8eb"
+# Beyond so many stitches, dots are drawn smaller.
+_CROWD = 200
+_STEPS = [1, 2, 5, 10]
+_HALO = [withStroke(linewidth=3, foreground="white")]
+
+
+def draw_curve(
+    table: StitchTable,
+    path: str | Path,
+    *,
+    before: StitchTable | None = None,
+    before_label: str = "before training",
+    cost: str = "macs",
+    score: str = "top1",
+    title: str | None = None,
+) -> Path:
+    """Draw every stitch over its cost, the anchors starred and the frontier as a step line.
+
+    Args:
+        table: Stitches with costs and scores; those without a finite score are left out, and counted in the picture.
+        path: Where to write; its suffix (.png, .svg, .pdf) decides the format. Written whole or not at all.
+        before: An earlier table of the same stitches, drawn faintly; for instance after least squares only.
+        before_label: What the legend calls `before`.
+        cost: Column of the x axis.
+        score: Column of the y axis.
+        title: Heading; by default it says how many stitches of which anchors there are.
+
+    Raises:
+        TableError: If the format is unknown, a column is missing, or no stitch is scored.
+    """
+    target = Path(path)
+    kind = target.suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise TableError(f"A curve cannot be written as {target.name!r}; end the name in .{', .'.join(FORMATS)}.")
+    figure = _figure(table, before, before_label, axis_of(table, cost), axis_of(table, score), title)
+    with write_aside(target) as partial:
+        # The date of drawing says nothing about the table, and would change the file every time.
+        figure.savefig(partial, format=kind, dpi=200, metadata=None if kind == "png" else {_DATE_KEY[kind]: None})
+    return target
+
+
+def _figure(
+    table: StitchTable, before: StitchTable | None, before_label: str, x: Axis, y: Axis, title: str | None
+) -> Figure:
+    low, high = score_range(table, before, x.column, y.column)
+    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    _frame(axes, x, y)
+    axes.set_ylim(low, high)
+    if before is not None:
+        _draw_before(axes, before, before_label, x, y, low)
+    _draw_frontier(axes, table, x, y)
+    size = 26 if len(table) <= _CROWD else 9
+    for series in series_of(table):
+        _dots(
+            axes,
+            _points(series.rows, x, y),
+            s=size,
+            color=series.color,
+            lw=0.7 if size > 20 else 0.3,
+            label=series.label,
+            zorder=4,
+        )
+    _draw_anchors(axes, table, x, y)
+    _head(axes, table, x, y, title)
+    axes.margins(x=0.045)
+    _legend(figure, axes)
+    return figure
+
+
+def _frame(axes: "Axes", x: Axis, y: Axis) -> None:
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.spines["bottom"].set_color(_FAINT)
+    axes.grid(axis="y", color=_RULE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="both", length=0, labelsize=9, labelcolor=_MUTED, pad=6)
+    axes.tick_params(axis="x", length=3.5, color=_FAINT, pad=4)
+    axes.xaxis.set_major_locator(MaxNLocator(10, steps=_STEPS))
+    axes.yaxis.set_major_locator(MaxNLocator(7, steps=_STEPS))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel(x.title, fontsize=10, color=_INK, labelpad=6)
+    axes.set_ylabel(y.title, fontsize=10, color=_INK, labelpad=8)
+
+
+def _points(rows: Iterable[StitchRow], x: Axis, y: Axis) -> list[tuple[float, float]]:
+    kept = (row for row in rows if measured(row, x.column, y.column))
+    return [(row.values[x.column] / x.scale, row.values[y.column] / y.scale) for row in kept]
+
+
+def _dots(
+    axes: "Axes", points: list[tuple[float, float]], *, s: float, color: str, lw: float, label: str, zorder: int
+) -> None:
+    axes.scatter(*_columns(points), s=s, color=color, edgecolors="white", linewidths=lw, label=label, zorder=zorder)
+
+
+def _columns(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [px for px, _ in points], [py for _, py in points]
+
+
+def _draw_before(axes: "Axes", before: StitchTable, label: str, x: Axis, y: Axis, low: float) -> None:
+    points = _points(before, x, y)
+    below = sum(py < low for _, py in points)
+    note = f" ({below} below the axis)" if below else ""
+    _dots(axes, points, s=16, color="#cfd4da", lw=0.5, label=label + note, zorder=2)
+
+
+def _draw_frontier(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
+    points = _points(pareto_frontier(table, x.column, y.column), x, y)
+    last = max(px for px, _ in _points(table, x, y))
+    columns = _columns([*points, (last, points[-1][1])])
+    axes.step(*columns, where="post", color=_INK, linewidth=1.1, alpha=0.55, label="frontier", zorder=3)
+
+
+def _draw_anchors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
+    rows = [row for row in table.anchors if measured(row, x.column, y.column)]
+    names, points = anchor_names(table), _points(rows, x, y)
+    axes.scatter(
+        *_columns(points), s=210, marker="*", color=_INK, edgecolors="white", linewidths=0.9, label="anchors", zorder=6
+    )
+    middle = sum(axes.get_xlim()) / 2
+    for row, point in zip(rows, points, strict=True):
+        # A curve that rises and flattens leaves the room under it on the left half, above it on the right half.
+        left = point[0] > middle
+        axes.annotate(
+            names[row.route.anchors[0]],
+            point,
+            xytext=(6, 10) if left else (8, -15),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            fontsize=9,
+            fontweight="bold",
+            color=_INK,
+            path_effects=_HALO,
+            zorder=7,
+        )
+
+
+def _legend(figure: Figure, axes: "Axes") -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    # The anchors first, what came before last.
+    order = sorted(range(len(labels)), key=lambda n: handles[n].get_zorder() == 2)
+    order.sort(key=lambda n: handles[n].get_zorder() != 6)
+    legend = figure.legend(
+        [handles[n] for n in order],
+        [labels[n] for n in order],
+        loc="outside lower left",
+        ncols=min(len(labels), 5),
+        frameon=False,
+        fontsize=9,
+        labelcolor=_INK,
+        handletextpad=0.4,
+        columnspacing=1.6,
+        scatterpoints=1,
+    )
+    for handle in legend.legend_handles:
+        if handle is not None and hasattr(handle, "set_sizes"):
+            handle.set_sizes([90 if handle.get_label() == "anchors" else 30])
+
+
+def _head(axes: "Axes", table: StitchTable, x: Axis, y: Axis, title: str | None) -> None:
+    shown = sum(measured(row, x.column, y.column) for row in table)
+    hidden = f" · {len(table) - shown:,} not evaluated" if shown < len(table) else ""
+    frontier = len(pareto_frontier(table, x.column, y.column))
+    heading = title or f"{len(table):,} networks in one, stitched from {len(anchor_names(table))} anchors"
+    axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=_INK, pad=26)
+    note = f"{y.label} over {x.label} · {shown:,} shown, {frontier} of them on the frontier{hidden}"
+    axes.annotate(
+        note, (0, 1), xycoords="axes fraction", xytext=(0, 10), textcoords="offset points", fontsize=9, color=_MUTED
+    )

@@ -1,0 +1,143 @@
+"""What pictures of a table have in common: names, colors, units, and which rows go together."""
+
+import math
+from dataclasses import dataclass
+
+from snnet.errors import TableError
+from snnet.selection import higher_is_better, measured, missing_column
+from snnet.table import StitchRow, StitchTable
+
+# Okabe and Ito's palette, darkened where it is too light on white: told apart with any color vision.
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8569a", "#8a6d00", "#3c9ccf", "#6b4ea0", "#7a7a7a")
+_LABELS = {"macs": "MACs", "params": "Parameters", "top1": "Top-1", "top5": "Top-5", "loss": "Loss"}
+_SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+
+
+@dataclass(frozen=True)
+class Series:
+    """The stitches that pass through the same anchors, drawn in one color."""
+
+    anchors: tuple[int, ...]
+    label: str
+    color: str
+    rows: tuple[StitchRow, ...]
+
+
+@dataclass(frozen=True)
+class Axis:
+    """How a column is written: divided by `scale`, followed by `unit`."""
+
+    column: str
+    label: str
+    scale: float
+    unit: str
+
+    @property
+    def title(self) -> str:
+        """The label with its unit, such as `MACs (G)`."""
+        return f"{self.label} ({self.unit})" if self.unit else self.label
+
+    def text(self, value: float) -> str:
+        """Return the value with its unit: three digits or more as in `4.61 G`, two decimals of a percent."""
+        shown = value / self.scale
+        if self.unit == "%":
+            return f"{shown:.2f}%"
+        digits = max(0, min(3, 2 - math.floor(math.log10(shown)))) if shown > 0 else 2
+        return f"{shown:.{digits}f} {self.unit}".rstrip()
+
+
+def axis_of(table: StitchTable, column: str) -> Axis:
+    """Return the label and the unit of a column, with one scale for all its values."""
+    kind, _, batch = column.partition("@")
+    suffix = f", batch {batch}" if batch else ""
+    if kind in ("top1", "top5"):
+        return Axis(column, _LABELS[kind] + suffix, 1.0, "%")
+    if kind.startswith("latency_ms"):
+        return Axis(column, "Latency" + kind.removeprefix("latency_ms").replace("_", " ") + suffix, 1.0, "ms")
+    if kind == "throughput":
+        return Axis(column, "Throughput" + suffix, 1.0, "images/s")
+    if kind not in ("macs", "params"):
+        return Axis(column, _LABELS.get(kind, kind), 1.0, "")
+    largest = max((row.values[column] for row in table if measured(row, column)), default=1.0)
+    scale, unit = next(((scale, unit) for scale, unit in _SCALES if largest >= scale), _SCALES[-1])
+    return Axis(column, _LABELS[kind], scale, unit)
+
+
+def cost_columns(table: StitchTable) -> list[str]:
+    """Return the columns that a budget can be set on: MACs, parameters, median latencies."""
+    latencies = [name for name in table.columns if name == "latency_ms" or name.startswith("latency_ms@")]
+    return [name for name in ("macs", "params", *latencies) if any(measured(row, name) for row in table)]
+
+
+def anchor_depths(table: StitchTable) -> list[list[int]]:
+    """Return the number of blocks in each stage of each anchor; without facts in the table, from its routes."""
+    if depths := table.meta.get("depths"):
+        return [list(stages) for stages in depths]
+    stops: dict[int, int] = {}
+    for row in table:
+        for segment in row.route.segments:
+            stops[segment.anchor] = max(stops.get(segment.anchor, 0), segment.stop)
+    return [[stops.get(number, 1)] for number in range(max(stops, default=-1) + 1)]
+
+
+def anchor_names(table: StitchTable) -> list[str]:
+    """Return the anchors' names in order; `anchor 0` and so on where the table has none."""
+    names = [str(name) for name in table.meta.get("anchors", ())]
+    count = len(anchor_depths(table))
+    return names + [f"anchor {number}" for number in range(len(names), count)]
+
+
+def short_names(table: StitchTable) -> list[str]:
+    """Return the anchors' names without the words that all of them begin or end with."""
+    words = [name.split("_") for name in anchor_names(table)]
+    if len(words) < 2:
+        return anchor_names(table)
+    shortest = min(map(len, words))
+    tail = 0
+    while tail < shortest - 1 and len({w[-1 - tail] for w in words}) == 1:
+        tail += 1
+    head = 0
+    while head < shortest - tail - 1 and len({w[head] for w in words}) == 1:
+        head += 1
+    return ["_".join(w[head : len(w) - tail]) for w in words]
+
+
+def series_of(table: StitchTable) -> list[Series]:
+    """Return the stitches grouped by the anchors they pass through, in the order of the table."""
+    names = short_names(table)
+    groups: dict[tuple[int, ...], list[StitchRow]] = {}
+    for row in table.stitched:
+        groups.setdefault(row.route.anchors, []).append(row)
+    return [
+        Series(anchors, " → ".join(names[a] for a in anchors), PALETTE[number % len(PALETTE)], tuple(rows))
+        for number, (anchors, rows) in enumerate(groups.items())
+    ]
+
+
+def score_range(table: StitchTable, before: StitchTable | None, cost: str, score: str) -> tuple[float, float]:
+    """Return the ends of the score axis.
+
+    All of `table` is inside. Of `before`, as much as leaves `table` two fifths of the height: stitches that have
+    not been trained can be arbitrarily bad, and would squeeze the curve into a line.
+
+    Raises:
+        TableError: If a column is missing, or no stitch has both a finite cost and a finite score.
+    """
+    if message := missing_column(table, cost) or missing_column(table, score):
+        raise TableError(message)
+    values = _scores(table, cost, score)
+    if not values:
+        raise TableError(
+            f"No stitch of the table has a finite {cost!r} and {score!r}; `snnet evaluate` measures scores."
+        )
+    low, high = min(values), max(values)
+    reach = 1.5 * max(high - low, 1.0 if higher_is_better(score) else 0.1)
+    earlier = _scores(before, cost, score) if before else []
+    low = min([low, *(max(value, low - reach) for value in earlier)])
+    high = max([high, *(min(value, high + reach) for value in earlier)])
+    margin = 0.1 * max(high - low, 1e-6 + 0.01 * abs(high))
+    return low - margin, high + margin
+
+
+def _scores(table: StitchTable, cost: str, score: str) -> list[float]:
+    return [row.values[score] for row in table if measured(row, cost, score)]

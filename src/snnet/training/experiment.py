@@ -1,0 +1,297 @@
+"""From a recipe to built parts: network, images, trainer."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.data import Mixup
+from torch.utils.data import Dataset, Subset
+
+from snnet.anchors import Anchor, load_anchor
+from snnet.data import (
+    Augmentation,
+    BatchAugment,
+    EvalBatches,
+    Images,
+    TensorImages,
+    TrainBatches,
+    calibration_images,
+    eval_batches,
+    open_pair,
+)
+from snnet.errors import RecipeError
+from snnet.evaluation import evaluate
+from snnet.init import InitReport, initialize
+from snnet.network import SNNet, load, stitch
+from snnet.specs import InputSpec
+from snnet.table import StitchTable
+from snnet.training.distillation import Distillation, OwnAnchorTeacher, Teacher, anchor_teacher
+from snnet.training.engine import check_device
+from snnet.training.loss import StitchLoss
+from snnet.training.optim import OptimSettings
+from snnet.training.recipe import BatchShift, NetworkSection, Recipe, TeacherSection
+from snnet.training.recipe_file import differences, read_recipe_file
+from snnet.training.sampler import SAMPLERS, StitchSampler
+from snnet.training.settings import TrainSettings, TrainStatus
+from snnet.training.teachers import timm_teacher
+from snnet.training.trainer import CHECKPOINTS, Trainer
+
+Progress = Callable[[int, int, str], None]
+RECIPE = "recipe.yaml"
+# What may change between the parts of one run.
+_FREE = ("data.root", "data.workers", "data.max_corrupt", "data.download", "evaluation.")
+_FREE_OF_RUN = ("device", "threads", "log_every", "save_every", "keep", "trackers")
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The parts that a recipe describes, and the steps of an experiment in the order in which they are taken.
+
+    Attributes:
+        recipe: What the parts were built from.
+        net: The network, before any step.
+        images: The training images.
+        train: The same as batches, varied and shuffled.
+        validation: Clean batches.
+        device: Where the steps run.
+        new_heads: Why the classifiers of the anchors are fresh; empty if they are not.
+    """
+
+    recipe: Recipe
+    net: SNNet
+    images: Images
+    train: TrainBatches
+    validation: EvalBatches
+    device: str
+    new_heads: str = ""
+
+    def initialize(self, progress: Progress | None = None) -> InitReport:
+        """Fit the stitching layers on clean training images."""
+        section, seed = self.recipe.calibration, self.recipe.run.seed
+        images = calibration_images(self.images, section.images, seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            return initialize(
+                self.net, images, method=section.method, ridge=section.ridge, device=self.device, progress=progress
+            )
+
+    def evaluate(self, output: Path | None = None, progress: Progress | None = None) -> StitchTable:
+        """Evaluate the stitches that the recipe says, resumably where there is an output."""
+        chosen = self.net.space
+        if self.recipe.evaluation.stitches == "anchors":
+            chosen = chosen.where(max_segments=1)
+        return evaluate(
+            self.net, self.validation, stitches=chosen, device=self.device, output=output, progress=progress
+        )
+
+    def trainer(
+        self,
+        directory: Path | None = None,
+        *,
+        on_step: Callable[[TrainStatus], None] | None = None,
+        on_message: Callable[[str], None] | None = None,
+    ) -> Trainer:
+        """Return the trainer; teachers made of anchors are copied now, so ask for it before training."""
+        recipe = self.recipe
+        return Trainer(
+            self.net,
+            self.train,
+            settings=self._settings(),
+            optim=self._optim(),
+            sampler=self._sampler(),
+            loss=StitchLoss(smoothing=recipe.loss.smoothing, distillation=self._distillation()),
+            mixup=self._mixup(),
+            directory=directory,
+            facts={
+                **recipe.model_dump(mode="json", include={"network", "calibration", "augment"}),
+                "data": {"name": recipe.data.name, "batch_size": recipe.data.batch_size},
+            },
+            on_step=on_step,
+            on_message=on_message,
+        )
+
+    def _settings(self) -> TrainSettings:
+        run = self.recipe.run
+        return TrainSettings(
+            steps=self._steps(run.epochs) if run.epochs is not None else run.steps or 0,
+            seed=run.seed,
+            accumulation=run.accumulation,
+            clip_norm=self.recipe.optim.clip_norm,
+            precision=run.precision,
+            device=self.device,
+            ema_decay=run.ema_decay,
+            log_every=run.log_every,
+            save_every=run.save_every,
+            keep=run.keep,
+            trackers=run.trackers,
+        )
+
+    def _optim(self) -> OptimSettings:
+        section = self.recipe.optim
+        kept = section.model_dump(exclude={"warmup_epochs", "clip_norm"})
+        return OptimSettings(**kept, warmup_steps=self._steps(section.warmup_epochs))
+
+    def _steps(self, epochs: float) -> int:
+        return int(epochs * len(self.train)) // self.recipe.run.accumulation
+
+    def _sampler(self) -> StitchSampler:
+        section = self.recipe.sampler
+        kind: Callable[..., StitchSampler] = SAMPLERS.get(section.name)
+        try:
+            return kind(self.net.space, **section.options)
+        except TypeError as error:
+            raise RecipeError(f"sampler.options do not fit sampler {section.name!r}: {error}") from error
+
+    def _mixup(self) -> Mixup | None:
+        section, batch_size = self.recipe.augment.mix, self.recipe.data.batch_size
+        if section is None:
+            return None
+        if batch_size % 2:
+            raise RecipeError(f"augment.mix needs an even data.batch_size, got {batch_size}.")
+        return Mixup(
+            section.mixup,
+            section.cutmix,
+            prob=section.prob,
+            switch_prob=section.switch_prob,
+            mode=section.mode,
+            label_smoothing=self.recipe.loss.smoothing,
+            num_classes=self.net.num_classes,
+        )
+
+    def _distillation(self) -> Distillation | None:
+        section = self.recipe.loss.teacher
+        if section is None:
+            return None
+        teacher = _teacher(section, self.net, new_heads=bool(self.new_heads))
+        return Distillation(teacher, kind=section.kind, alpha=section.alpha, temperature=section.temperature)
+
+
+def build_experiment(recipe: Recipe) -> Experiment:
+    """Open the images and build the network of a recipe.
+
+    Raises:
+        SNNetError: If something that the recipe names does not exist or does not fit.
+    """
+    device = check_device(recipe.run.device, recipe.run.precision)
+    network, data, augment = recipe.network, recipe.data, recipe.augment
+    saved = load(network.saved) if network.saved else None
+    probes = [] if saved else [describe_anchor(source) for source in network.anchors]
+    spec = saved.input if saved else probes[0].input
+    images, clean = open_pair(
+        data.name,
+        data.root,
+        input=spec,
+        augment=Augmentation(**augment.image.model_dump()) if augment.image else None,
+        num_classes=saved.num_classes if saved else None,
+        max_corrupt=data.max_corrupt,
+        download=data.download,
+    )
+    shift = _batch_augment(augment.batch, spec) if augment.batch else None
+    train = TrainBatches(images, data.batch_size, recipe.run.seed, shift, data.workers)
+    chosen = _some(clean, recipe.evaluation.images)
+    validation = eval_batches(chosen, recipe.evaluation.batch_size, data.workers)
+    classes = len(images.classes)
+    fresh = {probe.num_classes for probe in probes} - {classes}
+    net = saved or _build_network(network, classes if fresh else None, recipe.run.seed)
+    why = f"the data has {classes} classes and the anchors {_either(fresh)}" if fresh else ""
+    new_heads = why or ("the recipe asks for it" if network.new_heads else "")
+    return Experiment(recipe, net, images, train, validation, device, new_heads)
+
+
+def describe_anchor(source: str) -> Anchor:
+    """Return an anchor without weights, on the meta device, for what its name says about it."""
+    with torch.device("meta"):
+        return load_anchor(source.partition("@")[0])
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Within the block, let torch use so many threads on the CPU; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def claim_directory(recipe: Recipe, directory: Path) -> bool:
+    """Write the recipe into the directory of a run; return whether training has begun there.
+
+    Raises:
+        RecipeError: If the directory holds another run; the message lists what differs.
+    """
+    path = directory / RECIPE
+    begun = any((directory / CHECKPOINTS).glob("step-*.pt"))
+    if begun and path.is_file():
+        before = Recipe.model_validate(read_recipe_file(path)[0])
+        changed = {name: pair for name, pair in differences(before, recipe).items() if not _is_free(name)}
+        if changed:
+            listed = "; ".join(f"{name} was {was!r} and is {now!r}" for name, (was, now) in changed.items())
+            raise RecipeError(f"{directory} holds another run: {listed}. Choose another output, or remove it.")
+    recipe.save(path)
+    return begun
+
+
+def _is_free(name: str) -> bool:
+    return name.startswith(_FREE) or name in [f"run.{key}" for key in _FREE_OF_RUN]
+
+
+def _build_network(section: NetworkSection, num_classes: int | None, seed: int) -> SNNet:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = stitch(
+            *section.anchors,
+            pretrained=section.pretrained,
+            num_classes=num_classes,
+            kernel_size=section.kernel_size,
+            stride=section.stride,
+            nearest=section.nearest,
+            direction=section.direction,
+            stages=section.stages,
+        )
+        for number in range(len(net.anchors) if section.new_heads else 0):
+            model: Any = net.anchor(number).model
+            model.reset_classifier(net.num_classes)
+    return net
+
+
+def _batch_augment(section: BatchShift, spec: InputSpec) -> BatchAugment:
+    black = -spec.mean[0] / spec.std[0] if spec.size[0] == 1 else 0.0
+    return BatchAugment(section.pad, section.flip, black if section.fill is None else section.fill)
+
+
+def _teacher(section: TeacherSection, net: SNNet, *, new_heads: bool) -> Teacher:
+    if section.source in ("own-anchors", "largest-anchor"):
+        if new_heads:
+            raise RecipeError(
+                f"loss.teacher.source is {section.source!r}, but the anchors' classifiers are new and know nothing "
+                "yet; set loss.teacher to null, or name another teacher."
+            )
+        return OwnAnchorTeacher(net) if section.source == "own-anchors" else anchor_teacher(net)
+    checkpoint = str(section.checkpoint) if section.checkpoint else None
+    return timm_teacher(
+        section.source,
+        input=net.input,
+        num_classes=net.num_classes,
+        pretrained=section.pretrained,
+        checkpoint=checkpoint,
+    )
+
+
+def _some(images: Images, count: int | None) -> "Dataset[tuple[torch.Tensor, int]]":
+    """Return a choice of so many images, the same for everyone, in their order."""
+    if count is None or count >= len(images):  # type: ignore[arg-type]
+        return images
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    chosen = order[:count].sort().values
+    if isinstance(images, TensorImages):
+        return TensorImages(images.images[chosen], images.labels[chosen], images.classes)
+    return Subset(images, chosen.tolist())
+
+
+def _either(counts: set[int]) -> str:
+    return " or ".join(map(str, sorted(counts)))

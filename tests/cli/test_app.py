@@ -1,0 +1,77 @@
+import subprocess
+import sys
+
+import pytest
+
+from snnet import __version__
+from snnet.cli.app import COMMANDS
+from snnet.training.recipe import Recipe
+from tests.cli.conftest import Run
+
+NAMES = [command.name[0] for command in COMMANDS]
+
+
+def test_every_promised_command_is_there() -> None:
+    promised = {"space", "cost", "init", "train", "evaluate", "select", "report", "profile", "demo"}
+    assert set(NAMES) == promised
+
+
+def test_version(run: Run) -> None:
+    assert run("--version").out.strip() == __version__
+
+
+def test_help_names_commands_exit_codes_and_an_example(run: Run) -> None:
+    text = run("--help").out
+    assert all(name in text for name in NAMES)
+    assert "130 interrupted" in text and "3 no stitch fits" in text
+    assert "Example" in text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_help_of_every_command_explains_every_option_and_shows_an_example(run: Run, name: str) -> None:
+    outcome = run(name, "--help")
+    assert outcome.code == 0
+    assert f"snnet {name}" in outcome.out.partition("Example")[2]
+    command = next(command for command in COMMANDS if command.name[0] == name)
+    for argument in command.assemble_argument_collection(parse_docstring=True):
+        if argument.show:
+            assert argument.parameter.help, f"{name}: {argument.name} is not explained"
+
+
+def test_no_section_of_a_recipe_bears_the_name_of_a_command() -> None:
+    assert set(Recipe.model_fields).isdisjoint(NAMES)
+
+
+def test_unknown_command_names_the_nearest(run: Run) -> None:
+    outcome = run("spaec", "12", "12")
+    assert outcome.code == 2
+    assert "space" in outcome.err and "Traceback" not in outcome.err
+
+
+def test_unknown_option_names_the_nearest(run: Run) -> None:
+    outcome = run("space", "12", "12", "--kernel-sise", "3")
+    assert outcome.code == 2
+    assert "--kernel-size" in outcome.err and "snnet space --help" in outcome.err
+
+
+def test_traceback_only_with_debug(run: Run) -> None:
+    plain, debug = run("select", "nowhere"), run("select", "nowhere", "--debug")
+    assert plain.code == debug.code == 2
+    assert "Traceback" not in plain.err and "nowhere" in plain.err
+    assert "Traceback" in debug.err
+
+
+def test_help_and_tables_do_not_import_torch() -> None:
+    code = (
+        "import sys; from snnet.cli import main; main(['--help']); main(['space', '12', '12']); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert done.returncode == 0
+
+
+def test_module_and_closed_pipe() -> None:
+    command = f"{sys.executable} -m snnet space 12 12 12 --no-nearest | head -1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Error" not in done.stderr

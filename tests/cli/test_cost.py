@@ -1,0 +1,28 @@
+import json
+from pathlib import Path
+
+from snnet import StitchTable
+from tests.cli.conftest import Run
+
+DEIT = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
+
+
+def test_deit_has_its_published_costs(run: Run, reference_dir: Path, tmp_path: Path) -> None:
+    file = tmp_path / "costs.jsonl"
+    outcome = run("cost", *DEIT, "--output", file)
+    assert "118.4 M parameters" in outcome.out
+    table, published = StitchTable.load(file), StitchTable.load(reference_dir / "deit_ti_s_b.json")
+    assert table.column("params") == published.column("params")
+
+
+def test_json_can_be_loaded_as_a_table(run: Run, saved: Path, tmp_path: Path) -> None:
+    outcome = run("cost", saved, "--json")
+    (tmp_path / "costs.json").write_text(outcome.out)
+    table = StitchTable.load(tmp_path / "costs.json")
+    assert len(table) == 23 and set(table.columns) == {"macs", "params"}
+    assert json.loads(outcome.out)["params"] > 0
+
+
+def test_a_missing_network_is_named(run: Run, tmp_path: Path) -> None:
+    outcome = run("cost", tmp_path)
+    assert outcome.code == 2 and str(tmp_path) in outcome.err

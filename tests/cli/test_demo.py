@@ -1,0 +1,23 @@
+from pathlib import Path
+
+import pytest
+
+from snnet.training.recipe import Recipe
+from tests.cli.conftest import Run
+from tests.test_demo import QUICK
+
+
+def test_the_demo_prints_table_choices_summary_and_paths(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = Recipe.load("embedded_vit", QUICK)
+    monkeypatch.setattr("snnet.demo.Recipe.load", lambda name: quick)
+    outcome = run("demo", "--output", tmp_path / "demo", "--seed", "2")
+    assert outcome.code == 0, outcome.err
+    lines = outcome.out.splitlines()
+    assert lines[71].split()[:2] == ["70", "1:0-12,2:11-12"]
+    for words in ("The best stitch under a budget", "vit_fm_base", "68 stitches, mean", "mean gap to the lines"):
+        assert words in outcome.out
+    assert str(tmp_path / "demo" / "index.html") in outcome.out
+    assert "Fine-tuning: 2/2" in outcome.err
+    assert "seed: 2" in (tmp_path / "demo" / "recipe.yaml").read_text()

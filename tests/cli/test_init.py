@@ -1,0 +1,35 @@
+from pathlib import Path
+
+import snnet
+from tests.cli.conftest import Run
+
+
+def test_init_prints_residuals_and_saves_the_network(run: Run, tmp_path: Path) -> None:
+    outcome = run(
+        "init", "vit_fm_tiny", "vit_fm_small", "--no-pretrained", "--images", "4", "--output", tmp_path / "net"
+    )
+    assert outcome.code == 0
+    assert "stage0_0to1_0" in outcome.out and "relative residual" in outcome.out
+    net = snnet.load(tmp_path / "net")
+    assert len(net.space) == 36
+    assert net.table is not None and net.table[0].macs > 0
+
+
+def test_space_settings_reach_the_network(run: Run, tmp_path: Path) -> None:
+    tokens = ("init", "vit_fm_tiny", "vit_fm_small", "--no-pretrained", "--images", "2", "--kernel-size", "3")
+    assert run(*tokens, "--stride", "3", "--output", tmp_path / "net").code == 0
+    assert len(snnet.load(tmp_path / "net").space) == 38
+
+
+def test_bad_input(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "weights.pth").write_bytes(b"nothing")
+    for tokens, words in (
+        (("vit_fm_tiny",), "at least two"),
+        (("vit_fm_tiny", "vit_fm_smal", "--no-pretrained"), "vit_fm_small"),
+        (("vit_fm_tiny", f"vit_fm_small@{tmp_path / 'weights.pth'}", "--no-pretrained"), "weights.pth"),
+        (("vit_fm_tiny", "deit_tiny_patch16_224", "--no-pretrained"), "number of classes is 10"),
+    ):
+        outcome = run("init", *tokens, "--output", tmp_path / "net")
+        assert outcome.code == 2, tokens
+        assert words in outcome.err, (tokens, outcome.err)
+    assert not (tmp_path / "net").exists()

@@ -1,0 +1,66 @@
+"""`evaluate`, `profile` and `report`, one after another on one network."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from snnet import StitchTable
+from tests.cli.conftest import Run
+from tests.data.image_files import write_split
+
+
+@pytest.fixture
+def scored(run: Run, saved: Path) -> Path:
+    assert run("evaluate", saved, "--stitches", "0 1 2 3", "--batch-size", "1000").code == 0
+    return saved
+
+
+def test_evaluate_writes_the_table_beside_the_network(scored: Path) -> None:
+    table = StitchTable.load(scored / "table.jsonl")
+    assert len(table) == 23 and len([row for row in table if "top1" in row.values]) == 4
+    assert table[0].get("macs") and table[0].get("top5")
+
+
+def test_evaluate_again_takes_what_is_there(run: Run, scored: Path) -> None:
+    outcome = run("evaluate", scored, "--stitches", "anchors", "--batch-size", "1000", "--json")
+    assert "3 of 3 stitches were evaluated before" in outcome.err
+    assert [row["index"] for row in json.loads(outcome.out)["stitches"]] == [0, 1, 2]
+
+
+def test_profile_of_the_frontier(run: Run, scored: Path) -> None:
+    outcome = run("profile", scored, "--stitches", "frontier", "--batch", "1,2", "--repeats", "1", "--warmup", "0")
+    assert outcome.code == 0
+    table = StitchTable.load(scored / "table.jsonl")
+    assert "latency_ms@2" in table.columns and "top1" in table.columns
+
+
+def test_report_writes_picture_and_page(run: Run, scored: Path, tmp_path: Path) -> None:
+    outcome = run("report", scored, "--output", tmp_path / "report", "--before", scored / "table.jsonl")
+    assert outcome.code == 0
+    for name in ("curve.png", "curve.svg", "index.html"):
+        assert str(tmp_path / "report" / name) in outcome.out
+        assert (tmp_path / "report" / name).stat().st_size > 0
+
+
+def test_bad_input(run: Run, saved: Path, tmp_path: Path) -> None:
+    write_split(tmp_path / "pets" / "val", per_class=1)
+    for tokens, words in (
+        (("evaluate", tmp_path), "There is no network"),
+        (("evaluate", saved, "--data", "folder", "--root", tmp_path / "pets"), "10"),
+        (("evaluate", saved, "--data", "embeded"), "embedded"),
+        (("evaluate", saved, "--stitches", "99"), "99"),
+        (("profile", saved, "--stitches", "frontier"), "snnet evaluate"),
+        (("profile", saved, "--batch", "1,x"), "1,x"),
+        (("report", saved, "--output", tmp_path / "report"), "snnet evaluate"),
+    ):
+        outcome = run(*tokens)
+        assert outcome.code == 2, tokens
+        assert words in outcome.err, tokens
+
+
+def test_corrupt_weights_are_refused(run: Run, saved: Path) -> None:
+    weights = saved / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    outcome = run("evaluate", saved)
+    assert outcome.code == 2 and "model.safetensors" in outcome.err

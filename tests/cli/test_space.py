@@ -1,0 +1,91 @@
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Run
+
+DEIT = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
+
+
+def test_deit_lists_71_with_number_id_and_blocks(run: Run) -> None:
+    outcome = run("space", *DEIT)
+    lines = outcome.out.splitlines()
+    assert outcome.code == 0
+    assert lines[-1].startswith("71 stitches")
+    assert lines[1].split() == ["0", "0:0-12", "12", "·", "·"]
+    assert lines[71].split() == ["70", "1:0-12,2:11-12", "·", "12", "1"]
+
+
+@pytest.mark.parametrize(
+    ("options", "count"),
+    [
+        (["--no-nearest"], 732),
+        (["--kernel-size", "2", "--stride", "2"], 51),
+        (["--kernel-size", "3", "--stride", "3"], 75),
+        (["--kernel-size", "4", "--stride", "4"], 99),
+    ],
+)
+def test_counts(run: Run, options: list[str], count: int) -> None:
+    for sources in (DEIT, ("12", "12", "12")):
+        found = json.loads(run("space", *sources, *options, "--json").out)
+        assert found["count"] == len(found["stitches"]) == count
+
+
+def test_json_has_number_id_and_blocks(run: Run) -> None:
+    found = json.loads(run("space", *DEIT, "--json").out)
+    assert found["anchors"] == list(DEIT)
+    assert found["depths"] == [[12], [12], [12]]
+    assert found["stitches"][3] == {"index": 3, "stitch": "0:0-1,1:0-12", "blocks": [1, 12, 0]}
+
+
+def test_the_published_order(run: Run, reference_dir: Path) -> None:
+    published = json.loads((reference_dir / "deit_ti_s_b.json").read_text())["stitches"]
+    found = json.loads(run("space", *DEIT, "--json").out)["stitches"]
+    assert [row["stitch"] for row in found] == [row["stitch"] for row in published]
+
+
+def test_listing_732_takes_less_than_a_second(run: Run) -> None:
+    run("space", *DEIT)
+    start = time.perf_counter()
+    run("space", "12", "12", "12", "--no-nearest")
+    assert time.perf_counter() - start < 1
+
+
+def test_direction_and_stages(run: Run) -> None:
+    assert json.loads(run("space", "12", "12", "--direction", "both", "--json").out)["count"] > 36
+    hierarchical = ("2-2-6-2", "2-2-18-2")
+    one, two = (json.loads(run("space", *hierarchical, "--stages", *s, "--json").out)["count"] for s in ("2", "12"))
+    assert two > one
+
+
+def test_a_saved_network_has_a_space(run: Run, saved: Path) -> None:
+    assert run("space", saved).out.splitlines()[-1].startswith("23 stitches")
+    outcome = run("space", saved, "--stride", "2")
+    assert outcome.code == 2 and "stride" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        ([], "two or more anchors"),
+        (["12"], "at least two"),
+        (["12", "12", "--kernel-size", "13"], "13"),
+        (["deit_tiny_patch16_225", DEIT[1]], "Did you mean 'deit_tiny_patch16_224'"),
+        (["12", "12", "--direction", "fast"], "fast-to-slow"),
+    ],
+)
+def test_bad_input(run: Run, tokens: list[str], words: str) -> None:
+    outcome = run("space", *tokens)
+    assert outcome.code == 2
+    assert words in outcome.err and "Traceback" not in outcome.err
+
+
+def test_in_a_process_of_its_own() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "snnet", "space", *DEIT, "--no-nearest"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1].startswith("732 stitches")

@@ -1,0 +1,101 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import snnet
+from snnet.training.recipe import Recipe
+from tests.cli.conftest import Run
+from tests.data.image_files import write_split
+
+QUICK = (
+    *("--run.steps", "3", "--run.save-every", "2", "--data.batch-size", "8"),
+    *("--evaluation.images", "20", "--evaluation.stitches", "anchors"),
+)
+
+
+def test_a_saved_network_is_trained_evaluated_and_saved(run: Run, saved: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    outcome = run("train", saved, "--output", out, *QUICK, "--optim.lr", "1e-3")
+    assert outcome.code == 0, outcome.err
+    net = snnet.load(out)
+    assert net.table is not None and "top1" in net.table.columns
+    assert (out / "log.jsonl").is_file()
+    assert Recipe.load(out / "recipe.yaml").optim.lr == 1e-3
+
+
+def test_it_resumes_by_itself_and_says_so(run: Run, saved: Path, tmp_path: Path) -> None:
+    tokens = ("train", saved, "--output", tmp_path / "run", *QUICK)
+    run(*tokens)
+    again = run(*tokens)
+    assert again.code == 0 and "Resuming after step 3 of 3" in again.err
+
+
+def test_other_settings_are_refused_and_listed(run: Run, saved: Path, tmp_path: Path) -> None:
+    tokens = ("train", saved, "--output", tmp_path / "run", *QUICK)
+    run(*tokens)
+    outcome = run(*tokens, "--optim.lr", "5e-3", "--run.keep", "1")
+    assert outcome.code == 2
+    assert "optim.lr was 0.0001 and is 0.005" in outcome.err and "keep" not in outcome.err
+
+
+def test_the_network_itself_is_not_overwritten(run: Run, saved: Path) -> None:
+    outcome = run("train", saved, "--output", saved)
+    assert outcome.code == 2 and "another --output" in outcome.err
+
+
+def test_a_folder_of_images_takes_one_command(run: Run, tmp_path: Path) -> None:
+    write_split(tmp_path / "pets" / "train")
+    write_split(tmp_path / "pets" / "val", per_class=3)
+    small = ("--network.pretrained", "false", "--calibration.images", "4", "--data.batch-size", "4")
+    length = ("--run.epochs", "null", "--run.steps", "2", "--optim.warmup-epochs", "0")
+    outcome = run("train", "folder", "--root", tmp_path / "pets", "--output", tmp_path / "run", *small, *length)
+    assert outcome.code == 0, outcome.err
+    assert "fresh classifiers" in outcome.err and "2 classes" in outcome.err
+    assert snnet.load(tmp_path / "run").num_classes == 2
+
+
+@pytest.mark.parametrize(
+    ("tokens", "words"),
+    [
+        (("embeded_vit",), "Did you mean 'embedded_vit'"),
+        (("nowhere/recipe.yaml",), "nowhere/recipe.yaml"),
+        (("embedded_vit", "--optim.lrr", "1"), "Did you mean 'lr'"),
+        (("embedded_vit", "--optim.lr", "fast", "--run.steps", "0"), "2 faults"),
+        (("embedded_vit", "extra"), "extra"),
+        (("embedded_vit", "--optim.lr", "1", "--optim.lr", "2"), "given twice"),
+        (("embedded_vit", "--data", "folder", "--data.name", "embedded"), "give one"),
+    ],
+)
+def test_bad_recipes(run: Run, tmp_path: Path, tokens: tuple[str, ...], words: str) -> None:
+    outcome = run("train", *tokens, "--output", tmp_path / "run")
+    assert outcome.code == 2
+    assert words in outcome.err and "Traceback" not in outcome.err
+
+
+def test_output_is_asked_for(run: Run) -> None:
+    outcome = run("train", "embedded_vit")
+    assert outcome.code == 2 and "--output" in outcome.err
+
+
+def test_settings_are_listed_with_meaning_and_default(run: Run) -> None:
+    lines = run("train", "--settings").out.splitlines()
+    assert any(line.split()[:2] == ["optim.lr", "0.0001"] for line in lines)
+    assert all(len(line.split()) > 2 for line in lines)
+
+
+def test_ctrl_c_saves_and_exits_with_130(saved: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "snnet", "train", saved, "--output", tmp_path / "run", "--run.steps", "100000"]
+    command += ["--run.threads", "1"]
+    process = subprocess.Popen(map(str, command), stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    told = ""
+    for line in process.stderr:
+        told += line
+        if line.startswith("Training: "):
+            process.send_signal(2)
+            break
+    told += process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    assert "resume from" in told and "Traceback" not in told

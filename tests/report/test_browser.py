@@ -1,0 +1,193 @@
+"""The page in a real browser: what it shows, what it answers, and that it asks the network for nothing."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snnet.report import write_page
+from snnet.selection import select
+from snnet.table import StitchTable
+
+webdriver = pytest.importorskip("selenium.webdriver")
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "headless",
+    "no-sandbox",
+    "disable-gpu",
+    "disable-dev-shm-usage",
+    "disable-quic",
+    "no-first-run",
+    "disable-background-networking",
+    "disable-component-update",
+    "disable-sync",
+    "window-size=1280,1150",
+)
+UNSCORED = 70
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    if not BROWSER or not DRIVER:
+        pytest.skip("no chromium and chromedriver here; `apt-get install chromium chromium-driver` brings them")
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in (*FLAGS, f"user-data-dir={tmp_path_factory.mktemp('profile')}"):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def table(reference_dir: Path) -> StitchTable:
+    """The published table with made-up latencies, and one stitch that was not evaluated."""
+    published = StitchTable.load(reference_dir / "deit_ti_s_b.json")
+    slow = published.with_column("latency_ms", {row.stitch: 0.5 + row.macs / 1e9 + row.index % 7 for row in published})
+    return slow.with_column("top1", {slow[UNSCORED].stitch: float("nan")})
+
+
+@pytest.fixture
+def page(browser: Any, table: StitchTable, tmp_path: Path) -> Any:
+    before = table.with_column("top1", {row.stitch: row.top1 - 5 for row in table if row.index % 2})
+    # The browser's own start page has made requests, too.
+    browser.get("about:blank")
+    for kind in ("browser", "performance"):
+        browser.get_log(kind)
+    browser.get(write_page(table, tmp_path / "index.html", before=before).as_uri())
+    return browser
+
+
+def css(page: Any, selector: str) -> list[Any]:
+    return list(page.find_elements("css selector", selector))
+
+
+def hover(page: Any, stitch: str) -> str:
+    mark = css(page, f'#chart .mark[data-stitch="{stitch}"]')[0]
+    webdriver.ActionChains(page).move_to_element(mark).perform()
+    tip = css(page, "#tip")[0]
+    assert tip.is_displayed()
+    return str(tip.text)
+
+
+def visible(page: Any, mark: Any) -> bool:
+    # Selenium's own answer takes a vertical line, which has no width, for hidden.
+    script = "const box = arguments[0].getBoundingClientRect(); return box.width + box.height"
+    return float(page.execute_script(script, mark)) > 0
+
+
+def set_budget(page: Any, value: float) -> float:
+    script = (
+        "const s = arguments[0]; s.value = arguments[1]; s.dispatchEvent(new Event('input')); return +s.dataset.limit"
+    )
+    return float(page.execute_script(script, css(page, "#budget")[0], value))
+
+
+def chosen(page: Any) -> str:
+    return str(css(page, "#choice")[0].get_attribute("data-stitch"))
+
+
+def test_no_error_and_no_request(page: Any) -> None:
+    assert page.get_log("browser") == []
+    messages = [json.loads(entry["message"])["message"] for entry in page.get_log("performance")]
+    sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert [url for url in sent if not url.startswith("data:")] == [page.current_url]
+    assert page.current_url.startswith("file:")
+
+
+def test_every_stitch_has_a_mark(page: Any, table: StitchTable) -> None:
+    marks = {mark.get_attribute("data-stitch") for mark in css(page, "#chart .mark[data-stitch]")}
+    assert marks == {row.stitch for row in table}
+    assert len(css(page, "#chart .star")) == 3
+
+
+def test_hovering_tells_all_about_a_stitch(page: Any) -> None:
+    text = hover(page, "0:0-6,1:6-12")
+    for said in ("76.48%", "stitch 19 · 0:0-6,1:6-12", "2.93 G", "14.0 M", "8.43 ms"):
+        assert said in text
+    assert "tiny\nblocks 0\u20135 (6 of 12)" in text
+    assert "small\nblocks 6\u201311 (6 of 12)" in text
+    assert "Under the pointer" in css(page, "#choice")[0].text
+    assert page.get_log("browser") == []
+
+
+def test_a_stitch_without_a_score_says_so(page: Any, table: StitchTable) -> None:
+    assert "not evaluated" in hover(page, table[UNSCORED].stitch)
+    assert "not evaluated (1)" in css(page, "#legend")[0].text
+
+
+def test_legend_entries_toggle_their_marks(page: Any) -> None:
+    entries = css(page, "#legend button")
+    keys = [entry.get_attribute("data-toggles") for entry in entries]
+    assert keys == ["anchors", "series-0", "series-1", "frontier", "before", "unscored"]
+    for key, entry in zip(keys, entries, strict=True):
+        marks = css(page, f'#chart [data-key="{key}"] > *')
+        assert marks
+        for shown in (False, True):
+            entry.click()
+            assert entry.get_attribute("aria-pressed") == str(shown).lower()
+            assert {visible(page, mark) for mark in marks} == {shown}
+
+
+def test_what_is_hidden_stays_hidden_over_another_cost(page: Any) -> None:
+    css(page, '[data-toggles="series-0"]')[0].click()
+    css(page, '[data-cost="params"]')[0].click()
+    marks = css(page, '[data-key="series-0"] .mark')
+    assert marks
+    assert not any(visible(page, mark) for mark in marks)
+
+
+@pytest.mark.parametrize("cost", ["macs", "params", "latency_ms"])
+def test_the_slider_chooses_what_select_chooses(page: Any, table: StitchTable, cost: str) -> None:
+    css(page, f'[data-cost="{cost}"]')[0].click()
+    low, high = (float(css(page, "#budget")[0].get_attribute(end)) for end in ("min", "max"))
+    seen = set()
+    for step in range(41):
+        limit = set_budget(page, low + (high - low) * step / 40)
+        assert chosen(page) == select(table, **{cost: limit}).stitch
+        seen.add(chosen(page))
+    assert len(seen) > 10
+    assert css(page, "#frontier tr.chosen")[0].get_attribute("data-stitch") == chosen(page)
+
+
+def test_the_arrow_keys_move_the_budget(page: Any, table: StitchTable) -> None:
+    slider = css(page, "#budget")[0]
+    before = float(slider.get_attribute("data-limit"))
+    slider.send_keys("\ue014" * 3)
+    limit = float(slider.get_attribute("data-limit"))
+    assert limit > before
+    assert chosen(page) == select(table, macs=limit).stitch
+    assert f"net.select(macs={limit:.0f})" in css(page, "#choice")[0].text
+
+
+def test_the_route_shows_the_blocks_that_run(page: Any, table: StitchTable) -> None:
+    set_budget(page, 3e9)
+    route = table[chosen(page)].route
+    runs = {block.get_attribute("data-block") for block in css(page, "#route .run")}
+    assert runs == {f"{s.anchor}:{block}" for s in route.segments for block in range(s.start, s.stop)}
+    assert len(css(page, "#route .cell")) == 36
+    assert len(css(page, "#route .hop")) == len(route.segments) - 1 == 1
+
+
+def test_a_row_of_the_frontier_sets_the_budget(page: Any) -> None:
+    row = css(page, "#frontier tr.chosen + tr")[0]
+    assert chosen(page) != row.get_attribute("data-stitch")
+    row.click()
+    assert chosen(page) == row.get_attribute("data-stitch")
+
+
+def test_a_table_without_scores_says_what_to_run(browser: Any, table: StitchTable, tmp_path: Path) -> None:
+    bare = StitchTable([type(row)(row.index, row.stitch, {"macs": row.macs}) for row in table])
+    browser.get_log("browser")
+    browser.get(write_page(bare, tmp_path / "bare.html").as_uri())
+    assert "`snnet evaluate` scores them" in css(browser, "#chart")[0].text
+    assert not css(browser, "#budget")[0].is_displayed()
+    assert "not evaluated" in hover(browser, "0:0-6,1:6-12")
+    webdriver.ActionChains(browser).move_to_element(css(browser, "h1")[0]).perform()
+    assert not css(browser, "#tip")[0].is_displayed()
+    assert browser.get_log("browser") == []

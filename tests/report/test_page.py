@@ -1,0 +1,76 @@
+import json
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from snnet.errors import TableError
+from snnet.report import write_page, write_report
+from snnet.selection import pareto_frontier, select
+from snnet.table import StitchRow, StitchTable
+
+
+@pytest.fixture
+def table(reference_dir: Path) -> StitchTable:
+    return StitchTable.load(reference_dir / "deit_ti_s_b.json")
+
+
+def data_of(path: Path) -> dict[str, Any]:
+    found = re.search(
+        r'<script type="application/json" id="data">(.*?)</script>', path.read_text(encoding="utf-8"), re.S
+    )
+    assert found
+    return dict(json.loads(found[1]))
+
+
+def test_the_page_is_small_and_refers_to_nothing_outside(table: StitchTable, tmp_path: Path) -> None:
+    text = write_page(table, tmp_path / "index.html", before=table).read_text(encoding="utf-8")
+    assert len(text) < 100_000
+    assert set(re.findall(r"https?://[^\"'\s]+", text)) == {"http://www.w3.org/2000/svg"}
+    assert not re.search(r"<link[^>]+stylesheet|<script[^>]+src=|@import|url\((?!#)", text)
+    assert "default-src 'none'" in text
+
+
+def test_the_choices_are_those_of_select(table: StitchTable, tmp_path: Path) -> None:
+    data = data_of(write_page(table, tmp_path / "index.html"))
+    for cost, view in data["views"].items():
+        assert [data["rows"][n]["id"] for n in view["frontier"]] == [r.stitch for r in pareto_frontier(table, cost)]
+        for at, position in view["choices"]:
+            assert data["rows"][position]["id"] == select(table, **{cost: at}).stitch
+
+
+def test_ties_on_the_frontier_are_settled_as_select_settles_them(tmp_path: Path) -> None:
+    same = {"macs": 5, "top1": 70.0}
+    rows = [StitchRow(0, "0:0-4", same | {"params": 9}), StitchRow(1, "1:0-4", same | {"params": 3})]
+    view = data_of(write_page(StitchTable(rows), tmp_path / "index.html"))["views"]["macs"]
+    assert view["frontier"] == [0, 1]
+    assert view["choices"] == [[5, 1]]
+
+
+def test_missing_and_nan_scores_are_left_out_of_the_data(table: StitchTable, tmp_path: Path) -> None:
+    data = data_of(write_page(table.with_column("top1", {table[5].stitch: math.nan}), tmp_path / "index.html"))
+    assert "top1" not in data["rows"][5]["values"]
+    assert data["columns"][-1]["missing"] == "not evaluated"
+
+
+def test_what_a_user_wrote_cannot_become_markup(table: StitchTable, tmp_path: Path) -> None:
+    evil = "</script><b>$data"
+    page = write_page(StitchTable(table.rows, {"anchors": [evil] * 3}), tmp_path / "index.html", title="a < b & $data")
+    text = page.read_text(encoding="utf-8")
+    assert text.count("</script>") == 2
+    assert "<b>" not in text
+    assert "<h1>a &lt; b &amp; $data</h1>" in text
+    assert data_of(page)["anchors"][0]["name"] == evil
+
+
+def test_a_table_without_costs_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(TableError, match="`snnet profile` adds macs and params"):
+        write_page(StitchTable([StitchRow(0, "0:0-4", {"top1": 1.0})]), tmp_path / "index.html")
+
+
+def test_a_report_is_three_files(table: StitchTable, tmp_path: Path) -> None:
+    paths = write_report(table, tmp_path / "report", before=table, title="Title")
+    assert paths == {name: tmp_path / "report" / name for name in ("curve.png", "curve.svg", "index.html")}
+    assert all(path.stat().st_size > 10_000 for path in paths.values())

@@ -1,0 +1,86 @@
+import math
+from pathlib import Path
+
+import pytest
+
+from snnet.errors import TableError
+from snnet.report.view import (
+    anchor_depths,
+    anchor_names,
+    axis_of,
+    cost_columns,
+    score_range,
+    series_of,
+    short_names,
+)
+from snnet.table import StitchRow, StitchTable
+
+
+def one(**values: float) -> StitchTable:
+    return StitchTable([StitchRow(0, "0:0-4", values)])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "title", "text"),
+    [
+        ("macs", 4608338304, "MACs (G)", "4.61 G"),
+        ("macs", 12345678, "MACs (M)", "12.3 M"),
+        ("params", 22050664, "Parameters (M)", "22.1 M"),
+        ("params", 950, "Parameters", "950"),
+        ("latency_ms", 0.1234, "Latency (ms)", "0.123 ms"),
+        ("latency_ms@8", 123.4, "Latency, batch 8 (ms)", "123 ms"),
+        ("latency_ms_p95", 2.0, "Latency p95 (ms)", "2.00 ms"),
+        ("throughput", 1234.5, "Throughput (images/s)", "1234 images/s"),
+        ("top1", 76.48, "Top-1 (%)", "76.48%"),
+        ("loss", 0.0, "Loss", "0.00"),
+        ("energy", 3.0, "energy", "3.00"),
+    ],
+)
+def test_columns_are_written_with_their_units(column: str, value: float, title: str, text: str) -> None:
+    axis = axis_of(one(**{column: value}), column)
+    assert (axis.title, axis.text(value)) == (title, text)
+
+
+def test_budgets_are_offered_for_costs() -> None:
+    table = one(top1=1, latency_ms_p95=1, **{"latency_ms@8": 1}, macs=1, throughput=1, params=1)
+    assert cost_columns(table) == ["macs", "params", "latency_ms@8"]
+
+
+@pytest.mark.parametrize(
+    ("names", "short"),
+    [
+        (["deit_tiny_patch16_224", "deit_base_patch16_224"], ["tiny", "base"]),
+        (["vit_fm_tiny", "vit_fm_base"], ["tiny", "base"]),
+        (["resnet18", "resnet50"], ["resnet18", "resnet50"]),
+        (["same", "same"], ["same", "same"]),
+        (["a", "a_b"], ["a", "a_b"]),
+    ],
+)
+def test_short_names_leave_out_what_is_common(names: list[str], short: list[str]) -> None:
+    assert short_names(StitchTable([], {"anchors": names, "depths": [[4], [4]]})) == short
+
+
+def test_a_table_without_facts_is_read_from_its_routes() -> None:
+    table = StitchTable([StitchRow(0, "0:0-4", {}), StitchRow(1, "1:0-6", {}), StitchRow(2, "0:0-2,1:3-6", {})])
+    assert anchor_depths(table) == [[4], [6]]
+    assert anchor_names(table) == short_names(table) == ["anchor 0", "anchor 1"]
+
+
+def test_series_gather_the_routes_through_the_same_anchors(reference_dir: Path) -> None:
+    series = series_of(StitchTable.load(reference_dir / "deit_ti_s_b.json"))
+    assert [(one.label, len(one.rows)) for one in series] == [("tiny → small", 34), ("small → base", 34)]
+    assert len({one.color for one in series}) == 2
+
+
+def test_a_bad_start_does_not_squeeze_the_curve() -> None:
+    table = StitchTable([StitchRow(n, f"{n}:0-4", {"macs": 1, "top1": 70.0 + 10 * n}) for n in (0, 1)])
+    low, high = score_range(table, table.with_column("top1", {"0:0-4": 1.0}), "macs", "top1")
+    assert 50 < low < 60
+    assert high > 80
+
+
+def test_a_table_without_scores_is_refused() -> None:
+    with pytest.raises(TableError, match="`snnet evaluate` adds it"):
+        score_range(one(macs=1), None, "macs", "top1")
+    with pytest.raises(TableError, match="`snnet evaluate` measures scores"):
+        score_range(one(macs=1, top1=math.nan), None, "macs", "top1")

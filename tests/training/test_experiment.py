@@ -1,0 +1,129 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from snnet.data import TensorImages
+from snnet.errors import DataError, RecipeError
+from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
+from snnet.training.recipe import Recipe
+from tests.conftest import build_tiny_net
+from tests.data.image_files import write_split
+
+SMALL: dict[str, Any] = {
+    "network.anchors": ["vit_fm_tiny", "vit_fm_small"],
+    "network.pretrained": False,
+    "calibration.images": 8,
+    "data.batch_size": 8,
+    "run.steps": 2,
+    "optim.warmup_epochs": 0,
+    "evaluation.images": 16,
+    "evaluation.stitches": "anchors",
+    "run.trackers": [],
+}
+
+
+def build(**changes: Any) -> Experiment:
+    changes = {name.replace("__", "."): value for name, value in changes.items()}
+    return build_experiment(Recipe.load("embedded_vit", {**SMALL, **changes}))
+
+
+def test_the_steps_of_an_experiment(tmp_path: Path) -> None:
+    experiment = build()
+    assert len(experiment.net.space) == 36 and not experiment.new_heads
+    assert experiment.initialize().images == 8
+    trainer = experiment.trainer(tmp_path)
+    assert trainer.optim.lr == experiment.recipe.optim.lr and trainer.settings.steps == 2
+    assert trainer.fit().steps == 2
+    table = experiment.evaluate()
+    assert len(table) == 2 and table[0].top1 >= 0
+
+
+def test_the_same_recipe_builds_the_same_network() -> None:
+    one, other = (build(network__new_heads=True, loss__teacher=None).net.state_dict() for _ in range(2))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_building_leaves_the_global_random_state_alone() -> None:
+    torch.manual_seed(3)
+    expected = torch.rand(3)
+    torch.manual_seed(3)
+    build().initialize()
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_choice_of_validation_images_is_fixed() -> None:
+    one, other = (build(run__seed=seed).validation.dataset for seed in (0, 1))
+    assert isinstance(one, TensorImages) and isinstance(other, TensorImages)
+    assert len(one) == 16 and torch.equal(one.images, other.images)
+
+
+def test_epochs_become_steps() -> None:
+    experiment = build(run__steps=None, run__epochs=0.5, run__accumulation=2, optim__warmup_epochs=0.1)
+    trainer = experiment.trainer()
+    assert trainer.settings.steps == 10_000 // 8 // 4
+    assert trainer.optim.warmup_steps == 62
+
+
+def test_other_classes_give_fresh_heads_and_forbid_own_teachers(tmp_path: Path) -> None:
+    write_split(tmp_path / "train")
+    write_split(tmp_path / "val", per_class=2)
+    folder = {"data__name": "folder", "data__root": str(tmp_path), "data__batch_size": 4}
+    experiment = build(**folder)
+    assert experiment.net.num_classes == 2
+    assert "2 classes and the anchors 10" in experiment.new_heads
+    with pytest.raises(RecipeError, match="classifiers are new"):
+        experiment.trainer()
+    experiment = build(**folder, loss__teacher=None, augment__mix__mixup=0.8, augment__image__hflip=0.0)
+    assert experiment.trainer(None).fit().steps == 2
+
+
+def test_a_saved_network_is_taken_as_it_is(tmp_path: Path) -> None:
+    net = build_tiny_net()
+    net.save_pretrained(tmp_path / "net")
+    changes = {"network.anchors": [], "network.pretrained": True, "network.saved": str(tmp_path / "net")}
+    experiment = build(**changes)
+    assert experiment.net.space == net.space
+    write_split(tmp_path / "train")
+    write_split(tmp_path / "val", per_class=2)
+    with pytest.raises(DataError, match="2 classes"):
+        build(**changes, data__name="folder", data__root=str(tmp_path))
+
+
+def test_a_timm_teacher() -> None:
+    experiment = build(loss__teacher__source="vit_fm_base", loss__teacher__pretrained=False)
+    assert experiment.trainer().fit().steps == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"sampler__options": {"shares": 0.2}, "sampler__name": "anchor-share"}, "sampler.options"),
+        ({"augment__mix__mixup": 0.8, "data__batch_size": 7}, "even"),
+        ({"run__device": "tpu"}, "tpu"),
+    ],
+)
+def test_what_does_not_fit(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        build(**changes).trainer()
+
+
+def test_a_directory_is_claimed_once_training_has_begun(tmp_path: Path) -> None:
+    recipe = Recipe.load("embedded_vit")
+    other = Recipe.load("embedded_vit", {"optim.lr": 0.5})
+    assert not claim_directory(other, tmp_path)
+    assert not claim_directory(recipe, tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "step-00000001.pt").touch()
+    assert claim_directory(recipe, tmp_path)
+    assert claim_directory(Recipe.load("embedded_vit", {"run.keep": 9, "data.workers": 1}), tmp_path)
+    with pytest.raises(RecipeError, match=r"optim\.lr was .* and is 0\.5"):
+        claim_directory(other, tmp_path)
+
+
+def test_threads_are_given_back() -> None:
+    before = torch.get_num_threads()
+    with torch_threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
