@@ -1,0 +1,188 @@
+"""Initialize stitching layers by least squares (https://arxiv.org/abs/2302.06586, equations 4 and 5)."""
+
+import math
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snnet.errors import DataError, SpaceError, did_you_mean
+from snnet.init.features import check_sizes, evaluating, walk
+from snnet.init.images import count_images, image_batches
+from snnet.init.kaiming import kaiming_solution
+from snnet.init.normal_equations import NormalEquations, Solution
+from snnet.init.plan import Plan, plan_sums
+from snnet.init.sums import StreamingSums
+from snnet.layers import StitchingLayer
+from snnet.network import SNNet
+
+METHODS = ("least-squares", "kaiming")
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerFit:
+    """How well one stitching layer, as stored, maps the calibration images.
+
+    Attributes:
+        relative_residual: `||A W + c - B|| / ||B||` over all cuts of the layer; NaN if there were no images.
+        rank: Rank of the centered front features, 0 if they were not solved for.
+        tokens: Rows of `A`: the tokens of all images, once for every cut.
+    """
+
+    name: str
+    relative_residual: float
+    rank: int
+    tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class InitReport:
+    """What `initialize` did."""
+
+    method: str
+    layers: tuple[LayerFit, ...]
+    images: int
+    seconds: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON; a residual that was not measured is None."""
+        data = asdict(self)
+        for layer in data["layers"]:
+            if math.isnan(layer["relative_residual"]):
+                layer["relative_residual"] = None
+        return data
+
+
+def initialize(
+    net: SNNet,
+    images: Tensor | Iterable[Any] | None,
+    *,
+    method: str = "least-squares",
+    ridge: float = 0.0,
+    max_images: int | None = None,
+    batch_size: int = 10,
+    device: torch.device | str | None = None,
+    progress: Progress | None = None,
+) -> InitReport:
+    """Set the stitching layers of a network, each jointly for all of its cuts.
+
+    Anchors run block by block, once per image, in evaluation mode without gradients; modes are restored afterwards.
+    Memory grows with the square of the widths and with `batch_size`, not with the number of images. The layers
+    change only once all is solved: an error leaves them as they were.
+
+    Args:
+        net: The network; its stitching layers are overwritten.
+        images: Normalized images `(N, C, H, W)`, or an iterable (a loader) of such tensors or of `(images, labels)`.
+            None only with `kaiming`, whose residuals are then not measured.
+        method: `least-squares`, or `kaiming` (random, for comparison).
+        ridge: Weight decay of the least-squares maps, in units of the mean variance of a front channel.
+        max_images: Stop after this many images.
+        batch_size: Images that run through the anchors together; larger batches are split.
+        device: Where to run; the network is moved there and back.
+        progress: Called with (images done, images in all or 0, note), then with (layers done, layers, note).
+
+    Raises:
+        DataError: If images are missing, of another size, or not finite.
+        SpaceError: If a setting is out of range.
+        AnchorError: If the feature maps at a cut differ in size, or an anchor yields NaN or infinity.
+    """
+    start = time.perf_counter()
+    _check_settings(method, ridge, max_images, batch_size)
+    if images is None and method != "kaiming":
+        raise DataError("Least squares needs calibration images; give a tensor or a loader, or method='kaiming'.")
+    check_sizes(net)
+    with evaluating(net, device) as place:
+        seen, sums = 0, StreamingSums(_plan(net), _float64_device(place))
+        if images is not None:
+            seen = _add_images(net, sums, images, place, max_images, batch_size, progress)
+        fits = _fit_layers(net, sums if seen else None, method, ridge, progress)
+    return InitReport(method, fits, seen, time.perf_counter() - start)
+
+
+def collect_equations(
+    net: SNNet, images: Tensor | Iterable[Any], *, max_images: int | None = None, batch_size: int = 10
+) -> dict[str, NormalEquations]:
+    """Return the normal equations of every layer by name, to measure other maps against the same images."""
+    check_sizes(net)
+    with evaluating(net) as place:
+        sums = StreamingSums(_plan(net), _float64_device(place))
+        _add_images(net, sums, images, place, max_images, batch_size, None)
+        return {layer.name: sums.equations(layer) for layer in net.space.layers}
+
+
+def _plan(net: SNNet) -> Plan:
+    return plan_sums(net.space.layers, [sum(stages) for stages in net.space.depths])
+
+
+def _add_images(
+    net: SNNet,
+    sums: StreamingSums,
+    images: Tensor | Iterable[Any],
+    device: torch.device,
+    max_images: int | None,
+    batch_size: int,
+    progress: Progress | None,
+) -> int:
+    """Run all images through the anchors into the sums; return how many there were."""
+    anchors = [net.anchor(number) for number in range(len(net.anchors))]
+    dtype = next(net.parameters()).dtype
+    total, done = count_images(images, max_images), 0
+    for batch in image_batches(images, anchors[0].input.size, batch_size, max_images):
+        sums.add(walk(anchors, sums.plan.order, batch.to(device, dtype)))
+        done += len(batch)
+        if progress:
+            progress(done, total, "calibration images")
+    return done
+
+
+def _fit_layers(
+    net: SNNet, sums: StreamingSums | None, method: str, ridge: float, progress: Progress | None
+) -> tuple[LayerFit, ...]:
+    """Solve every layer, then store them all; report what the stored maps give."""
+    equations = {layer.name: sums.equations(layer) if sums else None for layer in net.space.layers}
+    solutions = {}
+    for number, (name, sides) in enumerate(equations.items()):
+        linear = _linear(net, name)
+        if method == "kaiming" or sides is None:
+            solutions[name] = kaiming_solution(linear.in_features, linear.out_features)
+        else:
+            solutions[name] = sides.solve(ridge)
+        if progress:
+            progress(number + 1, len(equations), "stitching layers solved")
+    for name, solution in solutions.items():
+        _linear(net, name).weight.copy_(solution.weight.T)
+        _linear(net, name).bias.copy_(solution.bias)
+    return tuple(_measure(_linear(net, name), name, sides, solutions[name]) for name, sides in equations.items())
+
+
+def _measure(linear: nn.Linear, name: str, sides: NormalEquations | None, solution: Solution) -> LayerFit:
+    if sides is None:
+        return LayerFit(name, math.nan, solution.rank, 0)
+    return LayerFit(name, sides.relative_residual(linear.weight.T, linear.bias), solution.rank, sides.rows)
+
+
+def _linear(net: SNNet, name: str) -> nn.Linear:
+    layer = net.layers[name]
+    assert isinstance(layer, StitchingLayer)
+    return layer.transform
+
+
+def _float64_device(device: torch.device) -> torch.device:
+    # Apple's GPUs have no float64; the sums then live on the CPU.
+    return torch.device("cpu") if device.type == "mps" else device
+
+
+def _check_settings(method: str, ridge: float, max_images: int | None, batch_size: int) -> None:
+    if method not in METHODS:
+        raise SpaceError(
+            f"Unknown initialization {method!r}; accepted: {', '.join(METHODS)}.{did_you_mean(method, METHODS)}"
+        )
+    if not (math.isfinite(ridge) and ridge >= 0):
+        raise SpaceError(f"ridge is {ridge}; it must be finite and not negative (0 is plain least squares).")
+    for name, value in (("max_images", max_images), ("batch_size", batch_size)):
+        if value is not None and value < 1:
+            raise SpaceError(f"{name} is {value}; it must be at least 1.")

@@ -1,0 +1,109 @@
+"""Solving the normal equations of one stitching layer."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+EPS = torch.finfo(torch.float64).eps
+CONDITION_LIMIT = 1e12
+"""Condition number (1-norm, of the correlation matrix) up to which Cholesky is trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Solution:
+    """A map `x W + c` and the number of directions of `x` that determine it.
+
+    Attributes:
+        weight: `W`, `(C_in, C_out)`.
+        bias: `c`, `(C_out,)`.
+        rank: Rank of the centered front features.
+    """
+
+    weight: Tensor
+    bias: Tensor
+    rank: int
+
+
+@dataclass(frozen=True, slots=True)
+class NormalEquations:
+    """The sums that `min_{W,c} ||A W + c - B||^2` depends on, centered, in float64.
+
+    Attributes:
+        gram: `(A - mean)' (A - mean)`, `(C_in, C_in)`.
+        cross: `(A - mean)' (B - mean)`, `(C_in, C_out)`.
+        front_mean: `(C_in,)`.
+        back_mean: `(C_out,)`.
+        back_scatter: `||B - mean||^2`.
+        rows: Rows of `A` and of `B`.
+    """
+
+    gram: Tensor
+    cross: Tensor
+    front_mean: Tensor
+    back_mean: Tensor
+    back_scatter: float
+    rows: int
+
+    def solve(self, ridge: float = 0.0) -> Solution:
+        """Return the least-squares map; the one of least norm where there are many.
+
+        Channels that never vary get weight zero. The others are solved by Cholesky (channels scaled to unit
+        variance) if the condition number allows, otherwise by a pseudo-inverse that drops the eigenvalues of `gram`
+        below `10 * C_in * eps` times the largest: directions whose spread is below about 1e-6 of the widest.
+
+        Args:
+            ridge: Adds `ridge * (mean variance of a front channel) * ||W||^2` per row.
+        """
+        live = torch.nonzero(self._varying_channels()).squeeze(1)
+        every = len(live) == len(self.gram)
+        gram, cross = (self.gram, self.cross) if every else (self.gram[live][:, live], self.cross[live])
+        if ridge > 0 and len(gram):
+            gram = gram + ridge * gram.diagonal().mean() * torch.eye(len(gram)).to(gram)
+        solved = _solve_cholesky(gram, cross)
+        solution, rank = (solved, len(gram)) if solved is not None else _solve_minimum_norm(gram, cross)
+        weight = solution if every else torch.zeros_like(self.cross).index_copy(0, live, solution)
+        return Solution(weight, self.back_mean - self.front_mean @ weight, rank)
+
+    def relative_residual(self, weight: Tensor, bias: Tensor) -> float:
+        """Return `||A W + c - B|| / ||B||` of any map; below about 1e-4 it may be rounding of float32 products."""
+        weight, bias = weight.detach().to(self.cross), bias.detach().to(self.cross)
+        offset = self.front_mean @ weight + bias - self.back_mean
+        varying = self.back_scatter + float((weight * (self.gram @ weight - 2 * self.cross)).sum())
+        squared = max(varying, 0.0) + self.rows * float(offset @ offset)
+        total = self.back_scatter + self.rows * float(self.back_mean @ self.back_mean)
+        return math.sqrt(squared / total) if total > 0 else math.sqrt(squared)
+
+    def _varying_channels(self) -> Tensor:
+        """Tell the channels that vary from those that differ from their mean by rounding alone."""
+        rounding = self.rows * (16 * EPS * self.front_mean) ** 2
+        return self.gram.diagonal() > rounding
+
+
+def _solve_cholesky(gram: Tensor, cross: Tensor) -> Tensor | None:
+    """Solve a well-conditioned system; return None if it is not."""
+    scale = gram.diagonal().sqrt()
+    correlation = gram / torch.outer(scale, scale)
+    factor, failed = torch.linalg.cholesky_ex(correlation)
+    if bool(failed):
+        return None
+    inverse = torch.cholesky_inverse(factor)
+    condition = _norm(correlation) * _norm(inverse) if len(gram) else 1.0
+    if condition > CONDITION_LIMIT:
+        return None
+    # The inverse is at hand and its product quicker, but less exact where the condition is poor.
+    scaled = cross / scale[:, None]
+    solution: Tensor = inverse @ scaled if condition < 1e6 else torch.cholesky_solve(scaled, factor)
+    return solution / scale[:, None]
+
+
+def _solve_minimum_norm(gram: Tensor, cross: Tensor) -> tuple[Tensor, int]:
+    values, vectors = torch.linalg.eigh(gram)
+    kept = values > 10 * len(gram) * EPS * values[-1]
+    basis = vectors[:, kept]
+    return basis @ (basis.T @ cross / values[kept][:, None]), int(kept.sum())
+
+
+def _norm(matrix: Tensor) -> float:
+    return float(torch.linalg.matrix_norm(matrix, ord=1))

@@ -1,0 +1,95 @@
+"""Which products of which features the normal equations need, each once, and in what order to compute them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from snnet.space import LayerSpec
+
+
+class Node(NamedTuple):
+    """The output of block `block` of anchor `anchor`; block -1 is the stem."""
+
+    anchor: int
+    block: int
+
+
+class Product(NamedTuple):
+    """The matrix `(A_1 + A_2 + ...)' (B_1 + B_2 + ...)`, which serves every cut from one of the A to one of the B."""
+
+    fronts: tuple[Node, ...]
+    backs: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A walk through the anchors: after each feature, the products that are due and the features that are done.
+
+    Anchors advance side by side, in proportion to their depth, so that few features are alive at any time.
+    """
+
+    order: tuple[Node, ...]
+    due: Mapping[Node, tuple[Product, ...]]
+    done: Mapping[Node, tuple[Node, ...]]
+
+    @property
+    def nodes(self) -> tuple[Node, ...]:
+        """The features that some product uses."""
+        return tuple(dict.fromkeys(node for nodes in self.done.values() for node in nodes))
+
+
+def front_nodes(layer: LayerSpec) -> tuple[Node, ...]:
+    """Return `A` of every cut: the output of the block that the cut leaves."""
+    return tuple(Node(cut.front, cut.leave) for cut in layer.cuts)
+
+
+def back_nodes(layer: LayerSpec) -> tuple[Node, ...]:
+    """Return `B` of every cut: what the entered block receives in its own anchor."""
+    return tuple(Node(cut.back, cut.enter - 1) for cut in layer.cuts)
+
+
+def gram_of(front: Node) -> Product:
+    """Return `A'A`, which all cuts that leave one block share."""
+    return Product((front,), (front,))
+
+
+def cross_products(layer: LayerSpec) -> tuple[Product, ...]:
+    """Return products that together hold every cut of the layer once.
+
+    The targets of a front block are summed first, and then the front blocks that have the same targets: a window
+    of which all cuts belong to the layer takes one product.
+    """
+    targets: dict[Node, list[Node]] = {}
+    for front, back in zip(front_nodes(layer), back_nodes(layer), strict=True):
+        targets.setdefault(front, []).append(back)
+    fronts: dict[tuple[Node, ...], list[Node]] = {}
+    for front, backs in targets.items():
+        fronts.setdefault(tuple(sorted(backs)), []).append(front)
+    return tuple(Product(tuple(sources), backs) for backs, sources in fronts.items())
+
+
+def plan_sums(layers: Sequence[LayerSpec], depths: Sequence[int]) -> Plan:
+    """Plan the sums of all `layers`; `depths` are the numbers of blocks of the anchors."""
+    crosses = [product for layer in layers for product in cross_products(layer)]
+    grams = [gram_of(front) for product in crosses for front in product.fronts]
+    products = tuple(dict.fromkeys(grams + crosses))
+    used_by = {product: (*product.fronts, *product.backs) for product in products}
+    needed = {node for nodes in used_by.values() for node in nodes}
+    order = _walk(needed, depths)
+    when = {node: position for position, node in enumerate(order)}
+    ready = {product: max(nodes, key=when.__getitem__) for product, nodes in used_by.items()}
+    last_use = {
+        node: max((ready[p] for p, nodes in used_by.items() if node in nodes), key=when.__getitem__) for node in needed
+    }
+    return Plan(
+        order,
+        {node: tuple(p for p in products if ready[p] == node) for node in order},
+        {node: tuple(n for n in order if last_use.get(n) == node) for node in order},
+    )
+
+
+def _walk(needed: set[Node], depths: Sequence[int]) -> tuple[Node, ...]:
+    """Return every feature on the way to the needed ones; no anchor runs further than it must."""
+    last = {anchor: max(n.block for n in needed if n.anchor == anchor) for anchor in {n.anchor for n in needed}}
+    nodes = [Node(anchor, block) for anchor, stop in last.items() for block in range(-1, stop + 1)]
+    return tuple(sorted(nodes, key=lambda node: ((node.block + 1) / depths[node.anchor], node.anchor)))
