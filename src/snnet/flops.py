@@ -1,5 +1,7 @@
 """Counting the multiply-adds of a forward pass without running its arithmetic."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -33,10 +35,10 @@ def count_macs(module: nn.Module, *inputs: Tensor) -> int:
     stand_ins = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     with torch.no_grad(), MacCounter() as counter:
         functional_call(module, stand_ins, tuple(x.to("meta") for x in inputs))
-    return counter.macs
+    total: int = counter.macs
+    return total
 
 
-def _norm_flops(shape: Any, *_: Any, **__: Any) -> int:
+def _norm_flops(shape: Sequence[int], *_: Any, **__: Any) -> int:
     # A formula of FlopCounterMode gets shapes in the place of tensors.
-    elements: int = torch.Size(shape).numel()
-    return 2 * NORM_MACS_PER_ELEMENT * elements
+    return 2 * NORM_MACS_PER_ELEMENT * math.prod(shape)
