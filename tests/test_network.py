@@ -3,9 +3,11 @@ import json
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import timm
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 import snnet
@@ -211,3 +213,57 @@ def test_the_six_names_are_at_the_top() -> None:
         assert callable(getattr(snnet, name))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = snnet.nothing
+
+
+def test_a_failed_save_leaves_the_old_network_whole(
+    tiny_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_net.save_pretrained(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("snnet.network.save_model", full)
+    with pytest.raises(CheckpointError, match=r"No space left on device.*what was there before is untouched"):
+        tiny_net.save_pretrained(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_table_that_is_gone_is_not_found_again(tiny_net: SNNet, tmp_path: Path) -> None:
+    tiny_net.table = StitchTable([StitchRow(0, str(tiny_net.space[0]), {"top1": 50.0, "macs": 3})])
+    tiny_net.save_pretrained(tmp_path)
+    tiny_net.forget_scores()
+    assert tiny_net.table.columns == ("macs",)
+    tiny_net.table = None
+    tiny_net.save_pretrained(tmp_path)
+    assert load(tmp_path).table is None
+
+
+def test_numbers_of_any_kind_and_mistyped_directories(tiny_net: SNNet, tmp_path: Path) -> None:
+    assert tiny_net.space.find(np.int64(5)) == tiny_net.space.find("5") == tiny_net.space[5]
+    assert np.int64(5) in tiny_net.space
+    assert str(tiny_net.space[5]) in tiny_net.space
+    assert "99" not in tiny_net.space
+    with pytest.raises(CheckpointError, match="There is no network at"):
+        load(str(tmp_path / "typo"))
+    with pytest.raises(SpaceError, match="has no stitches"):
+        SNNet(list(tiny_net.anchors), tiny_net.space.where(lambda _: False))
+
+
+def test_local_checkpoints_take_a_new_classifier(tmp_path: Path) -> None:
+    for width in (16, 32):
+        save_file(build_tiny_anchor(width).model.state_dict(), tmp_path / f"{width}.safetensors")
+    sources = [
+        AnchorSource.of(
+            "vit_tiny_patch16_224",
+            checkpoint=str(tmp_path / f"{w}.safetensors"),
+            **{**TINY, "embed_dim": w, "num_heads": 2, "depth": 4},
+        )
+        for w in (16, 32)
+    ]
+    net = stitch(*sources, num_classes=3).eval()
+    images = torch.randn(1, 1, 28, 28)
+    assert net(images, 3).shape == (1, 3)
+    net.save_pretrained(tmp_path / "net")
+    assert torch.equal(load(tmp_path / "net")(images, 3), net(images, 3))

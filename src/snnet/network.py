@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self
 
 import torch
@@ -13,8 +14,8 @@ from safetensors.torch import load_file, save_model
 from torch import Tensor, nn
 
 from snnet.anchors import Anchor, AnchorLike, AnchorSource, load_anchor, rebuildable_source
-from snnet.errors import AnchorError, BudgetError, CheckpointError
-from snnet.files import write_aside, write_json
+from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
+from snnet.files import write_json
 from snnet.flops import count_macs
 from snnet.layers import StitchingLayer
 from snnet.route import Cut, Stitch
@@ -24,7 +25,8 @@ from snnet.specs import InputSpec
 from snnet.table import StitchTable
 
 FORMAT, VERSION = "snnet", 1
-WEIGHTS, CONFIG, TABLE = "model.safetensors", "config.json", "table.jsonl"
+WEIGHTS, CONFIG, TABLE, CARD = "model.safetensors", "config.json", "table.jsonl", "README.md"
+SCORES = ("top1", "top5", "loss")
 StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""
 
@@ -67,6 +69,8 @@ class SNNet(
     def __init__(self, anchors: Sequence[Anchor], space: StitchSpace) -> None:
         super().__init__()
         check_family(anchors)
+        if not len(space):
+            raise SpaceError("The space has no stitches; loosen the filter that made it.")
         if [anchor.depths for anchor in anchors] != list(space.depths):
             raise AnchorError(
                 f"The space is for depths {list(space.depths)} and the anchors have "
@@ -188,13 +192,47 @@ class SNNet(
             steps += [Step("block", segment.anchor, index) for index in range(segment.start, segment.stop)]
         return (*steps, Step("head", route.segments[-1].anchor))
 
+    def forget_scores(self) -> None:
+        """Drop from the table what was measured on other weights; costs and latencies stay."""
+        if self.table is not None:
+            self.table = self.table.without(*SCORES)
+
+    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+        """Write weights, `config.json`, the table and a model card; what stood there before survives any failure.
+
+        Args:
+            save_directory: Made if it does not exist.
+            options: The hub's own: `push_to_hub`, `repo_id`, `model_card_kwargs`, `push_to_hub_kwargs`.
+
+        Raises:
+            CheckpointError: If the files cannot be written.
+        """
+        target = Path(save_directory)
+        push, kept = options.pop("push_to_hub", False), options.pop("push_to_hub_kwargs", None) or {}
+        repo_id = options.pop("repo_id", None) or target.name
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=target, prefix=".saving-") as staged:
+                super().save_pretrained(staged, **options)
+                self._move_into_place(Path(staged), target)
+        except (OSError, SafetensorError) as error:
+            raise CheckpointError(
+                f"The network cannot be saved in {target} ({error}); what was there before is untouched."
+            ) from error
+        return str(self.push_to_hub(repo_id, **kept)) if push else None
+
+    def _move_into_place(self, staged: Path, target: Path) -> None:
+        if self.table is None:
+            (target / TABLE).unlink(missing_ok=True)
+        for name in sorted(path.name for path in staged.iterdir()):
+            if name != CARD or not (target / CARD).exists():
+                (staged / name).replace(target / name)
+
     def _save_pretrained(self, save_directory: Path) -> None:
-        # The weights come last: a directory with weights is complete.
         write_json(save_directory / CONFIG, self._config())
         if self.table is not None:
             self.table.save(save_directory / TABLE)
-        with write_aside(save_directory / WEIGHTS) as partial:
-            save_model(self, str(partial), metadata={"format": "pt"})
+        save_model(self, str(save_directory / WEIGHTS), metadata={"format": "pt"})
 
     def _config(self) -> dict[str, Any]:
         anchors = []
@@ -305,9 +343,13 @@ def load(path: str | Path, **options: Any) -> SNNet:
     Raises:
         CheckpointError: If there is no such network or one of its files is damaged.
     """
-    if Path(path).exists() or str(path).count("/") != 1:
+    # A path whose parent exists is a mistyped directory rather than a hub id.
+    if Path(path).exists() or str(path).count("/") != 1 or Path(path).parent.is_dir():
         _read_config(Path(path) / CONFIG)
-    net: SNNet = SNNet.from_pretrained(str(path), **options)
+    try:
+        net: SNNet = SNNet.from_pretrained(str(path), **options)
+    except OSError as error:
+        raise CheckpointError(f"There is no directory {path}, and the hub does not give it either: {error}") from error
     return net
 
 
@@ -376,8 +418,8 @@ def _read_config(path: Path) -> dict[str, Any]:
         config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         raise CheckpointError(f"{path} is not JSON ({error.msg}); save the network again.") from None
-    if config.get("format") != FORMAT:
+    if not isinstance(config, dict) or config.get("format") != FORMAT:
         raise CheckpointError(f"{path} does not describe a stitchable network: 'format' is not {FORMAT!r}.")
-    if config["version"] > VERSION:
+    if config.get("version", 0) > VERSION:
         raise CheckpointError(f"{path} has version {config['version']}; this snnet reads up to {VERSION}: update it.")
     return config

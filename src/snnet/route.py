@@ -3,11 +3,20 @@
 import re
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import index
+from typing import SupportsIndex
 
 from snnet.errors import SpaceError
 
 _CUT = re.compile(r"(\d+):(\d+)->(\d+):(\d+)")
 _SEGMENT = re.compile(r"(\d+):(\d+)-(\d+)")
+
+
+def as_number(stitch: object) -> int | None:
+    """Return the number that `stitch` is, as any kind of integer or as decimal text; None if it is not one."""
+    if isinstance(stitch, str):
+        return int(stitch) if stitch.strip().isdecimal() else None
+    return index(stitch) if isinstance(stitch, SupportsIndex) else None
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from snnet.errors import TableError, did_you_mean
 from snnet.files import write_text
-from snnet.route import Stitch
+from snnet.route import Stitch, as_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,7 +86,7 @@ class StitchTable:
         return iter(self.rows)
 
     def __contains__(self, stitch: int | str | Stitch) -> bool:
-        return (stitch in self._by_index) if isinstance(stitch, int) else (str(stitch) in self._by_id)
+        return self._find(stitch) is not None
 
     def __getitem__(self, stitch: int | str | Stitch) -> StitchRow:
         """Return the row of a stitch by its number, id or value.
@@ -94,11 +94,15 @@ class StitchTable:
         Raises:
             TableError: If the table has no such stitch.
         """
-        found = self._by_index.get(stitch) if isinstance(stitch, int) else self._by_id.get(str(stitch))
+        found = self._find(stitch)
         if found is None:
             hint = did_you_mean(str(stitch), self._by_id)
             raise TableError(f"The table of {len(self)} rows has no stitch {stitch!s}.{hint}")
         return found
+
+    def _find(self, stitch: int | str | Stitch) -> StitchRow | None:
+        number = as_number(stitch)
+        return self._by_id.get(str(stitch)) if number is None else self._by_index.get(number)
 
     def __repr__(self) -> str:
         return f"StitchTable({len(self)} stitches; columns: {', '.join(self.columns) or 'none'})"
@@ -147,6 +151,14 @@ class StitchTable:
             ),
             self.meta,
         )
+
+    def without(self, *names: str) -> "StitchTable":
+        """Return the table without these columns, as far as it has them."""
+        rows = (
+            StitchRow(row.index, row.stitch, {k: v for k, v in row.values.items() if k not in names})
+            for row in self.rows
+        )
+        return StitchTable(rows, self.meta)
 
     def merge(self, other: "StitchTable") -> "StitchTable":
         """Return this table with the values and facts of `other` laid over it.

@@ -1,6 +1,7 @@
 """From a name, a file or a built model to an anchor."""
 
 import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,13 +39,18 @@ def load_anchor(
         return _view(source, _name_of(source), None)
     if isinstance(source, str):
         source = _parse(source, pretrained)
+    source = replace(source, kwargs=(*source.kwargs, *kwargs.items()))
+    final = source
     if num_classes is not None:
-        kwargs = {"num_classes": num_classes, **kwargs}
-    source = AnchorSource(source.model, source.pretrained, source.checkpoint, (*source.kwargs, *kwargs.items()))
-    model = build_model(source)
-    if source.checkpoint is not None:
-        load_checkpoint(model, source.checkpoint)
-    return _view(model, source.model, source)
+        final = replace(source, kwargs=(*source.kwargs, ("num_classes", num_classes)))
+    if source.checkpoint is None:
+        return _view(build_model(final), source.model, final)
+    # The file holds its own classifier, which is replaced only once all of it has been read.
+    model: Any = build_model(source)
+    load_checkpoint(model, source.checkpoint)
+    if num_classes not in (None, model.num_classes):
+        model.reset_classifier(num_classes)
+    return _view(model, source.model, final)
 
 
 def build_model(source: AnchorSource) -> nn.Module:

@@ -36,7 +36,9 @@ class ViTAnchor(Anchor):
     def input(self) -> InputSpec:
         """The images that the model takes, by timm's own record."""
         patches = self.model.patch_embed
-        return input_spec(self.model, channels=patches.proj.in_channels, size=patches.img_size)
+        # In hybrids a CNN stands before the projection, so the first convolution takes the image.
+        first = next(module for module in patches.modules() if isinstance(module, nn.Conv2d))
+        return input_spec(self.model, channels=first.in_channels, size=patches.img_size)
 
     def feature(self, block: int) -> FeatureSpec:  # noqa: ARG002
         """Every block of a plain ViT has the same output."""

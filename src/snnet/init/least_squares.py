@@ -100,6 +100,7 @@ def initialize(
         if images is not None:
             seen = _add_images(net, sums, images, place, max_images, batch_size, progress)
         fits = _fit_layers(net, sums if seen else None, method, ridge, progress)
+    net.forget_scores()
     return InitReport(method, fits, seen, time.perf_counter() - start)
 
 

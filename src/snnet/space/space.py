@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any, overload
 
 from snnet.errors import SpaceError, did_you_mean
-from snnet.route import Cut, Segment, Stitch
+from snnet.route import Cut, Segment, Stitch, as_number
 from snnet.space.chains import Direction, anchor_chains
 from snnet.space.matching import LayerSpec, keep_cuts, stage_layers
 
@@ -89,7 +89,10 @@ class StitchSpace(Sequence[Stitch]):
         return iter(self.stitches)
 
     def __contains__(self, stitch: object) -> bool:
-        return stitch in self._numbers
+        number = as_number(stitch)
+        if number is not None:
+            return 0 <= number < len(self)
+        return stitch in self._numbers or any(stitch == str(known) for known in self.stitches)
 
     @overload
     def __getitem__(self, key: int) -> Stitch: ...
@@ -123,9 +126,8 @@ class StitchSpace(Sequence[Stitch]):
         Raises:
             SpaceError: If the space does not hold it.
         """
-        if isinstance(stitch, str) and stitch.strip().isdecimal():
-            stitch = int(stitch)
-        number = stitch if isinstance(stitch, int) else self._numbers.get(_as_stitch(stitch), -1)
+        given = as_number(stitch)
+        number = given if given is not None else self._numbers.get(_as_stitch(stitch), -1)
         if not start <= number < min(len(self), len(self) if stop is None else stop):
             hint = did_you_mean(str(stitch), map(str, self.stitches))
             raise SpaceError(
@@ -200,8 +202,8 @@ class StitchSpace(Sequence[Stitch]):
         return StitchSpace(self.depths, kept, keep_cuts(self.layers, {cut for s in kept for cut in s.cuts}))
 
 
-def _as_stitch(stitch: str | Stitch) -> Stitch:
-    return Stitch.parse(stitch) if isinstance(stitch, str) else stitch
+def _as_stitch(stitch: int | str | Stitch) -> Stitch:
+    return stitch if isinstance(stitch, Stitch) else Stitch.parse(str(stitch))
 
 
 def _check(

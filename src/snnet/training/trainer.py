@@ -80,7 +80,8 @@ class Trainer:
     def fit(self, *, resume: bool = False) -> TrainResult:
         """Train to the last step.
 
-        The net keeps its mode (training or evaluation) and stays on the device that trained it.
+        The net keeps its mode (training or evaluation) and stays on the device that trained it; scores in its table
+        were other weights' and go.
 
         Args:
             resume: Continue from the newest intact checkpoint of `directory`, from the start if there is none yet.
@@ -95,6 +96,7 @@ class Trainer:
         try:
             return _Run(self, resume).go()
         finally:
+            self.net.forget_scores()
             self.net.zero_grad(set_to_none=True)
             self.net.train(was_training)
 
