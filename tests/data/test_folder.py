@@ -1,9 +1,11 @@
+import logging
 import shutil
 from pathlib import Path
 
 import pytest
 
-from snnet.data import open_dataset, open_pair
+from snnet.data import ImageDataset, open_dataset, open_pair
+from snnet.data.folder import FolderPart
 from snnet.errors import DataError
 from snnet.specs import InputSpec
 from tests.data.image_files import write_image, write_split
@@ -27,10 +29,41 @@ def test_the_validation_folder_goes_by_many_names(root: Path, rgb: InputSpec, na
 
 def test_a_root_with_classes_is_one_split(root: Path, rgb: InputSpec) -> None:
     assert len(open_dataset("folder", root / "val", "validation", input=rgb)) == 6
-    with pytest.raises(
-        DataError, match=r"training and validation images would be the same; move them into .*train/CLASS"
-    ):
-        open_pair("folder", root / "val", input=rgb)
+
+
+def names(images: object) -> list[str]:
+    assert isinstance(images, ImageDataset) and isinstance(images.source, FolderPart)
+    return [f"{path.parent.name}/{path.name}" for path in images.source.paths]
+
+
+def test_without_splits_a_share_of_each_class_is_held_out(
+    tmp_path: Path, rgb: InputSpec, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_split(tmp_path / "one", ("cat",), per_class=10)
+    write_split(tmp_path / "one", ("dog",), per_class=2)
+    with caplog.at_level(logging.WARNING, "snnet.data.datasets"):
+        train, validation = open_pair("folder", tmp_path / "one", input=rgb)
+    assert "of its 12 images, 9 are for training and 3 are held out for validation" in caplog.text
+    assert train.classes == validation.classes == ("cat", "dog")
+    assert [validation[i][1] for i in range(3)] == [0, 0, 1]
+    assert not set(names(train)) & set(names(validation))
+    (tmp_path / "one").rename(tmp_path / "two")
+    again = open_pair("folder", tmp_path / "two", input=rgb)
+    assert [names(part) for part in again] == [names(train), names(validation)]
+
+
+def test_without_splits_a_class_of_one_image_is_refused(tmp_path: Path, rgb: InputSpec) -> None:
+    write_split(tmp_path)
+    write_split(tmp_path, ("lynx",), per_class=1)
+    with pytest.raises(DataError, match=r"a class has a single image: lynx; add images"):
+        open_pair("folder", tmp_path, input=rgb)
+
+
+def test_splits_that_are_one_folder_are_refused(root: Path, rgb: InputSpec) -> None:
+    shutil.rmtree(root / "val")
+    (root / "val").symlink_to(root / "train")
+    with pytest.raises(DataError, match="are one folder, so training and validation images would be the same"):
+        open_pair("folder", root, input=rgb)
 
 
 def test_a_class_may_be_called_train(tmp_path: Path, rgb: InputSpec) -> None:

@@ -158,3 +158,8 @@ def test_evaluation_goes_through_memory_in_order_any_number_of_times() -> None:
         assert torch.equal(torch.cat(images), data.images)
     with pytest.raises(DataError, match="batch size of 0 is too small"):
         eval_batches(data, 0)
+
+
+def test_a_batch_larger_than_the_set_names_the_setting() -> None:
+    with pytest.raises(DataError, match=r"128 does not fit 50 images; .* batch_size=50 .*--data\.batch-size 50"):
+        TrainBatches(tensors(), 128)

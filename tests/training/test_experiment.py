@@ -120,6 +120,9 @@ def test_a_directory_is_claimed_once_training_has_begun(tmp_path: Path) -> None:
     assert claim_directory(Recipe.load("embedded_vit", {"run.keep": 9, "data.workers": 1}), tmp_path)
     with pytest.raises(RecipeError, match=r"optim\.lr was .* and is 0\.5"):
         claim_directory(other, tmp_path)
+    (tmp_path / "recipe.yaml").write_text("network: {anchors: [a, b]}\nrun: {stepz: 3}\n")
+    with pytest.raises(RecipeError, match=r"recipe\.yaml has a fault:\n  run\.stepz: unknown key"):
+        claim_directory(recipe, tmp_path)
 
 
 def test_threads_are_given_back() -> None:

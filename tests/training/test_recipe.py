@@ -133,3 +133,40 @@ def test_what_is_saved_reads_back_equal(tmp_path: Path) -> None:
 def test_a_saved_network_reads_back_too(tmp_path: Path) -> None:
     recipe = Recipe.load(write(tmp_path, {"network": {"saved": "net"}, "run": {"steps": 3}}))
     assert Recipe.load(recipe.save(tmp_path / "again.yaml")) == recipe
+
+
+@pytest.mark.parametrize(("inside", "given"), [("epochs", "steps"), ("steps", "epochs")])
+def test_an_override_of_the_length_replaces_the_other_one(tmp_path: Path, inside: str, given: str) -> None:
+    path = write(tmp_path, {**LEAST, "run": {inside: 3}})
+    run = Recipe.load(path, {f"run.{given}": "5"}).run
+    assert (getattr(run, given), getattr(run, inside)) == (5, None)
+    with pytest.raises(RecipeError, match="give either epochs or steps"):
+        Recipe.load(path, {"run.steps": "5", "run.epochs": "5"})
+
+
+def test_an_override_with_nothing_leaves_the_other_length(tmp_path: Path) -> None:
+    assert Recipe.load(write(tmp_path, LEAST), {"run.epochs": None}).run.steps == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0.2", 0.2),
+        ("1e-4", 1e-4),
+        ("-2.5E3", -2500.0),
+        ("3", 3),
+        ("true", True),
+        ("[1, 2]", [1, 2]),
+        (["1", "2e-3"], [1, 2e-3]),
+        ("big", "big"),
+        (0.5, 0.5),
+    ],
+)
+def test_overrides_within_options_have_types(tmp_path: Path, text: object, value: object) -> None:
+    options = Recipe.load(write(tmp_path, LEAST), {"sampler.options.share": text}).sampler.options
+    assert options == {"share": value} and type(options["share"]) is type(value)
+
+
+def test_options_that_are_not_yaml(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match=r"sampler\.options\.share: '\[1' is not YAML"):
+        Recipe.load(write(tmp_path, LEAST), {"sampler.options.share": "[1"})

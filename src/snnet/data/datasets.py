@@ -1,5 +1,6 @@
 """Open data sets by name."""
 
+import logging
 from pathlib import Path
 from typing import TypeAlias
 
@@ -10,7 +11,7 @@ from snnet.data import embedded as _embedded
 from snnet.data import folder as _folder
 from snnet.data import timm_readers as _timm_readers
 from snnet.data import torchvision as _torchvision
-from snnet.data.folder import FolderSource
+from snnet.data.folder import FolderSource, hold_out
 from snnet.data.images import ImageDataset, StreamImages, TensorImages, same_size
 from snnet.data.sources import SOURCES, ArraySource, Request
 from snnet.data.transforms import Augmentation, clean_transform, train_transform
@@ -18,6 +19,8 @@ from snnet.errors import DataError, did_you_mean
 from snnet.specs import InputSpec
 
 Images: TypeAlias = ImageDataset | TensorImages | StreamImages
+
+_log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation")
 _MODULES = (_embedded, _folder, _timm_readers, _torchvision)
@@ -81,16 +84,23 @@ def open_pair(
 ) -> tuple[Images, Images]:
     """Open the training split, augmented, and the validation split, clean; the arguments are `open_dataset`'s.
 
+    Where a folder holds classes but no splits, one image in five of each class is held out for validation, always the
+    same ones, and a warning is logged.
+
     Raises:
-        DataError: Also if the two have different classes or are the very same images.
+        DataError: Also if the two have different classes or are the very same images, or if a class has a single image
+            where some must be held out.
     """
     common = {"input": input, "num_classes": num_classes, "max_corrupt": max_corrupt, "download": download}
     train = open_dataset(name, root, "train", augment=augment, **common)  # type: ignore[arg-type]
     validation = open_dataset(name, root, "validation", **common)  # type: ignore[arg-type]
-    if _folder_of(train) is not None and _folder_of(train) == _folder_of(validation):
+    first_folder, second_folder = _folder_of(train), _folder_of(validation)
+    if isinstance(train, ImageDataset) and first_folder is not None and first_folder == second_folder:
+        return _held_out(train, max_corrupt)
+    if first_folder is not None and second_folder is not None and first_folder.samefile(second_folder):
         raise DataError(
-            f"{root} holds classes but no splits, so training and validation images would be the same; "
-            f"move them into {root}/train/CLASS and {root}/validation/CLASS."
+            f"{first_folder} and {second_folder} are one folder, so training and validation images would be the same; "
+            "link other images for one of them."
         )
     if train.classes != validation.classes:
         first, second = (f"{len(part.classes)} ({_some(part.classes)})" for part in (train, validation))
@@ -99,6 +109,22 @@ def open_pair(
             "both need the same, in the same order."
         )
     return train, validation
+
+
+def _held_out(images: ImageDataset, max_corrupt: int | None) -> tuple[ImageDataset, ImageDataset]:
+    assert isinstance(images.source, FolderSource)
+    clean = images.clean_transform
+    first, second = hold_out(images.source)
+    _log.warning(
+        "%s holds classes but no splits: of its %d images, %d are for training and %d are held out for validation; "
+        "to choose them yourself, move them into train/CLASS and validation/CLASS.",
+        images.source.folder,
+        len(images),
+        len(first),
+        len(second),
+    )
+    train = ImageDataset(first, images.transform, clean, max_corrupt)
+    return train, ImageDataset(second, clean, clean, max_corrupt)
 
 
 def _checked(images: Images, name: str, root: str | Path | None, num_classes: int | None) -> Images:
@@ -129,7 +155,7 @@ def _unknown(name: str, kind: str) -> str:
 
 def _folder_of(images: Images) -> Path | None:
     source = getattr(images, "source", None)
-    return source.folder.resolve() if isinstance(source, FolderSource) else None
+    return source.folder if isinstance(source, FolderSource) else None
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -1,5 +1,6 @@
 """Folders of images, one folder per class, as torchvision's `ImageFolder` and Hugging Face lay them out."""
 
+import hashlib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from snnet.errors import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 SPLIT_FOLDERS = {"train": ("train", "training"), "validation": ("validation", "val", "valid", "test", "eval")}
+# One in so many images of a class is for validation where a folder has no splits.
+HELD_OUT = 5
 _SPLIT_NAMES = {name for names in SPLIT_FOLDERS.values() for name in names}
 
 
@@ -49,6 +52,51 @@ class FolderSource(ImageSource):
         except OSError as error:
             raise DataError(f"{path} cannot be read: {error}; check the disk and the file's permissions.") from error
         return decode(data, str(path)), self.labels[index]
+
+
+class FolderPart(ImageSource):
+    """Some of the images of a folder.
+
+    Args:
+        whole: All of them.
+        places: Which ones, in the order that they shall have here.
+    """
+
+    labels: Sequence[int]
+
+    def __init__(self, whole: FolderSource, places: Sequence[int]) -> None:
+        self.whole, self.places, self.classes = whole, tuple(places), whole.classes
+        self.paths = [whole.paths[place] for place in self.places]
+        self.labels = [whole.labels[place] for place in self.places]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def read(self, index: int) -> tuple[Image.Image, int]:
+        """Return an image and its label."""
+        return self.whole.read(self.places[index])
+
+
+def hold_out(whole: FolderSource) -> tuple[FolderPart, FolderPart]:
+    """Split a folder into training and validation images, of each class one in five (at least one) for validation.
+
+    The choice depends on nothing but the names of the files within the class, so it is the same everywhere.
+
+    Raises:
+        DataError: If a class has a single image.
+    """
+    places: list[list[int]] = [[] for _ in whole.classes]
+    for place, label in enumerate(whole.labels):
+        places[label].append(place)
+    single = [name for name, members in zip(whole.classes, places, strict=True) if len(members) < 2]
+    if single:
+        raise DataError(
+            f"{whole.folder} holds no splits, and no validation image can be held out where a class has a single "
+            f"image: {_listed(single)}; add images, or remove the folders."
+        )
+    held = {place for members in places for place in _by_hash(whole, members)[: max(1, len(members) // HELD_OUT)]}
+    everything = range(len(whole))
+    return FolderPart(whole, [p for p in everything if p not in held]), FolderPart(whole, sorted(held))
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
@@ -110,6 +158,14 @@ def _images_in(folder: Path) -> list[Path]:
     walk = os.walk(folder, followlinks=True)
     paths = (Path(top, name) for top, _, names in walk for name in names if not name.startswith("."))
     return sorted(path for path in paths if path.suffix.lower() in EXTENSIONS)
+
+
+def _by_hash(source: FolderSource, places: Sequence[int]) -> list[int]:
+    def key(place: int) -> str:
+        name = source.paths[place].relative_to(source.folder / source.classes[source.labels[place]])
+        return hashlib.sha256(os.fsencode(name.as_posix())).hexdigest()
+
+    return sorted(places, key=key)
 
 
 def _check_same_classes(folder: Path, found: Sequence[str], expected: Sequence[str]) -> None:

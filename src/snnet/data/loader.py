@@ -54,7 +54,8 @@ class TrainBatches:
         self.images = size(dataset)
         if not 1 <= batch_size <= self.images:
             raise DataError(
-                f"A batch size of {batch_size} does not fit {self.images} images; choose 1 to {self.images}."
+                f"A batch size of {batch_size} does not fit {self.images} images; choose 1 to {self.images}: "
+                f"batch_size={self.images} in Python, --data.batch-size {self.images} for a recipe."
             )
 
     def __len__(self) -> int:

@@ -33,7 +33,7 @@ from snnet.training.engine import check_device
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings
 from snnet.training.recipe import BatchShift, NetworkSection, Recipe, TeacherSection
-from snnet.training.recipe_file import differences, read_recipe_file
+from snnet.training.recipe_file import differences
 from snnet.training.sampler import SAMPLERS, StitchSampler
 from snnet.training.settings import TrainSettings, TrainStatus
 from snnet.training.teachers import timm_teacher
@@ -227,7 +227,7 @@ def claim_directory(recipe: Recipe, directory: Path) -> bool:
     path = directory / RECIPE
     begun = any((directory / CHECKPOINTS).glob("step-*.pt"))
     if begun and path.is_file():
-        before = Recipe.model_validate(read_recipe_file(path)[0])
+        before = Recipe.load(path)
         changed = {name: pair for name, pair in differences(before, recipe).items() if not _is_free(name)}
         if changed:
             listed = "; ".join(f"{name} was {was!r} and is {now!r}" for name, (was, now) in changed.items())

@@ -1,5 +1,6 @@
 """From YAML and overrides to a recipe, with every fault told at once."""
 
+import re
 from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
@@ -13,6 +14,10 @@ from snnet.errors import RecipeError, did_you_mean
 
 R = TypeVar("R", bound=BaseModel)
 _SUFFIXES = (".yaml", ".yml")
+# Settings that exclude each other: an override of one takes the place of the other.
+_ALTERNATIVES = {"run.epochs": "run.steps", "run.steps": "run.epochs"}
+# YAML 1.1 wants a point and a sign in such a number.
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
 def packaged_recipes() -> dict[str, Path]:
@@ -55,7 +60,8 @@ def check_recipe(model: type[R], content: Mapping[str, Any], overrides: Mapping[
     Args:
         model: What the recipe must look like.
         content: What the file says.
-        overrides: Dotted key -> value.
+        overrides: Dotted key -> value; text within `options`, whose types no model knows, is read as YAML. One of
+            `run.epochs` and `run.steps` replaces the other.
         origin: What to call the source in the message.
 
     Raises:
@@ -93,8 +99,15 @@ def differences(one: BaseModel, other: BaseModel) -> dict[str, tuple[Any, Any]]:
 def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     merged: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in content.items()}
     faults = []
-    for dotted, value in overrides.items():
+    for dotted, given in overrides.items():
         *sections, key = dotted.split(".")
+        value = given
+        if "options" in (*sections, key):
+            try:
+                value = _read_value(given)
+            except yaml.YAMLError as error:
+                faults.append(f"{dotted}: {given!r} is not YAML: {_one_line(error)}")
+                continue
         place = merged
         for section in sections:
             inner = place.get(section)
@@ -106,7 +119,18 @@ def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[d
             place = place[section]
         else:
             place[key] = value
+            other = _ALTERNATIVES.get(dotted)
+            if value is not None and other is not None and other not in overrides:
+                place[other.rpartition(".")[2]] = None
     return merged, faults
+
+
+def _read_value(text: Any) -> Any:
+    if isinstance(text, list):
+        return [_read_value(part) for part in text]
+    if not isinstance(text, str):
+        return text
+    return float(text) if _EXPONENT.fullmatch(text.strip()) else yaml.safe_load(text)
 
 
 def _fault(model: type[BaseModel], detail: ErrorDetails) -> str:
