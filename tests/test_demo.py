@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import snnet
+from snnet import StitchTable
 from snnet.demo import DemoResult, Progress, run_demo
 from snnet.errors import RecipeError
 from snnet.training.recipe import Recipe
@@ -87,3 +89,24 @@ def test_gaps_are_to_the_anchors_as_they_came(result: DemoResult) -> None:
         drops.append(min(front.top1, back.top1) - row.top1)
     assert result.mean_gap(result.after) == pytest.approx(sum(gaps) / len(gaps))
     assert result.worst_drop(result.after) == pytest.approx(max(drops))
+
+
+def test_a_kill_before_the_first_checkpoint_keeps_the_first_evaluation(
+    result: DemoResult, output: Path, tmp_path: Path
+) -> None:
+    notes: list[str] = []
+
+    @contextmanager
+    def stage(title: str) -> Iterator[Progress]:
+        if title == "Fine-tuning":
+            raise KeyboardInterrupt
+        yield lambda done, total, note: notes.append(note)
+
+    shutil.copy(output / "before.jsonl", tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(tmp_path, recipe=Recipe.load("embedded_vit", QUICK), stage=stage)
+    assert "71 of 71 stitches were evaluated before" in notes
+    with pytest.raises(KeyboardInterrupt):
+        run_demo(tmp_path, recipe=Recipe.load("embedded_vit", QUICK), seed=1, stage=stage)
+    assert "of 71" not in notes[-1]
+    assert StitchTable.load(tmp_path / "before.jsonl").meta["evaluation"] != result.before.meta["evaluation"]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from snnet.anchors import Anchor, AnchorLike, AnchorSource, load_anchor, rebuildable_source
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
-from snnet.files import write_json
+from snnet.files import write_aside, write_json
 from snnet.flops import count_macs
 from snnet.layers import StitchingLayer
 from snnet.route import Cut, Stitch
@@ -232,7 +232,8 @@ class SNNet(
         write_json(save_directory / CONFIG, self._config())
         if self.table is not None:
             self.table.save(save_directory / TABLE)
-        save_model(self, str(save_directory / WEIGHTS), metadata={"format": "pt"})
+        with write_aside(save_directory / WEIGHTS) as partial:
+            save_model(self, str(partial), metadata={"format": "pt"})
 
     def _config(self) -> dict[str, Any]:
         anchors = []

@@ -26,3 +26,16 @@ def test_json_can_be_loaded_as_a_table(run: Run, saved: Path, tmp_path: Path) ->
 def test_a_missing_network_is_named(run: Run, tmp_path: Path) -> None:
     outcome = run("cost", tmp_path)
     assert outcome.code == 2 and str(tmp_path) in outcome.err
+
+
+def test_anchors_without_classifier_are_given_one(run: Run) -> None:
+    family = ("vit_small_patch14_dinov2", "vit_base_patch14_dinov2")
+    for command in ("cost", "space"):
+        assert "num_classes" in run(command, *family).err
+        assert run(command, *family, "--num-classes", "5").code == 0
+
+
+def test_stages_are_chosen(run: Run) -> None:
+    assert run("cost", *DEIT, "--stages", "0").code == 0
+    outcome = run("cost", *DEIT, "--stages", "7")
+    assert outcome.code == 2 and "7" in outcome.err

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import snnet
+from snnet import StitchTable
 from snnet.training.recipe import Recipe
 from tests.cli.conftest import Run
 from tests.data.image_files import write_split
@@ -99,3 +100,30 @@ def test_ctrl_c_saves_and_exits_with_130(saved: Path, tmp_path: Path) -> None:
     told += process.communicate(timeout=60)[1]
     assert process.returncode == 130
     assert "resume from" in told and "Traceback" not in told
+
+
+def test_again_keeps_scores_and_latencies(run: Run, saved: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    tokens = ("train", saved, "--output", out, *QUICK)
+    run(*tokens)
+    run("profile", out, "--stitches", "0", "--repeats", "1", "--warmup", "0", "--device", "cpu")
+    again = run(*tokens)
+    assert again.code == 0 and "3 of 3 stitches were evaluated before" in again.err
+    assert "latency_ms" in StitchTable.load(out / "table.jsonl").columns
+    other = run(*tokens[:-4], "--evaluation.images", "10", "--evaluation.stitches", "anchors")
+    assert other.code == 0 and "evaluated anew" in other.err
+    assert "latency_ms" in StitchTable.load(out / "table.jsonl").columns
+
+
+def test_a_kill_in_the_last_evaluation_costs_no_scores(
+    run: Run, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = ("train", saved, "--output", tmp_path / "run", *QUICK)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(snnet.SNNet, "save_pretrained", killed)
+        assert run(*tokens).code == 130
+    assert "3 of 3 stitches were evaluated before" in run(*tokens).err

@@ -1,6 +1,6 @@
 import pytest
 
-from snnet.cli.values import human, parse_amount
+from snnet.cli.values import default_device, human, parse_amount
 
 
 @pytest.mark.parametrize(("text", "value"), [("3e9", 3e9), ("3G", 3e9), ("30m", 30e6), ("1.5k", 1500), ("8", 8)])
@@ -20,3 +20,10 @@ def test_no_amounts(text: str) -> None:
 )
 def test_counts_for_people(value: float | None, text: str) -> None:
     assert human(value) == text
+
+
+def test_a_gpu_is_taken_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    for present, expected in ((True, "cuda"), (False, "cpu")):
+        monkeypatch.setattr("torch.cuda.is_available", lambda present=present: present)
+        assert default_device(None) == expected
+        assert default_device("cpu") == "cpu"

@@ -1,13 +1,14 @@
 """`snnet cost`: MACs and parameters of every stitch."""
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from snnet.cli.console import show, show_json
 from snnet.cli.sources import given, network_shape
 from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import Json, human
+from snnet.cli.values import Classes, Json, human
 from snnet.space.chains import Direction
 
 cost = App(
@@ -27,6 +28,8 @@ def count_costs(
     stride: int | None = None,
     nearest: bool | None = None,
     direction: Direction | None = None,
+    stages: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    num_classes: Classes = None,
     output: Path | None = None,
     json: Json = False,
 ) -> None:
@@ -38,10 +41,11 @@ def count_costs(
         stride: Blocks by which the window moves (1).
         nearest: Join only neighboring anchors (the default), or every subset of two or more.
         direction: fast-to-slow (the default), slow-to-fast, or both.
+        stages: Stages to stitch, such as 0 1 2; the family's usual ones by default.
         output: Write the table to this file too, as JSON Lines.
     """
-    settings = given(kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction)
-    net = network_shape(sources, **settings)
+    settings = given(kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages)
+    net = network_shape(sources, num_classes, **settings)
     from snnet.cost import network_params, profile
 
     table = profile(net)

@@ -46,7 +46,7 @@ def run(*, output: Path = Path("snnet-demo"), seed: int | None = None) -> None:
     show("")
     for name in ("curve.png", "curve.svg", "index.html"):
         show(f"Written {result.files[name]}")
-    show(f"Network and table in {output}; {result.seconds:.0f} s in all. Next: snnet select {output} --macs 10M")
+    show(f"Network and table in {output}; {result.seconds:.0f} s in all. Next: snnet select {output} --macs 4M")
 
 
 def show_stitches(result: "DemoResult") -> None:

@@ -10,7 +10,7 @@ from snnet.cli.progress import progress
 from snnet.cli.sources import TABLE, is_network, saved_network
 from snnet.cli.stitches import Stitches, chosen_stitches
 from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import DataName, Device, Json, Root
+from snnet.cli.values import DataName, Device, Json, Root, default_device
 
 evaluate = App(
     name="evaluate",
@@ -63,7 +63,7 @@ def evaluate_network(
     path = output or (Path(network) / TABLE if is_network(network) else Path(TABLE))
     batches = eval_batches(images, batch_size, workers)
     with progress("Evaluating") as report:
-        table = run(net, batches, stitches=routes, device=device, amp=amp, output=path, progress=report)
+        table = run(net, batches, stitches=routes, device=default_device(device), amp=amp, output=path, progress=report)
     if json:
         show_json(table_json(table))
         return

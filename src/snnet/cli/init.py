@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from snnet.cli.console import say, show, show_table
 from snnet.cli.progress import progress
 from snnet.cli.sources import given
-from snnet.cli.values import DataName, Device, Root
+from snnet.cli.values import Classes, DataName, Device, Root, default_device
 from snnet.space.chains import Direction
 
 init = App(
@@ -37,6 +37,7 @@ def init_network(
     nearest: bool | None = None,
     direction: Direction | None = None,
     stages: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    num_classes: Classes = None,
     seed: int = 0,
     device: Device = None,
 ) -> None:
@@ -68,12 +69,13 @@ def init_network(
 
     space = given(kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages)
     torch.manual_seed(seed)
-    net = stitch(*anchors, pretrained=pretrained, **space)
+    net = stitch(*anchors, pretrained=pretrained, num_classes=num_classes, **space)
     dataset = open_dataset(data, root, "train", input=net.input)
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
     chosen = calibration_images(dataset, images, seed)
     with progress("Initializing") as report:
-        fit = initialize(net, chosen, method=method, ridge=ridge, device=device, progress=report)
+        place = default_device(device)
+        fit = initialize(net, chosen, method=method, ridge=ridge, device=place, progress=report)
     profile(net)
     net.save_pretrained(output)
     rows = ([layer.name, f"{layer.relative_residual:.4f}", str(layer.rank)] for layer in fit.layers)

@@ -10,7 +10,7 @@ from snnet.cli.progress import progress
 from snnet.cli.sources import TABLE, is_network, saved_network
 from snnet.cli.stitches import Stitches, chosen_stitches
 from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import Device, Json
+from snnet.cli.values import Device, Json, default_device
 from snnet.errors import RecipeError
 
 profile = App(
@@ -62,7 +62,7 @@ def profile_network(
             net,
             latency=routes,
             batch_sizes=_sizes(batch),
-            device=device or ("cuda" if torch.cuda.is_available() else "cpu"),
+            device=default_device(device),
             dtype=types[dtype] if dtype else None,
             warmup=warmup,
             repeats=repeats,

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from snnet.network import SNNet
 
 TABLE, CONFIG = "table.jsonl", "config.json"
+_HUB = "hf-hub:"
+_HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _DEPTHS = re.compile(r"\d+(-\d+)*")
 
 
@@ -21,7 +23,7 @@ def is_network(source: str) -> bool:
     return (Path(source) / CONFIG).is_file()
 
 
-def network_shape(sources: Sequence[str], **space: Any) -> "SNNet":
+def network_shape(sources: Sequence[str], num_classes: int | None = None, **space: Any) -> "SNNet":
     """Return a saved network, or a family without weights on the meta device: enough to list and to count.
 
     Raises:
@@ -34,14 +36,14 @@ def network_shape(sources: Sequence[str], **space: Any) -> "SNNet":
 
     from snnet.network import stitch
 
-    if len(sources) == 1 and Path(sources[0]).exists():
-        return saved_network(sources[0], space)
+    if len(sources) == 1 and _may_be_network(sources[0]):
+        return saved_network(sources[0], {**space, **given(num_classes=num_classes)})
     with torch.device("meta"):
-        return stitch(*(source.partition("@")[0] for source in sources), **space)
+        return stitch(*(source.partition("@")[0] for source in sources), num_classes=num_classes, **space)
 
 
 def saved_network(source: str, space: Any = None) -> "SNNet":
-    """Return the network of a directory or hub id.
+    """Return the network of a directory, or of a hub id such as `ORG/NAME` or `hf-hub:ORG/NAME`.
 
     Raises:
         CheckpointError: If there is none, or if settings of a space are given for a network that has its own.
@@ -52,19 +54,34 @@ def saved_network(source: str, space: Any = None) -> "SNNet":
         raise CheckpointError(
             f"{source} has a space already, so {', '.join(space)} cannot be set; name anchors instead."
         )
-    if not Path(source).exists() and not re.fullmatch(r"[\w.-]+/[\w.-]+", source):
-        raise CheckpointError(
-            f"There is no network at {source!r}; give a directory that `snnet init` or `snnet train` wrote."
-        )
-    return load(source)
+    _check_exists(source)
+    return load(source.removeprefix(_HUB))
 
 
-def space_of(sources: Sequence[str], **space: Any) -> tuple[StitchSpace, list[str]]:
+def _may_be_network(source: str) -> bool:
+    # One anchor makes no family, so a single path or hub id can only be a network.
+    return Path(source).exists() or ("/" in source and "@" not in source)
+
+
+def _check_exists(source: str) -> None:
+    """Refuse a local path at which nothing is; the hub is not asked for one that was mistyped."""
+    if Path(source).exists():
+        return
+    is_id = _HUB_ID.fullmatch(source.removeprefix(_HUB)) is not None
+    if is_id and (source.startswith(_HUB) or not Path(source).parent.exists()):
+        return
+    hint = "give a directory that `snnet init` or `snnet train` wrote"
+    if is_id:
+        hint = f"{hint}; for the hub write {_HUB}{source}"
+    raise CheckpointError(f"There is no network at {source}; {hint}.")
+
+
+def space_of(sources: Sequence[str], num_classes: int | None = None, **space: Any) -> tuple[StitchSpace, list[str]]:
     """Return a space and the names of its anchors, from anchors, from block counts such as `12`, or from a network."""
     if sources and all(map(_DEPTHS.fullmatch, sources)):
         depths = [[int(blocks) for blocks in source.split("-")] for source in sources]
         return StitchSpace.build(depths, **space), [f"{source} blocks" for source in sources]
-    net = network_shape(sources, **space)
+    net = network_shape(sources, num_classes, **space)
     return net.space, [net.anchor(number).name for number in range(len(net.anchors))]
 
 

@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 
 from snnet.cli.console import show, show_json, show_table
 from snnet.cli.sources import given, space_of
-from snnet.cli.values import Json
+from snnet.cli.values import Classes, Json
 from snnet.route import Stitch
 from snnet.space.chains import Direction
 
@@ -29,6 +29,7 @@ def list_space(
     nearest: bool | None = None,
     direction: Direction | None = None,
     stages: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    num_classes: Classes = None,
     json: Json = False,
 ) -> None:
     """List the stitches of a family: number, id, and blocks per anchor. No weights are loaded.
@@ -43,7 +44,7 @@ def list_space(
         stages: Stages to stitch, such as 0 1 2; the family's usual ones by default.
     """
     settings = given(kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages)
-    found, names = space_of(anchors, **settings)
+    found, names = space_of(anchors, num_classes, **settings)
     if json:
         rows = [_row(number, stitch, len(names)) for number, stitch in enumerate(found)]
         depths = [list(stages_) for stages_ in found.depths]

@@ -10,9 +10,11 @@ from snnet.cli.overrides import parse_overrides
 from snnet.cli.progress import progress
 from snnet.cli.sources import TABLE, is_network
 from snnet.cli.tables import show_choices, show_rows
-from snnet.errors import RecipeError
+from snnet.errors import RecipeError, TableError
+from snnet.table import StitchTable
 
 if TYPE_CHECKING:
+    from snnet.network import SNNet
     from snnet.training import TrainStatus
     from snnet.training.experiment import Experiment
     from snnet.training.recipe import Recipe
@@ -76,7 +78,7 @@ def _run(experiment: "Experiment", output: Path, *, begun: bool) -> None:
     if experiment.new_heads:
         say(f"The anchors begin with fresh classifiers, for {experiment.new_heads}.")
     _fit(experiment, output, begun=begun)
-    _finish(experiment, output)
+    _finish(experiment, output, begun=begun)
 
 
 def _recipe(source: str, overrides: dict[str, Any]) -> "Recipe":
@@ -111,25 +113,43 @@ def _fit(experiment: "Experiment", output: Path, *, begun: bool) -> None:
         experiment.net.load_state_dict(result.averaged.state_dict())
 
 
-def _finish(experiment: "Experiment", output: Path) -> None:
-    from snnet.cost import profile
-
+def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:
     net, section = experiment.net, experiment.recipe.evaluation
-    # Scores that the network was loaded with are those of other weights.
-    net.table = None
-    profile(net.cpu())
+    _count(net.cpu(), output / TABLE, begun=begun)
+    # Scores are written as they are found, so the network is saved with all of them.
+    table = None if section.stitches == "none" else _evaluate(experiment, output / TABLE)
     net.save_pretrained(output)
     show(f"Network saved in {output}")
-    if section.stitches == "none":
+    if table is None:
         return
-    with progress("Evaluating") as report:
-        table = experiment.evaluate(output / TABLE, report)
     show_rows(table.anchors, columns=("macs", "params", "top1", "top5", "loss"))
     if len(table.stitched):
         scores = [row.top1 for row in table.stitched]
         show(f"{len(scores)} stitches between them: top-1 {min(scores):.2f} to {max(scores):.2f} %")
         show_choices(table, section.budgets)
     show(f"Next: snnet report {output} --output {output / 'report'}, or snnet select {output} --macs N")
+
+
+def _count(net: "SNNet", path: Path, *, begun: bool) -> None:
+    """Set the costs in the network's table, and what this run and `snnet profile` have written before."""
+    from snnet.cost import profile
+
+    # Scores that the network was loaded with, or that lie here without a run, are those of other weights.
+    if not begun:
+        path.unlink(missing_ok=True)
+    net.table = StitchTable.load(path) if path.is_file() else None
+    profile(net)
+
+
+def _evaluate(experiment: "Experiment", path: Path) -> StitchTable:
+    """Evaluate what the table lacks; all of it if its scores are of other weights or images."""
+    with progress("Evaluating") as report:
+        try:
+            return experiment.evaluate(path, report)
+        except TableError as error:
+            say(f"{error} All stitches are evaluated anew.")
+            path.unlink(missing_ok=True)
+            return experiment.evaluate(path, report)
 
 
 def _words(status: "TrainStatus") -> str:

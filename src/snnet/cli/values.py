@@ -48,6 +48,16 @@ Root = Annotated[
 Device = Annotated[str | None, Parameter(help="cpu or cuda; by default a GPU where there is one.")]
 
 
+Classes = Annotated[int | None, Parameter(help="Give every anchor a fresh classifier for so many classes.")]
+
+
+def default_device(device: str | None) -> str:
+    """Return the device that a user named, or else the GPU where there is one and the CPU where there is none."""
+    import torch
+
+    return device or ("cuda" if torch.cuda.is_available() else "cpu")
+
+
 def human(value: float | None, digits: int = 3) -> str:
     """Return a count with three digits and its unit, such as `4.61 G`; `-` where there is none."""
     if value is None:

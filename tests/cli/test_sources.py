@@ -1,0 +1,34 @@
+"""Paths that were mistyped, and ids of the hub."""
+
+from pathlib import Path
+
+import pytest
+
+from snnet.network import SNNet
+from tests.cli.conftest import Run
+from tests.conftest import build_tiny_net
+
+
+@pytest.mark.parametrize("command", ["evaluate", "cost", "space", "profile"])
+def test_a_mistyped_directory_is_not_looked_for_on_the_hub(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("snnet.network.snapshot_download", lambda *_, **__: pytest.fail("the hub was asked"))
+    outcome = run(command, "runs/typo")
+    assert outcome.code == 2
+    assert "There is no network at runs/typo" in outcome.err and "hf-hub:runs/typo" in outcome.err
+
+
+@pytest.mark.parametrize("source", ["hf-hub:org/name", "org/name"])
+def test_ids_reach_the_hub(run: Run, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    asked: list[str] = []
+
+    def load(name: str) -> SNNet:
+        asked.append(name)
+        return build_tiny_net()
+
+    monkeypatch.setattr("snnet.network.load", load)
+    assert run("cost", source).code == 0
+    assert asked == ["org/name"]
