@@ -1,6 +1,5 @@
 """The stitchable network: anchors, stitching layers, and the space of routes through them."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +8,11 @@ from typing import Any, Literal, Self
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin, snapshot_download
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_model
+from safetensors import SafetensorError
+from safetensors.torch import save_model
 from torch import Tensor, nn
 
-from snnet.anchors import Anchor, AnchorLike, AnchorSource, load_anchor, rebuildable_source
+from snnet.anchors import Anchor, AnchorLike, load_anchor, rebuildable_source
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.files import write_aside, write_json
 from snnet.flops import count_macs
@@ -22,10 +21,9 @@ from snnet.route import Cut, Stitch
 from snnet.selection import select
 from snnet.space import StitchSpace
 from snnet.specs import InputSpec
+from snnet.storage import CARD, CONFIG, FORMAT, TABLE, VERSION, WEIGHTS, anchor_source, load_weights, read_config
 from snnet.table import StitchTable
 
-FORMAT, VERSION = "snnet", 1
-WEIGHTS, CONFIG, TABLE, CARD = "model.safetensors", "config.json", "table.jsonl", "README.md"
 SCORES = ("top1", "top5", "loss")
 StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""
@@ -275,11 +273,11 @@ class SNNet(
                     token=token,
                 )
             )
-        config = _read_config(directory / CONFIG)
-        sources = models if models is not None else [_source(entry) for entry in config["anchors"]]
+        config = read_config(directory / CONFIG)
+        sources = models if models is not None else [anchor_source(entry) for entry in config["anchors"]]
         net = cls([load_anchor(source) for source in sources], StitchSpace.from_config(config["space"]))
         try:
-            _load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
+            load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
         except (SafetensorError, RuntimeError, OSError) as error:
             raise CheckpointError(f"{directory / WEIGHTS} cannot be loaded: {error}") from error
         if (directory / TABLE).is_file():
@@ -346,7 +344,7 @@ def load(path: str | Path, **options: Any) -> SNNet:
     """
     # A path whose parent exists is a mistyped directory rather than a hub id.
     if Path(path).exists() or str(path).count("/") != 1 or Path(path).parent.is_dir():
-        _read_config(Path(path) / CONFIG)
+        read_config(Path(path) / CONFIG)
     try:
         net: SNNet = SNNet.from_pretrained(str(path), **options)
     except OSError as error:
@@ -378,49 +376,9 @@ def check_family(anchors: Sequence[Anchor]) -> None:
             raise AnchorError(f"{anchor.name} has no classifier; pass num_classes=N to give every anchor one.")
 
 
-def _load_weights(net: SNNet, path: Path, *, device: str, strict: bool) -> None:
-    """Read the weights; tensors that were one when they were saved are one again."""
-    # Cloned because tensors in a mapped file may lie unaligned, which changes the last bit of what kernels compute.
-    state = {name: tensor.clone() for name, tensor in load_file(path, device=device).items()}
-    with safe_open(path, framework="pt") as file:
-        same = {alias: name for alias, name in (file.metadata() or {}).items() if name in state}
-    state |= {alias: state[name] for alias, name in same.items()}
-    net.load_state_dict(state, strict=strict, assign=True)
-    for alias, name in same.items():
-        owner, _, attribute = alias.rpartition(".")
-        module = net.get_submodule(owner)
-        if attribute in module._parameters:
-            module._parameters[attribute] = net.get_parameter(name)
-        else:
-            module._buffers[attribute] = net.get_buffer(name)
-
-
 def _stitching_layer(anchors: Sequence[Anchor], cut: Cut) -> StitchingLayer:
     front, back = anchors[cut.front], anchors[cut.back]
     try:
         return StitchingLayer(front.feature(cut.leave), back.feature(cut.enter - 1))
     except AnchorError as error:
         raise AnchorError(f"{front.name} and {back.name} cannot be joined at {cut}. {error}") from None
-
-
-def _source(entry: dict[str, Any]) -> AnchorSource:
-    if entry["model"] is None:
-        raise CheckpointError(
-            f"Anchor {entry['name']!r} was a model of the user's own, which the file cannot rebuild; "
-            "pass the built models: snnet.load(path, models=[...])."
-        )
-    return AnchorSource.of(entry["model"], **entry["kwargs"])
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise CheckpointError(f"There is no network at {path.parent}: {path.name} is missing.")
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is not JSON ({error.msg}); save the network again.") from None
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise CheckpointError(f"{path} does not describe a stitchable network: 'format' is not {FORMAT!r}.")
-    if config.get("version", 0) > VERSION:
-        raise CheckpointError(f"{path} has version {config['version']}; this snnet reads up to {VERSION}: update it.")
-    return config
