@@ -8,7 +8,6 @@ from pathlib import Path
 from statistics import fmean
 
 from snnet.cost import profile
-from snnet.errors import TableError
 from snnet.init import InitReport
 from snnet.report import write_report
 from snnet.selection import anchor_regression, gap_to_lines, select
@@ -106,7 +105,7 @@ def _before(
     with stage("Least squares") as progress:
         fit = experiment.initialize(progress)
     with stage("Evaluating all, before") as progress:
-        return fit, _evaluate(experiment, path, progress)
+        return fit, experiment.evaluate_anew(path, progress)
 
 
 def _after(
@@ -121,18 +120,9 @@ def _after(
     net.table = None
     profile(net)
     with stage("Evaluating all, after") as progress:
-        table = _evaluate(experiment, directory / AFTER, progress)
+        table = experiment.evaluate_anew(directory / AFTER, progress)
     net.save_pretrained(directory)
     return table
-
-
-def _evaluate(experiment: Experiment, path: Path, progress: Progress) -> StitchTable:
-    """Evaluate what the table lacks; all of it if the table belongs to other weights."""
-    try:
-        return experiment.evaluate(path, progress)
-    except TableError:
-        path.unlink(missing_ok=True)
-        return experiment.evaluate(path, progress)
 
 
 def _silent(done: int, total: int, note: str) -> None:

@@ -1,21 +1,11 @@
 """Small folders of real image files, and the inputs that anchors take."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
 
 from snnet.specs import InputSpec
 from tests.data.image_files import write_split
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

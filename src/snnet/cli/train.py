@@ -10,7 +10,7 @@ from snnet.cli.overrides import parse_overrides
 from snnet.cli.progress import progress
 from snnet.cli.sources import TABLE, is_network
 from snnet.cli.tables import show_choices, show_rows
-from snnet.errors import RecipeError, TableError
+from snnet.errors import RecipeError
 from snnet.table import StitchTable
 
 if TYPE_CHECKING:
@@ -142,14 +142,8 @@ def _count(net: "SNNet", path: Path, *, begun: bool) -> None:
 
 
 def _evaluate(experiment: "Experiment", path: Path) -> StitchTable:
-    """Evaluate what the table lacks; all of it if its scores are of other weights or images."""
     with progress("Evaluating") as report:
-        try:
-            return experiment.evaluate(path, report)
-        except TableError as error:
-            say(f"{error} All stitches are evaluated anew.")
-            path.unlink(missing_ok=True)
-            return experiment.evaluate(path, report)
+        return experiment.evaluate_anew(path, report, on_message=say)
 
 
 def _words(status: "TrainStatus") -> str:

@@ -1,7 +1,6 @@
 """Accuracy and loss of every stitch, each distinct step of the routes run once per batch."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -12,6 +11,7 @@ from snnet.evaluation.batches import Batches, Data, Fingerprint
 from snnet.evaluation.plan import Tree, Weight, plan_groups
 from snnet.evaluation.record import Record, network_digest
 from snnet.evaluation.scores import Scores
+from snnet.modes import evaluating
 from snnet.network import SNNet, Step
 from snnet.route import Stitch
 from snnet.table import StitchTable
@@ -79,7 +79,7 @@ def evaluate(
     routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
     groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups, share=share_prefix)
     meter = _Meter(progress, len(chosen), len(routes), batches)
-    with _evaluating(net, home, target), torch.autocast(target.type, _AMP.get(amp or ""), enabled=amp is not None):
+    with evaluating(net, target), torch.autocast(target.type, _AMP.get(amp or ""), enabled=amp is not None):
         for number, group in enumerate(groups, 1):
             meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
             _run_group(net, group, batches, record, target, meter)
@@ -146,18 +146,6 @@ class _Meter:
     def tell(self, note: str) -> None:
         if self._progress is not None:
             self._progress(self._done, self._total, note)
-
-
-@contextmanager
-def _evaluating(net: nn.Module, home: torch.device, target: torch.device) -> Iterator[None]:
-    training = [module for module in net.modules() if module.training]
-    try:
-        net.eval().to(target)
-        yield
-    finally:
-        net.to(home)
-        for module in training:
-            module.training = True
 
 
 def _precision(net: nn.Module, amp: str | None, device: torch.device) -> str:

@@ -1,9 +1,7 @@
-"""Running the anchors for their features, in evaluation mode, and leaving no trace."""
+"""Running the anchors for their features."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
-import torch
 from torch import Tensor
 
 from snnet.anchors import Anchor, FeatureSpec
@@ -22,22 +20,6 @@ def walk(anchors: Sequence[Anchor], order: Sequence[Node], images: Tensor) -> It
         else:
             current[node.anchor] = anchor.block(node.block, current[node.anchor])
         yield node, current[node.anchor].flatten(0, -2)
-
-
-@contextmanager
-def evaluating(net: SNNet, device: torch.device | str | None = None) -> Iterator[torch.device]:
-    """Put a network on a device, in evaluation mode and without gradients; restore mode and device at the end."""
-    home = next(net.parameters()).device
-    training = {module: module.training for module in net.modules()}
-    net.eval()
-    try:
-        # Not inference_mode: a module may cache tensors that later training needs.
-        with torch.no_grad():
-            yield next(net.to(home if device is None else device).parameters()).device
-    finally:
-        net.to(home)
-        for module, mode in training.items():
-            module.training = mode
 
 
 def check_sizes(net: SNNet) -> None:

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from snnet.errors import DataError, SpaceError, did_you_mean
-from snnet.init.features import check_sizes, evaluating, walk
+from snnet.init.features import check_sizes, walk
 from snnet.init.images import count_images, image_batches
 from snnet.init.kaiming import kaiming_solution
 from snnet.init.normal_equations import NormalEquations, Solution
 from snnet.init.plan import Plan, plan_sums
 from snnet.init.sums import StreamingSums
 from snnet.layers import StitchingLayer
+from snnet.modes import evaluating
 from snnet.network import SNNet
 
 METHODS = ("least-squares", "kaiming")
@@ -95,7 +96,8 @@ def initialize(
     if images is None and method != "kaiming":
         raise DataError("Least squares needs calibration images; give a tensor or a loader, or method='kaiming'.")
     check_sizes(net)
-    with evaluating(net, device) as place:
+    # Not inference_mode: a module may cache tensors that later training needs.
+    with evaluating(net, device) as place, torch.no_grad():
         seen, sums = 0, StreamingSums(_plan(net), _float64_device(place))
         if images is not None:
             seen = _add_images(net, sums, images, place, max_images, batch_size, progress)
@@ -109,7 +111,7 @@ def collect_equations(
 ) -> dict[str, NormalEquations]:
     """Return the normal equations of every layer by name, to measure other maps against the same images."""
     check_sizes(net)
-    with evaluating(net) as place:
+    with evaluating(net) as place, torch.no_grad():
         sums = StreamingSums(_plan(net), _float64_device(place))
         _add_images(net, sums, images, place, max_images, batch_size, None)
         return {layer.name: sums.equations(layer) for layer in net.space.layers}

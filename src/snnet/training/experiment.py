@@ -22,7 +22,7 @@ from snnet.data import (
     eval_batches,
     open_pair,
 )
-from snnet.errors import RecipeError
+from snnet.errors import RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, initialize
 from snnet.network import SNNet, load, stitch
@@ -86,6 +86,18 @@ class Experiment:
         return evaluate(
             self.net, self.validation, stitches=chosen, device=self.device, output=output, progress=progress
         )
+
+    def evaluate_anew(
+        self, output: Path, progress: Progress | None = None, *, on_message: Callable[[str], None] | None = None
+    ) -> StitchTable:
+        """Evaluate what `output` lacks; all of it if its scores are of other weights or images."""
+        try:
+            return self.evaluate(output, progress)
+        except TableError as error:
+            if on_message is not None:
+                on_message(f"{error} All stitches are evaluated anew.")
+            output.unlink(missing_ok=True)
+            return self.evaluate(output, progress)
 
     def trainer(
         self,
