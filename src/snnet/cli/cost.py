@@ -1,15 +1,13 @@
 """`snnet cost`: MACs and parameters of every stitch."""
 
 from pathlib import Path
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from snnet.cli.console import show, show_json
-from snnet.cli.sources import given, network_shape
+from snnet.cli.sources import network_shape
 from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import Classes, Json, human
-from snnet.space.chains import Direction
+from snnet.cli.values import ANY_SPACE, Classes, Json, SpaceOptions, human
 
 cost = App(
     name="cost",
@@ -24,11 +22,7 @@ cost = App(
 @cost.default
 def count_costs(
     *sources: str,
-    kernel_size: int | None = None,
-    stride: int | None = None,
-    nearest: bool | None = None,
-    direction: Direction | None = None,
-    stages: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    options: SpaceOptions = ANY_SPACE,
     num_classes: Classes = None,
     output: Path | None = None,
     json: Json = False,
@@ -37,15 +31,9 @@ def count_costs(
 
     Args:
         sources: Two or more anchors (timm names), or the directory of a saved network.
-        kernel_size: Blocks in a sliding window of paired stitching (2).
-        stride: Blocks by which the window moves (1).
-        nearest: Join only neighboring anchors (the default), or every subset of two or more.
-        direction: fast-to-slow (the default), slow-to-fast, or both.
-        stages: Stages to stitch, such as 0 1 2; the family's usual ones by default.
         output: Write the table to this file too, as JSON Lines.
     """
-    settings = given(kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages)
-    net = network_shape(sources, num_classes, **settings)
+    net = network_shape(sources, num_classes, **options.given())
     from snnet.cost import network_params, profile
 
     table = profile(net)

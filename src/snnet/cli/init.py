@@ -1,15 +1,13 @@
 """`snnet init`: from pretrained models to a saved network."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from snnet.cli.console import say, show, show_table
 from snnet.cli.progress import progress
-from snnet.cli.sources import given
-from snnet.cli.values import Classes, DataName, Device, Root, default_device
-from snnet.space.chains import Direction
+from snnet.cli.values import ANY_SPACE, Classes, DataName, Device, Root, SpaceOptions, default_device
 
 init = App(
     name="init",
@@ -32,11 +30,7 @@ def init_network(
     method: Literal["least-squares", "kaiming"] = "least-squares",
     ridge: float = 0.0,
     pretrained: bool = True,
-    kernel_size: int | None = None,
-    stride: int | None = None,
-    nearest: bool | None = None,
-    direction: Direction | None = None,
-    stages: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    options: SpaceOptions = ANY_SPACE,
     num_classes: Classes = None,
     seed: int = 0,
     device: Device = None,
@@ -53,11 +47,6 @@ def init_network(
         method: Kaiming is random, for comparison.
         ridge: Weight decay of the fit, relative to a channel's variance.
         pretrained: Take published weights of anchors without a file.
-        kernel_size: Blocks in a sliding window of paired stitching (2).
-        stride: Blocks by which the window moves (1).
-        nearest: Join only neighboring anchors (the default), or every subset of two or more.
-        direction: fast-to-slow (the default), slow-to-fast, or both.
-        stages: Stages to stitch; the family's usual ones by default.
         seed: Decides which images are taken.
     """
     import torch
@@ -67,9 +56,8 @@ def init_network(
     from snnet.init import initialize
     from snnet.network import stitch
 
-    space = given(kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages)
     torch.manual_seed(seed)
-    net = stitch(*anchors, pretrained=pretrained, num_classes=num_classes, **space)
+    net = stitch(*anchors, pretrained=pretrained, num_classes=num_classes, **options.given())
     dataset = open_dataset(data, root, "train", input=net.input)
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
     chosen = calibration_images(dataset, images, seed)

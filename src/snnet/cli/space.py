@@ -1,15 +1,14 @@
 """`snnet space`: list the stitches of a family."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from snnet.cli.console import show, show_json, show_table
-from snnet.cli.sources import given, space_of
-from snnet.cli.values import Classes, Json
+from snnet.cli.sources import space_of
+from snnet.cli.values import ANY_SPACE, Classes, Json, SpaceOptions
 from snnet.route import Stitch
-from snnet.space.chains import Direction
 
 space = App(
     name="space",
@@ -24,11 +23,7 @@ space = App(
 @space.default
 def list_space(
     *anchors: str,
-    kernel_size: int | None = None,
-    stride: int | None = None,
-    nearest: bool | None = None,
-    direction: Direction | None = None,
-    stages: Annotated[tuple[int, ...] | None, Parameter(consume_multiple=True, negative="")] = None,
+    options: SpaceOptions = ANY_SPACE,
     num_classes: Classes = None,
     json: Json = False,
 ) -> None:
@@ -37,14 +32,8 @@ def list_space(
     Args:
         anchors: timm names, cheapest first or not; or block counts such as 12, or 2-2-6-2 for stages; or the
             directory of a saved network.
-        kernel_size: Blocks in a sliding window of paired stitching (2).
-        stride: Blocks by which the window moves (1).
-        nearest: Join only neighboring anchors (the default), or every subset of two or more.
-        direction: From the cheaper to the dearer anchor (fast-to-slow, the default), slow-to-fast, or both.
-        stages: Stages to stitch, such as 0 1 2; the family's usual ones by default.
     """
-    settings = given(kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages)
-    found, names = space_of(anchors, num_classes, **settings)
+    found, names = space_of(anchors, num_classes, **options.given())
     if json:
         rows = [_row(number, stitch, len(names)) for number, stitch in enumerate(found)]
         depths = [list(stages_) for stages_ in found.depths]

@@ -1,10 +1,13 @@
 """Options that several commands share."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
+
+from snnet.space.chains import Direction
 
 _FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
 
@@ -49,6 +52,35 @@ Device = Annotated[str | None, Parameter(help="cpu or cuda; by default a GPU whe
 
 
 Classes = Annotated[int | None, Parameter(help="Give every anchor a fresh classifier for so many classes.")]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class SpaceOptions:
+    """Which stitches a family has; what is not given is left to the family."""
+
+    kernel_size: Annotated[int | None, Parameter(help="Blocks in a sliding window of paired stitching (2).")] = None
+    stride: Annotated[int | None, Parameter(help="Blocks by which the window moves (1).")] = None
+    nearest: Annotated[
+        bool | None, Parameter(help="Join only neighboring anchors (the default), or every subset of two or more.")
+    ] = None
+    direction: Annotated[
+        Direction | None,
+        Parameter(help="From the cheaper to the dearer anchor (fast-to-slow, the default), slow-to-fast, or both."),
+    ] = None
+    stages: Annotated[
+        tuple[int, ...] | None,
+        Parameter(
+            consume_multiple=True, negative="", help="Stages to stitch, such as 0 1 2; the family's usual by default."
+        ),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that the user set."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+
+ANY_SPACE = SpaceOptions()
 
 
 def default_device(device: str | None) -> str:
