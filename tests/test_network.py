@@ -174,8 +174,7 @@ def tiny(**changes: object) -> Anchor:
         ({"num_classes": 5}, "number of classes is 10 in one and 5 in the other"),
         ({"img_size": 56}, r"image size is \(1, 28, 28\) in one and \(1, 56, 56\) in the other"),
         ({"in_chans": 3}, r"image size is \(1, 28, 28\) in one and \(3, 28, 28\)"),
-        ({"patch_size": 14}, r"cannot be joined at 0:0->1:0. grid is \(4, 4\) in front and \(2, 2\) behind"),
-        ({"reg_tokens": 2}, "prefix_tokens is 1 in front and 3 behind"),
+        ({"patch_size": 14}, r"cannot be joined at 0:0->1:0: grid is 4x4 in front and 2x2 behind"),
     ],
 )
 def test_anchors_that_cannot_be_joined_are_refused(changes: dict[str, object], message: str) -> None:
@@ -183,9 +182,54 @@ def test_anchors_that_cannot_be_joined_are_refused(changes: dict[str, object], m
         stitch(tiny(), tiny(**changes), sort=False)
 
 
-def test_normalizations_must_agree() -> None:
-    with pytest.raises(AnchorError, match="mean of the images is"):
-        stitch("vit_tiny_patch16_224", "deit_tiny_patch16_224")
+def test_classes_in_another_order_are_refused() -> None:
+    one, other = tiny(), tiny()
+    one.model.pretrained_cfg = {"label_names": ["cat", "dog", "owl"]}
+    other.model.pretrained_cfg = {"label_names": ["cat", "owl", "dog"]}
+    with pytest.raises(AnchorError, match="class 1 is 'dog' in one and 'owl' in the other"):
+        stitch(one, other, sort=False)
+
+
+def test_each_anchor_sees_images_normalized_as_it_was_trained() -> None:
+    torch.manual_seed(0)
+    net = stitch("vit_tiny_patch16_224", "deit_tiny_patch16_224", sort=False).eval()
+    assert net.input.mean == (0.5, 0.5, 0.5)
+    images = torch.rand(2, 3, 224, 224)
+    deit = net.anchor(1)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (deit.input.mean, deit.input.std))
+    expected = deit.model((images - mean) / std)
+    torch.testing.assert_close(net((images - 0.5) / 0.5, 1), expected, rtol=1e-4, atol=1e-5)
+    assert not any("renormalize" in name for name in net.state_dict())
+
+
+def test_register_tokens_on_one_side_only() -> None:
+    net = stitch(tiny(), tiny(reg_tokens=2), sort=False).eval()
+    assert all(net(torch.randn(2, 1, 28, 28), stitch_).shape == (2, 10) for stitch_ in net.space)
+    assert net.layer(net.space[-1].cuts[0]).target.prefix_tokens == 3
+
+
+def test_grids_are_resampled_on_request_and_so_after_loading(tmp_path: Path) -> None:
+    net = stitch(tiny(), tiny(patch_size=14), sort=False, resample=True).eval()
+    images = torch.randn(2, 1, 28, 28)
+    net.save_pretrained(tmp_path)
+    again = load(tmp_path)
+    torch.testing.assert_close(again(images, len(net.space) - 1), net(images, len(net.space) - 1))
+
+
+def test_a_network_may_leave_out_the_final_norm_of_stitched_routes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    anchors = [tiny(), tiny()]
+    net = SNNet(anchors, StitchSpace.build([a.depths for a in anchors]), norm_on_stitched=False).eval()
+    images = torch.randn(2, 1, 28, 28)
+    torch.testing.assert_close(net(images, 1), anchors[1].model(images))
+    last = net.space[-1]
+    features = images
+    for step in net.steps(last)[:-1]:
+        features = net.apply_step(step, features)
+    torch.testing.assert_close(net(images, last), anchors[1].model.head(features[:, 0]))
+    assert anchors[1].model.norm.weight not in set(net.parameters_of(last))
+    net.save_pretrained(tmp_path)
+    torch.testing.assert_close(load(tmp_path)(images, last.id), net(images, last))
 
 
 def test_a_classifier_is_needed() -> None:

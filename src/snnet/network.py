@@ -19,7 +19,7 @@ from snnet.flops import count_macs
 from snnet.layers import StitchingLayer
 from snnet.route import Cut, Stitch
 from snnet.selection import select
-from snnet.space import StitchSpace
+from snnet.space import LayerSpec, StitchSpace
 from snnet.specs import InputSpec
 from snnet.storage import CARD, CONFIG, FORMAT, TABLE, VERSION, WEIGHTS, anchor_source, load_weights, read_config
 from snnet.table import StitchTable
@@ -34,13 +34,13 @@ class Step:
     """One thing that a route runs; equal steps on equal input give equal output, whatever the stitch.
 
     Attributes:
-        kind: `stem`, `block`, `stitch` (a stitching layer) or `head`.
+        kind: `stem`, `block`, `stitch` (a stitching layer), `head`, or `bare head` (without the final norm).
         anchor: The anchor that is run, or that the stitching layer leads into.
         index: Number of the block; 0 for the other kinds.
         layer: Name of the stitching layer.
     """
 
-    kind: Literal["stem", "block", "stitch", "head"]
+    kind: Literal["stem", "block", "stitch", "head", "bare head"]
     anchor: int
     index: int = 0
     layer: str = ""
@@ -59,12 +59,22 @@ class SNNet(
     Args:
         anchors: The family, from the cheapest anchor to the dearest.
         space: The stitches, built on the depths of these anchors.
+        resample: Whether stitching layers may join grids that differ by an integer factor, see `fit_positions`.
+        norm_on_stitched: Whether a stitched route ends with its last anchor's final norm. The published DeiT networks
+            were trained without; leave it alone otherwise.
 
     Raises:
         AnchorError: If the anchors cannot be joined; the message names the two values that differ.
     """
 
-    def __init__(self, anchors: Sequence[Anchor], space: StitchSpace) -> None:
+    def __init__(
+        self,
+        anchors: Sequence[Anchor],
+        space: StitchSpace,
+        *,
+        resample: bool = False,
+        norm_on_stitched: bool = True,
+    ) -> None:
         super().__init__()
         check_family(anchors)
         if not len(space):
@@ -74,11 +84,15 @@ class SNNet(
                 f"The space is for depths {list(space.depths)} and the anchors have "
                 f"{[anchor.depths for anchor in anchors]}; build the space from the anchors."
             )
+        for anchor in anchors:
+            anchor.take_images_of(anchors[0].input)
         self.anchors = nn.ModuleList(anchors)
         self.layers = nn.ModuleDict()
         for spec in space.layers:
-            self.layers[spec.name] = _stitching_layer(anchors, spec.cuts[0])
+            self.layers[spec.name] = _stitching_layer(anchors, spec, resample=resample)
         self.space = space
+        self.resample = resample
+        self.norm_on_stitched = norm_on_stitched
         self.table: StitchTable | None = None
         self._active = space[0]
         self._steps: dict[Stitch, tuple[Step, ...]] = {}
@@ -109,7 +123,7 @@ class SNNet(
 
     @property
     def input(self) -> InputSpec:
-        """Size and normalization of the images."""
+        """Size and normalization of the images: the first anchor's. The others correct them before their stems."""
         return self.anchor(0).input
 
     @property
@@ -142,7 +156,9 @@ class SNNet(
         anchor = self.anchor(step.anchor)
         if step.kind == "block":
             return anchor.block(step.index, features)
-        return anchor.stem(features) if step.kind == "stem" else anchor.head(features)
+        if step.kind == "stem":
+            return anchor.enter(features)
+        return anchor.head(features) if step.kind == "head" else anchor.head_without_norm(features)
 
     def step_parameters(self, step: Step) -> list[nn.Parameter]:
         """Return the parameters that one step uses."""
@@ -151,7 +167,9 @@ class SNNet(
         anchor = self.anchor(step.anchor)
         if step.kind == "block":
             return anchor.block_parameters(step.index)
-        return anchor.stem_parameters() if step.kind == "stem" else anchor.head_parameters()
+        if step.kind == "stem":
+            return anchor.stem_parameters()
+        return anchor.head_parameters() if step.kind == "head" else anchor.bare_head_parameters()
 
     def parameters_of(self, stitch: StitchLike) -> list[nn.Parameter]:
         """Return every parameter that a stitch uses, once, in the order of the route."""
@@ -188,7 +206,8 @@ class SNNet(
                 layer = self.space.layer_of(route.cuts[number - 1]).name
                 steps.append(Step("stitch", segment.anchor, layer=layer))
             steps += [Step("block", segment.anchor, index) for index in range(segment.start, segment.stop)]
-        return (*steps, Step("head", route.segments[-1].anchor))
+        bare = len(route.segments) > 1 and not self.norm_on_stitched
+        return (*steps, Step("bare head" if bare else "head", route.segments[-1].anchor))
 
     def forget_scores(self) -> None:
         """Drop from the table what was measured on other weights; costs and latencies stay."""
@@ -244,7 +263,8 @@ class SNNet(
                     "kwargs": dict(source.kwargs) if source else {},
                 }
             )
-        return {"format": FORMAT, "version": VERSION, "anchors": anchors, "space": self.space.to_config()}
+        settings = {"resample": self.resample, "norm_on_stitched": self.norm_on_stitched}
+        return {"format": FORMAT, "version": VERSION, "anchors": anchors, "space": self.space.to_config(), **settings}
 
     @classmethod
     def _from_pretrained(
@@ -275,7 +295,8 @@ class SNNet(
             )
         config = read_config(directory / CONFIG)
         sources = models if models is not None else [anchor_source(entry) for entry in config["anchors"]]
-        net = cls([load_anchor(source) for source in sources], StitchSpace.from_config(config["space"]))
+        settings = {name: config[name] for name in ("resample", "norm_on_stitched") if name in config}
+        net = cls([load_anchor(source) for source in sources], StitchSpace.from_config(config["space"]), **settings)
         try:
             load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
         except (SafetensorError, RuntimeError, OSError) as error:
@@ -304,6 +325,7 @@ def stitch(
     pretrained: bool = False,
     num_classes: int | None = None,
     sort: bool = True,
+    resample: bool = False,
     **space: Any,
 ) -> SNNet:
     """Turn a family of models into one stitchable network.
@@ -313,7 +335,9 @@ def stitch(
         pretrained: Load the published weights of models given by name.
         num_classes: Give models that are built by name a classifier of this width.
         sort: Order the anchors by measured MACs; False keeps the given order.
-        space: Settings of `StitchSpace.build`: `kernel_size`, `stride`, `nearest`, `direction`, `stages`.
+        resample: Let stitching layers join grids that differ by an integer factor.
+        space: Settings of `StitchSpace.build`: `kernel_size`, `stride`, `nearest`, `direction`, `stages`. Without
+            `stages`, those that every anchor's family stitches by default.
 
     Raises:
         AnchorError: If a model cannot be built or the anchors cannot be joined.
@@ -328,7 +352,9 @@ def stitch(
     check_family(family)
     if sort:
         family.sort(key=lambda anchor: count_macs(anchor, torch.empty(1, *anchor.input.size, device="meta")))
-    return SNNet(family, StitchSpace.build([anchor.depths for anchor in family], **space))
+    if space.get("stages") is None:
+        space["stages"] = [n for n in family[0].stages if all(n in anchor.stages for anchor in family)]
+    return SNNet(family, StitchSpace.build([anchor.depths for anchor in family], **space), resample=resample)
 
 
 def load(path: str | Path, **options: Any) -> SNNet:
@@ -356,13 +382,11 @@ def check_family(anchors: Sequence[Anchor]) -> None:
     """Refuse anchors that cannot make one network, with the two values named.
 
     Raises:
-        AnchorError: If class counts, image sizes or normalization differ, or there is no classifier.
+        AnchorError: If class counts, class orders or image sizes differ, or there is no classifier.
     """
     facts: dict[str, Callable[[Anchor], Any]] = {
         "number of classes": lambda anchor: anchor.num_classes,
         "image size": lambda anchor: anchor.input.size,
-        "mean of the images": lambda anchor: anchor.input.mean,
-        "standard deviation of the images": lambda anchor: anchor.input.std,
     }
     for what, fact in facts.items():
         for anchor in anchors[1:]:
@@ -371,14 +395,31 @@ def check_family(anchors: Sequence[Anchor]) -> None:
                     f"{anchors[0].name} and {anchor.name} cannot be joined: the {what} is {fact(anchors[0])} in one "
                     f"and {fact(anchor)} in the other; choose models that agree."
                 )
+    named = [anchor for anchor in anchors if anchor.class_names is not None]
+    for anchor in named[1:]:
+        first, other = named[0].class_names or (), anchor.class_names or ()
+        for number, pair in enumerate(zip(first, other, strict=False)):
+            if len(set(pair)) > 1:
+                raise AnchorError(
+                    f"{named[0].name} and {anchor.name} cannot be joined: class {number} is {pair[0]!r} in one and "
+                    f"{pair[1]!r} in the other; choose models trained on the same classes in the same order."
+                )
     for anchor in anchors:
         if anchor.num_classes < 1:
             raise AnchorError(f"{anchor.name} has no classifier; pass num_classes=N to give every anchor one.")
 
 
-def _stitching_layer(anchors: Sequence[Anchor], cut: Cut) -> StitchingLayer:
-    front, back = anchors[cut.front], anchors[cut.back]
+def _stitching_layer(anchors: Sequence[Anchor], spec: LayerSpec, *, resample: bool) -> StitchingLayer:
+    front, back = anchors[spec.front], anchors[spec.back]
+    ends = {cut: (front.feature(cut.leave), back.feature(cut.enter - 1)) for cut in spec.cuts}
+    first = spec.cuts[0]
+    for cut, pair in ends.items():
+        if pair != ends[first]:
+            raise AnchorError(
+                f"{front.name} and {back.name} cannot share a stitching layer at {first} and {cut}: it maps "
+                f"{' to '.join(map(str, ends[first]))} at one and {' to '.join(map(str, pair))} at the other."
+            )
     try:
-        return StitchingLayer(front.feature(cut.leave), back.feature(cut.enter - 1))
+        return StitchingLayer(*ends[first], resample=resample)
     except AnchorError as error:
-        raise AnchorError(f"{front.name} and {back.name} cannot be joined at {cut}. {error}") from None
+        raise AnchorError(f"{front.name} and {back.name} cannot be joined at {first}: {error}") from None

@@ -1,6 +1,9 @@
 """What flows between the parts of a network: images into it, features between its blocks."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Layout = Literal["tokens", "NHWC", "NCHW"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -9,15 +12,28 @@ class FeatureSpec:
 
     Attributes:
         channels: Width of the features.
-        layout: `tokens` for `(B, prefix_tokens + H * W, C)`.
+        layout: `tokens` for `(B, prefix_tokens + H * W, C)`, `NHWC` for `(B, H, W, C)`, `NCHW` for `(B, C, H, W)`.
         grid: Height and width of the feature map.
-        prefix_tokens: Class, distillation and register tokens before the grid.
+        prefix_tokens: Class, distillation and register tokens before the grid; 0 but for `tokens`.
     """
 
     channels: int
-    layout: str
+    layout: Layout
     grid: tuple[int, int]
     prefix_tokens: int = 0
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the features of one image."""
+        height, width = self.grid
+        if self.layout == "tokens":
+            return (self.prefix_tokens + height * width, self.channels)
+        return (height, width, self.channels) if self.layout == "NHWC" else (self.channels, height, width)
+
+    def __str__(self) -> str:
+        height, width = self.grid
+        prefix = f"{self.prefix_tokens} tokens and " if self.prefix_tokens else ""
+        return f"{prefix}{height}x{width} positions of {self.channels} channels ({self.layout})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +53,7 @@ class InputSpec:
     std: tuple[float, ...]
     interpolation: str = "bicubic"
     crop_pct: float = 0.875
+
+    def normalized_like(self, other: "InputSpec") -> bool:
+        """Tell whether images for one are normalized as the other wants them."""
+        return (self.mean, self.std) == (other.mean, other.std)

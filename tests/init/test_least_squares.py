@@ -7,6 +7,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from snnet.errors import AnchorError, DataError, SNNetError, SpaceError
 from snnet.init import InitReport, collect_equations, initialize
+from snnet.layers import fit_positions
 from snnet.network import SNNet
 from snnet.space import StitchSpace
 from tests.conftest import build_tiny_anchor, build_tiny_net
@@ -236,10 +237,38 @@ def test_activations_that_are_not_finite_name_the_block(tiny_net: SNNet, block: 
     assert all(torch.equal(value, before[name]) for name, value in maps(tiny_net).items())
 
 
-def test_feature_maps_of_different_sizes(tiny_net: SNNet) -> None:
+def test_features_that_are_not_what_the_anchor_says(tiny_net: SNNet) -> None:
+    said = tiny_net.anchor(1).feature(-1)
     tiny_net.anchors[1] = build_tiny_anchor(32, patch_size=14)
-    with pytest.raises(AnchorError, match=r"gives 4x4 positions with 1 tokens.* takes 2x2 positions with 1 tokens"):
+    tiny_net.anchor(1).feature = lambda block: said  # type: ignore[method-assign]
+    with pytest.raises(AnchorError, match=r"the stem of .* gives features of shape \(5, 32\), and .* says \(17, 32\)"):
         initialize(tiny_net, sample(2))
+
+
+@pytest.mark.parametrize("changes", [{"reg_tokens": 2}, {"patch_size": 14}, {"reg_tokens": 1, "patch_size": 14}])
+@pytest.mark.parametrize("turned", [False, True])
+def test_fitted_features_are_solved_like_any(changes: dict[str, object], turned: bool) -> None:
+    torch.manual_seed(0)
+    anchors = [build_tiny_anchor(16), build_tiny_anchor(24, **changes)]
+    if turned:
+        anchors.reverse()
+    space = StitchSpace.build([anchor.depths for anchor in anchors])
+    net = SNNet(anchors, space, resample=True).eval()
+    images = sample(20)
+    initialize(net, images)
+    front, back = anchors
+    for spec in space.layers:
+        layer, a, b = net.layer(spec.cuts[0]), [], []
+        for cut in spec.cuts:
+            given = front.run(front.stem(images), 0, cut.leave + 1)
+            a.append(fit_positions(given, layer.source, layer.target).flatten(0, 1))
+            b.append(back.run(back.stem(images), 0, cut.enter).flatten(0, 1))
+        ones = torch.ones(sum(map(len, a)), 1)
+        joined = torch.cat([torch.cat(a), ones], dim=1).double()
+        best = torch.linalg.lstsq(joined, torch.cat(b).double(), driver="gelsd").solution
+        found = torch.cat([layer.transform.weight.T, layer.transform.bias[None]]).double()
+        least = (joined @ best - torch.cat(b)).norm().item()
+        assert (joined @ found - torch.cat(b)).norm().item() == pytest.approx(least, rel=1e-5)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")

@@ -13,7 +13,7 @@ DEPTHS = [[12], [12], [12]]
 
 def test_targets_of_one_front_block_are_summed_first() -> None:
     layer = LayerSpec("w", 0, 1, 0, (Cut(0, 3, 1, 3), Cut(0, 3, 1, 4), Cut(0, 4, 1, 3)))
-    assert cross_products(layer) == (
+    assert cross_products(layer, {}) == (
         Product((Node(0, 3),), (Node(1, 2), Node(1, 3))),
         Product((Node(0, 4),), (Node(1, 2),)),
     )
@@ -31,7 +31,7 @@ def test_deit_needs_few_products(kernel_size: int, stride: int, crosses: int) ->
 @given(st.sets(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1))
 def test_products_hold_every_cut_once(pairs: set[tuple[int, int]]) -> None:
     layer = LayerSpec("w", 0, 1, 0, tuple(Cut(0, leave, 1, enter) for leave, enter in sorted(pairs)))
-    held = Counter((a.block, b.block + 1) for p in cross_products(layer) for a in p.fronts for b in p.backs)
+    held = Counter((a.block, b.block + 1) for p in cross_products(layer, {}) for a in p.fronts for b in p.backs)
     assert held == Counter(pairs)
 
 

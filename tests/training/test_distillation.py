@@ -6,8 +6,8 @@ from torch import nn
 
 from snnet.errors import AnchorError, RecipeError, TrainingError
 from snnet.network import SNNet
+from snnet.renormalize import Renormalize
 from snnet.training import Distillation, ModelTeacher, OwnAnchorTeacher, StitchLoss, anchor_teacher, timm_teacher
-from snnet.training.teachers import Renormalize
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3]])
 TAUGHT = torch.tensor([[0.0, 3.0, 1.0], [1.0, -1.0, 2.0]])

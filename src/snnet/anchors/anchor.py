@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from snnet.errors import AnchorError
 from snnet.registry import Registry
+from snnet.renormalize import Renormalize
 from snnet.specs import FeatureSpec, InputSpec
 
 
@@ -52,6 +53,7 @@ class Anchor(nn.Module, ABC):
         self.model = model
         self.name = name
         self.source = source
+        self.renormalize: nn.Module = nn.Identity()
 
     @classmethod
     @abstractmethod
@@ -73,6 +75,18 @@ class Anchor(nn.Module, ABC):
     def input(self) -> InputSpec:
         """The images that the model takes."""
 
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """Stages that are stitched unless the user says otherwise; all by default."""
+        return tuple(range(len(self.depths)))
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        """Names of the classes in the order of the logits, as far as timm's record of the weights has them."""
+        config = getattr(self.model, "pretrained_cfg", None) or {}
+        names = config.get("label_names")
+        return tuple(names) if names else None
+
     @abstractmethod
     def feature(self, block: int) -> FeatureSpec:
         """Describe the output of a block; -1 is the output of the stem."""
@@ -89,6 +103,14 @@ class Anchor(nn.Module, ABC):
     def head(self, features: Tensor) -> Tensor:
         """Turn the last block's output into logits `(B, num_classes)`, with the final norm."""
 
+    def head_without_norm(self, features: Tensor) -> Tensor:  # noqa: ARG002
+        """Turn features into logits without the final norm, as the published DeiT networks do on stitched routes.
+
+        Raises:
+            AnchorError: If the family has no such head.
+        """
+        raise AnchorError(f"{type(self).__name__} ({self.name}) has no head without its final norm.")
+
     @abstractmethod
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the modules that `block(index, ...)` runs."""
@@ -96,6 +118,18 @@ class Anchor(nn.Module, ABC):
     @abstractmethod
     def head_modules(self) -> Iterable[nn.Module]:
         """Return the modules that `head` runs."""
+
+    def take_images_of(self, spec: InputSpec) -> None:
+        """From now on take images that are normalized as `spec` says, and correct them to this anchor's own.
+
+        The correction comes before the stem, and so before any padding: it is exact.
+        """
+        same = spec.normalized_like(self.input)
+        self.renormalize = nn.Identity() if same else Renormalize(spec, self.input)
+
+    def enter(self, images: Tensor) -> Tensor:
+        """Turn the images that the network takes into what block 0 receives."""
+        return self.stem(self.renormalize(images))
 
     @property
     def depth(self) -> int:
@@ -109,8 +143,8 @@ class Anchor(nn.Module, ABC):
         return features
 
     def forward(self, images: Tensor) -> Tensor:
-        """Run the wrapped model's own forward pass."""
-        logits: Tensor = self.model(images)
+        """Run the wrapped model's own forward pass on the images that the network takes."""
+        logits: Tensor = self.model(self.renormalize(images))
         return logits
 
     def block_parameters(self, index: int) -> list[nn.Parameter]:
@@ -120,6 +154,10 @@ class Anchor(nn.Module, ABC):
     def head_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the final norm and the classifier."""
         return [p for module in self.head_modules() for p in module.parameters()]
+
+    def bare_head_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the classifier alone."""
+        raise AnchorError(f"{type(self).__name__} ({self.name}) has no head without its final norm.")
 
     def stem_parameters(self) -> list[nn.Parameter]:
         """Return all parameters that belong neither to a block nor to the head."""
@@ -146,7 +184,7 @@ class Anchor(nn.Module, ABC):
         self.eval()
         with torch.no_grad():
             x = sample_images(self.input, 2) if images is None else images
-            expected, found = self(x), self.head(self.run(self.stem(x), 0, self.depth))
+            expected, found = self(x), self.head(self.run(self.enter(x), 0, self.depth))
         self.train(was_training)
         error = ((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)).item()
         if not error <= tolerance:

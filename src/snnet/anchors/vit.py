@@ -65,6 +65,16 @@ class ViTAnchor(Anchor):
         logits: Tensor = self.model.forward_head(self.model.norm(features))
         return logits
 
+    def head_without_norm(self, features: Tensor) -> Tensor:
+        """Apply pooling and the classifier."""
+        logits: Tensor = self.model.forward_head(features)
+        return logits
+
+    def bare_head_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of pooling and the classifiers."""
+        norm = {id(p) for p in self.model.norm.parameters()}
+        return [p for p in self.head_parameters() if id(p) not in norm]
+
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the one transformer block."""
         return [self.model.blocks[index]]

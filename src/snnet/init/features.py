@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
-from snnet.anchors import Anchor, FeatureSpec
+from snnet.anchors import Anchor
 from snnet.errors import AnchorError
-from snnet.init.plan import Node
+from snnet.init.plan import Fits, Node
+from snnet.layers import StitchingLayer, fit_positions, same_positions, to_positions
 from snnet.network import SNNet
 
 
@@ -14,30 +15,28 @@ def walk(anchors: Sequence[Anchor], order: Sequence[Node], images: Tensor) -> It
     """Yield the rows `(B * N, C)` of each feature in turn; one feature per anchor is alive at a time."""
     current: dict[int, Tensor] = {}
     for node in order:
-        anchor = anchors[node.anchor]
-        if node.block < 0:
-            current[node.anchor] = anchor.stem(images)
-        else:
-            current[node.anchor] = anchor.block(node.block, current[node.anchor])
-        yield node, current[node.anchor].flatten(0, -2)
+        anchor, spec = anchors[node.anchor], anchors[node.anchor].feature(node.block)
+        if node.fit is None:
+            before = images if node.block < 0 else current[node.anchor]
+            current[node.anchor] = anchor.enter(before) if node.block < 0 else anchor.block(node.block, before)
+            _check_shape(anchor, node, current[node.anchor])
+        positions = to_positions(current[node.anchor], spec)
+        if node.fit is not None:
+            positions = fit_positions(positions, spec, node.fit)
+        yield node, positions.flatten(0, 1)
 
 
-def check_sizes(net: SNNet) -> None:
-    """Refuse cuts whose two feature maps differ in size.
-
-    Raises:
-        AnchorError: If one does; both sizes are named.
-    """
-    for cut in (cut for layer in net.space.layers for cut in layer.cuts):
-        front, back = net.anchor(cut.front), net.anchor(cut.back)
-        given, taken = front.feature(cut.leave), back.feature(cut.enter - 1)
-        if (given.grid, given.prefix_tokens) != (taken.grid, taken.prefix_tokens):
-            raise AnchorError(
-                f"The cut {cut} joins feature maps of different sizes: {front.name} gives {_size(given)}, "
-                f"{back.name} takes {_size(taken)}; choose anchors with the same image and patch size."
-            )
+def _check_shape(anchor: Anchor, node: Node, features: Tensor) -> None:
+    spec = anchor.feature(node.block)
+    if tuple(features.shape[1:]) != spec.shape:
+        where = "the stem" if node.block < 0 else f"block {node.block}"
+        raise AnchorError(
+            f"{where} of {anchor.name} gives features of shape {tuple(features.shape[1:])}, and "
+            f"{type(anchor).__name__}.feature({node.block}) says {spec.shape}: {spec}."
+        )
 
 
-def _size(feature: FeatureSpec) -> str:
-    height, width = feature.grid
-    return f"{height}x{width} positions with {feature.prefix_tokens} tokens before them"
+def layer_fits(net: SNNet) -> Fits:
+    """Return what the features before a stitching layer must be fitted to, where positions differ."""
+    layers = {name: layer for name, layer in net.layers.items() if isinstance(layer, StitchingLayer)}
+    return {name: layer.target for name, layer in layers.items() if not same_positions(layer.source, layer.target)}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snnet.errors import DataError, SpaceError, did_you_mean
-from snnet.init.features import check_sizes, walk
+from snnet.init.features import layer_fits, walk
 from snnet.init.images import count_images, image_batches
 from snnet.init.kaiming import kaiming_solution
 from snnet.init.normal_equations import NormalEquations, Solution
@@ -95,7 +95,6 @@ def initialize(
     _check_settings(method, ridge, max_images, batch_size)
     if images is None and method != "kaiming":
         raise DataError("Least squares needs calibration images; give a tensor or a loader, or method='kaiming'.")
-    check_sizes(net)
     # Not inference_mode: a module may cache tensors that later training needs.
     with evaluating(net, device) as place, torch.no_grad():
         seen, sums = 0, StreamingSums(_plan(net), _float64_device(place))
@@ -110,7 +109,6 @@ def collect_equations(
     net: SNNet, images: Tensor | Iterable[Any], *, max_images: int | None = None, batch_size: int = 10
 ) -> dict[str, NormalEquations]:
     """Return the normal equations of every layer by name, to measure other maps against the same images."""
-    check_sizes(net)
     with evaluating(net) as place, torch.no_grad():
         sums = StreamingSums(_plan(net), _float64_device(place))
         _add_images(net, sums, images, place, max_images, batch_size, None)
@@ -118,7 +116,7 @@ def collect_equations(
 
 
 def _plan(net: SNNet) -> Plan:
-    return plan_sums(net.space.layers, [sum(stages) for stages in net.space.depths])
+    return plan_sums(net.space.layers, [sum(stages) for stages in net.space.depths], layer_fits(net))
 
 
 def _add_images(

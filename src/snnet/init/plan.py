@@ -5,13 +5,21 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from snnet.space import LayerSpec
+from snnet.specs import FeatureSpec
+
+Fits = Mapping[str, FeatureSpec]
+"""What the front features of a layer, by its name, must be fitted to; layers that are not named need nothing."""
 
 
 class Node(NamedTuple):
-    """The output of block `block` of anchor `anchor`; block -1 is the stem."""
+    """The output of block `block` of anchor `anchor`; block -1 is the stem.
+
+    Its rows are the positions of the feature map, or, where `fit` is set, as many positions as that one has.
+    """
 
     anchor: int
     block: int
+    fit: FeatureSpec | None = None
 
 
 class Product(NamedTuple):
@@ -29,6 +37,7 @@ class Plan:
     """
 
     order: tuple[Node, ...]
+    fits: Fits
     due: Mapping[Node, tuple[Product, ...]]
     done: Mapping[Node, tuple[Node, ...]]
 
@@ -38,9 +47,9 @@ class Plan:
         return tuple(dict.fromkeys(node for nodes in self.done.values() for node in nodes))
 
 
-def front_nodes(layer: LayerSpec) -> tuple[Node, ...]:
+def front_nodes(layer: LayerSpec, fits: Fits) -> tuple[Node, ...]:
     """Return `A` of every cut: the output of the block that the cut leaves."""
-    return tuple(Node(cut.front, cut.leave) for cut in layer.cuts)
+    return tuple(Node(cut.front, cut.leave, fits.get(layer.name)) for cut in layer.cuts)
 
 
 def back_nodes(layer: LayerSpec) -> tuple[Node, ...]:
@@ -53,14 +62,14 @@ def gram_of(front: Node) -> Product:
     return Product((front,), (front,))
 
 
-def cross_products(layer: LayerSpec) -> tuple[Product, ...]:
+def cross_products(layer: LayerSpec, fits: Fits) -> tuple[Product, ...]:
     """Return products that together hold every cut of the layer once.
 
     The targets of a front block are summed first, and then the front blocks that have the same targets: a window
     of which all cuts belong to the layer takes one product.
     """
     targets: dict[Node, list[Node]] = {}
-    for front, back in zip(front_nodes(layer), back_nodes(layer), strict=True):
+    for front, back in zip(front_nodes(layer, fits), back_nodes(layer), strict=True):
         targets.setdefault(front, []).append(back)
     fronts: dict[tuple[Node, ...], list[Node]] = {}
     for front, backs in targets.items():
@@ -68,9 +77,10 @@ def cross_products(layer: LayerSpec) -> tuple[Product, ...]:
     return tuple(Product(tuple(sources), backs) for backs, sources in fronts.items())
 
 
-def plan_sums(layers: Sequence[LayerSpec], depths: Sequence[int]) -> Plan:
+def plan_sums(layers: Sequence[LayerSpec], depths: Sequence[int], fits: Fits | None = None) -> Plan:
     """Plan the sums of all `layers`; `depths` are the numbers of blocks of the anchors."""
-    crosses = [product for layer in layers for product in cross_products(layer)]
+    fits = fits or {}
+    crosses = [product for layer in layers for product in cross_products(layer, fits)]
     grams = [gram_of(front) for product in crosses for front in product.fronts]
     products = tuple(dict.fromkeys(grams + crosses))
     used_by = {product: (*product.fronts, *product.backs) for product in products}
@@ -83,6 +93,7 @@ def plan_sums(layers: Sequence[LayerSpec], depths: Sequence[int]) -> Plan:
     }
     return Plan(
         order,
+        fits,
         {node: tuple(p for p in products if ready[p] == node) for node in order},
         {node: tuple(n for n in order if last_use.get(n) == node) for node in order},
     )
@@ -91,5 +102,7 @@ def plan_sums(layers: Sequence[LayerSpec], depths: Sequence[int]) -> Plan:
 def _walk(needed: set[Node], depths: Sequence[int]) -> tuple[Node, ...]:
     """Return every feature on the way to the needed ones; no anchor runs further than it must."""
     last = {anchor: max(n.block for n in needed if n.anchor == anchor) for anchor in {n.anchor for n in needed}}
-    nodes = [Node(anchor, block) for anchor, stop in last.items() for block in range(-1, stop + 1)]
-    return tuple(sorted(nodes, key=lambda node: ((node.block + 1) / depths[node.anchor], node.anchor)))
+    nodes = {Node(anchor, block) for anchor, stop in last.items() for block in range(-1, stop + 1)}
+    # The sort is stable: a feature comes before what is fitted from it.
+    ordered = sorted(nodes) + [node for node in needed if node.fit is not None]
+    return tuple(sorted(ordered, key=lambda node: ((node.block + 1) / depths[node.anchor], node.anchor)))

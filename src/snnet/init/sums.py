@@ -46,7 +46,7 @@ class StreamingSums:
 
     def equations(self, layer: LayerSpec) -> NormalEquations:
         """Return the joint, centered normal equations of all cuts of a layer."""
-        fronts = [self._means[node] for node in front_nodes(layer)]
+        fronts = [self._means[node] for node in front_nodes(layer, self.plan.fits)]
         backs = [self._means[node] for node in back_nodes(layer)]
         rows = fronts[0].count
         a = torch.stack([front.mean for front in fronts])
@@ -54,8 +54,8 @@ class StreamingSums:
         mean_a, mean_b = a.mean(dim=0), b.mean(dim=0)
         # Scatter within each cut, and between the means of the cuts.
         between = rows * (a - mean_a).T
-        upper = sum((self._total(gram_of(node)) for node in front_nodes(layer)), between @ (a - mean_a))
-        cross = sum((self._total(p) for p in cross_products(layer)), between @ (b - mean_b))
+        upper = sum((self._total(gram_of(node)) for node in front_nodes(layer, self.plan.fits)), between @ (a - mean_a))
+        cross = sum((self._total(p) for p in cross_products(layer, self.plan.fits)), between @ (b - mean_b))
         within = sum(back.scatter for back in backs)
         return NormalEquations(
             gram=mirrored(upper),

@@ -1,34 +1,46 @@
-"""The map at a cut: one linear layer over channels, shared by all positions."""
+"""The map at a cut: one linear layer over channels, shared by all positions, and the change of layout."""
 
 from torch import Tensor, nn
+from torch.nn.functional import conv2d
 
-from snnet.errors import AnchorError
+from snnet.layers.positions import check_positions, fit_positions, from_positions, same_positions, to_positions
 from snnet.specs import FeatureSpec
 
 
 class StitchingLayer(nn.Module):
-    """A 1x1 convolution with bias, written as a linear layer over the channels of tokens.
+    """A 1x1 convolution with bias, written as a linear layer over channels, between feature maps of any layout.
 
     Args:
         source: Features that the front anchor gives.
         target: Features that the back anchor takes.
+        resample: Whether grids may differ by an integer factor, see `fit_positions`.
 
     Raises:
-        AnchorError: If the two are not maps of one size; both are named.
+        AnchorError: If the two maps differ in size; both sizes are named.
     """
 
-    def __init__(self, source: FeatureSpec, target: FeatureSpec) -> None:
+    def __init__(self, source: FeatureSpec, target: FeatureSpec, *, resample: bool = False) -> None:
         super().__init__()
-        for field in ("layout", "grid", "prefix_tokens"):
-            given, wanted = getattr(source, field), getattr(target, field)
-            if given != wanted:
-                raise AnchorError(
-                    f"{field} is {given} in front and {wanted} behind; choose anchors with the same image "
-                    "size, patch size and class, distillation and register tokens."
-                )
+        check_positions(source, target, resample=resample)
+        self.source, self.target = source, target
         self.transform = nn.Linear(source.channels, target.channels)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Map `(..., C_front)` to `(..., C_back)`."""
-        mapped: Tensor = self.transform(features)
-        return mapped
+        """Map features of the source to features of the target."""
+        source, target = self.source, self.target
+        if source.layout == target.layout and same_positions(source, target):
+            if source.layout == "NCHW":
+                return conv2d(features, self.transform.weight[:, :, None, None], self.transform.bias)
+            mapped: Tensor = self.transform(features)
+            return mapped
+        positions = to_positions(features, source)
+        fewer = target.grid[0] * target.grid[1] < source.grid[0] * source.grid[1]
+        if fewer:
+            positions = self.transform(fit_positions(positions, source, target))
+        else:
+            positions = fit_positions(self.transform(positions), source, target)
+        return from_positions(positions, target)
+
+    def extra_repr(self) -> str:
+        """Name the two feature maps."""
+        return f"{self.source} -> {self.target}"

@@ -1,33 +1,8 @@
 """Teachers from timm, with the normalization that they were trained with."""
 
-import torch
-from torch import Tensor, nn
-
 from snnet.anchors import AnchorSource, InputSpec, build_model, input_spec, load_checkpoint
+from snnet.renormalize import Renormalize
 from snnet.training.distillation import ModelTeacher
-
-
-class Renormalize(nn.Module):
-    """Turns images normalized for one model into images normalized for another.
-
-    Args:
-        source: How the images are normalized.
-        target: How they shall be.
-    """
-
-    def __init__(self, source: InputSpec, target: InputSpec) -> None:
-        super().__init__()
-        mean_in, std_in, mean_out, std_out = (
-            torch.tensor(values)[:, None, None] for values in (source.mean, source.std, target.mean, target.std)
-        )
-        self.scale: Tensor
-        self.shift: Tensor
-        self.register_buffer("scale", std_in / std_out)
-        self.register_buffer("shift", (mean_in - mean_out) / std_out)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map images `(B, C, H, W)`."""
-        return images * self.scale + self.shift
 
 
 def timm_teacher(
@@ -52,5 +27,4 @@ def timm_teacher(
     if checkpoint is not None:
         load_checkpoint(model, checkpoint)
     wanted = input_spec(model, channels=channels, size=size)
-    same = (wanted.mean, wanted.std) == (input.mean, input.std)
-    return ModelTeacher(model, None if same else Renormalize(input, wanted))
+    return ModelTeacher(model, None if wanted.normalized_like(input) else Renormalize(input, wanted))
