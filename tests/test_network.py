@@ -13,8 +13,9 @@ from torch import nn
 import snnet
 from snnet.anchors import Anchor, AnchorSource, load_anchor
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
-from snnet.network import SNNet, Step, load, stitch
+from snnet.network import SNNet, Step, stitch
 from snnet.route import Cut
+from snnet.saved import load
 from snnet.space import StitchSpace
 from snnet.table import StitchRow, StitchTable
 from tests.conftest import build_tiny_anchor, build_tiny_net

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from snnet.evaluation import evaluate as evaluate
     from snnet.init import initialize as initialize
     from snnet.network import SNNet as SNNet
-    from snnet.network import load as load
     from snnet.network import stitch as stitch
     from snnet.report import write_report as write_report
     from snnet.route import Stitch as Stitch
+    from snnet.saved import load as load
     from snnet.selection import pareto_frontier as pareto_frontier
     from snnet.selection import select as select
     from snnet.space import StitchSpace as StitchSpace
@@ -36,7 +36,7 @@ _HOME = {
     "Trainer": "training",
     "evaluate": "evaluation",
     "initialize": "init",
-    "load": "network",
+    "load": "saved",
     "pareto_frontier": "selection",
     "profile": "cost",
     "select": "selection",

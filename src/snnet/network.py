@@ -357,27 +357,6 @@ def stitch(
     return SNNet(family, StitchSpace.build([anchor.depths for anchor in family], **space), resample=resample)
 
 
-def load(path: str | Path, **options: Any) -> SNNet:
-    """Read a network that `save_pretrained` wrote, from a directory or a hub id.
-
-    Args:
-        path: Directory, or `ORG/NAME` on the Hugging Face hub.
-        options: `models=[...]`, the built models of anchors that the file cannot rebuild; `map_location`;
-            and the hub's own `revision`, `token`, `cache_dir`.
-
-    Raises:
-        CheckpointError: If there is no such network or one of its files is damaged.
-    """
-    # A path whose parent exists is a mistyped directory rather than a hub id.
-    if Path(path).exists() or str(path).count("/") != 1 or Path(path).parent.is_dir():
-        read_config(Path(path) / CONFIG)
-    try:
-        net: SNNet = SNNet.from_pretrained(str(path), **options)
-    except OSError as error:
-        raise CheckpointError(f"There is no directory {path}, and the hub does not give it either: {error}") from error
-    return net
-
-
 def check_family(anchors: Sequence[Anchor]) -> None:
     """Refuse anchors that cannot make one network, with the two values named.
 

@@ -48,7 +48,7 @@ def saved_network(source: str, space: Any = None) -> "SNNet":
     Raises:
         CheckpointError: If there is none, or if settings of a space are given for a network that has its own.
     """
-    from snnet.network import load
+    from snnet.saved import load
 
     if space:
         raise CheckpointError(

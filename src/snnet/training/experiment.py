@@ -25,7 +25,8 @@ from snnet.data import (
 from snnet.errors import RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, initialize
-from snnet.network import SNNet, load, stitch
+from snnet.network import SNNet, stitch
+from snnet.saved import load
 from snnet.specs import InputSpec
 from snnet.table import StitchTable
 from snnet.training.distillation import Distillation, OwnAnchorTeacher, Teacher, anchor_teacher

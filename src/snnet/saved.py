@@ -1,0 +1,42 @@
+"""One way to read a network, whoever wrote it."""
+
+from pathlib import Path
+from typing import Any
+
+from snnet.errors import CheckpointError
+from snnet.network import SNNet
+from snnet.published import load_published
+from snnet.storage import CONFIG, read_config
+
+
+def load(path: str | Path, *, family: str | None = None, **options: Any) -> SNNet:
+    """Read a network that `save_pretrained` wrote, from a directory or a hub id, or one that the authors published.
+
+    Args:
+        path: Directory, `ORG/NAME` on the Hugging Face hub, or a published file together with its `family`.
+        family: Which published network the file is: `deit_ti_s_b`, `swin_ti_s_b`, `resnet18_50`, `resnet18_swin_ti`
+            or `levit_192_256`. Nothing is downloaded, and nothing but tensors is read from the file.
+        options: `map_location`; for a network of ours also `models=[...]`, the built models of anchors that the file
+            cannot rebuild, and the hub's own `revision`, `token`, `cache_dir`.
+
+    Raises:
+        CheckpointError: If there is no such network, one of its files is damaged, or it is not of that family.
+
+    Example:
+        >>> net = load("snnet_deit.pth", family="deit_ti_s_b")  # doctest: +SKIP
+    """
+    if family is not None:
+        return load_published(path, family, **options)
+    if Path(path).is_file():
+        raise CheckpointError(
+            f"{path} is a file, and a network is a directory; for a file that the authors of SN-Net published, say "
+            "which network it is: family='deit_ti_s_b' or another."
+        )
+    # A path whose parent exists is a mistyped directory rather than a hub id.
+    if Path(path).exists() or str(path).count("/") != 1 or Path(path).parent.is_dir():
+        read_config(Path(path) / CONFIG)
+    try:
+        net: SNNet = SNNet.from_pretrained(str(path), **options)
+    except OSError as error:
+        raise CheckpointError(f"There is no directory {path}, and the hub does not give it either: {error}") from error
+    return net
