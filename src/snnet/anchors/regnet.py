@@ -28,7 +28,7 @@ class RegNetAnchor(ConvNetAnchor):
     @property
     def checkpointing(self) -> bool:
         """Whether blocks keep no activations in training; in RegNets each stage holds the switch."""
-        return bool(self.model.s1.grad_checkpointing)
+        return bool(self.stage_modules()[0].grad_checkpointing)
 
     def stem_modules(self) -> Sequence[nn.Module]:
         """Return the first convolution with its norm and activation."""
@@ -36,8 +36,7 @@ class RegNetAnchor(ConvNetAnchor):
 
     def stage_modules(self) -> Sequence[nn.Module]:
         """Return the four stages."""
-        model = self.model
-        return [model.s1, model.s2, model.s3, model.s4]
+        return [self.model.get_submodule(f"s{number}") for number in range(1, 5)]
 
     def head(self, features: Tensor) -> Tensor:
         """Apply the last convolution, if the variant has one, pooling and the classifier."""

@@ -32,8 +32,7 @@ class ResNetAnchor(ConvNetAnchor):
 
     def stage_modules(self) -> Sequence[nn.Module]:
         """Return the four layers."""
-        model = self.model
-        return [model.layer1, model.layer2, model.layer3, model.layer4]
+        return [self.model.get_submodule(f"layer{number}") for number in range(1, 5)]
 
     def head_modules(self) -> Iterable[nn.Module]:
         """Return pooling and the classifier."""
