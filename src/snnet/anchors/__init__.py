@@ -1,6 +1,6 @@
 """Pretrained models seen as stem, stages of blocks, and head; one file per family."""
 
-from snnet.anchors import embedded, vit  # noqa: F401  (importing registers them)
+from snnet.anchors import convnext, embedded, eva, levit, swin, vit  # noqa: F401  (importing registers them)
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource
 from snnet.anchors.embedded import EMBEDDED_ANCHORS
 from snnet.anchors.load import AnchorLike, build_model, load_anchor, load_checkpoint, rebuildable_source
