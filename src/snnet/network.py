@@ -17,6 +17,7 @@ from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.files import write_aside, write_json
 from snnet.flops import count_macs
 from snnet.layers import StitchingLayer
+from snnet.modes import evaluating
 from snnet.route import Cut, Stitch
 from snnet.selection import select
 from snnet.space import LayerSpec, StitchSpace
@@ -351,10 +352,16 @@ def stitch(
     family = [load_anchor(source, pretrained=pretrained, num_classes=num_classes) for source in anchors]
     check_family(family)
     if sort:
-        family.sort(key=lambda anchor: count_macs(anchor, torch.empty(1, *anchor.input.size, device="meta")))
+        family.sort(key=_anchor_macs)
     if space.get("stages") is None:
         space["stages"] = [n for n in family[0].stages if all(n in anchor.stages for anchor in family)]
     return SNNet(family, StitchSpace.build([anchor.depths for anchor in family], **space), resample=resample)
+
+
+def _anchor_macs(anchor: Anchor) -> int:
+    # In training mode batch norm refuses a single image.
+    with evaluating(anchor):
+        return count_macs(anchor, torch.empty(1, *anchor.input.size, device="meta"))
 
 
 def check_family(anchors: Sequence[Anchor]) -> None:

@@ -22,12 +22,16 @@ def official_shapes(family: str) -> dict[str, list[int]]:
 
 
 def official_state(family: str) -> dict[str, Tensor]:
-    """Small positive values, so that variances are variances."""
     generator = torch.Generator().manual_seed(0)
-    return {
-        name: torch.rand(shape, generator=generator) * 0.1 if shape else torch.tensor(len(name))
-        for name, shape in official_shapes(family).items()
-    }
+    return {name: _values(name, shape, generator) for name, shape in official_shapes(family).items()}
+
+
+def _values(name: str, shape: list[int], generator: torch.Generator) -> Tensor:
+    """Small values of both signs; variances are near one, counts are counts."""
+    if not shape:
+        return torch.tensor(len(name))
+    values = torch.rand(shape, generator=generator) * 0.2 - 0.1
+    return values + 1 if name.endswith("running_var") else values
 
 
 def anchor_part(state: dict[str, Tensor], number: int) -> dict[str, Tensor]:

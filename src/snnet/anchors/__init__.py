@@ -1,6 +1,16 @@
 """Pretrained models seen as stem, stages of blocks, and head; one file per family."""
 
-from snnet.anchors import efficientnet, embedded, regnet, resnet, vit  # noqa: F401  (importing registers them)
+from snnet.anchors import (  # noqa: F401  (importing registers them)
+    convnext,
+    efficientnet,
+    embedded,
+    eva,
+    levit,
+    regnet,
+    resnet,
+    swin,
+    vit,
+)
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource
 from snnet.anchors.embedded import EMBEDDED_ANCHORS
 from snnet.anchors.load import AnchorLike, build_model, load_anchor, load_checkpoint, rebuildable_source

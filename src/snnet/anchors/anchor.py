@@ -1,12 +1,13 @@
 """An anchor: a pretrained model seen as stem -> stages of blocks -> head."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from snnet.errors import AnchorError
 from snnet.registry import Registry
@@ -136,6 +137,15 @@ class Anchor(nn.Module, ABC):
         """Blocks in all stages."""
         return sum(self.depths)
 
+    def place(self, block: int) -> tuple[int, int]:
+        """Return the stage of a block, and its number within that stage."""
+        number = block
+        for stage, depth in enumerate(self.depths):
+            if 0 <= number < depth:
+                return stage, number
+            number -= depth
+        raise AnchorError(f"{self.name} has no block {block}; accepted: 0 to {self.depth - 1}.")
+
     def run(self, features: Tensor, start: int, stop: int) -> Tensor:
         """Run blocks `start` to `stop`, half open."""
         for index in range(start, stop):
@@ -192,6 +202,21 @@ class Anchor(nn.Module, ABC):
                 f"{type(self).__name__} does not reproduce {self.name}: its segments differ from the model's forward "
                 f"by {error:.1e} relative, at most {tolerance:.0e} is accepted."
             )
+
+
+def run_in_turn(parts: Iterable[Callable[[Tensor], Tensor]], features: Tensor, *, recompute: bool) -> Tensor:
+    """Run modules one after another; `recompute` runs them again in the backward pass and keeps no activations."""
+    chain = tuple(parts)
+
+    def run(features: Tensor) -> Tensor:
+        for part in chain:
+            features = part(features)
+        return features
+
+    if not recompute:
+        return run(features)
+    output: Tensor = checkpoint(run, features, use_reentrant=False)
+    return output
 
 
 def sample_images(spec: InputSpec, count: int) -> Tensor:

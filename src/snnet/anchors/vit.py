@@ -4,9 +4,8 @@ from collections.abc import Iterable
 
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from snnet.anchors.anchor import ANCHORS, Anchor
+from snnet.anchors.anchor import ANCHORS, Anchor, run_in_turn
 from snnet.anchors.timm_input import input_spec
 from snnet.specs import FeatureSpec, InputSpec
 
@@ -53,12 +52,8 @@ class ViTAnchor(Anchor):
 
     def block(self, index: int, features: Tensor) -> Tensor:
         """Run one transformer block."""
-        block = self.model.blocks[index]
-        if self.model.grad_checkpointing and self.training:
-            recomputed: Tensor = checkpoint(block, features, use_reentrant=False)
-            return recomputed
-        output: Tensor = block(features)
-        return output
+        recompute = self.model.grad_checkpointing and self.training
+        return run_in_turn([self.model.blocks[index]], features, recompute=recompute)
 
     def head(self, features: Tensor) -> Tensor:
         """Apply the final norm, pooling and the classifier."""

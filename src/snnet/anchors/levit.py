@@ -1,0 +1,105 @@
+"""LeViT: timm's `Levit` and `LevitDistilled`, whose two heads are averaged."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from timm.models.levit import Attention, AttentionDownsample, Levit
+from torch import Tensor, nn
+
+from snnet.anchors.anchor import ANCHORS, Anchor, run_in_turn
+from snnet.anchors.timm_input import input_spec
+from snnet.specs import FeatureSpec, InputSpec
+
+
+@ANCHORS.register("levit")
+class LevitAnchor(Anchor):
+    """A LeViT as stages of blocks, each an attention and its MLP, with subsampling attention between the stages."""
+
+    model: Any  # timm's stages and blocks have no types of their own
+
+    @classmethod
+    def accepts(cls, model: nn.Module) -> bool:
+        """Tell whether `model` is a timm `Levit`."""
+        return isinstance(model, Levit)
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Blocks per stage."""
+        return tuple(len(stage.blocks) for stage in self.model.stages)
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        """All but the last, as in the published network."""
+        return tuple(range(len(self.depths) - 1))
+
+    @property
+    def num_classes(self) -> int:
+        """Width of the logits; 0 without a classifier."""
+        return int(self.model.num_classes)
+
+    @property
+    def input(self) -> InputSpec:
+        """The images that the model takes; their size follows from the attention biases, which have a fixed grid."""
+        first = next(module for module in self.model.stem.modules() if isinstance(module, nn.Conv2d))
+        stride = self.model.feature_info[0]["reduction"]
+        size = [stride * side for side in self.model.stages[0].blocks[0].attn.resolution]
+        return input_spec(self.model, channels=first.in_channels, size=size)
+
+    def feature(self, block: int) -> FeatureSpec:
+        """All blocks of a stage have one output: tokens, or an image in the variants made of convolutions."""
+        number = self.place(max(block, 0))[0]
+        height, width = self.model.stages[number].blocks[0].attn.resolution
+        return FeatureSpec(self.model.embed_dim[number], "NCHW" if self.model.use_conv else "tokens", (height, width))
+
+    def stem(self, images: Tensor) -> Tensor:
+        """Run the convolutions: `(B, C, H, W)` to `(B, N, C')`."""
+        features: Tensor = self.model.stem(images)
+        return features if self.model.use_conv else features.flatten(2).transpose(1, 2)
+
+    def block(self, index: int, features: Tensor) -> Tensor:
+        """Run one attention and its MLP, after the subsampling that leads into its stage if it is the first."""
+        parts = list(self.block_modules(index))
+        recompute = self.model.grad_checkpointing and self.training
+        with _fresh_biases(parts):
+            return run_in_turn(parts, features, recompute=recompute)
+
+    def head(self, features: Tensor) -> Tensor:
+        """Apply pooling and the classifiers, each with its norm."""
+        logits: Tensor = self.model.forward_head(features)
+        return logits
+
+    def block_modules(self, index: int) -> Iterable[nn.Module]:
+        """Return the one block, with its stage's subsampling before the first."""
+        number, position = self.place(index)
+        stage = self.model.stages[number]
+        block = stage.blocks[position]
+        return [block] if position else [stage.downsample, block]
+
+    def head_modules(self) -> Iterable[nn.Module]:
+        """Return the classifier, or both of them."""
+        names = ("head", "head_dist")
+        found = (getattr(self.model, name, None) for name in names)
+        return [module for module in found if module is not None]
+
+
+@contextmanager
+def _fresh_biases(parts: Iterable[nn.Module]) -> Iterator[None]:
+    """Keep gradients out of timm's cache of attention biases.
+
+    In evaluation mode timm gathers the biases once. With gradients on, the graph would be kept with them: a second
+    backward pass and any copy of the network would fail. An attention in training mode gathers them anew, and its
+    mode says nothing else.
+    """
+    kinds = (Attention, AttentionDownsample)
+    cached = [m for part in parts for m in part.modules() if isinstance(m, kinds) and not m.training]
+    if not torch.is_grad_enabled():
+        cached = []
+    for module in cached:
+        module.training = True
+    try:
+        yield
+    finally:
+        for module in cached:
+            module.training = False
