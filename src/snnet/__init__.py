@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from snnet.cost import profile as profile
     from snnet.errors import SNNetError as SNNetError
     from snnet.evaluation import evaluate as evaluate
+    from snnet.hub import push_to_hub as push_to_hub
     from snnet.init import initialize as initialize
     from snnet.network import SNNet as SNNet
     from snnet.network import stitch as stitch
@@ -39,6 +40,7 @@ _HOME = {
     "load": "saved",
     "pareto_frontier": "selection",
     "profile": "cost",
+    "push_to_hub": "hub",
     "select": "selection",
     "stitch": "network",
     "write_report": "report",

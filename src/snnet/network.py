@@ -7,12 +7,13 @@ from tempfile import TemporaryDirectory
 from typing import Any, Literal, Self
 
 import torch
-from huggingface_hub import PyTorchModelHubMixin, snapshot_download
+from huggingface_hub import ModelCard, PyTorchModelHubMixin, snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from snnet.anchors import Anchor, AnchorLike, load_anchor, rebuildable_source
+from snnet.card import AnchorFacts, model_card
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.files import write_aside, write_json
 from snnet.flops import count_macs
@@ -47,12 +48,7 @@ class Step:
     layer: str = ""
 
 
-class SNNet(
-    nn.Module,
-    PyTorchModelHubMixin,
-    library_name="snnet",
-    tags=["stitchable-neural-network", "image-classification"],
-):
+class SNNet(nn.Module, PyTorchModelHubMixin):
     """Several pretrained models as one network with many routes.
 
     Routing keeps no state: `net(x, stitch)` runs that stitch, in as many threads at once as there are.
@@ -239,6 +235,25 @@ class SNNet(
             ) from error
         return str(self.push_to_hub(repo_id, **kept)) if push else None
 
+    def generate_model_card(
+        self, *, repo_id: str | None = None, recipe: str | None = None, picture: str | None = None
+    ) -> ModelCard:
+        """Return the card that `save_pretrained` writes; see `model_card` for the arguments."""
+        anchors = [self.anchor(number) for number in range(len(self.anchors))]
+        return model_card(
+            [AnchorFacts(anchor.name, anchor.depths, anchor.license) for anchor in anchors],
+            self.space,
+            self.input,
+            table=self.table,
+            settings=self._settings(),
+            repo_id=repo_id,
+            recipe=recipe,
+            picture=picture,
+        )
+
+    def _settings(self) -> dict[str, Any]:
+        return {"resample": self.resample, "norm_on_stitched": self.norm_on_stitched}
+
     def _move_into_place(self, staged: Path, target: Path) -> None:
         if self.table is None:
             (target / TABLE).unlink(missing_ok=True)
@@ -264,8 +279,8 @@ class SNNet(
                     "kwargs": dict(source.kwargs) if source else {},
                 }
             )
-        settings = {"resample": self.resample, "norm_on_stitched": self.norm_on_stitched}
-        return {"format": FORMAT, "version": VERSION, "anchors": anchors, "space": self.space.to_config(), **settings}
+        space = self.space.to_config()
+        return {"format": FORMAT, "version": VERSION, "anchors": anchors, "space": space, **self._settings()}
 
     @classmethod
     def _from_pretrained(

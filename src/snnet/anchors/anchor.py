@@ -88,6 +88,12 @@ class Anchor(nn.Module, ABC):
         names = config.get("label_names")
         return tuple(names) if names else None
 
+    @property
+    def license(self) -> str | None:
+        """License of the published weights, as far as timm's record has it."""
+        config = getattr(self.model, "pretrained_cfg", None) or {}
+        return config.get("license") or None
+
     @abstractmethod
     def feature(self, block: int) -> FeatureSpec:
         """Describe the output of a block; -1 is the output of the stem."""

@@ -1,0 +1,102 @@
+"""The model card: what a network is, what it was made from, and what its routes cost and score."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+
+from huggingface_hub import ModelCard, ModelCardData
+
+from snnet.selection import measured, pareto_frontier
+from snnet.space import StitchSpace
+from snnet.specs import InputSpec
+from snnet.table import StitchRow, StitchTable
+
+_TAGS = ("image-classification", "stitchable-neural-network")
+_COST, _SCORE = "macs", "top1"
+_UNITS = ((1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, ""))
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorFacts:
+    """What the card says about an anchor.
+
+    Attributes:
+        name: Its name in tables and charts.
+        depths: Blocks per stage.
+        license: License of its published weights, by timm's record; None if that has none.
+    """
+
+    name: str
+    depths: tuple[int, ...]
+    license: str | None
+
+
+def model_card(
+    anchors: Sequence[AnchorFacts],
+    space: StitchSpace,
+    images: InputSpec,
+    *,
+    table: StitchTable | None = None,
+    settings: Mapping[str, object] | None = None,
+    repo_id: str | None = None,
+    recipe: str | None = None,
+    picture: str | None = None,
+) -> ModelCard:
+    """Write the card of a network.
+
+    Args:
+        anchors: The family, in order.
+        space: The stitches.
+        images: The images that the network takes.
+        table: Costs and scores, as far as they were measured; the frontier is listed where both were.
+        settings: Further settings of the network, by name.
+        repo_id: What `snnet.load` is given.
+        recipe: The recipe it was trained with, as YAML.
+        picture: Name of the picture of the curve beside the card.
+    """
+    frontier = list(pareto_frontier(table, _COST, _SCORE)) if table is not None and has_curve(table) else []
+    licenses = {anchor.license for anchor in anchors}
+    license_ = licenses.pop() if len(licenses) == 1 else None
+    card: ModelCard = ModelCard.from_template(
+        # Anchors under different licenses have no one license to name; the card lists each.
+        ModelCardData(library_name="snnet", pipeline_tag=_TAGS[0], tags=list(_TAGS), license=license_ or "other"),
+        template_str=files("snnet").joinpath("card.md").read_text(encoding="utf-8"),
+        anchors=[(a.name, "-".join(map(str, a.depths)), a.license or "not recorded") for a in anchors],
+        num_stitches=len(space),
+        num_layers=len(space.layers),
+        stages=", ".join(map(str, sorted({layer.stage for layer in space.layers}))) or "none",
+        settings=dict(settings or {}),
+        images=images,
+        columns=_columns(table),
+        rows=[_line(row, _columns(table)) for row in frontier],
+        budget=f"{frontier[len(frontier) // 2].values[_COST]:.0f}" if frontier else None,
+        last=space[-1].id,
+        repo_id=repo_id or "path/to/network",
+        recipe=recipe and recipe.strip(),
+        picture=picture,
+    )
+    return card
+
+
+def has_curve(table: StitchTable | None) -> bool:
+    """Tell whether any stitch has both MACs and top-1, so that there is a frontier to list and to draw."""
+    return table is not None and any(measured(row, _COST, _SCORE) for row in table)
+
+
+def _columns(table: StitchTable | None) -> list[str]:
+    return [] if table is None else [name for name in table.columns if name != "loss"]
+
+
+def _line(row: StitchRow, columns: Sequence[str]) -> list[str]:
+    return [str(row.index), f"`{row.stitch}`", *(_cell(row, name) for name in columns)]
+
+
+def _cell(row: StitchRow, column: str) -> str:
+    value = row.get(column)
+    if value is None or not math.isfinite(value):
+        return ""
+    if column.startswith("top"):
+        return f"{value:.2f}%"
+    scale, unit = next((pair for pair in _UNITS if abs(value) >= pair[0]), (1.0, ""))
+    return f"{value / scale:.3g}{unit}"
