@@ -1,0 +1,48 @@
+"""`snnet push`: a saved network, with its card and picture, to the Hugging Face hub."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from snnet.cli.console import show
+from snnet.cli.sources import saved_network
+
+push = App(
+    name="push",
+    help_epilogue="""Examples:
+
+    snnet push runs/fm ORG/NAME
+    snnet push runs/fm ORG/NAME --recipe recipe.yaml --private
+    snnet push runs/fm ORG/NAME --card-only
+""",
+)
+
+
+@push.default
+def push_network(
+    source: Path,
+    repo_id: str,
+    *,
+    recipe: Path | None = None,
+    private: Annotated[bool, Parameter(negative="")] = False,
+    card_only: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Upload a saved network with its table, a model card and the picture of its curve.
+
+    The card lists the anchors with their licenses, the space, and the frontier of what was measured.
+
+    Args:
+        source: Directory of a saved network.
+        repo_id: Repository on the hub, ORG/NAME; made if it does not exist.
+        recipe: YAML file of the recipe that trained the network; only shown if given, since it may name your folders.
+        private: Make a new repository private.
+        card_only: Write card and picture into the directory, replacing what stands there, and upload nothing.
+    """
+    net = saved_network(str(source))
+    from snnet.hub import push_to_hub, write_card
+
+    if card_only:
+        show(f"Written to {write_card(net, source, repo_id=repo_id, recipe=recipe)}")
+        return
+    show(f"Uploaded: {push_to_hub(net, repo_id, recipe=recipe, private=private or None)}")
