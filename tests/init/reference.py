@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from snnet.anchors import Anchor
 from snnet.network import SNNet
 from snnet.space import LayerSpec
 
@@ -13,9 +14,15 @@ def stacked(net: SNNet, layer: LayerSpec, images: Tensor) -> tuple[Tensor, Tenso
     fronts, backs = [], []
     for cut in layer.cuts:
         front, back = net.anchor(cut.front), net.anchor(cut.back)
-        fronts.append(front.run(front.stem(images), 0, cut.leave + 1).flatten(0, 1))
-        backs.append(back.run(back.stem(images), 0, cut.enter).flatten(0, 1))
+        fronts.append(_rows(front, images, cut.leave))
+        backs.append(_rows(back, images, cut.enter - 1))
     return torch.cat(fronts).double(), torch.cat(backs).double()
+
+
+def _rows(anchor: Anchor, images: Tensor, block: int) -> Tensor:
+    features = anchor.run(anchor.enter(images), 0, block + 1)
+    channels_last = features.permute(0, 2, 3, 1) if anchor.feature(block).layout == "NCHW" else features
+    return channels_last.reshape(-1, channels_last.shape[-1])
 
 
 def lstsq_map(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
