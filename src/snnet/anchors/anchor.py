@@ -1,7 +1,7 @@
 """An anchor: a pretrained model seen as stem -> stages of blocks -> head."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from snnet.errors import AnchorError
 from snnet.registry import Registry
 from snnet.renormalize import Renormalize
-from snnet.specs import FeatureSpec, InputSpec
+from snnet.specs import FeatureSpec, InputSpec, Layout
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,66 @@ class Anchor(nn.Module, ABC):
         self.name = name
         self.source = source
         self.renormalize: nn.Module = nn.Identity()
+
+    @staticmethod
+    def from_modules(
+        model: nn.Module,
+        *,
+        stem: Sequence[Any],
+        stages: Sequence[Any],
+        head: Sequence[Any],
+        input: InputSpec | tuple[int, int, int],
+        num_classes: int | None = None,
+        name: str | None = None,
+        layout: Layout = "NCHW",
+        prefix_tokens: int = 0,
+        grid: tuple[int, int] | None = None,
+    ) -> "Anchor":
+        """Show any model as an anchor by naming its modules, proven on a sample to give the model's forward pass.
+
+        Entries are paths of modules (`"layer1.0"`) or functions from tensor to tensor (`lambda x: x.mean((2, 3))`),
+        run in order. A function must not hold parameters: costs and training know those of named modules only.
+
+        Args:
+            model: The built model; it is viewed, never copied or changed.
+            stem: Entries from images to what the first block receives.
+            stages: For each stage the path of a `Sequential` or `ModuleList`, whose children are its blocks, or a list
+                of blocks. A block is an entry, or a list of entries where a transition comes before it.
+            head: Entries from the last block's output to logits.
+            input: Size and normalization of the images; `(C, H, W)` alone means pixels from 0 to 1.
+            num_classes: Width of the logits; what the model gives if None.
+            name: What tables and charts call it; the name of the class if None.
+            layout: Of features with four axes, `NCHW` or `NHWC`.
+            prefix_tokens: Class and register tokens before the grid, for features `(B, N, C)`.
+            grid: Height and width of the grid of tokens; square if None.
+
+        Raises:
+            AnchorError: If a module does not exist, or the segments do not give the model's forward pass; the first
+                segment that differs is named.
+
+        Example:
+            >>> anchor = Anchor.from_modules(
+            ...     torchvision.models.resnet18(),
+            ...     stem=["conv1", "bn1", "relu", "maxpool"],
+            ...     stages=["layer1", "layer2", "layer3", "layer4"],
+            ...     head=["avgpool", lambda x: x.flatten(1), "fc"],
+            ...     input=(3, 224, 224),
+            ... )
+        """
+        from snnet.anchors.modules import anchor_from_modules
+
+        return anchor_from_modules(
+            model,
+            stem=stem,
+            stages=stages,
+            head=head,
+            input=input,
+            num_classes=num_classes,
+            name=name,
+            layout=layout,
+            prefix_tokens=prefix_tokens,
+            grid=grid,
+        )
 
     @classmethod
     @abstractmethod

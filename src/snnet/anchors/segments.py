@@ -1,0 +1,150 @@
+"""An anchor whose stem, blocks and head are lists of module paths and functions."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from math import isqrt
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from snnet.anchors.anchor import Anchor, AnchorSource, sample_images
+from snnet.anchors.entries import Entry, Segments, modules_of, run_entry
+from snnet.anchors.proof import Proof, prove_segments
+from snnet.anchors.shapes import feature_shapes, map_spec
+from snnet.errors import AnchorError
+from snnet.specs import FeatureSpec, InputSpec, Layout
+
+
+class SegmentedAnchor(Anchor):
+    """Any model, seen through lists of entries that are proven on a sample to give the model's own forward pass.
+
+    Args:
+        model: The built model.
+        name: What tables and charts call it.
+        segments: The lists.
+        input: The images that the model takes.
+        source: How to build the model again, if that is known.
+        num_classes: Width of the logits; found by running the model if None.
+        layout: Layout of features with four axes.
+        prefix_tokens: Tokens before the grid, for features `(B, N, C)`.
+        grid: Height and width of the grid of tokens; square if None.
+
+    Raises:
+        AnchorError: If the segments do not give the model's forward pass; the first that differs is named.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        name: str,
+        segments: Segments,
+        input: InputSpec,
+        *,
+        source: AnchorSource | None = None,
+        num_classes: int | None = None,
+        layout: Layout = "NCHW",
+        prefix_tokens: int = 0,
+        grid: tuple[int, int] | None = None,
+    ) -> None:
+        super().__init__(model, name, source)
+        self.segments = segments
+        self._input = input
+        self._layout, self._prefix_tokens, self._grid = layout, prefix_tokens, grid
+        proof = self._prove(None, 1e-5)
+        # Blocks that write into what they receive would spoil features that several stitches share.
+        self._writers = proof.writers
+        self._num_classes = proof.num_classes if num_classes is None else num_classes
+
+    @classmethod
+    def accepts(cls, model: nn.Module) -> bool:  # noqa: ARG003
+        """Take no model by itself: the lists must be given."""
+        return False
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Blocks per stage."""
+        return tuple(map(len, self.segments.stages))
+
+    @property
+    def num_classes(self) -> int:
+        """Width of the logits, also after the model's classifier was replaced."""
+        own = getattr(self.model, "num_classes", None)
+        return own if isinstance(own, int) else self._num_classes
+
+    @property
+    def input(self) -> InputSpec:
+        """The images that the model takes."""
+        return self._input
+
+    def feature(self, block: int) -> FeatureSpec:
+        """Describe the output of a block; -1 is the output of the stem."""
+        return self._specs[block + 1]
+
+    @cached_property
+    def _specs(self) -> tuple[FeatureSpec, ...]:
+        return tuple(self._spec(number - 1, shape) for number, shape in enumerate(feature_shapes(self)))
+
+    def _spec(self, block: int, shape: tuple[int, ...]) -> FeatureSpec:
+        if len(shape) == 3 and self._layout != "tokens":
+            return map_spec(shape, self._layout)
+        if len(shape) == 2:
+            positions = shape[0] - self._prefix_tokens
+            height, width = self._grid or (isqrt(max(positions, 0)),) * 2
+            if height * width == positions:
+                return FeatureSpec(shape[1], "tokens", (height, width), self._prefix_tokens)
+        where = "the stem" if block < 0 else f"block {block}"
+        raise AnchorError(
+            f"The output of {where} of {self.name} has shape (B, {', '.join(map(str, shape))}), which is neither a "
+            f"feature map (B, C, H, W) or (B, H, W, C), nor {self._prefix_tokens} prefix tokens before a "
+            f"{'square' if self._grid is None else 'x'.join(map(str, self._grid))} grid (B, N, C); give layout, "
+            "prefix_tokens or grid, or name other blocks."
+        )
+
+    def stem(self, images: Tensor) -> Tensor:
+        """Run the entries of the stem."""
+        return self._run(self.segments.stem, images)
+
+    def block(self, index: int, features: Tensor) -> Tensor:
+        """Run the entries of one block."""
+        if index in self._writers:
+            features = features.clone()
+        if self.training and getattr(self.model, "grad_checkpointing", False):
+            recomputed: Tensor = checkpoint(self._run, self.segments.blocks[index], features, use_reentrant=False)
+            return recomputed
+        return self._run(self.segments.blocks[index], features)
+
+    def head(self, features: Tensor) -> Tensor:
+        """Run the entries of the head."""
+        return self._run(self.segments.head, features)
+
+    def block_modules(self, index: int) -> Iterable[nn.Module]:
+        """Return the modules that a block names."""
+        return modules_of(self.model, self.segments.blocks[index])
+
+    def head_modules(self) -> Iterable[nn.Module]:
+        """Return the modules that the head names."""
+        return modules_of(self.model, self.segments.head)
+
+    def _run(self, entries: Sequence[Entry], features: Tensor) -> Tensor:
+        for entry in entries:
+            features = run_entry(self.model, entry, features)
+        return features
+
+    def prove(self, images: Tensor | None = None, *, tolerance: float = 1e-5) -> None:
+        """Check that the segments give the model's own forward pass, and name the first that differs.
+
+        On the meta device, where there are no values, the order of the modules and the shapes are compared.
+        """
+        self._prove(images, tolerance)
+
+    def _prove(self, images: Tensor | None, tolerance: float) -> Proof:
+        first = next(self.model.parameters(), torch.empty(0))
+        x = (sample_images(self.input, 2) if images is None else images).to(first.device, first.dtype)
+        modes = [(part, part.training) for part in self.model.modules()]
+        self.model.eval()
+        try:
+            return prove_segments(self.model, self.name, self.segments, x, tolerance)
+        finally:
+            for part, training in modes:
+                part.training = training
