@@ -3,13 +3,22 @@
 from snnet.anchors import efficientnet, embedded, regnet, resnet, vit  # noqa: F401  (importing registers them)
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource
 from snnet.anchors.embedded import EMBEDDED_ANCHORS
-from snnet.anchors.load import AnchorLike, build_model, load_anchor, load_checkpoint, rebuildable_source
+from snnet.anchors.load import (
+    AnchorLike,
+    build_model,
+    load_anchor,
+    load_checkpoint,
+    rebuildable_source,
+    replace_classifier,
+)
+from snnet.anchors.models import MODELS
 from snnet.anchors.timm_input import input_spec
 from snnet.specs import FeatureSpec, InputSpec
 
 __all__ = [
     "ANCHORS",
     "EMBEDDED_ANCHORS",
+    "MODELS",
     "Anchor",
     "AnchorLike",
     "AnchorSource",
@@ -20,4 +29,5 @@ __all__ = [
     "load_anchor",
     "load_checkpoint",
     "rebuildable_source",
+    "replace_classifier",
 ]
