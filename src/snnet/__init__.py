@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snnet.anchors import ANCHORS as ANCHORS
+    from snnet.anchors import MODELS as MODELS
     from snnet.anchors import Anchor as Anchor
     from snnet.anchors import AnchorSource as AnchorSource
     from snnet.cost import profile as profile
@@ -27,6 +28,7 @@ __version__ = "0.1.0"
 
 _HOME = {
     "ANCHORS": "anchors",
+    "MODELS": "anchors",
     "Anchor": "anchors",
     "AnchorSource": "anchors",
     "SNNet": "network",

@@ -59,7 +59,7 @@ def test_settings_that_a_model_does_not_take_are_refused() -> None:
 
 
 def test_models_of_no_known_family_are_refused() -> None:
-    with pytest.raises(AnchorError, match=r"No anchor family knows Linear .*Subclass snnet\.Anchor"):
+    with pytest.raises(AnchorError, match=r"No anchor family knows Linear .*subclass snnet\.Anchor"):
         load_anchor(nn.Linear(2, 2))
 
 

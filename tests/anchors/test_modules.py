@@ -227,7 +227,7 @@ FAULTS = {
     "an image size of two": ({"input": (3, 10)}, r"input=\(3, 10\) is neither an InputSpec nor"),
     "images that the model does not take": (
         {"input": (4, 10, 14)},
-        r"Net cannot run on images of shape \(B, 4, 10, 14\)",
+        r"Net cannot run on a sample of shape \(B, 4, 10, 14\)",
     ),
 }
 

@@ -59,6 +59,7 @@ def test_traceback_only_with_debug(run: Run) -> None:
     assert plain.code == debug.code == 2
     assert "Traceback" not in plain.err and "nowhere" in plain.err
     assert "Traceback" in debug.err
+    assert "Traceback" in run("train", "nowhere.yaml", "--output", "run", "--optim.lr", "1", "--debug").err
 
 
 def test_help_and_tables_do_not_import_torch() -> None:

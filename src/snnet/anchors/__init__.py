@@ -13,13 +13,22 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
 )
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource
 from snnet.anchors.embedded import EMBEDDED_ANCHORS
-from snnet.anchors.load import AnchorLike, build_model, load_anchor, load_checkpoint, rebuildable_source
+from snnet.anchors.load import (
+    AnchorLike,
+    build_model,
+    load_anchor,
+    load_checkpoint,
+    rebuildable_source,
+    replace_classifier,
+)
+from snnet.anchors.models import MODELS
 from snnet.anchors.timm_input import input_spec
 from snnet.specs import FeatureSpec, InputSpec
 
 __all__ = [
     "ANCHORS",
     "EMBEDDED_ANCHORS",
+    "MODELS",
     "Anchor",
     "AnchorLike",
     "AnchorSource",
@@ -30,4 +39,5 @@ __all__ = [
     "load_anchor",
     "load_checkpoint",
     "rebuildable_source",
+    "replace_classifier",
 ]

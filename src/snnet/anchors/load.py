@@ -11,6 +11,8 @@ from timm.models import load_state_dict
 from torch import nn
 
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, sample_images
+from snnet.anchors.generic import GenericAnchor, is_timm_model
+from snnet.anchors.models import MODELS, build_own_model
 from snnet.errors import AnchorError, CheckpointError, did_you_mean
 
 AnchorLike = str | AnchorSource | nn.Module
@@ -23,8 +25,8 @@ def load_anchor(
     """Return the anchor that `source` stands for.
 
     Args:
-        source: A timm model name; `hf-hub:ORG/NAME`; `NAME@FILE` for a local `.safetensors` or `.pth` checkpoint;
-            an `AnchorSource`; a built model; or an anchor, which is returned as it is.
+        source: A timm model name, or one filed in `MODELS`; `hf-hub:ORG/NAME`; `NAME@FILE` for a local `.safetensors`
+            or `.pth` checkpoint; an `AnchorSource`; a built model; or an anchor, which is returned as it is.
         pretrained: Load the published weights of names without a file.
         num_classes: Replace the classifier by a fresh one of this width.
         kwargs: Further arguments of `timm.create_model`.
@@ -46,15 +48,32 @@ def load_anchor(
     if source.checkpoint is None:
         return _view(build_model(final), source.model, final)
     # The file holds its own classifier, which is replaced only once all of it has been read.
-    model: Any = build_model(source)
-    load_checkpoint(model, source.checkpoint)
-    if num_classes not in (None, model.num_classes):
-        model.reset_classifier(num_classes)
-    return _view(model, source.model, final)
+    anchor = _view(build_model(source), source.model, final)
+    load_checkpoint(anchor.model, source.checkpoint)
+    if num_classes not in (None, anchor.num_classes):
+        replace_classifier(anchor, num_classes)
+    return anchor
+
+
+def replace_classifier(anchor: Anchor, num_classes: int) -> None:
+    """Give an anchor's model a fresh classifier.
+
+    Raises:
+        AnchorError: If the model has no `reset_classifier`, as timm's have.
+    """
+    reset = getattr(anchor.model, "reset_classifier", None)
+    if reset is None:
+        raise AnchorError(
+            f"{anchor.name} has {anchor.num_classes} classes and cannot get a classifier for {num_classes}: give "
+            f"{type(anchor.model).__name__} a method reset_classifier(num_classes), or build it with {num_classes}."
+        )
+    reset(num_classes)
 
 
 def build_model(source: AnchorSource) -> nn.Module:
-    """Create the timm model that `source` names."""
+    """Create the model that `source` names: one filed in `MODELS`, which may be an anchor, or one of timm's."""
+    if source.model in MODELS.names():
+        return build_own_model(source)
     _check_name(source.model)
     try:
         pretrained = source.pretrained and source.checkpoint is None
@@ -95,14 +114,16 @@ def rebuildable_source(anchor: Anchor) -> AnchorSource | None:
         return AnchorSource(anchor.source.model, kwargs=anchor.source.kwargs)
     try:
         source = AnchorSource.of(anchor.name, num_classes=anchor.num_classes, in_chans=anchor.input.size[0])
-        rebuilt = build_model(source)
-        rebuilt.load_state_dict(anchor.model.state_dict())
+        rebuilt = _view(build_model(source), anchor.name, source)
+        rebuilt.model.load_state_dict(anchor.model.state_dict())
     except (AnchorError, RuntimeError):
         return None
     images = sample_images(anchor.input, 1)
     reference = copy.deepcopy(anchor.model).cpu().float().eval()
     with torch.no_grad():
         same = torch.allclose(rebuilt.eval()(images), reference(images), rtol=1e-4, atol=1e-5)
+    # The same model may be cut into other blocks.
+    same = same and (type(rebuilt), rebuilt.depths) == (type(anchor), anchor.depths)
     return source if same else None
 
 
@@ -118,7 +139,8 @@ def _check_name(name: str) -> None:
         return
     raise AnchorError(
         f"timm has no model named {name!r}; `timm.list_models()` lists all, and 'hf-hub:ORG/NAME' or 'NAME@FILE' "
-        f"take others.{did_you_mean(name, timm.list_models())}"
+        "take others. A model of your own is known once the file that registers it is imported: on the command line "
+        f"--family-file FILE.{did_you_mean(name, [*MODELS.names(), *timm.list_models()])}"
     )
 
 
@@ -128,10 +150,16 @@ def _name_of(model: nn.Module) -> str:
 
 
 def _view(model: nn.Module, name: str, source: AnchorSource | None) -> Anchor:
+    if isinstance(model, Anchor):
+        model.source = source
+        return model
     for family in reversed(ANCHORS.values()):
         if family.accepts(model):
             return family(model, name, source)
+    if is_timm_model(model):
+        return GenericAnchor(model, name, source)
     raise AnchorError(
-        f"No anchor family knows {type(model).__name__} ({name}); there are {', '.join(ANCHORS.names())}. Subclass "
-        "snnet.Anchor for it and register the class with @snnet.ANCHORS.register('name')."
+        f"No anchor family knows {type(model).__name__} ({name}); there are {', '.join(ANCHORS.names())}. Name its "
+        "modules with snnet.Anchor.from_modules, or subclass snnet.Anchor for it and register the class with "
+        "@snnet.ANCHORS.register('name')."
     )

@@ -1,9 +1,10 @@
 """What a model does in its own forward pass, seen by hooks."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from snnet.errors import AnchorError
@@ -79,21 +80,56 @@ def record(model: nn.Module, modules: Iterable[nn.Module], images: Tensor, name:
     return visits, logits
 
 
-def _forward(model: nn.Module, images: Tensor, name: str) -> Tensor:
+def _forward(run: Callable[[Tensor], Any], x: Tensor, name: str) -> Tensor:
+    shape = ", ".join(["B", *map(str, x.shape[1:])])
     try:
-        logits = model(images)
+        output = run(x)
     except AnchorError:
         raise
     except Exception as error:  # a model of the user's own may raise anything
+        raise AnchorError(f"{name} cannot run on a sample of shape ({shape}): {error}") from error
+    if not isinstance(output, Tensor):
         raise AnchorError(
-            f"{name} cannot run on images of shape (B, {', '.join(map(str, images.shape[1:]))}): {error}"
-        ) from error
-    if not isinstance(logits, Tensor):
-        raise AnchorError(f"{name} gives {type(logits).__name__}; an anchor's forward pass gives one tensor of logits.")
-    return logits
+            f"{name} gives {type(output).__name__}, not one tensor; features and logits must be one tensor each."
+        )
+    return output
 
 
 def path_of(model: nn.Module, module: nn.Module) -> str:
     """Return the name of a module in the model."""
     names: dict[nn.Module, str] = {part: name for name, part in model.named_modules()}
     return names[module]
+
+
+def calls_of(model: nn.Module, run: Callable[[Tensor], Any], x: Tensor, name: str) -> tuple[list[Call], Any]:
+    """Run a part of `model` in evaluation mode and return every call of a module in it, in order, and its result.
+
+    Tensors are kept as they are, so that one which goes untouched from module to module is the same object.
+
+    Raises:
+        AnchorError: If the model does not run.
+    """
+    calls: list[Call] = []
+    open_calls: list[Call] = []
+    names: dict[nn.Module, str] = {module: path for path, module in model.named_modules() if path}
+
+    def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        parent = open_calls[-1] if open_calls else None
+        open_calls.append(Call(names[module], module, parent, (*args, *kwargs.values())))
+        calls.append(open_calls[-1])
+
+    def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
+        open_calls.pop().output = output
+
+    modes = [(part, part.training) for part in model.modules()]
+    handles = [module.register_forward_pre_hook(before, with_kwargs=True) for module in names]
+    handles += [module.register_forward_hook(after) for module in names]
+    try:
+        model.eval()
+        with torch.no_grad():
+            return calls, _forward(run, x, name)
+    finally:
+        for handle in handles:
+            handle.remove()
+        for part, training in modes:
+            part.training = training

@@ -3,6 +3,8 @@
 import logging
 import sys
 from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -12,6 +14,7 @@ from snnet.cli.cost import cost
 from snnet.cli.demo import demo
 from snnet.cli.errors import MEANINGS, ExitCode, guarded
 from snnet.cli.evaluate import evaluate
+from snnet.cli.families import import_families
 from snnet.cli.init import init
 from snnet.cli.profile import profile
 from snnet.cli.push import push
@@ -35,7 +38,7 @@ _EXAMPLE = "Example:\n\n    snnet space deit_tiny_patch16_224 deit_small_patch16
 
 
 def build_app() -> App:
-    """Return the command line without `--debug`, which `main` takes care of."""
+    """Return the command line without `--debug` and `--family-file`, which `main` takes care of."""
     app = App(
         name="snnet",
         help=_ABOUT,
@@ -64,12 +67,36 @@ def main(tokens: Sequence[str] | None = None) -> int:
     @app.meta.default
     def launch(
         *arguments: Annotated[str, Parameter(show=False, allow_leading_hyphen=True)],
+        family_file: Annotated[
+            tuple[Path, ...],
+            Parameter(negative="", help="Python file that registers models or families; may be given several times."),
+        ] = (),
         debug: Annotated[bool, Parameter(negative="", help="Show the traceback of an error.")] = False,
     ) -> int:
         """Run a command, and its errors as exit codes."""
-        return guarded(lambda: _call(app, arguments), debug=debug)
 
-    return guarded(lambda: _call(app.meta, given), debug=False)
+        def run() -> int:
+            import_families(family_file)
+            return _call(app, arguments)
+
+        return guarded(run, debug=debug)
+
+    return guarded(lambda: _call(app.meta, _globals_first(given)), debug=False)
+
+
+def _globals_first(tokens: Sequence[str]) -> list[str]:
+    """Move the options of all commands to the front; `train`, which takes any flag, would keep those behind it."""
+    first: list[str] = []
+    rest: list[str] = []
+    coming = iter(tokens)
+    for token in coming:
+        if token == "--debug" or token.startswith("--family-file="):
+            first.append(token)
+        elif token == "--family-file":
+            first += [token, *islice(coming, 1)]
+        else:
+            rest.append(token)
+    return first + rest
 
 
 def _call(app: App, tokens: Sequence[str]) -> int:

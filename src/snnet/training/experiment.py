@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from timm.data import Mixup
 from torch.utils.data import Dataset, Subset
 
-from snnet.anchors import Anchor, load_anchor
+from snnet.anchors import Anchor, load_anchor, replace_classifier
 from snnet.data import (
     Augmentation,
     BatchAugment,
@@ -267,8 +266,7 @@ def _build_network(section: NetworkSection, num_classes: int | None, seed: int) 
             stages=section.stages,
         )
         for number in range(len(net.anchors) if section.new_heads else 0):
-            model: Any = net.anchor(number).model
-            model.reset_classifier(net.num_classes)
+            replace_classifier(net.anchor(number), net.num_classes)
     return net
 
 

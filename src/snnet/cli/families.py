@@ -1,0 +1,45 @@
+"""The global option `--family-file`: Python files with families and models of the user's own."""
+
+import sys
+from collections.abc import Iterable
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from traceback import extract_tb
+from types import ModuleType
+from zlib import crc32
+
+from snnet.errors import AnchorError
+
+
+def import_families(paths: Iterable[Path]) -> None:
+    """Import each file once, so that what it registers is known by name.
+
+    Raises:
+        AnchorError: If a file is missing, or raises an error; the message names the line.
+    """
+    for path in paths:
+        place = path.resolve()
+        # A full path, for two families may bear the same file name.
+        name = f"snnet_family_{crc32(bytes(place)):08x}_{place.stem}"
+        if not place.is_file():
+            raise AnchorError(f"--family-file {path} does not exist; give a Python file that registers models.")
+        if name not in sys.modules:
+            _import(name, place, path)
+
+
+def _import(name: str, place: Path, shown: Path) -> None:
+    spec = spec_from_file_location(name, place)
+    if spec is None or spec.loader is None:
+        raise AnchorError(f"--family-file {shown} is not a Python file; its name must end with .py.")
+    module: ModuleType = module_from_spec(spec)
+    # Dataclasses and timm's register_model look their module up while it is being imported.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a file of the user's own may raise anything
+        del sys.modules[name]
+        lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(place)]
+        where = f"line {lines[-1]}: " if lines else ""
+        raise AnchorError(
+            f"--family-file {shown} cannot be imported: {where}{type(error).__name__}: {error}"
+        ) from error

@@ -1,0 +1,119 @@
+import re
+from pathlib import Path
+
+import pytest
+
+import snnet
+from snnet.anchors import ANCHORS, MODELS
+from tests.cli.conftest import Run
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "own-models.md"
+
+
+@pytest.fixture(autouse=True)
+def own_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what a family file registers go with the test."""
+    for registry in (ANCHORS, MODELS):
+        registry.names()
+        monkeypatch.setattr(registry, "_entries", dict(registry._entries))
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Path:
+    """The file that the guide tells users to write."""
+    found = re.search(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert found is not None
+    path = tmp_path / "my_family.py"
+    path.write_text(found.group(1))
+    return path
+
+
+def test_the_guides_family_is_short_and_every_command_of_the_guide_is_run_below(family: Path) -> None:
+    assert len(family.read_text().splitlines()) < 40
+    commands = re.findall(r"^snnet (\w+)", GUIDE.read_text(), re.MULTILINE)
+    assert commands == ["space", "init", "train", "evaluate", "select"]
+
+
+@pytest.mark.slow
+def test_the_guide_from_scratch_to_a_choice(run: Run, family: Path, tmp_path: Path) -> None:
+    option, start, trained = ("--family-file", family), tmp_path / "start", tmp_path / "trained"
+    names = ("my_resnet20", "my_resnet56")
+    space = run("space", *names, *option)
+    # Three paired-up stages of 3 and 9 blocks: each block of the deeper one but the first is a forward cut.
+    assert space.code == 0, space.err
+    count = int(re.search(r"(\d+) stitches", space.out).group(1))  # type: ignore[union-attr]
+    made = run("init", *names, *option, "--output", start, "--images", 16)
+    assert made.code == 0, made.err
+    steps = ("--run.steps", 2, "--data.batch-size", 4, "--evaluation.images", 8, "--evaluation.stitches", "none")
+    done = run("train", start, *option, "--data", "embedded", "--output", trained, *steps)
+    assert done.code == 0, done.err
+    assert len(snnet.load(trained).space) == count == 2 + 3 * 8
+    scored = run("evaluate", trained, *option, "--stitches", "anchors")
+    assert scored.code == 0, scored.err
+    chosen = run("select", trained, "--macs", "60M")
+    assert chosen.code == 0 and "top1" in chosen.out
+
+
+def test_the_guides_models_are_those_of_the_paper(run: Run, family: Path) -> None:
+    outcome = run("cost", "my_resnet20", "my_resnet56", "--family-file", family)
+    assert outcome.code == 0, outcome.err
+    counts = [sum(p.numel() for p in snnet.MODELS.get(name)().parameters()) for name in ("my_resnet20", "my_resnet56")]
+    # Table 6 of the paper: 0.27 M and 0.85 M parameters.
+    assert [round(count / 1e6, 2) for count in counts] == [0.27, 0.85]
+
+
+TINY = """
+import snnet, timm
+
+@snnet.MODELS.register("my_vit")
+def my_vit(depth=2, num_classes=10, pretrained=False):
+    return timm.create_model("vit_fm_tiny", depth=depth, num_classes=num_classes)
+
+@timm.models.register_model
+def {name}(pretrained=False, **kwargs):
+    return timm.create_model("vit_fm_small", depth=3, **{{k: v for k, v in kwargs.items() if k == "num_classes"}})
+"""
+
+
+@pytest.mark.parametrize("last", [False, True])
+def test_a_file_names_models_wherever_the_option_stands(run: Run, tmp_path: Path, last: bool) -> None:
+    path, name = tmp_path / "tiny.py", f"my_timm_vit_{last}".lower()
+    path.write_text(TINY.format(name=name))
+    option, command = ("--family-file", path), ("space", "my_vit", name)
+    outcome = run(*command, *option) if last else run(*option, *command)
+    assert outcome.code == 0, outcome.err
+    assert f"[0] my_vit, [1] {name}" in outcome.out
+    # The same file again, as in a second command of one process.
+    assert run(*command, *option).code == 0
+
+
+def test_saved_networks_ask_for_the_file(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "tiny.py"
+    path.write_text(TINY.format(name="my_saved_timm_vit"))
+    made = run("init", "my_vit", "my_saved_timm_vit", "--family-file", path, "--output", tmp_path / "net")
+    assert made.code == 0, made.err
+    del MODELS._entries["my_vit"]
+    outcome = run("evaluate", tmp_path / "net")
+    assert outcome.code == 2
+    assert "no model named 'my_vit'" in outcome.err and "--family-file FILE" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "does not exist; give a Python file"),
+        ("x = 1\ny = 1 / 0\n", "cannot be imported: line 2: ZeroDivisionError: division by zero"),
+        ("def f(:\n", "cannot be imported: SyntaxError"),
+    ],
+)
+def test_faults_of_the_file_are_named(run: Run, tmp_path: Path, content: str | None, words: str) -> None:
+    path = tmp_path / "faulty.py"
+    if content is not None:
+        path.write_text(content)
+    outcome = run("space", "12", "12", "--family-file", path)
+    assert outcome.code == 2
+    assert words in " ".join(outcome.err.split()) and "Traceback" not in outcome.err
+
+
+def test_the_help_names_the_option(run: Run) -> None:
+    assert "--family-file" in run("--help").out
