@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from snnet.network import SNNet as SNNet
     from snnet.network import load as load
     from snnet.network import stitch as stitch
+    from snnet.recalibration import recalibrate as recalibrate
     from snnet.report import write_report as write_report
     from snnet.route import Stitch as Stitch
     from snnet.selection import pareto_frontier as pareto_frontier
@@ -39,6 +40,7 @@ _HOME = {
     "load": "network",
     "pareto_frontier": "selection",
     "profile": "cost",
+    "recalibrate": "recalibration",
     "select": "selection",
     "stitch": "network",
     "write_report": "report",
