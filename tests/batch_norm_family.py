@@ -1,12 +1,14 @@
 """A family of tiny convolutional anchors with batch norm in stem, blocks, transitions and head."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from timm.layers import BatchNormAct2d
+from timm.models import register_model
 from torch import Tensor, nn
 
-from snnet.anchors import Anchor
+from snnet.anchors import ANCHORS, Anchor
 from snnet.network import SNNet
 from snnet.space import StitchSpace
 from snnet.specs import FeatureSpec, InputSpec
@@ -30,16 +32,16 @@ class Block(nn.Module):
 
 
 class TinyConvNet(nn.Module):
-    def __init__(self, width: int, classes: int = 10) -> None:
+    def __init__(self, width: int, size: int = SIZE, num_classes: int = 10) -> None:
         super().__init__()
-        self.width = width
+        self.width, self.size = width, size
         self.conv1 = nn.Conv2d(1, width, 3, 1, 1)
         self.bn1 = BatchNormAct2d(width)
         widths = [width] * DEPTHS[0] + [2 * width] * DEPTHS[1]
         ways = zip([width, *widths[:-1]], widths, strict=True)
         self.blocks = nn.ModuleList(Block(a, b, 1 + (a != b)) for a, b in ways)
         self.norm = nn.BatchNorm1d(2 * width)
-        self.fc = nn.Linear(2 * width, classes)
+        self.fc = nn.Linear(2 * width, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.bn1(self.conv1(x))
@@ -49,6 +51,19 @@ class TinyConvNet(nn.Module):
         return logits
 
 
+@register_model
+def tiny_conv_bn_4(pretrained: bool = False, **_: Any) -> TinyConvNet:
+    """For 28x28 images, by name."""
+    return TinyConvNet(4, 28)
+
+
+@register_model
+def tiny_conv_bn_6(pretrained: bool = False, **_: Any) -> TinyConvNet:
+    """For 28x28 images, by name."""
+    return TinyConvNet(6, 28)
+
+
+@ANCHORS.register("tiny-conv-of-tests")
 class TinyConvAnchor(Anchor):
     model: TinyConvNet
 
@@ -66,11 +81,11 @@ class TinyConvAnchor(Anchor):
 
     @property
     def input(self) -> InputSpec:
-        return InputSpec((1, SIZE, SIZE), (0.5,), (0.5,))
+        return InputSpec((1, self.model.size, self.model.size), (0.5,), (0.5,))
 
     def feature(self, block: int) -> FeatureSpec:
         late = block >= DEPTHS[0]
-        grid = SIZE // 2 if late else SIZE
+        grid = self.model.size // 2 if late else self.model.size
         return FeatureSpec(self.model.width * (2 if late else 1), "NCHW", (grid, grid), 0)
 
     def stem(self, images: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.files import write_aside, write_json
 from snnet.flops import count_macs
 from snnet.layers import StitchingLayer
+from snnet.modes import evaluating
 from snnet.route import Cut, Stitch
 from snnet.selection import select
 from snnet.space import LayerSpec, StitchSpace
@@ -395,7 +396,7 @@ def stitch(
     family = [load_anchor(source, pretrained=pretrained, num_classes=num_classes) for source in anchors]
     check_family(family)
     if sort:
-        family.sort(key=lambda anchor: count_macs(anchor, torch.empty(1, *anchor.input.size, device="meta")))
+        family.sort(key=_macs_of)
     if space.get("stages") is None:
         space["stages"] = [n for n in family[0].stages if all(n in anchor.stages for anchor in family)]
     return SNNet(family, StitchSpace.build([anchor.depths for anchor in family], **space), resample=resample)
@@ -451,6 +452,12 @@ def check_family(anchors: Sequence[Anchor]) -> None:
     for anchor in anchors:
         if anchor.num_classes < 1:
             raise AnchorError(f"{anchor.name} has no classifier; pass num_classes=N to give every anchor one.")
+
+
+def _macs_of(anchor: Anchor) -> int:
+    # In training mode a batch norm behind the pooling refuses a single image.
+    with evaluating(anchor):
+        return count_macs(anchor, torch.empty(1, *anchor.input.size, device="meta"))
 
 
 def _stitching_layer(anchors: Sequence[Anchor], spec: LayerSpec, *, resample: bool) -> StitchingLayer:

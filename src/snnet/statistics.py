@@ -103,12 +103,13 @@ class _BatchNormMode(TorchFunctionMode):
 
     def __init__(self, norms: Sequence[BatchNorm]) -> None:
         super().__init__()
-        self.places = {id(norm.running_mean): place for place, norm in enumerate(norms)}
+        self.places = {id(norm._buffers["running_mean"]): place for place, norm in enumerate(norms)}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Hand batch norms in evaluation mode to `normalize`, and everything else on."""
         kwargs = kwargs or {}
-        # Both torch's and timm's modules call it as batch_norm(features, mean, variance, weight=..., ...).
+        # Every call of torch within a step comes by. Both torch's and timm's modules call
+        # batch_norm(features, mean, variance, weight=..., ...).
         if func is not batch_norm or kwargs.get("training"):
             return func(*args, **kwargs)
         place = self.places.get(id(args[1]))

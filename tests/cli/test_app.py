@@ -12,7 +12,7 @@ NAMES = [command.name[0] for command in COMMANDS]
 
 
 def test_every_promised_command_is_there() -> None:
-    promised = {"space", "cost", "init", "train", "evaluate", "select", "report", "profile", "demo"}
+    promised = {"space", "cost", "init", "train", "evaluate", "select", "report", "profile", "demo", "recalibrate"}
     assert set(NAMES) == promised
 
 
