@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import snnet
 from snnet.cost import step_macs
 from snnet.cost.replica import replicate
+from snnet.data import TensorImages, open_dataset
 from snnet.errors import AnchorError, CheckpointError, DataError
 from snnet.evaluation import evaluate
 from snnet.evaluation.evaluate import run_tree
@@ -20,9 +21,10 @@ from snnet.init import initialize
 from snnet.network import SNNet, load
 from snnet.recalibration import has_batch_norm, recalibrate
 from snnet.route import Stitch
+from snnet.space import StitchSpace
 from snnet.table import StitchRow, StitchTable
 from snnet.training import Trainer, TrainSettings
-from tests.batch_norm_family import SIZE, TinyConvNet, build_conv_net
+from tests.batch_norm_family import SIZE, TinyConvAnchor, TinyConvNet, build_conv_net
 
 NORM = nn.modules.batchnorm._BatchNorm
 
@@ -324,5 +326,57 @@ def test_a_recalibrated_stitch_exports(net: SNNet, images: Tensor) -> None:
     torch.testing.assert_close(exported.module()(images), net(images, stitch))
 
 
+@pytest.mark.parametrize("number", [0, 3])
+def test_a_recalibrated_stitch_compiles(net: SNNet, images: Tensor, number: int) -> None:
+    recalibrate(net, images)
+    torch.compiler.reset()
+    compiled = torch.compile(net.at(number), backend="eager", fullgraph=True)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(images), net(images, number))
+
+
 def test_it_is_public() -> None:
     assert snnet.recalibrate is recalibrate
+
+
+def test_a_trained_family_gains() -> None:
+    """Trained together, routes spoil each other's running statistics; a few images repair them."""
+    torch.manual_seed(0)
+    anchors = [TinyConvAnchor(TinyConvNet(width, 28), f"conv{width}") for width in (4, 8)]
+    net = SNNet(anchors, StitchSpace.build([anchor.depths for anchor in anchors]))
+    data = [open_dataset("embedded", None, split, input=net.input) for split in ("train", "validation")]
+    train, validation = (part for part in data if isinstance(part, TensorImages))
+    optimizer = torch.optim.Adam(net.parameters(), 5e-3)
+    for step in range(150):
+        rows = torch.randint(len(train.images), (64,))
+        optimizer.zero_grad()
+        cross_entropy(net(train.images[rows], step % len(net.space)), train.labels[rows]).backward()
+        optimizer.step()
+    chosen = (validation.images[:500], validation.labels[:500])
+    before = evaluate(net, chosen)
+    recalibrate(net, train.images[:256])
+    after = evaluate(net, chosen)
+    gains = [now.top1 - then.top1 for now, then in zip(after, before, strict=True)]
+    assert min(gains) > 0 and sum(gains) / len(gains) > 10, gains
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu_as_on_a_cpu(net: SNNet, images: Tensor) -> None:
+    other = deepcopy(net)
+    recalibrate(net, images)
+    recalibrate(other, images, device="cuda")
+    for prefix in net.statistics:
+        found = other.statistics.get_buffer(prefix)
+        assert found.device.type == "cpu"
+        torch.testing.assert_close(found, net.statistics.get_buffer(prefix), rtol=1e-3, atol=1e-4)
+    stitch = stitched(net)[0]
+    torch.testing.assert_close(net.cuda()(images.cuda(), stitch).cpu(), other(images, stitch), rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_other_number_formats(net: SNNet, images: Tensor, dtype: torch.dtype) -> None:
+    recalibrate(net.to(dtype), images)
+    assert {net.statistics.get_buffer(prefix).dtype for prefix in net.statistics} == {dtype}
+    expected = learn(reference(net, net.space[1]).double(), images.double())(images.double())
+    tolerance = 0.25 if dtype == torch.bfloat16 else 1e-9
+    torch.testing.assert_close(net(images.to(dtype), 1).double(), expected, rtol=tolerance, atol=tolerance)

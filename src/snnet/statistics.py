@@ -98,29 +98,34 @@ class RouteStatistics(nn.Module):
             self.register_buffer(name, found[name] if assign else found[name].detach().to(self._home, copy=True))
 
 
+_OPTIONS = ("weight", "bias", "training", "momentum", "eps")  # of torch.nn.functional.batch_norm
+
+
 class _BatchNormMode(TorchFunctionMode):
     """While entered, in this thread alone, sees the batch norms that would use one of the given statistics."""
 
     def __init__(self, norms: Sequence[BatchNorm]) -> None:
         super().__init__()
-        self.places = {id(norm._buffers["running_mean"]): place for place, norm in enumerate(norms)}
+        self.means = [norm._buffers["running_mean"] for norm in norms]
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         """Hand batch norms in evaluation mode to `normalize`, and everything else on."""
-        kwargs = kwargs or {}
-        # Every call of torch within a step comes by. Both torch's and timm's modules call
-        # batch_norm(features, mean, variance, weight=..., ...).
-        if func is not batch_norm or kwargs.get("training"):
-            return func(*args, **kwargs)
-        place = self.places.get(id(args[1]))
-        if place is None:
-            raise AnchorError(
-                "A step with recalibrated statistics runs a batch norm that it did not have when they were measured; "
-                "recalibrate the network again, or drop them with net.forget_statistics()."
-            )
-        return self.normalize(place, args[0], args[1], args[2], kwargs)
+        # Every call of torch within a step comes by.
+        if func is not batch_norm:
+            return func(*args, **(kwargs or {}))
+        # In eager mode torch hands on the options by name, torch.compile by position.
+        options = {**dict(zip(_OPTIONS, args[3:], strict=False)), **(kwargs or {})}
+        if options.get("training"):
+            return batch_norm(*args[:3], **options)
+        for place, mean in enumerate(self.means):
+            if mean is args[1]:
+                return self.normalize(place, args[0], options)
+        raise AnchorError(
+            "A step with recalibrated statistics runs a batch norm that it did not have when they were measured; "
+            "recalibrate the network again, or drop them with net.forget_statistics()."
+        )
 
-    def normalize(self, place: int, features: Tensor, mean: Tensor, variance: Tensor, kwargs: dict[str, Any]) -> Tensor:
+    def normalize(self, place: int, features: Tensor, options: dict[str, Any]) -> Tensor:
         """Run batch norm number `place`."""
         raise NotImplementedError
 
@@ -137,9 +142,9 @@ class UsingStatistics(_BatchNormMode):
         super().__init__(norms)
         self.values = torch.split(values, _sizes(norms))
 
-    def normalize(self, place: int, features: Tensor, mean: Tensor, variance: Tensor, kwargs: dict[str, Any]) -> Tensor:  # noqa: ARG002
+    def normalize(self, place: int, features: Tensor, options: dict[str, Any]) -> Tensor:
         """Normalize by the kept mean and variance."""
-        return batch_norm(features, self.values[2 * place], self.values[2 * place + 1], **kwargs)
+        return batch_norm(features, self.values[2 * place], self.values[2 * place + 1], **options)
 
 
 class MeasuringStatistics(_BatchNormMode):
@@ -156,10 +161,10 @@ class MeasuringStatistics(_BatchNormMode):
         self.norms = norms
         self.pools: dict[int, _Pool] = {}
 
-    def normalize(self, place: int, features: Tensor, mean: Tensor, variance: Tensor, kwargs: dict[str, Any]) -> Tensor:  # noqa: ARG002
+    def normalize(self, place: int, features: Tensor, options: dict[str, Any]) -> Tensor:
         """Normalize by the batch's mean and variance, and take them into account."""
         self.pools.setdefault(place, _Pool()).add(features)
-        return batch_norm(features, None, None, **{**kwargs, "training": True})
+        return batch_norm(features, None, None, **{**options, "training": True})
 
     def result(self) -> Tensor:
         """Return mean and variance of each norm, flat; of a norm that did not run, its own."""
