@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from snnet.init import initialize as initialize
     from snnet.network import SNNet as SNNet
     from snnet.network import stitch as stitch
+    from snnet.recalibration import recalibrate as recalibrate
     from snnet.report import write_report as write_report
     from snnet.route import Stitch as Stitch
     from snnet.saved import load as load
@@ -43,6 +44,7 @@ _HOME = {
     "pareto_frontier": "selection",
     "profile": "cost",
     "push_to_hub": "hub",
+    "recalibrate": "recalibration",
     "select": "selection",
     "stitch": "network",
     "write_report": "report",

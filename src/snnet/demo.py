@@ -104,6 +104,7 @@ def _before(
         return None, StitchTable.load(path)
     with stage("Least squares") as progress:
         fit = experiment.initialize(progress)
+    _recalibrate(experiment, stage)
     with stage("Evaluating all, before") as progress:
         return fit, experiment.evaluate_anew(path, progress)
 
@@ -117,12 +118,19 @@ def _after(
         trainer.on_step = lambda status: progress(status.step, status.steps, f"loss {status.loss:.3f}  {status.stitch}")
         trainer.fit(resume=begun)
     net = experiment.net
+    _recalibrate(experiment, stage)
     net.table = None
     profile(net)
     with stage("Evaluating all, after") as progress:
         table = experiment.evaluate_anew(directory / AFTER, progress)
     net.save_pretrained(directory)
     return table
+
+
+def _recalibrate(experiment: Experiment, stage: Stage) -> None:
+    if experiment.recalibrates:
+        with stage("Recalibrating") as progress:
+            experiment.recalibrate(progress)
 
 
 def _silent(done: int, total: int, note: str) -> None:

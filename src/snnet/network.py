@@ -1,10 +1,9 @@
 """The stitchable network: anchors, stitching layers, and the space of routes through them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, snapshot_download
@@ -23,6 +22,9 @@ from snnet.route import Cut, Stitch
 from snnet.selection import select
 from snnet.space import LayerSpec, StitchSpace
 from snnet.specs import InputSpec
+from snnet.statistics import BatchNorm, RouteStatistics, UsingStatistics, batch_norms, statistics_size
+from snnet.steps import Step as Step
+from snnet.steps import route_prefixes
 from snnet.storage import CARD, CONFIG, FORMAT, TABLE, VERSION, WEIGHTS, anchor_source, load_weights, read_config
 from snnet.table import StitchTable
 
@@ -31,27 +33,12 @@ StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that a route runs; equal steps on equal input give equal output, whatever the stitch.
-
-    Attributes:
-        kind: `stem`, `block`, `stitch` (a stitching layer), `head`, or `bare head` (without the final norm).
-        anchor: The anchor that is run, or that the stitching layer leads into.
-        index: Number of the block; 0 for the other kinds.
-        layer: Name of the stitching layer.
-    """
-
-    kind: Literal["stem", "block", "stitch", "head", "bare head"]
-    anchor: int
-    index: int = 0
-    layer: str = ""
-
-
 class SNNet(nn.Module, PyTorchModelHubMixin):
     """Several pretrained models as one network with many routes.
 
-    Routing keeps no state: `net(x, stitch)` runs that stitch, in as many threads at once as there are.
+    Routing keeps no state: `net(x, stitch)` runs that stitch, in as many threads at once as there are. Where
+    `snnet.recalibrate` has measured running statistics of a route (`net.statistics`), its batch norms use them in
+    evaluation mode in place of those that their anchor came with.
 
     Args:
         anchors: The family, from the cheapest anchor to the dearest.
@@ -87,12 +74,14 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self.layers = nn.ModuleDict()
         for spec in space.layers:
             self.layers[spec.name] = _stitching_layer(anchors, spec, resample=resample)
+        self.statistics = RouteStatistics()
         self.space = space
         self.resample = resample
         self.norm_on_stitched = norm_on_stitched
         self.table: StitchTable | None = None
         self._active = space[0]
         self._steps: dict[Stitch, tuple[Step, ...]] = {}
+        self._prefixes: dict[Stitch, tuple[str, ...]] = {}
 
     def forward(self, images: Tensor, stitch: StitchLike | None = None) -> Tensor:
         """Run one stitch: images `(B, C, H, W)` to logits `(B, classes)`.
@@ -104,9 +93,10 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         Raises:
             SpaceError: If the space has no such stitch.
         """
+        route = self._active if stitch is None else self.space.find(stitch)
         features = images
-        for step in self.steps(self._active if stitch is None else stitch):
-            features = self.apply_step(step, features)
+        for step, prefix in zip(self.steps(route), self.prefixes(route), strict=True):
+            features = self.run_step(step, prefix, features)
         return features
 
     @property
@@ -145,8 +135,23 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             self._steps[route] = self._route_steps(route)
         return self._steps[route]
 
+    def prefixes(self, stitch: StitchLike) -> tuple[str, ...]:
+        """Return the name of a stitch's beginning up to each of its steps, see `route_prefixes`."""
+        route = self.space.find(stitch)
+        if route not in self._prefixes:
+            self._prefixes[route] = route_prefixes(self.steps(route))
+        return self._prefixes[route]
+
+    def run_step(self, step: Step, prefix: str, features: Tensor) -> Tensor:
+        """Run the step that ends the beginning `prefix` of a route, with the statistics measured there, if any."""
+        values = self.statistics.get(prefix)
+        if values is None:
+            return self.apply_step(step, features)
+        with UsingStatistics(self.step_norms(step), values):
+            return self.apply_step(step, features)
+
     def apply_step(self, step: Step, features: Tensor) -> Tensor:
-        """Run one step of a route."""
+        """Run one step as its modules are, whatever comes before it."""
         if step.kind == "stitch":
             mapped: Tensor = self.layers[step.layer](features)
             return mapped
@@ -167,6 +172,25 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         if step.kind == "stem":
             return anchor.stem_parameters()
         return anchor.head_parameters() if step.kind == "head" else anchor.bare_head_parameters()
+
+    def step_norms(self, step: Step) -> list[BatchNorm]:
+        """Return the batch norms with running statistics that belong to one step, in the order of its modules."""
+        known = self.statistics.norms
+        if step not in known:
+            known[step] = self._find_norms(step)
+        return known[step]
+
+    def _find_norms(self, step: Step) -> list[BatchNorm]:
+        if step.kind == "stitch":
+            return batch_norms([self.layers[step.layer]])
+        anchor = self.anchor(step.anchor)
+        if step.kind == "block":
+            return batch_norms(anchor.block_modules(step.index))
+        head = batch_norms(anchor.head_modules())
+        if step.kind != "stem":
+            return head
+        blocks = batch_norms(module for index in range(anchor.depth) for module in anchor.block_modules(index))
+        return [norm for norm in batch_norms([anchor.model]) if norm not in {*blocks, *head}]
 
     def parameters_of(self, stitch: StitchLike) -> list[nn.Parameter]:
         """Return every parameter that a stitch uses, once, in the order of the route."""
@@ -210,6 +234,12 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """Drop from the table what was measured on other weights; costs and latencies stay."""
         if self.table is not None:
             self.table = self.table.without(*SCORES)
+
+    def forget_statistics(self) -> None:
+        """Drop running statistics that `snnet.recalibrate` measured on other weights; scores that used them go too."""
+        if len(self.statistics):
+            self.forget_scores()
+        self.statistics.clear()
 
     def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
         """Write weights, `config.json`, the table and a model card; what stood there before survives any failure.
@@ -282,6 +312,19 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         space = self.space.to_config()
         return {"format": FORMAT, "version": VERSION, "anchors": anchors, "space": space, **self._settings()}
 
+    def _check_statistics(self, path: Path) -> None:
+        if not len(self.statistics):
+            return
+        steps = {p: step for s in self.space for p, step in zip(self.prefixes(s), self.steps(s), strict=True)}
+        for prefix in self.statistics:
+            expected = statistics_size(self.step_norms(steps[prefix])) if prefix in steps else 0
+            found = tuple(self.statistics.get_buffer(prefix).shape)
+            if found != (expected,):
+                raise CheckpointError(
+                    f"{path} has running statistics of shape {found} at {prefix}, and the network takes {expected} "
+                    "numbers there; it was written for another network."
+                )
+
     @classmethod
     def _from_pretrained(
         cls,
@@ -317,6 +360,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
         except (SafetensorError, RuntimeError, OSError) as error:
             raise CheckpointError(f"{directory / WEIGHTS} cannot be loaded: {error}") from error
+        net._check_statistics(directory / WEIGHTS)
         if (directory / TABLE).is_file():
             net.table = StitchTable.load(directory / TABLE)
         return net.eval()

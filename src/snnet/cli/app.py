@@ -18,12 +18,13 @@ from snnet.cli.families import import_families
 from snnet.cli.init import init
 from snnet.cli.profile import profile
 from snnet.cli.push import push
+from snnet.cli.recalibrate import recalibrate
 from snnet.cli.report import report
 from snnet.cli.select import select
 from snnet.cli.space import space
 from snnet.cli.train import train
 
-COMMANDS = (demo, space, cost, init, train, evaluate, profile, select, report, push)
+COMMANDS = (demo, space, cost, init, train, recalibrate, evaluate, profile, select, report, push)
 
 _ABOUT = """Stitch a family of pretrained models into one network with a route for every budget.
 
@@ -32,6 +33,7 @@ A first look, in minutes and without a download: `snnet demo`.
 A network of your own: `snnet init` makes one, `snnet train` trains it, `snnet evaluate` and `snnet profile`
 measure its stitches, `snnet select` chooses one under a budget, `snnet report` draws the curve, `snnet push`
 uploads the network.
+Where anchors have batch norm, `snnet recalibrate` measures its statistics for every stitch.
 """
 _EXITS = "Exit codes:\n\n" + "\n".join(f"- {code.value} {meaning}" for code, meaning in MEANINGS.items())
 _EXAMPLE = "Example:\n\n    snnet space deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224"

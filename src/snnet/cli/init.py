@@ -29,6 +29,7 @@ def init_network(
     images: int = 100,
     method: Literal["least-squares", "kaiming"] = "least-squares",
     ridge: float = 0.0,
+    recalibration_images: int = 512,
     pretrained: bool = True,
     options: SpaceOptions = ANY_SPACE,
     num_classes: Classes = None,
@@ -46,6 +47,8 @@ def init_network(
         images: Training images to fit on.
         method: Kaiming is random, for comparison.
         ridge: Weight decay of the fit, relative to a channel's variance.
+        recalibration_images: Training images to measure running statistics of each stitch on, where there is batch
+            norm; 0 leaves those of the anchors.
         pretrained: Take published weights of anchors without a file.
         seed: Decides which images are taken.
     """
@@ -55,15 +58,20 @@ def init_network(
     from snnet.data import calibration_images, open_dataset
     from snnet.init import initialize
     from snnet.network import stitch
+    from snnet.recalibration import has_batch_norm, recalibrate
 
     torch.manual_seed(seed)
     net = stitch(*anchors, pretrained=pretrained, num_classes=num_classes, **options.given())
     dataset = open_dataset(data, root, "train", input=net.input)
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
     chosen = calibration_images(dataset, images, seed)
+    place = default_device(device)
     with progress("Initializing") as report:
-        place = default_device(device)
         fit = initialize(net, chosen, method=method, ridge=ridge, device=place, progress=report)
+    if recalibration_images and has_batch_norm(net):
+        clean = calibration_images(dataset, recalibration_images, seed)
+        with progress("Recalibrating") as report:
+            recalibrate(net, clean, device=place, progress=report)
     profile(net)
     net.save_pretrained(output)
     rows = ([layer.name, f"{layer.relative_residual:.4f}", str(layer.rank)] for layer in fit.layers)

@@ -45,7 +45,8 @@ def train_network(
 
     A recipe says everything: anchors, images, augmentation, optimizer, length. Any of its settings can be given as a
     flag, --section.key value, and wins over the file; --settings lists them all. A family is stitched and
-    initialized first; a saved network is trained as it is.
+    initialized first; a saved network is trained as it is. Where there is batch norm, its running statistics are
+    measured for each stitch before it is evaluated.
 
     If the output holds a checkpoint of the same settings, training goes on from there, to the same result bit for
     bit (on a CPU). The output becomes a saved network with its table, next to logs and checkpoints.
@@ -115,6 +116,9 @@ def _fit(experiment: "Experiment", output: Path, *, begun: bool) -> None:
 
 def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:
     net, section = experiment.net, experiment.recipe.evaluation
+    if experiment.recalibrates:
+        with progress("Recalibrating") as report:
+            experiment.recalibrate(report)
     _count(net.cpu(), output / TABLE, begun=begun)
     # Scores are written as they are found, so the network is saved with all of them.
     table = None if section.stitches == "none" else _evaluate(experiment, output / TABLE)

@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 from snnet.errors import DataError
 from snnet.evaluation.batches import Batches, Data, Fingerprint
-from snnet.evaluation.plan import Tree, Weight, plan_groups
+from snnet.evaluation.plan import Node, Tree, Weight, plan_groups
 from snnet.evaluation.record import Record, network_digest
 from snnet.evaluation.scores import Scores
 from snnet.modes import evaluating
-from snnet.network import SNNet, Step
+from snnet.network import SNNet
 from snnet.route import Stitch
+from snnet.steps import Step
 from snnet.table import StitchTable
 
 Progress = Callable[[int, int, str], None]
@@ -90,18 +91,24 @@ def evaluate(
     return net.table.where(lambda row: row.stitch in ids)
 
 
-def run_tree(net: SNNet, tree: Tree, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Yield `(stitch id, logits (B, classes))` of every stitch of a tree for one batch, depth first.
+def walk_tree(tree: Tree, images: Tensor, run: Callable[[Node, Tensor], Tensor]) -> Iterator[tuple[Node, Tensor]]:
+    """Run each node of a tree once on its parent's output, depth first; yield the nodes with their outputs.
 
-    Each node runs once. Only the activations at branchings on the current path are held.
+    Only the activations at branchings on the current path are held.
     """
     pending = [(node, images) for node in reversed(tree.roots.values())]
     while pending:
         node, features = pending.pop()
-        features = net.apply_step(node.step, features)
+        features = run(node, features)
+        yield node, features
+        pending.extend((child, features) for child in reversed(node.children.values()))
+
+
+def run_tree(net: SNNet, tree: Tree, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """Yield `(stitch id, logits (B, classes))` of every stitch of a tree for one batch."""
+    for node, features in walk_tree(tree, images, lambda node, x: net.run_step(node.step, node.prefix, x)):
         for stitch in node.ends:
             yield stitch, features
-        pending.extend((child, features) for child in reversed(node.children.values()))
 
 
 def _run_group(

@@ -8,8 +8,8 @@ a finished group can be saved. Dividing costs the steps that two groups then bot
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from snnet.network import Step
 from snnet.route import Stitch
+from snnet.steps import Step, route_prefixes
 
 Weight = Callable[[Step], float]
 Routes = Mapping[Stitch, Sequence[Step]]
@@ -17,9 +17,17 @@ Routes = Mapping[Stitch, Sequence[Step]]
 
 @dataclass(slots=True)
 class Node:
-    """One step after its parent's; `ends` are the ids of the stitches whose route is complete here."""
+    """One step after its parent's.
+
+    Attributes:
+        step: What is run.
+        prefix: Name of the beginning of a route that ends here.
+        children: The steps that come next.
+        ends: Ids of the stitches whose route is complete here.
+    """
 
     step: Step
+    prefix: str
     children: dict[Hashable, "Node"] = field(default_factory=dict)
     ends: list[str] = field(default_factory=list)
 
@@ -39,8 +47,8 @@ class Tree:
     def add(self, stitch: Stitch, steps: Sequence[Step]) -> None:
         """Append the route of a stitch. The child that was added last is walked last."""
         children, node = self.roots, None
-        for step in steps:
-            node = children.setdefault(self._key(stitch, step), Node(step))
+        for step, prefix in zip(steps, route_prefixes(steps), strict=True):
+            node = children.setdefault(self._key(stitch, step), Node(step, prefix))
             children = node.children
         assert node is not None, "a route has at least a stem and a head"
         node.ends.append(stitch.id)

@@ -76,7 +76,8 @@ def initialize(
     change only once all is solved: an error leaves them as they were.
 
     Args:
-        net: The network; its stitching layers are overwritten.
+        net: The network; its stitching layers are overwritten. Statistics that `recalibrate` measured go, those of
+            anchors too: the layers are fitted to anchors that use their own.
         images: Normalized images `(N, C, H, W)`, or an iterable (a loader) of such tensors or of `(images, labels)`.
             None only with `kaiming`, whose residuals are then not measured.
         method: `least-squares`, or `kaiming` (random, for comparison).
@@ -102,6 +103,7 @@ def initialize(
             seen = _add_images(net, sums, images, place, max_images, batch_size, progress)
         fits = _fit_layers(net, sums if seen else None, method, ridge, progress)
     net.forget_scores()
+    net.forget_statistics()
     return InitReport(method, fits, seen, time.perf_counter() - start)
 
 

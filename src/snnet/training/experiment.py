@@ -25,6 +25,7 @@ from snnet.errors import RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, initialize
 from snnet.network import SNNet, stitch
+from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
 from snnet.saved import load
 from snnet.specs import InputSpec
 from snnet.table import StitchTable
@@ -42,7 +43,7 @@ from snnet.training.trainer import CHECKPOINTS, Trainer
 Progress = Callable[[int, int, str], None]
 RECIPE = "recipe.yaml"
 # What may change between the parts of one run.
-_FREE = ("data.root", "data.workers", "data.max_corrupt", "data.download", "evaluation.")
+_FREE = ("data.root", "data.workers", "data.max_corrupt", "data.download", "recalibration.", "evaluation.")
 _FREE_OF_RUN = ("device", "threads", "log_every", "save_every", "keep", "trackers")
 
 
@@ -77,6 +78,17 @@ class Experiment:
             return initialize(
                 self.net, images, method=section.method, ridge=section.ridge, device=self.device, progress=progress
             )
+
+    @property
+    def recalibrates(self) -> bool:
+        """Whether there is batch norm, and the recipe lets its statistics be measured for each stitch."""
+        return self.recipe.recalibration.images > 0 and has_batch_norm(self.net)
+
+    def recalibrate(self, progress: Progress | None = None) -> RecalibrationReport:
+        """Measure running statistics of every stitch on clean training images, and keep them in the network."""
+        section = self.recipe.recalibration
+        images = calibration_images(self.images, section.images, self.recipe.run.seed)
+        return recalibrate(self.net, images, batch_size=section.batch_size, device=self.device, progress=progress)
 
     def evaluate(self, output: Path | None = None, progress: Progress | None = None) -> StitchTable:
         """Evaluate the stitches that the recipe says, resumably where there is an output."""

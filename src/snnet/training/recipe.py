@@ -75,6 +75,22 @@ class CalibrationSection(Section):
     ridge: float = Field(0.0, ge=0, description="weight decay of the fit, relative to a channel's variance")
 
 
+class RecalibrationSection(Section):
+    """How running statistics of batch norms are measured for each stitch, before it is evaluated."""
+
+    images: int = Field(
+        512, ge=0, description="clean training images, where there is batch norm; 0 leaves the anchors'"
+    )
+    batch_size: int = Field(64, ge=2, description="images that are normalized together")
+
+    @field_validator("images")
+    @classmethod
+    def _more_than_one(cls, images: int) -> int:
+        if images == 1:
+            raise ValueError("one image has no variance; give 0 or a few hundred")
+        return images
+
+
 class ImageAugment(Section):
     """timm's augmentation of single images; the defaults are DeiT's."""
 
@@ -207,6 +223,7 @@ class Recipe(Section):
     network: NetworkSection
     data: DataSection = DataSection()
     calibration: CalibrationSection = CalibrationSection()
+    recalibration: RecalibrationSection = RecalibrationSection()
     augment: AugmentSection = AugmentSection()
     loss: LossSection = LossSection()
     optim: OptimSection = OptimSection()

@@ -81,7 +81,7 @@ class Trainer:
         """Train to the last step.
 
         The net keeps its mode (training or evaluation) and stays on the device that trained it; scores in its table
-        were other weights' and go.
+        and recalibrated running statistics were other weights' and go.
 
         Args:
             resume: Continue from the newest intact checkpoint of `directory`, from the start if there is none yet.
@@ -93,6 +93,8 @@ class Trainer:
             TrainingInterrupted: After SIGINT or SIGTERM, once the state is saved.
         """
         was_training = self.net.training
+        # At once, for checkpoints and averages hold none.
+        self.net.forget_statistics()
         try:
             return _Run(self, resume).go()
         finally:

@@ -1,0 +1,72 @@
+"""`snnet recalibrate`: running statistics of batch norms for every stitch."""
+
+from pathlib import Path
+
+from cyclopts import App
+
+from snnet.cli.console import say, show
+from snnet.cli.progress import progress
+from snnet.cli.sources import is_network, saved_network
+from snnet.cli.stitches import Stitches, chosen_stitches
+from snnet.cli.values import DataName, Device, Root, default_device
+from snnet.errors import CheckpointError
+
+recalibrate = App(
+    name="recalibrate",
+    help_epilogue="""Examples:
+
+    snnet recalibrate runs/resnet --data folder --root /data/imagenet
+    snnet recalibrate runs/resnet --data folder --root /data/mine --images 1024 --output runs/resnet-mine
+""",
+)
+
+
+@recalibrate.default
+def recalibrate_network(
+    network: str,
+    /,
+    *,
+    data: DataName = "embedded",
+    root: Root = None,
+    images: int = 512,
+    stitches: Stitches = "all",
+    batch_size: int = 64,
+    seed: int = 0,
+    device: Device = None,
+    max_corrupt: int | None = None,
+    output: Path | None = None,
+) -> None:
+    """Measure the running statistics that batch norms need in each stitch, and save them with the network.
+
+    `snnet init` and `snnet train` do so by themselves; this is for other images, more of them, or networks that were
+    trained elsewhere. The weights stay as they are. Scores in the table go, because they were of other statistics. A
+    network without batch norm is left alone.
+
+    Args:
+        network: Directory of a saved network.
+        images: Training images to measure on, equally many of each class.
+        batch_size: Images that are normalized together.
+        seed: Decides which images are taken.
+        max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
+        output: Directory to save in; that of the network by default.
+    """
+    from snnet.data import calibration_images, open_dataset
+    from snnet.recalibration import has_batch_norm
+    from snnet.recalibration import recalibrate as run
+
+    net = saved_network(network)
+    if output is None and not is_network(network):
+        raise CheckpointError(f"{network} is no directory to save in; give --output DIR.")
+    if not has_batch_norm(net):
+        show(f"{network} has no batch norm: nothing to recalibrate.")
+        return
+    routes = chosen_stitches(net, stitches)
+    dataset = open_dataset(data, root, "train", input=net.input, max_corrupt=max_corrupt)
+    chosen = calibration_images(dataset, images, seed)
+    say(f"{len(routes)} stitches on {len(chosen)} images")
+    with progress("Recalibrating") as report:
+        done = run(net, chosen, stitches=routes, batch_size=batch_size, device=default_device(device), progress=report)
+    place = output or Path(network)
+    net.save_pretrained(place)
+    show(f"{done.stitches} stitches recalibrated on {done.images} images in {done.seconds:.1f} s; saved in {place}")
+    show(f"Next: snnet evaluate {place}")

@@ -1,0 +1,122 @@
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+import snnet
+from snnet.anchors import load_anchor
+from snnet.demo import run_demo
+from snnet.training.recipe import Recipe
+from tests.batch_norm_family import WIDTHS  # registers the anchors
+from tests.cli.conftest import Run
+
+FAMILY = ("tiny_conv_bn_4", "tiny_conv_bn_6")
+assert WIDTHS[:2] == (4, 6)
+
+
+@pytest.fixture(scope="module")
+def stitched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Never recalibrated."""
+    torch.manual_seed(0)
+    directory = tmp_path_factory.mktemp("bn") / "net"
+    snnet.stitch(*map(load_anchor, FAMILY)).save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture
+def network(stitched: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(stitched, tmp_path / "net"))
+
+
+def test_statistics_are_saved_with_the_network(run: Run, network: Path) -> None:
+    assert run("evaluate", network, "--stitches", "0", "--device", "cpu").code == 0
+    before = snnet.load(network)
+    assert before.table is not None and "top1" in before.table.columns
+    outcome = run("recalibrate", network, "--images", "32", "--device", "cpu")
+    assert outcome.code == 0, outcome.err
+    assert f"{len(before.space)} stitches recalibrated on 32 images" in outcome.out
+    after = snnet.load(network)
+    assert len(after.statistics) and after.table is not None and "top1" not in after.table.columns
+    weights, state = before.state_dict(), after.state_dict()
+    assert all(torch.equal(state[name], value) for name, value in weights.items())
+    # Scores of the other statistics do not stand in the way.
+    assert run("evaluate", network, "--stitches", "0", "--device", "cpu").code == 0
+
+
+def test_chosen_stitches_into_another_directory(run: Run, network: Path, tmp_path: Path) -> None:
+    out = tmp_path / "other"
+    outcome = run("recalibrate", network, "--images", "8", "--stitches", "0", "--output", out, "--device", "cpu")
+    assert outcome.code == 0, outcome.err
+    assert set(snnet.load(out).statistics) == {"0:stem", *(f"0:0-{n}" for n in (1, 2, 3, 4)), "0:0-4,head"}
+    assert not len(snnet.load(network).statistics)
+
+
+def test_a_network_without_batch_norm_is_left_alone(run: Run, saved: Path) -> None:
+    before = (saved / "model.safetensors").read_bytes()
+    outcome = run("recalibrate", saved)
+    assert outcome.code == 0 and "no batch norm" in outcome.out
+    assert (saved / "model.safetensors").read_bytes() == before
+
+
+def test_one_image_is_too_few(run: Run, network: Path) -> None:
+    outcome = run("recalibrate", network, "--images", "1", "--device", "cpu")
+    assert outcome.code == 2 and "two images or more" in outcome.err
+
+
+def test_init_and_train_recalibrate_by_themselves(run: Run, tmp_path: Path) -> None:
+    net, out = tmp_path / "net", tmp_path / "run"
+    tokens = ("init", *FAMILY, "--no-pretrained", "--images", "8", "--device", "cpu", "--output")
+    assert run(*tokens, tmp_path / "without", "--recalibration-images", "0").code == 0
+    assert not len(snnet.load(tmp_path / "without").statistics)
+    assert run(*tokens, net, "--recalibration-images", "16").code == 0
+    initialized = snnet.load(net)
+    assert len(initialized.statistics)
+
+    train = ("train", net, "--output", out, "--run.steps", "2", "--data.batch-size", "8", "--run.device", "cpu")
+    train += ("--evaluation.images", "20", "--recalibration.images", "16")
+    outcome = run(*train)
+    assert outcome.code == 0, outcome.err
+    trained = snnet.load(out)
+    assert set(trained.statistics) == set(initialized.statistics)
+    assert not torch.equal(trained.statistics.get_buffer("0:stem"), initialized.statistics.get_buffer("0:stem"))
+    again = run(*train)
+    count = len(trained.space)
+    assert again.code == 0 and f"{count} of {count} stitches were evaluated before" in again.err
+    # Other statistics are no other run, but other scores.
+    other = run(*train[:-1], "0")
+    assert other.code == 0 and "evaluated anew" in other.err
+    assert not len(snnet.load(out).statistics)
+
+
+def test_the_demo_recalibrates_before_each_evaluation(tmp_path: Path) -> None:
+    stages: list[str] = []
+
+    class Stage:
+        def __init__(self, title: str) -> None:
+            stages.append(title)
+
+        def __enter__(self):  # type: ignore[no-untyped-def]
+            return lambda done, total, note: None
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    changes = {
+        "network.anchors": list(FAMILY),
+        "network.pretrained": False,
+        "calibration.images": 8,
+        "recalibration.images": 16,
+        "data.batch_size": 8,
+        "run.steps": 1,
+        "run.trackers": [],
+        "run.device": "cpu",
+        "optim.warmup_epochs": 0,
+        "evaluation.images": 12,
+        "evaluation.budgets": [1e9],
+    }
+    result = run_demo(tmp_path, recipe=Recipe.load("embedded_vit", changes), stage=Stage)
+    middle = ["Recalibrating", "Evaluating all, before", "Fine-tuning", "Recalibrating"]
+    assert stages == ["Least squares", *middle, "Evaluating all, after"]
+    net = snnet.load(tmp_path)
+    assert len(net.statistics) and len(result.after) == len(net.space)
