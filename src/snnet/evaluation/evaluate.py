@@ -11,6 +11,7 @@ from snnet.evaluation.batches import Batches, Data, Fingerprint
 from snnet.evaluation.plan import Node, Tree, Weight, plan_groups
 from snnet.evaluation.record import Record, network_digest
 from snnet.evaluation.scores import Scores
+from snnet.fast_linear import fast_linear
 from snnet.modes import evaluating
 from snnet.network import SNNet
 from snnet.route import Stitch
@@ -80,7 +81,8 @@ def evaluate(
     routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
     groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups, share=share_prefix)
     meter = _Meter(progress, len(chosen), len(routes), batches)
-    with evaluating(net, target), torch.autocast(target.type, _AMP.get(amp or ""), enabled=amp is not None):
+    autocast = torch.autocast(target.type, _AMP.get(amp or ""), enabled=amp is not None)
+    with evaluating(net, target), fast_linear(target), autocast:
         for number, group in enumerate(groups, 1):
             meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
             _run_group(net, group, batches, record, target, meter)

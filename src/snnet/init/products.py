@@ -7,6 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from snnet.fast_linear import fast_product, has_fast_linear
 from snnet.init.rows import BatchRows
 
 PANELS = 6
@@ -91,15 +92,9 @@ def upper_gram(rows: Tensor) -> Tensor:
 
 
 def transposed_product(a: Tensor, b: Tensor) -> Tensor:
-    """Return `a' b`, `(C_a, C_b)`, of rows `(n, C_a)` and `(n, C_b)`, in their precision.
-
-    Float32 on a CPU goes through oneDNN, as it does in compiled graphs: `torch.mm` uses MKL, which leaves half of an
-    AMD core's vector units idle.
-    """
-    if a.dtype == torch.float32 and a.device.type == "cpu" and torch._C._has_mkldnn:
-        product: Tensor = torch.ops.mkldnn._linear_pointwise(a.contiguous().T, b.contiguous().T, None, "none", [], "")
-        return product
-    return a.T @ b
+    """Return `a' b`, `(C_a, C_b)`, of rows `(n, C_a)` and `(n, C_b)`, in their precision."""
+    narrow = a.dtype == torch.float32 and has_fast_linear(a.device)
+    return fast_product(a.contiguous().T, b.contiguous().T) if narrow else a.T @ b
 
 
 def mirrored(upper: Tensor) -> Tensor:

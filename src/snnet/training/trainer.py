@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from snnet.errors import CheckpointError, RecipeError, TrainingError
+from snnet.fast_linear import fast_linear
 from snnet.network import SNNet
 from snnet.route import Stitch
 from snnet.training.checkpoint import CheckpointStore
@@ -96,7 +97,8 @@ class Trainer:
         # At once, for checkpoints and averages hold none.
         self.net.forget_statistics()
         try:
-            return _Run(self, resume).go()
+            with fast_linear(self.device):
+                return _Run(self, resume).go()
         finally:
             self.net.forget_scores()
             self.net.zero_grad(set_to_none=True)
