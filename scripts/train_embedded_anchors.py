@@ -21,6 +21,7 @@ from torch.nn.functional import cross_entropy
 
 from snnet.anchors import EMBEDDED_ANCHORS
 from snnet.data.augment import BatchAugment
+from snnet.fast_linear import fast_linear
 from snnet.files import write_aside, write_json
 
 MEAN, STD = 0.2860, 0.3530
@@ -42,7 +43,7 @@ def load_split(root: Path, split: str) -> tuple[Tensor, Tensor]:
 
 def accuracy(model: torch.nn.Module, images: Tensor, labels: Tensor) -> float:
     model.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), fast_linear("cpu"):
         hits = sum(
             (model(x).argmax(1) == y).sum().item() for x, y in zip(images.split(500), labels.split(500), strict=True)
         )
@@ -104,7 +105,9 @@ def main() -> None:
             for group in optimizer.param_groups:
                 group["lr"] = args.lr * rate
             pick = order[i * args.batch_size : (i + 1) * args.batch_size]
-            loss = cross_entropy(model(augment(images[pick], generator)), labels[pick], label_smoothing=args.smoothing)
+            with fast_linear("cpu"):
+                logits = model(augment(images[pick], generator))
+            loss = cross_entropy(logits, labels[pick], label_smoothing=args.smoothing)
             optimizer.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -1,4 +1,4 @@
-"""The whole way on the embedded family, in minutes: stitch, initialize, evaluate, train, evaluate, choose, draw."""
+"""The whole way on an embedded family, in minutes: stitch, initialize, evaluate, train, evaluate, choose, draw."""
 
 import time
 from collections.abc import Callable
@@ -15,7 +15,9 @@ from snnet.table import StitchRow, StitchTable
 from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
 from snnet.training.recipe import Recipe
 
-RECIPE = "embedded_vit"
+FAMILIES = {"vit": "embedded_vit", "cnn": "embedded_cnn", "swin": "embedded_swin", "cnn-vit": "embedded_cnn_vit"}
+"""Families that come with the package -> their recipes."""
+
 BEFORE, AFTER = "before.jsonl", "table.jsonl"
 Progress = Callable[[int, int, str], None]
 Stage = Callable[[str], AbstractContextManager[Progress]]
@@ -60,19 +62,21 @@ class DemoResult:
 def run_demo(
     output: str | Path,
     *,
+    family: str = "vit",
     seed: int | None = None,
     recipe: Recipe | None = None,
     stage: Stage | None = None,
     say: Callable[[str], None] | None = None,
 ) -> DemoResult:
-    """Turn the embedded anchors into one network of 71 stitches, and show what became of them.
+    """Turn embedded anchors into one network, and show what became of them.
 
     Killed at any moment, the same call goes on where it stopped.
 
     Args:
         output: Directory for network, tables, curve and page.
+        family: One of `FAMILIES`.
         seed: In place of the recipe's.
-        recipe: In place of `embedded_vit`.
+        recipe: In place of the family's.
         stage: Shows progress.
         say: Told what a user should know.
 
@@ -80,7 +84,7 @@ def run_demo(
         RecipeError: If the output holds a run with other settings.
     """
     start = time.perf_counter()
-    chosen = recipe or Recipe.load(RECIPE)
+    chosen = recipe or Recipe.load(FAMILIES[family])
     if seed is not None:
         chosen = chosen.model_copy(update={"run": chosen.run.model_copy(update={"seed": seed})})
     directory, show = Path(output), stage or (lambda _: nullcontext(_silent))

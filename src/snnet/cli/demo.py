@@ -1,43 +1,51 @@
 """`snnet demo`: the whole way, in minutes."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
 from snnet.cli.console import say, show, show_table
 from snnet.cli.progress import progress
 from snnet.cli.tables import cell, show_choices
+from snnet.cli.values import human
 
 if TYPE_CHECKING:
     from snnet.demo import DemoResult
+
+Family = Literal["vit", "cnn", "swin", "cnn-vit"]
 
 demo = App(
     name="demo",
     help_epilogue="""Examples:
 
     snnet demo
+    snnet demo --family cnn-vit
     snnet demo --output /tmp/snnet-demo --seed 1
 """,
 )
 
 
 @demo.default
-def run(*, output: Path = Path("snnet-demo"), seed: int | None = None) -> None:
-    """Watch three small pretrained ViTs become 71 networks in one, in minutes, on a CPU and without a download.
+def run(*, family: Family = "vit", output: Path | None = None, seed: int | None = None) -> None:
+    """Watch small pretrained models become dozens of networks in one, in minutes, on a CPU and without a download.
 
     The anchors that come with the package are stitched, the stitching layers fitted by least squares, all stitches
     evaluated on images of clothes (Fashion-MNIST), fine-tuned together, and evaluated again. Ends with a table, the
     best stitch under three budgets, a picture, and an interactive page.
 
     Args:
-        output: Directory for the network, the tables, the curve and the page.
+        family: vit (three plain ViTs, 71 stitches), cnn (two ResNets of unequal depth), swin (three hierarchical
+            ViTs), or cnn-vit (a ResNet into a Swin).
+        output: Directory for the network, the tables, the curve and the page; by default snnet-demo, for the other
+            families with their name behind it.
         seed: Decides calibration images, order of the data, and stitches drawn.
     """
     say("Loading torch and the anchors ...", style="dim")
     from snnet.demo import run_demo
 
-    result = run_demo(output, seed=seed, stage=progress, say=say)
+    directory = output or Path("snnet-demo" if family == "vit" else f"snnet-demo-{family}")
+    result = run_demo(directory, family=family, seed=seed, stage=progress, say=say)
     show_stitches(result)
     show("")
     show_choices(result.after, result.choices)
@@ -46,7 +54,9 @@ def run(*, output: Path = Path("snnet-demo"), seed: int | None = None) -> None:
     show("")
     for name in ("curve.png", "curve.svg", "index.html"):
         show(f"Written {result.files[name]}")
-    show(f"Network and table in {output}; {result.seconds:.0f} s in all. Next: snnet select {output} --macs 4M")
+    budget = human(max(result.choices), 2).replace(" ", "")
+    show(f"Network and table in {directory}; {result.seconds:.0f} s in all.")
+    show(f"Next: snnet select {directory} --macs {budget}")
 
 
 def show_stitches(result: "DemoResult") -> None:
