@@ -1,31 +1,40 @@
 """The stitchable network: anchors, stitching layers, and the space of routes through them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-import torch
 from huggingface_hub import ModelCard, PyTorchModelHubMixin, snapshot_download
 from safetensors import SafetensorError
 from safetensors.torch import save_model
 from torch import Tensor, nn
 
-from snnet.anchors import Anchor, AnchorLike, load_anchor, rebuildable_source
+from snnet.anchors import Anchor, AnchorLike, load_anchor
 from snnet.card import AnchorFacts, model_card
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
+from snnet.family import anchor_macs, build_stitching_layer, check_family
 from snnet.files import write_aside, write_json
-from snnet.flops import count_macs
 from snnet.layers import StitchingLayer
-from snnet.modes import evaluating
 from snnet.route import Cut, Stitch
 from snnet.selection import select
-from snnet.space import LayerSpec, StitchSpace
+from snnet.space import StitchSpace
 from snnet.specs import InputSpec
 from snnet.statistics import BatchNorm, RouteStatistics, UsingStatistics, batch_norms, statistics_size
 from snnet.steps import Step as Step
 from snnet.steps import route_prefixes
-from snnet.storage import CARD, CONFIG, FORMAT, TABLE, VERSION, WEIGHTS, anchor_source, load_weights, read_config
+from snnet.storage import (
+    CARD,
+    CONFIG,
+    FORMAT,
+    TABLE,
+    VERSION,
+    WEIGHTS,
+    anchor_entry,
+    anchor_source,
+    load_weights,
+    read_config,
+)
 from snnet.table import StitchTable
 
 SCORES = ("top1", "top5", "loss")
@@ -73,7 +82,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self.anchors = nn.ModuleList(anchors)
         self.layers = nn.ModuleDict()
         for spec in space.layers:
-            self.layers[spec.name] = _stitching_layer(anchors, spec, resample=resample)
+            self.layers[spec.name] = build_stitching_layer(anchors, spec, resample=resample)
         self.statistics = RouteStatistics()
         self.space = space
         self.resample = resample
@@ -299,16 +308,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             save_model(self, str(partial), metadata={"format": "pt"})
 
     def _config(self) -> dict[str, Any]:
-        anchors = []
-        for number in range(len(self.anchors)):
-            source = rebuildable_source(self.anchor(number))
-            anchors.append(
-                {
-                    "name": self.anchor(number).name,
-                    "model": source and source.model,
-                    "kwargs": dict(source.kwargs) if source else {},
-                }
-            )
+        anchors = [anchor_entry(self.anchor(number)) for number in range(len(self.anchors))]
         space = self.space.to_config()
         return {"format": FORMAT, "version": VERSION, "anchors": anchors, "space": space, **self._settings()}
 
@@ -411,60 +411,7 @@ def stitch(
     family = [load_anchor(source, pretrained=pretrained, num_classes=num_classes) for source in anchors]
     check_family(family)
     if sort:
-        family.sort(key=_anchor_macs)
+        family.sort(key=anchor_macs)
     if space.get("stages") is None:
         space["stages"] = [n for n in family[0].stages if all(n in anchor.stages for anchor in family)]
     return SNNet(family, StitchSpace.build([anchor.depths for anchor in family], **space), resample=resample)
-
-
-def _anchor_macs(anchor: Anchor) -> int:
-    # In training mode batch norm refuses a single image.
-    with evaluating(anchor):
-        return count_macs(anchor, torch.empty(1, *anchor.input.size, device="meta"))
-
-
-def check_family(anchors: Sequence[Anchor]) -> None:
-    """Refuse anchors that cannot make one network, with the two values named.
-
-    Raises:
-        AnchorError: If class counts, class orders or image sizes differ, or there is no classifier.
-    """
-    facts: dict[str, Callable[[Anchor], Any]] = {
-        "number of classes": lambda anchor: anchor.num_classes,
-        "image size": lambda anchor: anchor.input.size,
-    }
-    for what, fact in facts.items():
-        for anchor in anchors[1:]:
-            if fact(anchor) != fact(anchors[0]):
-                raise AnchorError(
-                    f"{anchors[0].name} and {anchor.name} cannot be joined: the {what} is {fact(anchors[0])} in one "
-                    f"and {fact(anchor)} in the other; choose models that agree."
-                )
-    named = [anchor for anchor in anchors if anchor.class_names is not None]
-    for anchor in named[1:]:
-        first, other = named[0].class_names or (), anchor.class_names or ()
-        for number, pair in enumerate(zip(first, other, strict=False)):
-            if len(set(pair)) > 1:
-                raise AnchorError(
-                    f"{named[0].name} and {anchor.name} cannot be joined: class {number} is {pair[0]!r} in one and "
-                    f"{pair[1]!r} in the other; choose models trained on the same classes in the same order."
-                )
-    for anchor in anchors:
-        if anchor.num_classes < 1:
-            raise AnchorError(f"{anchor.name} has no classifier; pass num_classes=N to give every anchor one.")
-
-
-def _stitching_layer(anchors: Sequence[Anchor], spec: LayerSpec, *, resample: bool) -> StitchingLayer:
-    front, back = anchors[spec.front], anchors[spec.back]
-    ends = {cut: (front.feature(cut.leave), back.feature(cut.enter - 1)) for cut in spec.cuts}
-    first = spec.cuts[0]
-    for cut, pair in ends.items():
-        if pair != ends[first]:
-            raise AnchorError(
-                f"{front.name} and {back.name} cannot share a stitching layer at {first} and {cut}: it maps "
-                f"{' to '.join(map(str, ends[first]))} at one and {' to '.join(map(str, pair))} at the other."
-            )
-    try:
-        return StitchingLayer(*ends[first], resample=resample)
-    except AnchorError as error:
-        raise AnchorError(f"{front.name} and {back.name} cannot be joined at {first}: {error}") from None

@@ -8,7 +8,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from snnet.anchors import AnchorSource
+from snnet.anchors import Anchor, AnchorSource, rebuildable_source
 from snnet.errors import CheckpointError
 
 FORMAT, VERSION = "snnet", 1
@@ -32,6 +32,13 @@ def read_config(path: Path) -> dict[str, Any]:
     if config.get("version", 0) > VERSION:
         raise CheckpointError(f"{path} has version {config['version']}; this snnet reads up to {VERSION}: update it.")
     return config
+
+
+def anchor_entry(anchor: Anchor) -> dict[str, Any]:
+    """Return the entry of an anchor in the description: how to build it again, as far as that is known."""
+    source = rebuildable_source(anchor)
+    kwargs = dict(source.kwargs) if source else {}
+    return {"name": anchor.name, "model": source and source.model, "kwargs": kwargs}
 
 
 def anchor_source(entry: dict[str, Any]) -> AnchorSource:
