@@ -18,9 +18,10 @@ from snnet.evaluation.evaluate import run_tree
 from snnet.evaluation.plan import Tree
 from snnet.evaluation.record import network_digest
 from snnet.init import initialize
-from snnet.network import SNNet, load
+from snnet.network import SNNet
 from snnet.recalibration import has_batch_norm, recalibrate
 from snnet.route import Stitch
+from snnet.saved import load
 from snnet.space import StitchSpace
 from snnet.table import StitchRow, StitchTable
 from snnet.training import Trainer, TrainSettings

@@ -25,7 +25,6 @@ from snnet.training import (
     TrainingInterrupted,
     TrainSettings,
     TrainStatus,
-    steps_of,
 )
 from snnet.training.checkpoint import content_digest, read_checkpoint
 from snnet.training.logging import read_log
@@ -234,7 +233,7 @@ def test_learns_and_reports(tiny_net: SNNet) -> None:
     result = Trainer(
         tiny_net,
         batches,
-        settings=settings(steps=steps_of(60, batches)),
+        settings=settings(steps=60 * len(batches)),
         optim=OptimSettings(lr=3e-3, weight_decay=0.0),
         sampler=AnchorShareSampler(tiny_net.space, 1.0),
         on_step=seen.append,

@@ -11,7 +11,7 @@ from snnet.training.interrupt import TrainingInterrupted
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings, build_optimizer, build_schedule, parameter_groups
 from snnet.training.sampler import SAMPLERS, AnchorShareSampler, StitchSampler, UniformSampler
-from snnet.training.settings import TrainResult, TrainSettings, TrainStatus, steps_of
+from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batches
 from snnet.training.teachers import timm_teacher
 from snnet.training.trainer import Trainer
@@ -37,6 +37,5 @@ __all__ = [
     "build_optimizer",
     "build_schedule",
     "parameter_groups",
-    "steps_of",
     "timm_teacher",
 ]

@@ -31,6 +31,7 @@ from snnet.specs import InputSpec
 from snnet.table import StitchTable
 from snnet.training.distillation import Distillation, OwnAnchorTeacher, Teacher, anchor_teacher
 from snnet.training.engine import check_device
+from snnet.training.facts import FREE_SETTINGS
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings
 from snnet.training.recipe import BatchShift, NetworkSection, Recipe, TeacherSection
@@ -44,7 +45,7 @@ Progress = Callable[[int, int, str], None]
 RECIPE = "recipe.yaml"
 # What may change between the parts of one run.
 _FREE = ("data.root", "data.workers", "data.max_corrupt", "data.download", "recalibration.", "evaluation.")
-_FREE_OF_RUN = ("device", "threads", "log_every", "save_every", "keep", "trackers")
+_FREE_OF_RUN = ("threads", *FREE_SETTINGS)
 
 
 @dataclass(frozen=True)

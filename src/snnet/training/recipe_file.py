@@ -91,9 +91,17 @@ def setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[st
 
 def differences(one: BaseModel, other: BaseModel) -> dict[str, tuple[Any, Any]]:
     """Return the settings that differ: dotted name -> both values."""
-    first, second = (_flat(recipe.model_dump(mode="json")) for recipe in (one, other))
+    first, second = (flatten(recipe.model_dump(mode="json")) for recipe in (one, other))
     names = dict.fromkeys([*first, *second])
     return {n: (first.get(n), second.get(n)) for n in names if first.get(n) != second.get(n)}
+
+
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as dotted name -> value; an empty section is a value."""
+    flat: dict[str, Any] = {}
+    for name, item in value.items():
+        flat |= flatten(item, f"{prefix}{name}.") if isinstance(item, Mapping) and item else {prefix + name: item}
+    return flat
 
 
 def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -167,13 +175,6 @@ def _section_in(annotation: Any) -> type[BaseModel] | None:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind
     return None
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, item in value.items():
-        flat |= _flat(item, f"{prefix}{name}.") if isinstance(item, dict) and item else {prefix + name: item}
-    return flat
 
 
 def _one_line(error: yaml.YAMLError) -> str:

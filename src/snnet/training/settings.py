@@ -8,7 +8,6 @@ from torch import nn
 
 from snnet.errors import RecipeError
 from snnet.training.engine import Precision
-from snnet.training.stream import Batches
 
 _LEAST = {"steps": 1, "seed": 0, "accumulation": 1, "log_every": 1, "save_every": 0, "keep": 1}
 
@@ -18,7 +17,7 @@ class TrainSettings:
     """How a run goes.
 
     Attributes:
-        steps: Optimizer steps in all; `steps_of` turns epochs into steps.
+        steps: Optimizer steps in all.
         seed: With the step, decides the stitch, mixup, cutmix, dropout and drop path.
         accumulation: Batches per step, all with the same stitch.
         clip_norm: Largest norm of all gradients together; None does not clip.
@@ -97,8 +96,3 @@ class TrainResult:
     loss: float
     checkpoint: Path | None
     averaged: nn.Module | None
-
-
-def steps_of(epochs: int, batches: Batches, accumulation: int = 1) -> int:
-    """Return the whole optimizer steps in so many epochs."""
-    return epochs * len(batches) // accumulation
