@@ -7,8 +7,8 @@ import pytest
 
 import snnet
 from snnet import StitchTable
-from snnet.demo import DemoResult, Progress, run_demo
-from snnet.errors import RecipeError
+from snnet.demo import FAMILIES, DemoResult, Progress, run_demo
+from snnet.errors import BudgetError, RecipeError
 from snnet.training.recipe import Recipe
 
 QUICK = {
@@ -110,3 +110,26 @@ def test_a_kill_before_the_first_checkpoint_keeps_the_first_evaluation(
         run_demo(tmp_path, recipe=Recipe.load("embedded_vit", QUICK), seed=1, stage=stage)
     assert "of 71" not in notes[-1]
     assert StitchTable.load(tmp_path / "before.jsonl").meta["evaluation"] != result.before.meta["evaluation"]
+
+
+@pytest.mark.parametrize(("family", "count"), [("cnn", 8), ("swin", 17), ("cnn-vit", 8)])
+def test_every_family_goes_the_whole_way(family: str, count: int, tmp_path: Path) -> None:
+    stages: list[str] = []
+
+    @contextmanager
+    def stage(title: str) -> Iterator[Progress]:
+        stages.append(title)
+        yield lambda done, total, note: None
+
+    quick = Recipe.load(FAMILIES[family], {**QUICK, "recalibration.images": 16})
+    result = run_demo(tmp_path, recipe=quick, stage=stage)
+    assert len(result.after) == count and result.choices.keys() == set(quick.evaluation.budgets)
+    assert stages.count("Recalibrating") == (0 if family == "swin" else 2)
+    assert len(snnet.load(tmp_path).statistics) == 0 if family == "swin" else len(snnet.load(tmp_path).statistics) > 0
+
+
+def test_a_budget_that_nothing_fits_is_refused_before_the_work(tmp_path: Path) -> None:
+    recipe = Recipe.load("embedded_cnn", {**QUICK, "evaluation.budgets": ["10"]})
+    with pytest.raises(BudgetError, match="The lowest macs there is"):
+        run_demo(tmp_path, recipe=recipe)
+    assert not (tmp_path / "before.jsonl").exists()

@@ -103,7 +103,10 @@ def _before(
 ) -> tuple[InitReport | None, StitchTable]:
     """Initialize and evaluate, unless training has begun and both are behind."""
     path = directory / BEFORE
-    profile(experiment.net)
+    costs = profile(experiment.net)
+    for budget in experiment.recipe.evaluation.budgets:
+        # Minutes before the choice is made, for it cannot be made later either.
+        select(costs, by="params", macs=budget)
     if begun and path.is_file():
         return None, StitchTable.load(path)
     with stage("Least squares") as progress:

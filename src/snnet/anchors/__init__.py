@@ -12,7 +12,7 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
     vit,
 )
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource
-from snnet.anchors.embedded import EMBEDDED_ANCHORS
+from snnet.anchors.embedded import EMBEDDED_ANCHORS, EMBEDDED_FAMILIES
 from snnet.anchors.load import (
     AnchorLike,
     build_model,
@@ -28,6 +28,7 @@ from snnet.specs import FeatureSpec, InputSpec
 __all__ = [
     "ANCHORS",
     "EMBEDDED_ANCHORS",
+    "EMBEDDED_FAMILIES",
     "MODELS",
     "Anchor",
     "AnchorLike",
