@@ -87,14 +87,14 @@ def _swin(variant: str, pretrained: bool, kwargs: dict[str, Any], **size: Any) -
 
 @register_model
 def vit_fm_tiny(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """Plain ViT for 28x28 grey images, patch 7, width 32."""
-    return _vit("vit_fm_tiny", pretrained, kwargs, embed_dim=32, num_heads=2)
+    """Plain ViT for 28x28 grey images, patch 7, width 60."""
+    return _vit("vit_fm_tiny", pretrained, kwargs, embed_dim=60, num_heads=2)
 
 
 @register_model
 def vit_fm_small(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
-    """Plain ViT for 28x28 grey images, patch 7, width 64."""
-    return _vit("vit_fm_small", pretrained, kwargs, embed_dim=64, num_heads=2)
+    """Plain ViT for 28x28 grey images, patch 7, width 96."""
+    return _vit("vit_fm_small", pretrained, kwargs, embed_dim=96, num_heads=3)
 
 
 @register_model
