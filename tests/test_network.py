@@ -203,6 +203,20 @@ def test_each_anchor_sees_images_normalized_as_it_was_trained() -> None:
     assert not any("renormalize" in name for name in net.state_dict())
 
 
+def test_an_anchor_in_two_networks_is_corrected_for_each() -> None:
+    plain, deit = (load_anchor(name) for name in ("vit_tiny_patch16_224", "deit_tiny_patch16_224"))
+    images = torch.rand(1, 3, 224, 224)
+    alone = stitch(deit, load_anchor("deit_tiny_patch16_224"), sort=False).eval()
+    before = alone(images, 0)
+    stitch(plain, deit, sort=False)
+    torch.testing.assert_close(alone(images, 0), before, rtol=0, atol=0)
+
+
+def test_no_anchors_are_refused() -> None:
+    with pytest.raises(AnchorError, match="given no anchors"):
+        stitch()
+
+
 def test_register_tokens_on_one_side_only() -> None:
     net = stitch(tiny(), tiny(reg_tokens=2), sort=False).eval()
     assert all(net(torch.randn(2, 1, 28, 28), stitch_).shape == (2, 10) for stitch_ in net.space)

@@ -8,6 +8,7 @@ from pathlib import Path
 from statistics import fmean
 
 from snnet.cost import profile
+from snnet.errors import RecipeError
 from snnet.init import InitReport
 from snnet.report import write_report
 from snnet.selection import anchor_regression, gap_to_lines, select
@@ -84,6 +85,8 @@ def run_demo(
         RecipeError: If the output holds a run with other settings.
     """
     start = time.perf_counter()
+    if recipe is None and family not in FAMILIES:
+        raise RecipeError(f"There is no embedded family {family!r}; accepted: {', '.join(FAMILIES)}.")
     chosen = recipe or Recipe.load(FAMILIES[family])
     if seed is not None:
         chosen = chosen.model_copy(update={"run": chosen.run.model_copy(update={"seed": seed})})

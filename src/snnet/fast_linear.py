@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 SMALLEST = 64 * 128
 """Elements of a weight matrix below which the detour costs more than it saves."""
 
+_HAS_KERNEL = torch._C._has_mkldnn and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 _ON_X86 = platform.machine().lower() in ("x86_64", "amd64")
 
 
@@ -28,7 +30,7 @@ def fast_linear(device: torch.device | str) -> AbstractContextManager[Any]:
 
 def has_fast_linear(device: torch.device | str) -> bool:
     """Tell whether products on this device gain by `fast_linear`."""
-    return torch.device(device).type == "cpu" and _ON_X86 and torch._C._has_mkldnn
+    return torch.device(device).type == "cpu" and _ON_X86 and _HAS_KERNEL
 
 
 class _OneDnnLinear(TorchFunctionMode):
@@ -54,6 +56,7 @@ class _Linear(torch.autograd.Function):
         return fast_product(inputs, weight, bias)
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         inputs, weight = ctx.saved_tensors
         rows = grad.flatten(0, -2)

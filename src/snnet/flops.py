@@ -10,11 +10,11 @@ from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
 NORM_MACS_PER_ELEMENT = 5
-"""The published tables count a normalization as five multiply-adds for each element (fvcore's convention)."""
+"""The published tables count a layer norm as five multiply-adds for each element (fvcore's convention)."""
 
 
 class MacCounter(FlopCounterMode):
-    """Counts what runs inside its `with` block: matrix products, convolutions, attention and normalizations."""
+    """Counts what runs inside its `with` block: matrix products, convolutions, attention and layer norms."""
 
     def __init__(self) -> None:
         super().__init__(display=False, custom_mapping={torch.ops.aten.native_layer_norm: _norm_flops})

@@ -4,14 +4,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import HFValidationError
 
 from snnet.card import has_curve
 from snnet.errors import CheckpointError
 from snnet.files import write_text
 from snnet.network import SNNet
 from snnet.report import draw_curve
-from snnet.storage import CARD
+from snnet.storage import CARD, HUB_ERRORS
 
 PICTURE = "curve.png"
 
@@ -67,8 +66,7 @@ def push_to_hub(
         try:
             api.create_repo(repo_id=repo_id, private=private, exist_ok=True)
             return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
-        except (OSError, HFValidationError) as error:
-            # The hub's errors of connection, of rights and of unknown accounts are OSErrors.
+        except HUB_ERRORS as error:
             raise CheckpointError(
                 f"The hub did not take {repo_id!r} ({error}); check the name ORG/NAME and log in with `hf auth login`."
             ) from error

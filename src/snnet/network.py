@@ -77,9 +77,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
                 f"The space is for depths {list(space.depths)} and the anchors have "
                 f"{[anchor.depths for anchor in anchors]}; build the space from the anchors."
             )
-        for anchor in anchors:
-            anchor.take_images_of(anchors[0].input)
-        self.anchors = nn.ModuleList(anchors)
+        self.anchors = nn.ModuleList(anchor.taking_images_of(anchors[0].input) for anchor in anchors)
         self.layers = nn.ModuleDict()
         for spec in space.layers:
             self.layers[spec.name] = build_stitching_layer(anchors, spec, resample=resample)
@@ -363,7 +361,8 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         net._check_statistics(directory / WEIGHTS)
         if (directory / TABLE).is_file():
             net.table = StitchTable.load(directory / TABLE)
-        return net.eval()
+        # Buffers that are not in the file (window masks, normalizations) are still where they were made.
+        return net.to(map_location).eval()
 
 
 class StitchModule(nn.Module):
@@ -408,6 +407,8 @@ def stitch(
         >>> len(net.space)
         71
     """
+    if not anchors:
+        raise AnchorError("stitch() was given no anchors; name two or more, such as 'deit_tiny_patch16_224'.")
     family = [load_anchor(source, pretrained=pretrained, num_classes=num_classes) for source in anchors]
     check_family(family)
     if sort:

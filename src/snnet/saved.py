@@ -6,7 +6,7 @@ from typing import Any
 from snnet.errors import CheckpointError
 from snnet.network import SNNet
 from snnet.published import load_published
-from snnet.storage import CONFIG, read_config
+from snnet.storage import CONFIG, HUB_ERRORS, read_config
 
 
 def load(path: str | Path, *, family: str | None = None, **options: Any) -> SNNet:
@@ -37,6 +37,8 @@ def load(path: str | Path, *, family: str | None = None, **options: Any) -> SNNe
         read_config(Path(path) / CONFIG)
     try:
         net: SNNet = SNNet.from_pretrained(str(path), **options)
-    except OSError as error:
+    except HUB_ERRORS as error:
+        if Path(path).exists():
+            raise CheckpointError(f"{path} cannot be read: {error}") from error
         raise CheckpointError(f"There is no directory {path}, and the hub does not give it either: {error}") from error
     return net

@@ -4,12 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import nn
 
 from snnet.anchors import Anchor, AnchorSource, rebuildable_source
 from snnet.errors import CheckpointError
+
+HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTPError.__bases__[0])
+"""What the hub's client raises; the last is the base of its HTTP library's errors, of connection for example."""
 
 FORMAT, VERSION = "snnet", 1
 WEIGHTS, CONFIG, TABLE, CARD = "model.safetensors", "config.json", "table.jsonl", "README.md"

@@ -101,6 +101,8 @@ def test_rebuildable_sources_are_proven() -> None:
     named = load_anchor(timm.create_model("vit_fm_tiny"))
     assert named.source is None
     assert rebuildable_source(named) == AnchorSource.of("vit_fm_tiny", num_classes=10, in_chans=1)
+    other = timm.create_model("vit_fm_tiny", pretrained_cfg_overlay={"mean": (0.5,)})
+    assert rebuildable_source(load_anchor(other)) is None  # the name says that images are normalized otherwise
     changed = timm.create_model("vit_fm_tiny", num_heads=4)  # same shapes, other arithmetic
     nn.init.normal_(changed.blocks[0].attn.qkv.weight)
     assert rebuildable_source(load_anchor(changed)) is None

@@ -267,3 +267,19 @@ def test_a_view_on_the_meta_device_is_checked_by_order_and_shape() -> None:
     assert view(model).feature(3).shape == (8, 5, 7)
     with pytest.raises(AnchorError, match="block 2 of Net differs"):
         view(model, stages=["first", "second"])
+
+
+def test_a_head_that_writes_in_place_leaves_shared_features_alone() -> None:
+    def build(width: int) -> Anchor:
+        blocks = [nn.Sequential(nn.Conv2d(width, width, 3, padding=1), nn.Tanh()) for _ in range(3)]
+        tail = [nn.ReLU(inplace=True), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, 5)]
+        model = nn.Sequential(nn.Conv2d(1, width, 3, padding=1), nn.Sequential(*blocks), *tail)
+        return Anchor.from_modules(model, stem=["0"], stages=["1"], head=["2", "3", "4", "5"], input=(1, 8, 8))
+
+    torch.manual_seed(0)
+    net = snnet.stitch(build(4), build(6)).eval()
+    images, labels = torch.randn(8, 1, 8, 8), torch.arange(8) % 5
+    table = snnet.evaluate(net, (images, labels))
+    for row in table:
+        expected = nn.functional.cross_entropy(net(images, row.route), labels).item()
+        assert row.loss == pytest.approx(expected, abs=1e-6), row.stitch

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from snnet.errors import AnchorError
+from snnet.modes import evaluating
 from snnet.registry import Registry
 from snnet.renormalize import Renormalize
 from snnet.specs import FeatureSpec, InputSpec, Layout
@@ -186,13 +188,18 @@ class Anchor(nn.Module, ABC):
     def head_modules(self) -> Iterable[nn.Module]:
         """Return the modules that `head` runs."""
 
-    def take_images_of(self, spec: InputSpec) -> None:
-        """From now on take images that are normalized as `spec` says, and correct them to this anchor's own.
+    def taking_images_of(self, spec: InputSpec) -> Self:
+        """Return this anchor, or a view of the same model that takes images normalized as `spec` says.
 
         The correction comes before the stem, and so before any padding: it is exact.
         """
         same = spec.normalized_like(self.input)
-        self.renormalize = nn.Identity() if same else Renormalize(spec, self.input)
+        if same and isinstance(self.renormalize, nn.Identity):
+            return self
+        view = copy(self)
+        view._modules = dict(self._modules)
+        view.renormalize = nn.Identity() if same else Renormalize(spec, self.input)
+        return view
 
     def enter(self, images: Tensor) -> Tensor:
         """Turn the images that the network takes into what block 0 receives."""
@@ -256,12 +263,10 @@ class Anchor(nn.Module, ABC):
         Raises:
             AnchorError: If the two differ; the message gives by how much.
         """
-        was_training = self.training
-        self.eval()
-        with torch.no_grad():
+        with evaluating(self) as place, torch.no_grad():
             x = sample_images(self.input, 2) if images is None else images
+            x = x.to(place, next(self.parameters()).dtype)
             expected, found = self(x), self.head(self.run(self.enter(x), 0, self.depth))
-        self.train(was_training)
         error = ((found - expected).abs().max() / expected.abs().max().clamp_min(1e-12)).item()
         if not error <= tolerance:
             raise AnchorError(

@@ -1,7 +1,8 @@
 """LeViT: timm's `Levit` and `LevitDistilled`, whose two heads are averaged."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import RLock
 from typing import Any
 
 import torch
@@ -11,6 +12,8 @@ from torch import Tensor, nn
 from snnet.anchors.anchor import ANCHORS, Anchor, run_in_turn
 from snnet.anchors.timm_input import input_spec
 from snnet.specs import FeatureSpec, InputSpec
+
+_CHANGING = RLock()
 
 
 @ANCHORS.register("levit")
@@ -96,10 +99,12 @@ def _fresh_biases(parts: Iterable[nn.Module]) -> Iterator[None]:
     cached = [m for part in parts for m in part.modules() if isinstance(m, kinds) and not m.training]
     if not torch.is_grad_enabled():
         cached = []
-    for module in cached:
-        module.training = True
-    try:
-        yield
-    finally:
+    # One thread at a time: another would find the mode changed, or change it back too early.
+    with _CHANGING if cached else nullcontext():
         for module in cached:
-            module.training = False
+            module.training = True
+        try:
+            yield
+        finally:
+            for module in cached:
+                module.training = False

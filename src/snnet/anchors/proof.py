@@ -17,11 +17,11 @@ class Proof:
 
     Attributes:
         num_classes: Width of the logits.
-        writers: Blocks that write into the features that they receive.
+        writers: Segments (`block 3`, `the head`) that write into the features that they receive.
     """
 
     num_classes: int
-    writers: frozenset[int]
+    writers: frozenset[str]
 
 
 def prove_segments(model: nn.Module, name: str, segments: Segments, images: Tensor, tolerance: float) -> Proof:
@@ -75,9 +75,9 @@ def _check_values(
     x: Tensor,
     logits: Tensor,
     tolerance: float,
-) -> frozenset[int]:
-    """Refuse values that differ, and return the blocks that write into what they receive."""
-    coming, before, writers = iter(visits), "the input", set()
+) -> frozenset[str]:
+    """Refuse values that differ, and return the segments that write into what they receive."""
+    coming, before, writers = iter(visits), "the input", set[str]()
     for where, entry in segments.labeled():
         visit = next(coming) if isinstance(entry, str) else None
         shown = repr(entry) if isinstance(entry, str) else f"the function {getattr(entry, '__name__', entry)!r}"
@@ -89,8 +89,8 @@ def _check_values(
             )
         version, given = x._version, x
         x = _try(model, f"{where} of {name}", shown, entry, x)
-        if where.startswith("block") and given._version != version:
-            writers.add(int(where.removeprefix("block ")))
+        if given._version != version:
+            writers.add(where)
         if visit is not None and not _same(x, visit.output, tolerance):
             raise AnchorError(
                 f"{where} of {name} differs from its forward pass: {shown} gives another output"

@@ -13,6 +13,7 @@ from snnet.anchors.entries import Entry, Segments, modules_of, run_entry
 from snnet.anchors.proof import Proof, prove_segments
 from snnet.anchors.shapes import feature_shapes, map_spec
 from snnet.errors import AnchorError
+from snnet.modes import evaluating
 from snnet.specs import FeatureSpec, InputSpec, Layout
 
 
@@ -52,7 +53,7 @@ class SegmentedAnchor(Anchor):
         self._input = input
         self._layout, self._prefix_tokens, self._grid = layout, prefix_tokens, grid
         proof = self._prove(None, 1e-5)
-        # Blocks that write into what they receive would spoil features that several stitches share.
+        # Segments that write into what they receive would spoil features that several stitches share.
         self._writers = proof.writers
         self._num_classes = proof.num_classes if num_classes is None else num_classes
 
@@ -107,7 +108,7 @@ class SegmentedAnchor(Anchor):
 
     def block(self, index: int, features: Tensor) -> Tensor:
         """Run the entries of one block."""
-        if index in self._writers:
+        if f"block {index}" in self._writers:
             features = features.clone()
         if self.training and getattr(self.model, "grad_checkpointing", False):
             recomputed: Tensor = checkpoint(self._run, self.segments.blocks[index], features, use_reentrant=False)
@@ -116,7 +117,8 @@ class SegmentedAnchor(Anchor):
 
     def head(self, features: Tensor) -> Tensor:
         """Run the entries of the head."""
-        return self._run(self.segments.head, features)
+        # A cut may leave the last block: a stitching layer then receives the same features.
+        return self._run(self.segments.head, features.clone() if "the head" in self._writers else features)
 
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the modules that a block names."""
@@ -141,10 +143,5 @@ class SegmentedAnchor(Anchor):
     def _prove(self, images: Tensor | None, tolerance: float) -> Proof:
         first = next(self.model.parameters(), torch.empty(0))
         x = (sample_images(self.input, 2) if images is None else images).to(first.device, first.dtype)
-        modes = [(part, part.training) for part in self.model.modules()]
-        self.model.eval()
-        try:
+        with evaluating(self.model):
             return prove_segments(self.model, self.name, self.segments, x, tolerance)
-        finally:
-            for part, training in modes:
-                part.training = training
