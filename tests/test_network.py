@@ -326,3 +326,15 @@ def test_local_checkpoints_take_a_new_classifier(tmp_path: Path) -> None:
     assert net(images, 3).shape == (1, 3)
     net.save_pretrained(tmp_path / "net")
     assert torch.equal(load(tmp_path / "net")(images, 3), net(images, 3))
+
+
+def test_a_card_of_ours_is_renewed_and_one_of_the_user_kept(tmp_path: Path) -> None:
+    net, card = build_tiny_net(), tmp_path / "README.md"
+    net.save_pretrained(tmp_path)
+    first = card.read_text()
+    net.table = StitchTable([StitchRow(0, str(net.space[0]), {"macs": 1.0, "params": 1.0, "top1": 50.0})])
+    net.save_pretrained(tmp_path)
+    assert card.read_text() != first
+    card.write_text("# My network\n")
+    net.save_pretrained(tmp_path)
+    assert card.read_text() == "# My network\n"

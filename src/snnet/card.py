@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
 
@@ -12,6 +13,7 @@ from snnet.space import StitchSpace
 from snnet.specs import InputSpec
 from snnet.table import StitchRow, StitchTable
 
+MARKER = "Written by snnet, and again whenever the network is saved. Remove this line to keep your own text."
 _TAGS = ("image-classification", "stitchable-neural-network")
 _COST, _SCORE = "macs", "top1"
 _UNITS = ((1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, ""))
@@ -57,10 +59,16 @@ def model_card(
     """
     frontier = list(pareto_frontier(table, _COST, _SCORE)) if table is not None and has_curve(table) else []
     licenses = {anchor.license for anchor in anchors}
-    license_ = licenses.pop() if len(licenses) == 1 else None
+    # Anchors under different licenses have no one license to name; the card lists each.
+    license_ = (licenses.pop() or "unknown") if len(licenses) == 1 else "other"
     card: ModelCard = ModelCard.from_template(
-        # Anchors under different licenses have no one license to name; the card lists each.
-        ModelCardData(library_name="snnet", pipeline_tag=_TAGS[0], tags=list(_TAGS), license=license_ or "other"),
+        ModelCardData(
+            library_name="snnet",
+            pipeline_tag=_TAGS[0],
+            tags=list(_TAGS),
+            license=license_,
+        ),
+        marker=MARKER,
         template_str=files("snnet").joinpath("card.md").read_text(encoding="utf-8"),
         anchors=[(a.name, "-".join(map(str, a.depths)), a.license or "not recorded") for a in anchors],
         num_stitches=len(space),
@@ -100,3 +108,8 @@ def _cell(row: StitchRow, column: str) -> str:
         return f"{value:.2f}%"
     scale, unit = next((pair for pair in _UNITS if abs(value) >= pair[0]), (1.0, ""))
     return f"{value / scale:.3g}{unit}"
+
+
+def is_generated(card: Path) -> bool:
+    """Tell whether a card is ours to replace: it is not there, or bears the line that says so."""
+    return not card.is_file() or MARKER in card.read_text(encoding="utf-8")

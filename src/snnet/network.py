@@ -11,7 +11,7 @@ from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from snnet.anchors import Anchor, AnchorLike, load_anchor
-from snnet.card import AnchorFacts, model_card
+from snnet.card import AnchorFacts, is_generated, model_card
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.family import anchor_macs, build_stitching_layer, check_family
 from snnet.files import write_aside, write_json
@@ -292,11 +292,11 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         return {"resample": self.resample, "norm_on_stitched": self.norm_on_stitched}
 
     def _move_into_place(self, staged: Path, target: Path) -> None:
+        for name in sorted(path.name for path in staged.iterdir()):
+            if name != CARD or is_generated(target / CARD):
+                (staged / name).replace(target / name)
         if self.table is None:
             (target / TABLE).unlink(missing_ok=True)
-        for name in sorted(path.name for path in staged.iterdir()):
-            if name != CARD or not (target / CARD).exists():
-                (staged / name).replace(target / name)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         write_json(save_directory / CONFIG, self._config())
