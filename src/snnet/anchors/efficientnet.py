@@ -40,8 +40,7 @@ class EfficientNetAnchor(_InvertedResidualAnchor):
 
     def head(self, features: Tensor) -> Tensor:
         """Apply the last convolution with its norm, pooling and the classifier."""
-        logits: Tensor = self.model.forward_head(self.model.bn2(self.model.conv_head(features)))
-        return logits
+        return super().head(self.model.bn2(self.model.conv_head(features)))
 
     def head_modules(self) -> Iterable[nn.Module]:
         """Return the last convolution, its norm, pooling and the classifier."""

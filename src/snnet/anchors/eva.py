@@ -8,15 +8,14 @@ from timm.layers import get_mixed_freqs
 from timm.models.eva import Eva
 from torch import Tensor, nn
 
-from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, run_in_turn
-from snnet.anchors.timm_input import input_spec
+from snnet.anchors.anchor import ANCHORS, AnchorSource, run_in_turn
+from snnet.anchors.plain import PlainViTAnchor
 from snnet.errors import AnchorError
-from snnet.specs import FeatureSpec, InputSpec
 
 
 @ANCHORS.register("eva")
-class EvaAnchor(Anchor):
-    """A plain ViT whose blocks rotate queries and keys by position, as one stage over class, register and patch tokens.
+class EvaAnchor(PlainViTAnchor):
+    """A plain ViT whose blocks rotate queries and keys by position.
 
     Every block works out its rotation from the anchor's own grid, so a route may enter anywhere.
 
@@ -50,27 +49,6 @@ class EvaAnchor(Anchor):
         """Tell whether `model` is a timm `Eva`."""
         return isinstance(model, Eva)
 
-    @property
-    def depths(self) -> tuple[int, ...]:
-        """One stage of all blocks."""
-        return (len(self.model.blocks),)
-
-    @property
-    def num_classes(self) -> int:
-        """Width of the logits; 0 without a classifier."""
-        return int(self.model.num_classes)
-
-    @property
-    def input(self) -> InputSpec:
-        """The images that the model takes, by timm's own record."""
-        patches = self.model.patch_embed
-        return input_spec(self.model, channels=patches.proj.in_channels, size=patches.img_size)
-
-    def feature(self, block: int) -> FeatureSpec:  # noqa: ARG002
-        """Every block has the same output."""
-        height, width = self.model.patch_embed.grid_size
-        return FeatureSpec(self.model.embed_dim, "tokens", (height, width), self.model.num_prefix_tokens)
-
     def stem(self, images: Tensor) -> Tensor:
         """Embed patches, add tokens and absolute positions: `(B, C, H, W)` to `(B, N, C)`."""
         model = self.model
@@ -81,22 +59,12 @@ class EvaAnchor(Anchor):
     def block(self, index: int, features: Tensor) -> Tensor:
         """Run one transformer block with the rotation of its depth."""
         run = partial(self.model.blocks[index], rope=self._rotation(index))
-        return run_in_turn([run], features, recompute=self.model.grad_checkpointing and self.training)
-
-    def head(self, features: Tensor) -> Tensor:
-        """Apply the final norm, pooling and the classifier."""
-        logits: Tensor = self.model.forward_head(self.model.norm(features))
-        return logits
+        return run_in_turn([run], features, recompute=self.recomputes(index))
 
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the one transformer block, and the rotary embedding where it is learned: all blocks share it then."""
         block = self.model.blocks[index]
         return [block, self.model.rope] if self.model.rope_mixed else [block]
-
-    def head_modules(self) -> Iterable[nn.Module]:
-        """Return norms, attention pooling and classifier, as far as the variant has them."""
-        model = self.model
-        return [m for m in (model.norm, model.attn_pool, model.fc_norm, model.head) if m is not None]
 
     def _rotation(self, index: int) -> Tensor | None:
         """Return sines and cosines `(N, 2 * head_dim)`, with heads in front where each has its own; None without."""

@@ -51,11 +51,8 @@ def is_timm_model(model: nn.Module) -> bool:
 
 
 def _input(model: nn.Module) -> InputSpec:
-    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
-    config: dict[str, Any] = getattr(model, "pretrained_cfg", None) or {}
-    channels = first.in_channels if first is not None else config.get("input_size", (3,))[0]
     size = getattr(getattr(model, "patch_embed", None), "img_size", None)
-    return input_spec(model, channels=channels, size=size)
+    return input_spec(model, size=size)
 
 
 def _find_segments(model: nn.Module, name: str, spec: InputSpec) -> tuple[Segments, Tensor, list[str]]:

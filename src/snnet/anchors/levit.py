@@ -1,6 +1,6 @@
 """LeViT: timm's `Levit` and `LevitDistilled`, whose two heads are averaged."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from threading import RLock
 from typing import Any
@@ -9,7 +9,8 @@ import torch
 from timm.models.levit import Attention, AttentionDownsample, Levit
 from torch import Tensor, nn
 
-from snnet.anchors.anchor import ANCHORS, Anchor, run_in_turn
+from snnet.anchors.anchor import ANCHORS
+from snnet.anchors.staged import StagedAnchor
 from snnet.anchors.timm_input import input_spec
 from snnet.specs import FeatureSpec, InputSpec
 
@@ -17,10 +18,8 @@ _CHANGING = RLock()
 
 
 @ANCHORS.register("levit")
-class LevitAnchor(Anchor):
+class LevitAnchor(StagedAnchor):
     """A LeViT as stages of blocks, each an attention and its MLP, with subsampling attention between the stages."""
-
-    model: Any  # timm's stages and blocks have no types of their own
 
     @classmethod
     def accepts(cls, model: nn.Module) -> bool:
@@ -28,27 +27,11 @@ class LevitAnchor(Anchor):
         return isinstance(model, Levit)
 
     @property
-    def depths(self) -> tuple[int, ...]:
-        """Blocks per stage."""
-        return tuple(len(stage.blocks) for stage in self.model.stages)
-
-    @property
-    def stages(self) -> tuple[int, ...]:
-        """All but the last, as in the published network."""
-        return tuple(range(len(self.depths) - 1))
-
-    @property
-    def num_classes(self) -> int:
-        """Width of the logits; 0 without a classifier."""
-        return int(self.model.num_classes)
-
-    @property
     def input(self) -> InputSpec:
         """The images that the model takes; their size follows from the attention biases, which have a fixed grid."""
-        first = next(module for module in self.model.stem.modules() if isinstance(module, nn.Conv2d))
         stride = self.model.feature_info[0]["reduction"]
         size = [stride * side for side in self.model.stages[0].blocks[0].attn.resolution]
-        return input_spec(self.model, channels=first.in_channels, size=size)
+        return input_spec(self.model, size=size)
 
     def feature(self, block: int) -> FeatureSpec:
         """All blocks of a stage have one output: tokens, or an image in the variants made of convolutions."""
@@ -61,30 +44,18 @@ class LevitAnchor(Anchor):
         features: Tensor = self.model.stem(images)
         return features if self.model.use_conv else features.flatten(2).transpose(1, 2)
 
+    def stage_modules(self) -> Sequence[Any]:
+        """Return the stages, each with its subsampling attention."""
+        return list(self.model.stages)
+
     def block(self, index: int, features: Tensor) -> Tensor:
         """Run one attention and its MLP, after the subsampling that leads into its stage if it is the first."""
-        parts = list(self.block_modules(index))
-        recompute = self.model.grad_checkpointing and self.training
-        with _fresh_biases(parts):
-            return run_in_turn(parts, features, recompute=recompute)
-
-    def head(self, features: Tensor) -> Tensor:
-        """Apply pooling and the classifiers, each with its norm."""
-        logits: Tensor = self.model.forward_head(features)
-        return logits
-
-    def block_modules(self, index: int) -> Iterable[nn.Module]:
-        """Return the one block, with its stage's subsampling before the first."""
-        number, position = self.place(index)
-        stage = self.model.stages[number]
-        block = stage.blocks[position]
-        return [block] if position else [stage.downsample, block]
+        with _fresh_biases(self.block_modules(index)):
+            return super().block(index, features)
 
     def head_modules(self) -> Iterable[nn.Module]:
         """Return the classifier, or both of them."""
-        names = ("head", "head_dist")
-        found = (getattr(self.model, name, None) for name in names)
-        return [module for module in found if module is not None]
+        return self.present("head", "head_dist")
 
 
 @contextmanager

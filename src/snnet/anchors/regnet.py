@@ -40,8 +40,7 @@ class RegNetAnchor(ConvNetAnchor):
 
     def head(self, features: Tensor) -> Tensor:
         """Apply the last convolution, if the variant has one, pooling and the classifier."""
-        logits: Tensor = self.model.forward_head(self.model.final_conv(features))
-        return logits
+        return super().head(self.model.final_conv(features))
 
     def head_modules(self) -> Iterable[nn.Module]:
         """Return the last convolution and the classifier."""

@@ -1,6 +1,7 @@
 """What timm records about the images that a model takes."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from timm.data import resolve_model_data_config
 from torch import nn
@@ -8,21 +9,34 @@ from torch import nn
 from snnet.specs import InputSpec
 
 
-def input_spec(model: nn.Module, *, channels: int, size: Sequence[int] | None = None) -> InputSpec:
+def input_spec(model: nn.Module, *, channels: int | None = None, size: Sequence[int] | None = None) -> InputSpec:
     """Return the input of a timm model, with the channels and size that the built model really has.
 
     timm records mean and standard deviation for three channels; a model of another number of channels gets
-    their averages for each. Without `size`, the image size is timm's record.
+    their averages for each.
+
+    Args:
+        model: The built model.
+        channels: Of the images; if None, those that the model's first convolution takes, or timm's record of a model
+            without any.
+        size: Height and width of the images; timm's record if None.
     """
     config = resolve_model_data_config(model)
     height, width = size or config["input_size"][-2:]
+    count = _channels(model, config) if channels is None else channels
     return InputSpec(
-        (channels, int(height), int(width)),
-        _per_channel(config["mean"], channels),
-        _per_channel(config["std"], channels),
+        (count, int(height), int(width)),
+        _per_channel(config["mean"], count),
+        _per_channel(config["std"], count),
         config["interpolation"],
         config["crop_pct"],
     )
+
+
+def _channels(model: nn.Module, config: dict[str, Any]) -> int:
+    # In timm's models the stem comes first; in hybrids it is a CNN before the projection of patches.
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    return int(config["input_size"][0]) if first is None else first.in_channels
 
 
 def _per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
