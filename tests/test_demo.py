@@ -2,11 +2,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import snnet
 from snnet import StitchTable
+from snnet.anchors import EMBEDDED_FAMILIES
+from snnet.cli.demo import Family
 from snnet.demo import FAMILIES, DemoResult, Progress, run_demo
 from snnet.errors import BudgetError, RecipeError
 from snnet.training.recipe import Recipe
@@ -126,6 +129,12 @@ def test_every_family_goes_the_whole_way(family: str, count: int, tmp_path: Path
     assert len(result.after) == count and result.choices.keys() == set(quick.evaluation.budgets)
     assert stages.count("Recalibrating") == (0 if family == "swin" else 2)
     assert len(snnet.load(tmp_path).statistics) == 0 if family == "swin" else len(snnet.load(tmp_path).statistics) > 0
+
+
+def test_recipes_and_command_know_the_families_that_come_with_the_package() -> None:
+    anchors = {family: Recipe.load(name).network.anchors for family, name in FAMILIES.items()}
+    assert anchors == EMBEDDED_FAMILIES
+    assert get_args(Family) == tuple(FAMILIES)
 
 
 def test_a_budget_that_nothing_fits_is_refused_before_the_work(tmp_path: Path) -> None:

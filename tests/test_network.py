@@ -13,10 +13,11 @@ from torch import nn
 import snnet
 from snnet.anchors import Anchor, AnchorSource, load_anchor
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
-from snnet.network import SNNet, Step, stitch
+from snnet.network import SNNet, stitch
 from snnet.route import Cut
 from snnet.saved import load
 from snnet.space import StitchSpace
+from snnet.steps import Step
 from snnet.table import StitchRow, StitchTable
 from tests.conftest import build_tiny_anchor, build_tiny_net
 
@@ -283,7 +284,7 @@ def test_a_failed_save_leaves_the_old_network_whole(
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("snnet.network.save_model", full)
+    monkeypatch.setattr("snnet.storage.save_model", full)
     with pytest.raises(CheckpointError, match=r"No space left on device.*what was there before is untouched"):
         tiny_net.save_pretrained(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from snnet.amounts import human
 from snnet.selection import measured, pareto_frontier
 from snnet.space import StitchSpace
 from snnet.specs import InputSpec
@@ -16,7 +17,6 @@ from snnet.table import StitchRow, StitchTable
 MARKER = "Written by snnet, and again whenever the network is saved. Remove this line to keep your own text."
 _TAGS = ("image-classification", "stitchable-neural-network")
 _COST, _SCORE = "macs", "top1"
-_UNITS = ((1e9, " G"), (1e6, " M"), (1e3, " k"), (1.0, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +104,7 @@ def _cell(row: StitchRow, column: str) -> str:
     value = row.get(column)
     if value is None or not math.isfinite(value):
         return ""
-    if column.startswith("top"):
-        return f"{value:.2f}%"
-    scale, unit = next((pair for pair in _UNITS if abs(value) >= pair[0]), (1.0, ""))
-    return f"{value / scale:.3g}{unit}"
+    return f"{value:.2f}%" if column.startswith("top") else human(value)
 
 
 def is_generated(card: Path) -> bool:

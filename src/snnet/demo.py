@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
+from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.cost import profile
 from snnet.errors import RecipeError
 from snnet.init import InitReport
@@ -16,7 +17,7 @@ from snnet.table import StitchRow, StitchTable
 from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
 from snnet.training.recipe import Recipe
 
-FAMILIES = {"vit": "embedded_vit", "cnn": "embedded_cnn", "swin": "embedded_swin", "cnn-vit": "embedded_cnn_vit"}
+FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
 """Families that come with the package -> their recipes."""
 
 BEFORE, AFTER = "before.jsonl", "table.jsonl"

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
+
+from snnet.meta import run_on_meta
 
 NORM_MACS_PER_ELEMENT = 5
 """The published tables count a layer norm as five multiply-adds for each element (fvcore's convention)."""
@@ -31,10 +32,8 @@ def count_macs(module: nn.Module, *inputs: Tensor) -> int:
 
     The pass runs on the meta device with stand-ins for the weights, which are not copied.
     """
-    state = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    stand_ins = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
-    with torch.no_grad(), MacCounter() as counter:
-        functional_call(module, stand_ins, tuple(x.to("meta") for x in inputs))
+    with MacCounter() as counter:
+        run_on_meta(module, *inputs)
     total: int = counter.macs
     return total
 

@@ -5,39 +5,39 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-from huggingface_hub import ModelCard, PyTorchModelHubMixin, snapshot_download
+from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from safetensors import SafetensorError
-from safetensors.torch import save_model
 from torch import Tensor, nn
 
 from snnet.anchors import Anchor, AnchorLike, load_anchor
 from snnet.card import AnchorFacts, is_generated, model_card
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.family import anchor_macs, build_stitching_layer, check_family
-from snnet.files import write_aside, write_json
 from snnet.layers import StitchingLayer
 from snnet.route import Cut, Stitch
 from snnet.selection import select
 from snnet.space import StitchSpace
 from snnet.specs import InputSpec
 from snnet.statistics import BatchNorm, RouteStatistics, UsingStatistics, batch_norms, statistics_size
-from snnet.steps import Step as Step
-from snnet.steps import route_prefixes
+from snnet.steps import Step, route_prefixes, route_steps
+from snnet.stitch_module import StitchModule
 from snnet.storage import (
     CARD,
     CONFIG,
-    FORMAT,
     TABLE,
-    VERSION,
     WEIGHTS,
-    anchor_entry,
     anchor_source,
+    find_directory,
     load_weights,
+    move_into_place,
     read_config,
+    write_config,
+    write_weights,
 )
 from snnet.table import StitchTable
 
 SCORES = ("top1", "top5", "loss")
+_SETTINGS = ("resample", "norm_on_stitched")
 StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""
 
@@ -131,7 +131,12 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         assert isinstance(anchor, Anchor)
         return anchor
 
-    def at(self, stitch: StitchLike) -> "StitchModule":
+    @property
+    def family(self) -> list[Anchor]:
+        """All anchors in order, typed."""
+        return [self.anchor(number) for number in range(len(self.anchors))]
+
+    def at(self, stitch: StitchLike) -> StitchModule:
         """Return a module that runs one stitch and shares this network's weights."""
         return StitchModule(self, self.space.find(stitch))
 
@@ -139,7 +144,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """Return what a stitch runs, in order; costs, export and forward are folds over it."""
         route = self.space.find(stitch)
         if route not in self._steps:
-            self._steps[route] = self._route_steps(route)
+            self._steps[route] = route_steps(route, self._layer_at, final_norm=self.norm_on_stitched)
         return self._steps[route]
 
     def prefixes(self, stitch: StitchLike) -> tuple[str, ...]:
@@ -199,6 +204,9 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         blocks = batch_norms(module for index in range(anchor.depth) for module in anchor.block_modules(index))
         return [norm for norm in batch_norms([anchor.model]) if norm not in {*blocks, *head}]
 
+    def _layer_at(self, cut: Cut) -> str:
+        return self.space.layer_of(cut).name
+
     def parameters_of(self, stitch: StitchLike) -> list[nn.Parameter]:
         """Return every parameter that a stitch uses, once, in the order of the route."""
         found = (p for step in self.steps(stitch) for p in self.step_parameters(step))
@@ -206,7 +214,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def layer(self, cut: Cut) -> StitchingLayer:
         """Return the stitching layer that serves a cut."""
-        layer = self.layers[self.space.layer_of(cut).name]
+        layer = self.layers[self._layer_at(cut)]
         assert isinstance(layer, StitchingLayer)
         return layer
 
@@ -226,16 +234,6 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
                 "snnet.evaluate(net, data) scores."
             )
         return select(self.table, by=by, **limits).route
-
-    def _route_steps(self, route: Stitch) -> tuple[Step, ...]:
-        steps = [Step("stem", route.segments[0].anchor)]
-        for number, segment in enumerate(route.segments):
-            if number:
-                layer = self.space.layer_of(route.cuts[number - 1]).name
-                steps.append(Step("stitch", segment.anchor, layer=layer))
-            steps += [Step("block", segment.anchor, index) for index in range(segment.start, segment.stop)]
-        bare = len(route.segments) > 1 and not self.norm_on_stitched
-        return (*steps, Step("bare head" if bare else "head", route.segments[-1].anchor))
 
     def forget_scores(self) -> None:
         """Drop from the table what was measured on other weights; costs and latencies stay."""
@@ -265,7 +263,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             target.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=target, prefix=".saving-") as staged:
                 super().save_pretrained(staged, **options)
-                self._move_into_place(Path(staged), target)
+                move_into_place(Path(staged), target, keep=() if is_generated(target / CARD) else (CARD,))
         except (OSError, SafetensorError) as error:
             raise CheckpointError(
                 f"The network cannot be saved in {target} ({error}); what was there before is untouched."
@@ -276,9 +274,8 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self, *, repo_id: str | None = None, recipe: str | None = None, picture: str | None = None
     ) -> ModelCard:
         """Return the card that `save_pretrained` writes; see `model_card` for the arguments."""
-        anchors = [self.anchor(number) for number in range(len(self.anchors))]
         return model_card(
-            [AnchorFacts(anchor.name, anchor.depths, anchor.license) for anchor in anchors],
+            [AnchorFacts(anchor.name, anchor.depths, anchor.license) for anchor in self.family],
             self.space,
             self.input,
             table=self.table,
@@ -289,26 +286,13 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         )
 
     def _settings(self) -> dict[str, Any]:
-        return {"resample": self.resample, "norm_on_stitched": self.norm_on_stitched}
-
-    def _move_into_place(self, staged: Path, target: Path) -> None:
-        for name in sorted(path.name for path in staged.iterdir()):
-            if name != CARD or is_generated(target / CARD):
-                (staged / name).replace(target / name)
-        if self.table is None:
-            (target / TABLE).unlink(missing_ok=True)
+        return {name: getattr(self, name) for name in _SETTINGS}
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        write_json(save_directory / CONFIG, self._config())
+        write_config(save_directory / CONFIG, self.family, self.space.to_config(), self._settings())
         if self.table is not None:
             self.table.save(save_directory / TABLE)
-        with write_aside(save_directory / WEIGHTS) as partial:
-            save_model(self, str(partial), metadata={"format": "pt"})
-
-    def _config(self) -> dict[str, Any]:
-        anchors = [anchor_entry(self.anchor(number)) for number in range(len(self.anchors))]
-        space = self.space.to_config()
-        return {"format": FORMAT, "version": VERSION, "anchors": anchors, "space": space, **self._settings()}
+        write_weights(self, save_directory / WEIGHTS)
 
     def _check_statistics(self, path: Path) -> None:
         if not len(self.statistics):
@@ -328,55 +312,22 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         cls,
         *,
         model_id: str,
-        revision: str | None = None,
-        cache_dir: str | Path | None = None,
-        force_download: bool = False,
-        local_files_only: bool = False,
-        token: str | bool | None = None,
         map_location: str = "cpu",
         strict: bool = True,
         models: Sequence[AnchorLike] | None = None,
-        **_: Any,
+        **options: Any,
     ) -> Self:
-        directory = Path(model_id)
-        if not directory.is_dir():
-            directory = Path(
-                snapshot_download(
-                    model_id,
-                    revision=revision,
-                    cache_dir=cache_dir,
-                    force_download=force_download,
-                    local_files_only=local_files_only,
-                    token=token,
-                )
-            )
+        directory = find_directory(model_id, **options)
         config = read_config(directory / CONFIG)
         sources = models if models is not None else [anchor_source(entry) for entry in config["anchors"]]
-        settings = {name: config[name] for name in ("resample", "norm_on_stitched") if name in config}
+        settings = {name: config[name] for name in _SETTINGS if name in config}
         net = cls([load_anchor(source) for source in sources], StitchSpace.from_config(config["space"]), **settings)
-        try:
-            load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
-        except (SafetensorError, RuntimeError, OSError) as error:
-            raise CheckpointError(f"{directory / WEIGHTS} cannot be loaded: {error}") from error
+        load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
         net._check_statistics(directory / WEIGHTS)
         if (directory / TABLE).is_file():
             net.table = StitchTable.load(directory / TABLE)
         # Buffers that are not in the file (window masks, normalizations) are still where they were made.
         return net.to(map_location).eval()
-
-
-class StitchModule(nn.Module):
-    """One stitch of a network as a module of its own; the weights are the network's."""
-
-    def __init__(self, net: SNNet, stitch: Stitch) -> None:
-        super().__init__()
-        self.net = net
-        self.stitch = stitch
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Images `(B, C, H, W)` to logits `(B, classes)`."""
-        logits: Tensor = self.net(images, self.stitch)
-        return logits
 
 
 def stitch(

@@ -1,8 +1,10 @@
 """What a route runs, one step after another, and the names of its beginnings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
+
+from snnet.route import Cut, Stitch
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,23 @@ class Step:
     anchor: int
     index: int = 0
     layer: str = ""
+
+
+def route_steps(route: Stitch, layer_at: Callable[[Cut], str], *, final_norm: bool = True) -> tuple[Step, ...]:
+    """Unfold a route into its steps.
+
+    Args:
+        route: The stitch.
+        layer_at: Gives the name of the stitching layer at a cut.
+        final_norm: Whether a route through several anchors ends with the last one's final norm.
+    """
+    first, last = route.segments[0], route.segments[-1]
+    steps = [Step("stem", first.anchor)]
+    for cut, segment in zip((None, *route.cuts), route.segments, strict=True):
+        if cut is not None:
+            steps.append(Step("stitch", segment.anchor, layer=layer_at(cut)))
+        steps += [Step("block", segment.anchor, index) for index in range(segment.start, segment.stop)]
+    return (*steps, Step("head" if final_norm or route.is_anchor else "bare head", last.anchor))
 
 
 def route_prefixes(steps: Sequence[Step]) -> tuple[str, ...]:

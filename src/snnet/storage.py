@@ -1,22 +1,50 @@
-"""The files of a saved network, read with nothing but tensors and JSON."""
+"""The files of a saved network, written whole or not at all, and read with nothing but tensors and JSON."""
 
 import json
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from safetensors import safe_open
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_model
 from torch import nn
 
 from snnet.anchors import Anchor, AnchorSource, rebuildable_source
 from snnet.errors import CheckpointError
+from snnet.files import write_aside, write_json
 
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTPError.__bases__[0])
 """What the hub's client raises; the last is the base of its HTTP library's errors, of connection for example."""
 
 FORMAT, VERSION = "snnet", 1
 WEIGHTS, CONFIG, TABLE, CARD = "model.safetensors", "config.json", "table.jsonl", "README.md"
+_HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+
+
+def find_directory(model_id: str, **options: Any) -> Path:
+    """Return the directory of a network: the one that `model_id` is, or the hub's of that id, downloaded.
+
+    Args:
+        model_id: Directory or `ORG/NAME`.
+        options: Those of the hub are handed on, others are not.
+    """
+    if Path(model_id).is_dir():
+        return Path(model_id)
+    return Path(snapshot_download(model_id, **{name: options[name] for name in _HUB_OPTIONS if name in options}))
+
+
+def move_into_place(staged: Path, target: Path, *, keep: Collection[str] = ()) -> None:
+    """Let the files of a network take the place of earlier ones, but for those to keep.
+
+    An earlier table goes if the network has none.
+    """
+    names = {path.name for path in staged.iterdir()}
+    for name in sorted(names - set(keep)):
+        (staged / name).replace(target / name)
+    if TABLE not in names:
+        (target / TABLE).unlink(missing_ok=True)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -38,8 +66,13 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def anchor_entry(anchor: Anchor) -> dict[str, Any]:
-    """Return the entry of an anchor in the description: how to build it again, as far as that is known."""
+def write_config(path: Path, anchors: Iterable[Anchor], space: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    """Write the description of a network: how to build its anchors again, its space, and its settings by name."""
+    entries = [_anchor_entry(anchor) for anchor in anchors]
+    write_json(path, {"format": FORMAT, "version": VERSION, "anchors": entries, "space": space, **settings})
+
+
+def _anchor_entry(anchor: Anchor) -> dict[str, Any]:
     source = rebuildable_source(anchor)
     kwargs = dict(source.kwargs) if source else {}
     return {"name": anchor.name, "model": source and source.model, "kwargs": kwargs}
@@ -59,8 +92,25 @@ def anchor_source(entry: dict[str, Any]) -> AnchorSource:
     return AnchorSource.of(entry["model"], **entry["kwargs"])
 
 
+def write_weights(net: nn.Module, path: Path) -> None:
+    """Write the weights; a tensor that several places share is written once."""
+    with write_aside(path) as partial:
+        save_model(net, str(partial), metadata={"format": "pt"})
+
+
 def load_weights(net: nn.Module, path: Path, *, device: str, strict: bool) -> None:
-    """Read the weights; tensors that were one when they were saved are one again."""
+    """Read the weights; tensors that were one when they were saved are one again.
+
+    Raises:
+        CheckpointError: If the file is missing or damaged, or with `strict` if it is not of this network.
+    """
+    try:
+        _load(net, path, device=device, strict=strict)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be loaded: {error}") from error
+
+
+def _load(net: nn.Module, path: Path, *, device: str, strict: bool) -> None:
     # Cloned because tensors in a mapped file may lie unaligned, which changes the last bit of what kernels compute.
     state = {name: tensor.clone() for name, tensor in load_file(path, device=device).items()}
     with safe_open(path, framework="pt") as file:

@@ -5,9 +5,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnet.evaluation.plan import Tree, plan_groups
-from snnet.network import Step
 from snnet.route import Stitch
 from snnet.space import StitchSpace
+from snnet.steps import Step
 
 
 def steps_of(space: StitchSpace, stitch: Stitch) -> tuple[Step, ...]:

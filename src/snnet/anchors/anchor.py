@@ -103,16 +103,16 @@ class Anchor(nn.Module, ABC):
             ...     input=(3, 224, 224),
             ... )
         """
-        from snnet.anchors.modules import anchor_from_modules
+        from snnet.anchors.modules import read_input, read_segments
+        from snnet.anchors.segments import SegmentedAnchor
 
-        return anchor_from_modules(
+        name = name or type(model).__name__
+        return SegmentedAnchor(
             model,
-            stem=stem,
-            stages=stages,
-            head=head,
-            input=input,
+            name,
+            read_segments(model, name, stem, stages, head),
+            read_input(input),
             num_classes=num_classes,
-            name=name,
             layout=layout,
             prefix_tokens=prefix_tokens,
             grid=grid,

@@ -17,7 +17,7 @@ from snnet.anchors.anchor import AnchorSource, sample_images
 from snnet.anchors.entries import Entry, Segments
 from snnet.anchors.segments import SegmentedAnchor
 from snnet.anchors.timm_input import input_spec
-from snnet.anchors.trace import Call, calls_of
+from snnet.anchors.trace import Call, batch_shape, calls_of
 from snnet.errors import AnchorError
 from snnet.specs import InputSpec, Layout
 
@@ -198,5 +198,6 @@ def _layout(model: nn.Module, name: str, features: Tensor) -> tuple[Layout, int]
         return "NCHW", 0
     if features.ndim == 4 and features.shape[1] == features.shape[2] != features.shape[3]:
         return "NHWC", 0
-    shape = ", ".join(map(str, features.shape[1:]))
-    raise AnchorError(f"{name} has features of shape (B, {shape}), whose layout is unknown. {_WAY_OUT}")
+    raise AnchorError(
+        f"{name} has features of shape {batch_shape(features.shape[1:])}, whose layout is unknown. {_WAY_OUT}"
+    )

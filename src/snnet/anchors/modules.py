@@ -1,4 +1,4 @@
-"""Any model as an anchor, by naming its modules."""
+"""Reading what `Anchor.from_modules` is told about a model."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -6,29 +6,19 @@ from typing import Any
 from torch import nn
 
 from snnet.anchors.entries import Entry, Segments
-from snnet.anchors.segments import SegmentedAnchor
 from snnet.anchors.trace import path_of
 from snnet.errors import AnchorError, did_you_mean
-from snnet.specs import InputSpec, Layout
+from snnet.specs import InputSpec
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 
 
-def anchor_from_modules(
-    model: nn.Module,
-    *,
-    stem: Sequence[Any],
-    stages: Sequence[Any],
-    head: Sequence[Any],
-    input: InputSpec | tuple[int, int, int],
-    num_classes: int | None = None,
-    name: str | None = None,
-    layout: Layout = "NCHW",
-    prefix_tokens: int = 0,
-    grid: tuple[int, int] | None = None,
-) -> SegmentedAnchor:
-    """Show a model as an anchor; see `Anchor.from_modules`."""
-    name = name or type(model).__name__
+def read_segments(model: nn.Module, name: str, stem: Any, stages: Any, head: Any) -> Segments:
+    """Return what `Anchor.from_modules` was told that a model runs.
+
+    Raises:
+        AnchorError: If an entry is neither the path of a module nor a function, or there are no blocks.
+    """
     segments = Segments(
         tuple(_entry(model, "stem", entry) for entry in _listed("stem", stem)),
         tuple(_stage(model, number, stage) for number, stage in enumerate(_listed("stages", stages))),
@@ -36,23 +26,20 @@ def anchor_from_modules(
     )
     if not segments.blocks:
         raise AnchorError(f"stages of {name} names no blocks; give at least one stage.")
-    spec = input if isinstance(input, InputSpec) else _plain_input(input)
-    return SegmentedAnchor(
-        model,
-        name,
-        segments,
-        spec,
-        num_classes=num_classes,
-        layout=layout,
-        prefix_tokens=prefix_tokens,
-        grid=grid,
-    )
+    return segments
 
 
-def _plain_input(size: Sequence[int]) -> InputSpec:
-    if len(size) != 3:
-        raise AnchorError(f"input={size!r} is neither an InputSpec nor (channels, height, width).")
-    channels, height, width = size
+def read_input(input: InputSpec | Sequence[int]) -> InputSpec:
+    """Return the images that a model takes; a size alone means pixels from 0 to 1.
+
+    Raises:
+        AnchorError: If it is no size of three numbers.
+    """
+    if isinstance(input, InputSpec):
+        return input
+    if len(input) != 3:
+        raise AnchorError(f"input={input!r} is neither an InputSpec nor (channels, height, width).")
+    channels, height, width = input
     return InputSpec((channels, height, width), (0.0,) * channels, (1.0,) * channels)
 
 

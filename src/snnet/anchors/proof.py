@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from snnet.anchors.entries import Entry, Segments, modules_of, run_entry
-from snnet.anchors.trace import Visit, path_of, record
+from snnet.anchors.entries import Segments, modules_of, run_entry
+from snnet.anchors.trace import Visit, batch_shape, path_of, record, run_part
 from snnet.errors import AnchorError
 
 
@@ -88,7 +89,10 @@ def _check_values(
                 "is missing; add it as a module path or a function."
             )
         version, given = x._version, x
-        x = _try(model, f"{where} of {name}", shown, entry, x)
+        part = f"{where} of {name}"
+        x = run_part(
+            partial(run_entry, model, entry), x, f"{shown} in {part}", f"{part} cannot run {shown} on features"
+        )
         if given._version != version:
             writers.add(where)
         if visit is not None and not _same(x, visit.output, tolerance):
@@ -103,18 +107,6 @@ def _check_values(
             f"model gives {_shape(logits)}{_error(x, logits)}; add what is missing to the head."
         )
     return frozenset(writers)
-
-
-def _try(model: nn.Module, where: str, shown: str, entry: Entry, x: Tensor) -> Tensor:
-    try:
-        output = run_entry(model, entry, x)
-    except Exception as error:  # a module of the user's own may raise anything
-        raise AnchorError(f"{where} cannot run {shown} on features of shape {_shape(x)}: {error}") from error
-    if not isinstance(output, Tensor):
-        raise AnchorError(
-            f"{where} cannot run {shown}: it gives {type(output).__name__}, and features must be one tensor."
-        )
-    return output
 
 
 def _same(found: Tensor, expected: Tensor, tolerance: float) -> bool:
@@ -134,4 +126,4 @@ def _error(found: Tensor, expected: Tensor) -> str:
 
 
 def _shape(x: Tensor) -> str:
-    return f"({', '.join(['B', *map(str, x.shape[1:])])})"
+    return batch_shape(x.shape[1:])

@@ -1,17 +1,17 @@
 """An anchor whose stem, blocks and head are lists of module paths and functions."""
 
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from math import isqrt
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from snnet.anchors.anchor import Anchor, AnchorSource, sample_images
+from snnet.anchors.anchor import Anchor, AnchorSource, run_in_turn, sample_images
 from snnet.anchors.entries import Entry, Segments, modules_of, run_entry
 from snnet.anchors.proof import Proof, prove_segments
 from snnet.anchors.shapes import feature_shapes, map_spec
+from snnet.anchors.trace import batch_shape
 from snnet.errors import AnchorError
 from snnet.modes import evaluating
 from snnet.specs import FeatureSpec, InputSpec, Layout
@@ -96,7 +96,7 @@ class SegmentedAnchor(Anchor):
                 return FeatureSpec(shape[1], "tokens", (height, width), self._prefix_tokens)
         where = "the stem" if block < 0 else f"block {block}"
         raise AnchorError(
-            f"The output of {where} of {self.name} has shape (B, {', '.join(map(str, shape))}), which is neither a "
+            f"The output of {where} of {self.name} has shape {batch_shape(shape)}, which is neither a "
             f"feature map (B, C, H, W) or (B, H, W, C), nor {self._prefix_tokens} prefix tokens before a "
             f"{'square' if self._grid is None else 'x'.join(map(str, self._grid))} grid (B, N, C); give layout, "
             "prefix_tokens or grid, or name other blocks."
@@ -110,10 +110,8 @@ class SegmentedAnchor(Anchor):
         """Run the entries of one block."""
         if f"block {index}" in self._writers:
             features = features.clone()
-        if self.training and getattr(self.model, "grad_checkpointing", False):
-            recomputed: Tensor = checkpoint(self._run, self.segments.blocks[index], features, use_reentrant=False)
-            return recomputed
-        return self._run(self.segments.blocks[index], features)
+        recompute = self.training and getattr(self.model, "grad_checkpointing", False)
+        return self._run(self.segments.blocks[index], features, recompute=recompute)
 
     def head(self, features: Tensor) -> Tensor:
         """Run the entries of the head."""
@@ -128,10 +126,9 @@ class SegmentedAnchor(Anchor):
         """Return the modules that the head names."""
         return modules_of(self.model, self.segments.head)
 
-    def _run(self, entries: Sequence[Entry], features: Tensor) -> Tensor:
-        for entry in entries:
-            features = run_entry(self.model, entry, features)
-        return features
+    def _run(self, entries: Sequence[Entry], features: Tensor, *, recompute: bool = False) -> Tensor:
+        parts = [partial(run_entry, self.model, entry) for entry in entries]
+        return run_in_turn(parts, features, recompute=recompute)
 
     def prove(self, images: Tensor | None = None, *, tolerance: float = 1e-5) -> None:
         """Check that the segments give the model's own forward pass, and name the first that differs.

@@ -2,9 +2,9 @@
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from snnet.anchors.anchor import Anchor
+from snnet.meta import run_on_meta
 from snnet.specs import FeatureSpec, Layout
 
 _IMAGES = 2  # Batch norms in training mode refuse a single position.
@@ -16,12 +16,8 @@ def feature_shapes(anchor: Anchor) -> tuple[tuple[int, ...], ...]:
     Stem and blocks run on the meta device with stand-ins for the weights: whatever image size, paddings and strides,
     the shapes are the true ones, and neither weights nor running statistics are touched.
     """
-    walk = _Walk(anchor)
-    state = {**dict(walk.named_parameters()), **dict(walk.named_buffers())}
-    stand_ins = {name: torch.empty_like(tensor, device="meta") for name, tensor in state.items()}
     images = torch.empty(_IMAGES, *anchor.input.size, device="meta")
-    with torch.no_grad():
-        shapes: tuple[tuple[int, ...], ...] = functional_call(walk, stand_ins, (images,))
+    shapes: tuple[tuple[int, ...], ...] = run_on_meta(_Walk(anchor), images)
     return shapes
 
 

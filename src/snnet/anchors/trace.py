@@ -62,12 +62,8 @@ def record(model: nn.Module, modules: Iterable[nn.Module], images: Tensor, name:
         given.append(args[0].clone())
 
     def after(module: nn.Module, _: tuple[Any, ...], output: Any) -> None:
-        if not isinstance(output, Tensor):
-            raise AnchorError(
-                f"{path_of(model, module)!r} of {name} gives {type(output).__name__}, not one tensor; features between "
-                "blocks must be one tensor."
-            )
-        visits.append(Visit(module, given.pop(), output.clone()))
+        features = one_tensor(output, f"{path_of(model, module)!r} of {name}")
+        visits.append(Visit(module, given.pop(), features.clone()))
 
     handles = []
     for module in dict.fromkeys(modules):
@@ -81,18 +77,46 @@ def record(model: nn.Module, modules: Iterable[nn.Module], images: Tensor, name:
 
 
 def _forward(run: Callable[[Tensor], Any], x: Tensor, name: str) -> Tensor:
-    shape = ", ".join(["B", *map(str, x.shape[1:])])
+    return run_part(run, x, name, f"{name} cannot run on a sample")
+
+
+def run_part(run: Callable[[Tensor], Any], x: Tensor, name: str, failure: str) -> Tensor:
+    """Run a model or a part of it on one tensor, which may fail in any way: it is the user's own.
+
+    Args:
+        run: The model or the part.
+        x: Images or features.
+        name: What messages call it.
+        failure: How the message begins if it fails, before ` of shape ...`.
+
+    Raises:
+        AnchorError: If it fails, or gives anything but one tensor.
+    """
     try:
         output = run(x)
     except AnchorError:
         raise
-    except Exception as error:  # a model of the user's own may raise anything
-        raise AnchorError(f"{name} cannot run on a sample of shape ({shape}): {error}") from error
+    except Exception as error:
+        raise AnchorError(f"{failure} of shape {batch_shape(x.shape[1:])}: {error}") from error
+    return one_tensor(output, name)
+
+
+def one_tensor(output: Any, name: str) -> Tensor:
+    """Return what a module gives, if that is a tensor.
+
+    Raises:
+        AnchorError: If it is anything else.
+    """
     if not isinstance(output, Tensor):
         raise AnchorError(
             f"{name} gives {type(output).__name__}, not one tensor; features and logits must be one tensor each."
         )
     return output
+
+
+def batch_shape(shape: Iterable[int]) -> str:
+    """Return how messages write the shape of a batch, `(B, C, H, W)`, from its axes without the first."""
+    return f"({', '.join(['B', *map(str, shape)])})"
 
 
 def path_of(model: nn.Module, module: nn.Module) -> str:

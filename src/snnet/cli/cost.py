@@ -4,10 +4,11 @@ from pathlib import Path
 
 from cyclopts import App
 
+from snnet.amounts import human
 from snnet.cli.console import show, show_json
 from snnet.cli.sources import network_shape
 from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import ANY_SPACE, Classes, Json, SpaceOptions, human
+from snnet.cli.values import ANY_SPACE, Classes, Json, SpaceOptions
 
 cost = App(
     name="cost",

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
+from snnet.amounts import human
 from snnet.cli.console import say, show, show_table
 from snnet.cli.progress import progress
 from snnet.cli.tables import cell, show_choices
-from snnet.cli.values import human
 
 if TYPE_CHECKING:
     from snnet.demo import DemoResult

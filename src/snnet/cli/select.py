@@ -4,10 +4,11 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from snnet.amounts import parse_amount
 from snnet.cli.console import show, show_json
 from snnet.cli.sources import read_table
 from snnet.cli.tables import cell
-from snnet.cli.values import Amount, Json, parse_amount
+from snnet.cli.values import Amount, Json
 from snnet.errors import TableError
 from snnet.selection import Budget, missing_column
 from snnet.selection import select as choose

@@ -82,7 +82,7 @@ def space_of(sources: Sequence[str], num_classes: int | None = None, **space: An
         depths = [[int(blocks) for blocks in source.split("-")] for source in sources]
         return StitchSpace.build(depths, **space), [f"{source} blocks" for source in sources]
     net = network_shape(sources, num_classes, **space)
-    return net.space, [net.anchor(number).name for number in range(len(net.anchors))]
+    return net.space, [anchor.name for anchor in net.family]
 
 
 def read_table(source: str) -> StitchTable:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
+from snnet.amounts import human
 from snnet.cli.console import show, show_table
-from snnet.cli.values import human
 from snnet.errors import BudgetError
 from snnet.selection import select
 from snnet.table import StitchRow, StitchTable

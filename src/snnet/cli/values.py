@@ -7,25 +7,8 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from snnet.amounts import parse_amount
 from snnet.space.chains import Direction
-
-_FACTORS = {"k": 1e3, "m": 1e6, "g": 1e9, "t": 1e12}
-
-
-def parse_amount(text: str) -> float:
-    """Read a number such as `3e9`, `3G` or `30M`.
-
-    Raises:
-        ValueError: If it is none.
-    """
-    factor = _FACTORS.get(text[-1:].lower(), 0.0)
-    try:
-        value = float(text[:-1]) * factor if factor else float(text)
-    except ValueError:
-        value = float("nan")
-    if value != value:
-        raise ValueError(f"{text!r} is not a number; write it as 3e9 or 3G.")
-    return value
 
 
 def _convert(_: Any, tokens: Sequence[Any]) -> float:
@@ -88,14 +71,3 @@ def default_device(device: str | None) -> str:
     import torch
 
     return device or ("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def human(value: float | None, digits: int = 3) -> str:
-    """Return a count with three digits and its unit, such as `4.61 G`; `-` where there is none."""
-    if value is None:
-        return "-"
-    for factor, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if abs(value) >= factor:
-            shown = value / factor
-            return f"{shown:.{max(0, digits - len(str(int(abs(shown)))))}f}{unit}"
-    return f"{value:.{digits}g}"

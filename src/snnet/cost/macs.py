@@ -5,7 +5,9 @@ from torch import Tensor
 
 from snnet.cost.replica import replicate
 from snnet.flops import MacCounter
-from snnet.network import SNNet, Step
+from snnet.meta import stand_in
+from snnet.network import SNNet
+from snnet.steps import Step
 
 
 def step_macs(net: SNNet) -> dict[Step, int]:
@@ -14,7 +16,7 @@ def step_macs(net: SNNet) -> dict[Step, int]:
     Each step is run once, when the first route reaches it, and later routes take its output from there: what
     a block receives has one shape whatever the route, because stitching layers map to just that shape.
     """
-    replica = replicate(net, _to_meta)
+    replica = replicate(net, stand_in)
     macs: dict[Step, int] = {}
     outputs: dict[Step, Tensor] = {}
     with torch.no_grad(), MacCounter() as counter:
@@ -27,9 +29,3 @@ def step_macs(net: SNNet) -> dict[Step, int]:
                     macs[step] = counter.macs - before
                 features = outputs[step]
     return macs
-
-
-def _to_meta(tensor: Tensor) -> Tensor:
-    # One floating type for weights and images: the count does not depend on it, but mixed types do not multiply.
-    dtype = torch.float32 if tensor.is_floating_point() else tensor.dtype
-    return torch.empty_like(tensor, dtype=dtype, device="meta")

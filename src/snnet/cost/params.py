@@ -1,6 +1,7 @@
 """Parameters of steps, stitches and networks; a tensor that several places share counts once."""
 
-from snnet.network import SNNet, Step
+from snnet.network import SNNet
+from snnet.steps import Step
 
 
 def step_params(net: SNNet) -> dict[Step, int]:

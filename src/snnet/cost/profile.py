@@ -82,7 +82,7 @@ def _count(net: SNNet) -> StitchTable:
         for index, stitch in enumerate(net.space)
     )
     meta = {
-        "anchors": [net.anchor(number).name for number in range(len(net.anchors))],
+        "anchors": [anchor.name for anchor in net.family],
         "depths": [list(stages) for stages in net.space.depths],
         "versions": _versions(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),

@@ -131,7 +131,7 @@ def _add_images(
     progress: Progress | None,
 ) -> int:
     """Run all images through the anchors into the sums; return how many there were."""
-    anchors = [net.anchor(number) for number in range(len(net.anchors))]
+    anchors = net.family
     dtype = next(net.parameters()).dtype
     total, done = count_images(images, max_images), 0
     for batch in image_batches(images, anchors[0].input.size, batch_size, max_images):

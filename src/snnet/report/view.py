@@ -1,8 +1,8 @@
 """What pictures of a table have in common: names, colors, units, and which rows go together."""
 
-import math
 from dataclasses import dataclass
 
+from snnet.amounts import SCALES, fixed
 from snnet.errors import TableError
 from snnet.selection import higher_is_better, measured, missing_column
 from snnet.table import StitchRow, StitchTable
@@ -10,7 +10,6 @@ from snnet.table import StitchRow, StitchTable
 # Okabe and Ito's palette, darkened where it is too light on white: told apart with any color vision.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8569a", "#8a6d00", "#3c9ccf", "#6b4ea0", "#7a7a7a")
 _LABELS = {"macs": "MACs", "params": "Parameters", "top1": "Top-1", "top5": "Top-5", "loss": "Loss"}
-_SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,7 @@ class Axis:
         shown = value / self.scale
         if self.unit == "%":
             return f"{shown:.2f}%"
-        digits = max(0, min(3, 2 - math.floor(math.log10(shown)))) if shown > 0 else 2
-        return f"{shown:.{digits}f} {self.unit}".rstrip()
+        return f"{fixed(shown)} {self.unit}".rstrip()
 
 
 def axis_of(table: StitchTable, column: str) -> Axis:
@@ -59,7 +57,7 @@ def axis_of(table: StitchTable, column: str) -> Axis:
     if kind not in ("macs", "params"):
         return Axis(column, _LABELS.get(kind, kind), 1.0, "")
     largest = max((row.values[column] for row in table if measured(row, column)), default=1.0)
-    scale, unit = next(((scale, unit) for scale, unit in _SCALES if largest >= scale), _SCALES[-1])
+    scale, unit = next(((scale, unit) for scale, unit in SCALES if largest >= scale), (1.0, ""))
     return Axis(column, _LABELS[kind], scale, unit)
 
 

@@ -30,7 +30,7 @@ def run_facts(
     """Return the facts of a run; weights of a teacher and the space are given by their checksum."""
     run = {name: value for name, value in asdict(settings).items() if name not in FREE_SETTINGS}
     network = {
-        "anchors": [anchor.name for anchor in map(net.anchor, range(len(net.anchors)))],
+        "anchors": [anchor.name for anchor in net.family],
         "space": content_digest(net.space.to_config()),
     }
     described = {

@@ -55,7 +55,7 @@ def parameter_groups(net: SNNet, *, weight_decay: float, anchor_lr_scale: float 
     """
     excluded = {
         id(parameter)
-        for anchor in map(net.anchor, range(len(net.anchors)))
+        for anchor in net.family
         for name, parameter in anchor.model.named_parameters()
         if name in anchor.no_weight_decay()
     }

@@ -1,0 +1,40 @@
+"""Numbers as people write and read them: `3G`, `4.61 G`."""
+
+import math
+
+SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
+"""Factors with their units, the largest first."""
+
+_FACTORS = {"t": 1e12, **{unit.lower(): factor for factor, unit in SCALES}}
+
+
+def parse_amount(text: str) -> float:
+    """Read a number such as `3e9`, `3G` or `30M`.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    factor = _FACTORS.get(text[-1:].lower(), 0.0)
+    try:
+        value = float(text[:-1]) * factor if factor else float(text)
+    except ValueError:
+        value = float("nan")
+    if value != value:
+        raise ValueError(f"{text!r} is not a number; write it as 3e9 or 3G.")
+    return value
+
+
+def human(value: float | None, digits: int = 3) -> str:
+    """Return a count with three digits and its unit, such as `4.61 G`; `-` where there is none."""
+    if value is None:
+        return "-"
+    for factor, unit in SCALES:
+        if abs(value) >= factor:
+            return f"{fixed(value / factor, digits)} {unit}"
+    return f"{value:.{digits}g}"
+
+
+def fixed(value: float, digits: int = 3) -> str:
+    """Return a number with so many digits, as in `4.61` and `13.9`; all those before the point, at most three after."""
+    before = math.floor(math.log10(abs(value))) + 1 if value else 1
+    return f"{value:.{max(0, min(3, digits - before))}f}"
