@@ -40,4 +40,4 @@ def test_numbers_have_three_digits_as_far_as_three_decimals_reach(value: float, 
 
 
 def test_no_count_has_an_exponent() -> None:
-    assert human(999_700) == "1000 k" and human(-4608338304) == "-4.61 G"
+    assert human(999.7) == "1000" and human(999_700) == "1000 k" and human(-4608338304) == "-4.61 G"

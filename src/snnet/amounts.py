@@ -31,7 +31,8 @@ def human(value: float | None, digits: int = 3) -> str:
     for factor, unit in SCALES:
         if abs(value) >= factor:
             return f"{fixed(value / factor, digits)} {unit}"
-    return f"{value:.{digits}g}"
+    # Below the first unit counts are whole; `g` alone would round 999.7 to 1e+03.
+    return f"{float(fixed(value, digits)):g}" if abs(value) >= 1 else f"{value:.{digits}g}"
 
 
 def fixed(value: float, digits: int = 3) -> str:

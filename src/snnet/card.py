@@ -104,7 +104,10 @@ def _cell(row: StitchRow, column: str) -> str:
     value = row.get(column)
     if value is None or not math.isfinite(value):
         return ""
-    return f"{value:.2f}%" if column.startswith("top") else human(value)
+    if column.startswith("top"):
+        return f"{value:.2f}%"
+    number, _, unit = human(value).partition(" ")
+    return f"{float(number):g} {unit}".rstrip()
 
 
 def is_generated(card: Path) -> bool:
