@@ -66,9 +66,10 @@ def train_network(
         return
     if source is None or output is None:
         raise RecipeError("Name a recipe or a saved network, and --output DIR; see `snnet train --help`.")
-    if is_network(source) and output.resolve() == Path(source).resolve():
-        raise RecipeError(f"{output} is the network to be trained; choose another --output, which keeps it as it is.")
     recipe = _recipe(source, _overrides(overrides, data, root))
+    saved = recipe.network.saved
+    if saved is not None and output.resolve() == saved.resolve():
+        raise RecipeError(f"{output} is the network to be trained; choose another --output, which keeps it as it is.")
     begun = claim_directory(recipe, output)
     with torch_threads(recipe.run.threads):
         _run(build_experiment(recipe), output, begun=begun)
