@@ -151,10 +151,19 @@ def test_a_saved_network_takes_the_place_of_all_anchors_and_their_space(name: st
 
 
 def test_with_a_saved_network_every_other_setting_of_its_section_goes(tmp_path: Path) -> None:
-    everything = Recipe.load(write(tmp_path, LEAST)).model_dump(mode="json", include={"network"})["network"]
-    given = {**everything, "kernel_size": 3, "stride": 2, "nearest": False, "stages": [0], "new_heads": True}
+    everything = Recipe.load(write(tmp_path, LEAST)).network.model_dump(mode="json")
+    given = {
+        **everything,
+        "drop_path": 0.2,
+        "kernel_size": 3,
+        "stride": 2,
+        "nearest": False,
+        "stages": [0],
+        "new_heads": True,
+    }
     path = write(tmp_path, {**LEAST, "network": {**given, "pretrained": False, "direction": "both"}})
-    assert Recipe.load(path, {"network.saved": "net"}).network.saved == Path("net")
+    network = Recipe.load(path, {"network.saved": "net"}).network
+    assert network.saved == Path("net") and network.drop_path == (0.2,), "stochastic depth is no matter of the space"
     for name, value in (("anchors", ["a", "b"]), ("stride", 2)):
         with pytest.raises(RecipeError, match=name):
             Recipe.load(path, {"network.saved": "net", f"network.{name}": value})
