@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from torch.utils.data import DataLoader
+
 from snnet.errors import CheckpointError, RecipeError, TrainingError
 from snnet.fast_linear import fast_linear
 from snnet.network import SNNet
@@ -23,6 +25,7 @@ from snnet.training.randomness import stitch_generator
 from snnet.training.sampler import StitchSampler, UniformSampler
 from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batch, Batches, step_batches
+from snnet.training.torch_loader import as_batches
 
 CHECKPOINTS, LOG, TRACKING = "checkpoints", "log.jsonl", "tracking"
 _RECENT = 50
@@ -33,7 +36,8 @@ class Trainer:
 
     Args:
         net: Trained in place.
-        batches: Training batches by epoch and position.
+        batches: Training batches by epoch and position; or a torch `DataLoader` with `shuffle=True`, whose order and
+            augmentation then come from the seed of the settings, see `as_batches`.
         settings: How the run goes.
         optim: How weights move.
         sampler: Draws the stitches; uniform by default.
@@ -46,12 +50,13 @@ class Trainer:
 
     Raises:
         RecipeError: If settings contradict each other or the machine.
+        DataError: If a run could not resume exactly on the batches.
     """
 
     def __init__(
         self,
         net: SNNet,
-        batches: Batches,
+        batches: "Batches | DataLoader[Any]",
         *,
         settings: TrainSettings,
         optim: OptimSettings | None = None,
@@ -64,7 +69,7 @@ class Trainer:
         on_message: Callable[[str], None] | None = None,
     ) -> None:
         self.net = net
-        self.batches = batches
+        self.batches = as_batches(batches, settings.seed)
         self.settings = settings
         self.optim = optim or OptimSettings()
         self.sampler = sampler or UniformSampler(net.space)
