@@ -36,7 +36,9 @@ class NetworkSection(Section):
     """The network: a family of anchors with a space, or a saved network."""
 
     anchors: tuple[str, ...] = Field((), description="timm names, hf-hub:ORG/NAME, or NAME@FILE, two or more")
-    saved: Path | None = Field(None, description="directory of a saved network, in place of anchors")
+    saved: Path | None = Field(
+        None, description="directory of a saved network, or FAMILY@FILE of a published one, in place of anchors"
+    )
     pretrained: bool = Field(True, description="take the published weights of the anchors")
     new_heads: bool = Field(False, description="begin with fresh classifiers even where the class counts agree")
     kernel_size: int = Field(2, ge=1, description="blocks in a sliding window")
