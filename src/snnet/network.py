@@ -56,6 +56,9 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         norm_on_stitched: Whether a stitched route ends with its last anchor's final norm. The published DeiT networks
             were trained without; leave it alone otherwise.
 
+    Attributes:
+        classes: Names of the classes in the order of the logits; None until data that names them trains the network.
+
     Raises:
         AnchorError: If the anchors cannot be joined; the message names the two values that differ.
     """
@@ -86,6 +89,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self.resample = resample
         self.norm_on_stitched = norm_on_stitched
         self.table: StitchTable | None = None
+        self.classes: tuple[str, ...] | None = None
         self._active = space[0]
         self._steps: dict[Stitch, tuple[Step, ...]] = {}
         self._prefixes: dict[Stitch, tuple[str, ...]] = {}
@@ -283,6 +287,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             self.input,
             table=self.table,
             settings=self._settings(),
+            classes=self.classes,
             repo_id=repo_id,
             recipe=recipe,
             picture=picture,
@@ -308,7 +313,8 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
     def _config(self) -> dict[str, Any]:
         anchors = [anchor_entry(self.anchor(number)) for number in range(len(self.anchors))]
         space = self.space.to_config()
-        return {"format": FORMAT, "version": VERSION, "anchors": anchors, "space": space, **self._settings()}
+        named = {"classes": None if self.classes is None else list(self.classes)}
+        return {"format": FORMAT, "version": VERSION, "anchors": anchors, "space": space, **named, **self._settings()}
 
     def _check_statistics(self, path: Path) -> None:
         if not len(self.statistics):
@@ -359,6 +365,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         except (SafetensorError, RuntimeError, OSError) as error:
             raise CheckpointError(f"{directory / WEIGHTS} cannot be loaded: {error}") from error
         net._check_statistics(directory / WEIGHTS)
+        net.classes = tuple(config["classes"]) if config.get("classes") else None
         if (directory / TABLE).is_file():
             net.table = StitchTable.load(directory / TABLE)
         # Buffers that are not in the file (window masks, normalizations) are still where they were made.

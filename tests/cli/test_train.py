@@ -66,7 +66,20 @@ def test_a_folder_of_images_takes_one_command(run: Run, tmp_path: Path) -> None:
     outcome = run("train", "folder", "--root", tmp_path / "pets", "--output", tmp_path / "run", *small, *length)
     assert outcome.code == 0, outcome.err
     assert "fresh classifiers" in outcome.err and "2 classes" in outcome.err
-    assert snnet.load(tmp_path / "run").num_classes == 2
+    assert snnet.load(tmp_path / "run").classes == ("cat", "dog")
+
+
+def test_images_of_other_classes_are_not_mistaken_for_those_it_was_trained_on(run: Run, tmp_path: Path) -> None:
+    net = snnet.stitch("vit_fm_tiny", "vit_fm_small", num_classes=2)
+    net.classes = ("cat", "dog")
+    net.save_pretrained(tmp_path / "net")
+    for split in ("train", "val"):
+        write_split(tmp_path / "pets" / split, classes=("cat", "ape"))
+    images = ("--data", "folder", "--root", tmp_path / "pets")
+    for command in (("evaluate",), ("train", "--output", tmp_path / "run", "--data.batch-size", "4")):
+        outcome = run(command[0], tmp_path / "net", *command[1:], *images)
+        assert outcome.code == 2
+        assert "class 0 is 'cat' in the network and 'ape' in the data" in outcome.err
 
 
 @pytest.mark.parametrize(

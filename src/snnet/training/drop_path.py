@@ -44,7 +44,7 @@ def with_drop_path(net: SNNet, rates: Sequence[float]) -> SNNet:
         anchors = [_built_anew(net.anchor(number), settings) for number, settings in enumerate(each)]
         other = SNNet(anchors, net.space, resample=net.resample, norm_on_stitched=net.norm_on_stitched)
     other.load_state_dict(net.state_dict())
-    other.table = net.table
+    other.table, other.classes = net.table, net.classes
     return other.train(net.training)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from snnet.data import check_classes, classes_of
 from snnet.errors import CheckpointError, RecipeError, TrainingError
 from snnet.fast_linear import fast_linear
 from snnet.network import SNNet
@@ -87,7 +88,7 @@ class Trainer:
         """Train to the last step.
 
         The net keeps its mode (training or evaluation) and stays on the device that trained it; scores in its table
-        and recalibrated running statistics were other weights' and go.
+        and recalibrated running statistics were other weights' and go. It takes over the classes that the data names.
 
         Args:
             resume: Continue from the newest intact checkpoint of `directory`, from the start if there is none yet.
@@ -97,7 +98,9 @@ class Trainer:
             CheckpointError: If a checkpoint cannot be written or read, the directory holds another run, or a
                 resumed run has other settings.
             TrainingInterrupted: After SIGINT or SIGTERM, once the state is saved.
+            DataError: If the data names other classes than `net.classes`, or another order.
         """
+        self._take_classes()
         was_training = self.net.training
         # At once, for checkpoints and averages hold none.
         self.net.forget_statistics()
@@ -108,6 +111,12 @@ class Trainer:
             self.net.forget_scores()
             self.net.zero_grad(set_to_none=True)
             self.net.train(was_training)
+
+    def _take_classes(self) -> None:
+        found = classes_of(self.batches)
+        check_classes(self.net.classes, found)
+        if found is not None and len(found) == self.net.num_classes:
+            self.net.classes = found
 
 
 class _Run:
