@@ -29,6 +29,7 @@ from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
 from snnet.saved import load
 from snnet.specs import InputSpec
 from snnet.table import StitchTable
+from snnet.training.checkpoint import content_digest
 from snnet.training.distillation import Distillation, OwnAnchorTeacher, Teacher, anchor_teacher
 from snnet.training.drop_path import drop_path_settings, with_drop_path
 from snnet.training.engine import check_device
@@ -133,7 +134,12 @@ class Experiment:
             directory=directory,
             facts={
                 **recipe.model_dump(mode="json", include={"network", "calibration", "augment"}),
-                "data": {"name": recipe.data.name, "batch_size": recipe.data.batch_size},
+                "data": {
+                    "name": recipe.data.name,
+                    "batch_size": recipe.data.batch_size,
+                    # The folder may move between the parts of a run, and its classes must not.
+                    "classes": content_digest(self.images.classes),
+                },
             },
             on_step=on_step,
             on_message=on_message,
