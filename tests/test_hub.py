@@ -118,3 +118,13 @@ def test_what_the_hub_refuses_is_said(tiny_net: SNNet, monkeypatch: pytest.Monke
         push_to_hub(tiny_net, "org/net")
     with pytest.raises(CheckpointError, match=r"recipe .* cannot be read"):
         push_to_hub(tiny_net, "org/net", recipe=tmp_path / "none.yaml")
+
+
+def test_the_card_lists_the_classes_as_far_as_they_are_known_and_few(tiny_net: SNNet) -> None:
+    assert "## Classes" not in tiny_net.generate_model_card().text
+    tiny_net.classes = tuple("abcdefghij")
+    text = tiny_net.generate_model_card().text
+    assert "stand for 10 classes, in this order: 0 a; 1 b; 2 c;" in text and "9 j. In Python" in text
+    tiny_net.classes = tuple(f"class{number}" for number in range(1000))
+    text = tiny_net.generate_model_card().text
+    assert "19 class19; and 980 more, all in `config.json`. In Python" in text and "20 class20" not in text

@@ -339,3 +339,17 @@ def test_a_card_of_ours_is_renewed_and_one_of_the_user_kept(tmp_path: Path) -> N
     card.write_text("# My network\n")
     net.save_pretrained(tmp_path)
     assert card.read_text() == "# My network\n"
+
+
+def test_names_of_classes_are_saved_and_unknown_ones_stay_unknown(tmp_path: Path) -> None:
+    net = build_tiny_net()
+    net.save_pretrained(tmp_path)
+    assert load(tmp_path).classes is None
+    net.classes = tuple(f"class {number}" for number in range(10))
+    net.save_pretrained(tmp_path)
+    assert load(tmp_path).classes == net.classes
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["classes"] == list(net.classes)
+    del config["classes"]  # as networks were written before
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert load(tmp_path).classes is None

@@ -16,6 +16,7 @@ from snnet.table import StitchRow, StitchTable
 
 MARKER = "Written by snnet, and again whenever the network is saved. Remove this line to keep your own text."
 _TAGS = ("image-classification", "stitchable-neural-network")
+_CLASSES_SHOWN = 20
 _COST, _SCORE = "macs", "top1"
 
 
@@ -41,6 +42,7 @@ def model_card(
     *,
     table: StitchTable | None = None,
     settings: Mapping[str, object] | None = None,
+    classes: Sequence[str] | None = None,
     repo_id: str | None = None,
     recipe: str | None = None,
     picture: str | None = None,
@@ -53,6 +55,7 @@ def model_card(
         images: The images that the network takes.
         table: Costs and scores, as far as they were measured; the frontier is listed where both were.
         settings: Further settings of the network, by name.
+        classes: Names of the classes in the order of the logits, as far as they are known; the first ones are listed.
         repo_id: What `snnet.load` is given.
         recipe: The recipe it was trained with, as YAML.
         picture: Name of the picture of the curve beside the card.
@@ -76,6 +79,8 @@ def model_card(
         stages=", ".join(map(str, sorted({layer.stage for layer in space.layers}))) or "none",
         settings=dict(settings or {}),
         images=images,
+        classes=[f"{number} {name}" for number, name in enumerate(classes or ())],
+        classes_shown=_CLASSES_SHOWN,
         columns=_columns(table),
         rows=[_line(row, _columns(table)) for row in frontier],
         budget=f"{frontier[len(frontier) // 2].values[_COST]:.0f}" if frontier else None,

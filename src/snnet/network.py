@@ -56,6 +56,9 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         norm_on_stitched: Whether a stitched route ends with its last anchor's final norm. The published DeiT networks
             were trained without; leave it alone otherwise.
 
+    Attributes:
+        classes: Names of the classes in the order of the logits; None until data that names them trains the network.
+
     Raises:
         AnchorError: If the anchors cannot be joined; the message names the two values that differ.
     """
@@ -86,6 +89,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self.resample = resample
         self.norm_on_stitched = norm_on_stitched
         self.table: StitchTable | None = None
+        self.classes: tuple[str, ...] | None = None
         self._active = space[0]
         self._steps: dict[Stitch, tuple[Step, ...]] = {}
         self._prefixes: dict[Stitch, tuple[str, ...]] = {}
@@ -280,6 +284,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             self.input,
             table=self.table,
             settings=self._settings(),
+            classes=self.classes,
             repo_id=repo_id,
             recipe=recipe,
             picture=picture,
@@ -289,7 +294,8 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         return {name: getattr(self, name) for name in _SETTINGS}
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        write_config(save_directory / CONFIG, self.family, self.space.to_config(), self._settings())
+        settings = {"classes": self.classes, **self._settings()}
+        write_config(save_directory / CONFIG, self.family, self.space.to_config(), settings)
         if self.table is not None:
             self.table.save(save_directory / TABLE)
         write_weights(self, save_directory / WEIGHTS)
@@ -324,6 +330,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         net = cls([load_anchor(source) for source in sources], StitchSpace.from_config(config["space"]), **settings)
         load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
         net._check_statistics(directory / WEIGHTS)
+        net.classes = tuple(config["classes"]) if config.get("classes") else None
         if (directory / TABLE).is_file():
             net.table = StitchTable.load(directory / TABLE)
         # Buffers that are not in the file (window masks, normalizations) are still where they were made.

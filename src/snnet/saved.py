@@ -5,7 +5,7 @@ from typing import Any
 
 from snnet.errors import CheckpointError
 from snnet.network import SNNet
-from snnet.published import load_published
+from snnet.published import FAMILIES, load_published
 from snnet.storage import CONFIG, HUB_ERRORS, read_config
 
 
@@ -13,7 +13,8 @@ def load(path: str | Path, *, family: str | None = None, **options: Any) -> SNNe
     """Read a network that `save_pretrained` wrote, from a directory or a hub id, or one that the authors published.
 
     Args:
-        path: Directory, `ORG/NAME` on the Hugging Face hub, or a published file together with its `family`.
+        path: Directory, `ORG/NAME` on the Hugging Face hub, or a published file together with its `family`, which may
+            also stand before it: `deit_ti_s_b@snnet_deit.pth`.
         family: Which published network the file is: `deit_ti_s_b`, `swin_ti_s_b`, `resnet18_50`, `resnet18_swin_ti`
             or `levit_192_256`. Nothing is downloaded, and nothing but tensors is read from the file.
         options: `map_location`; for a network of ours also `models=[...]`, the built models of anchors that the file
@@ -25,12 +26,14 @@ def load(path: str | Path, *, family: str | None = None, **options: Any) -> SNNe
     Example:
         >>> net = load("snnet_deit.pth", family="deit_ti_s_b")  # doctest: +SKIP
     """
-    if family is not None:
-        return load_published(path, family, **options)
+    published = (str(family), path) if family is not None else published_file(path)
+    if published is not None:
+        return load_published(published[1], published[0], **options)
     if Path(path).is_file():
         raise CheckpointError(
             f"{path} is a file, and a network is a directory; for a file that the authors of SN-Net published, say "
-            "which network it is: family='deit_ti_s_b' or another."
+            f"which network it is: deit_ti_s_b@{path}, or family='deit_ti_s_b' in Python; there are "
+            f"{', '.join(FAMILIES)}."
         )
     # A path whose parent exists is a mistyped directory rather than a hub id.
     if Path(path).exists() or str(path).count("/") != 1 or Path(path).parent.is_dir():
@@ -42,3 +45,12 @@ def load(path: str | Path, *, family: str | None = None, **options: Any) -> SNNe
             raise CheckpointError(f"{path} cannot be read: {error}") from error
         raise CheckpointError(f"There is no directory {path}, and the hub does not give it either: {error}") from error
     return net
+
+
+def published_file(source: str | Path) -> tuple[str, str] | None:
+    """Return family and file of `FAMILY@FILE`; None if the source is something else, such as a path with an `@`."""
+    family, _, file = str(source).partition("@")
+    if not file or Path(source).exists():
+        return None
+    # An unknown family before a file that is there was mistyped, and its error names the families there are.
+    return (family, file) if family in FAMILIES or Path(file).is_file() else None

@@ -89,7 +89,7 @@ def anchor_source(entry: dict[str, Any]) -> AnchorSource:
             f"Anchor {entry['name']!r} was a model of the user's own, which the file cannot rebuild; "
             "pass the built models: snnet.load(path, models=[...])."
         )
-    return AnchorSource.of(entry["model"], **entry["kwargs"])
+    return AnchorSource(entry["model"], kwargs=tuple(entry["kwargs"].items()), name=entry["name"])
 
 
 def write_weights(net: nn.Module, path: Path) -> None:

@@ -41,9 +41,21 @@ def test_other_settings_are_refused_and_listed(run: Run, saved: Path, tmp_path: 
     assert "optim.lr was 0.0001 and is 0.005" in outcome.err and "keep" not in outcome.err
 
 
-def test_the_network_itself_is_not_overwritten(run: Run, saved: Path) -> None:
-    outcome = run("train", saved, "--output", saved)
+@pytest.mark.parametrize("named", ["as the source", "in place of a recipe's anchors"])
+def test_the_network_itself_is_not_overwritten(run: Run, saved: Path, named: str) -> None:
+    tokens = (saved,) if named == "as the source" else ("embedded_vit", "--network.saved", saved)
+    outcome = run("train", *tokens, "--output", saved)
     assert outcome.code == 2 and "another --output" in outcome.err
+
+
+def test_a_saved_network_takes_the_place_of_a_recipes_anchors(run: Run, saved: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    outcome = run(
+        "train", "embedded_vit", "--network.saved", saved, "--output", out, *QUICK, "--optim.warmup-epochs", "0"
+    )
+    assert outcome.code == 0, outcome.err
+    assert snnet.load(out).space == snnet.load(saved).space
+    assert Recipe.load(out / "recipe.yaml").loss.teacher == Recipe.load("embedded_vit").loss.teacher
 
 
 def test_a_folder_of_images_takes_one_command(run: Run, tmp_path: Path) -> None:
@@ -54,7 +66,20 @@ def test_a_folder_of_images_takes_one_command(run: Run, tmp_path: Path) -> None:
     outcome = run("train", "folder", "--root", tmp_path / "pets", "--output", tmp_path / "run", *small, *length)
     assert outcome.code == 0, outcome.err
     assert "fresh classifiers" in outcome.err and "2 classes" in outcome.err
-    assert snnet.load(tmp_path / "run").num_classes == 2
+    assert snnet.load(tmp_path / "run").classes == ("cat", "dog")
+
+
+def test_images_of_other_classes_are_not_mistaken_for_those_it_was_trained_on(run: Run, tmp_path: Path) -> None:
+    net = snnet.stitch("vit_fm_tiny", "vit_fm_small", num_classes=2)
+    net.classes = ("cat", "dog")
+    net.save_pretrained(tmp_path / "net")
+    for split in ("train", "val"):
+        write_split(tmp_path / "pets" / split, classes=("cat", "ape"))
+    images = ("--data", "folder", "--root", tmp_path / "pets")
+    for command in (("evaluate",), ("train", "--output", tmp_path / "run", "--data.batch-size", "4")):
+        outcome = run(command[0], tmp_path / "net", *command[1:], *images)
+        assert outcome.code == 2
+        assert "class 0 is 'cat' in the network and 'ape' in the data" in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 
+from snnet.data import TensorImages
 from snnet.errors import DataError, SpaceError, TableError
 from snnet.evaluation import evaluate
 from snnet.evaluation.evaluate import run_tree
@@ -311,3 +312,12 @@ def test_sigkill_loses_only_the_group_at_work(tiny_net, data, tmp_path, monkeypa
     assert heads(counts) == len(tiny_net.space) - len(finished)
     assert table.rows == evaluate(tiny_net, data).rows
     assert all(Stitch.parse(stitch) in tiny_net.space for stitch in finished)
+
+
+def test_data_whose_classes_are_in_another_order_is_refused(tiny_net: SNNet, data) -> None:
+    tiny_net.classes = tuple("abcdefghij")
+    assert len(evaluate(tiny_net, TensorImages(*data, "abcdefghij"), stitches=[0])) == 1
+    swapped = DataLoader(TensorImages(*data, "abdcefghij"), batch_size=8)
+    with pytest.raises(DataError, match="class 2 is 'c' in the network and 'd' in the data"):
+        evaluate(tiny_net, swapped, stitches=[0])
+    assert len(evaluate(tiny_net, data, stitches=[0])) == 1, "data without names is taken at its word"

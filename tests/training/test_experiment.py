@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from snnet.data import TensorImages
-from snnet.errors import DataError, RecipeError
+from snnet.errors import CheckpointError, DataError, RecipeError
 from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
 from snnet.training.recipe import Recipe
 from tests.conftest import build_tiny_net
@@ -89,6 +89,17 @@ def test_a_saved_network_is_taken_as_it_is(tmp_path: Path) -> None:
     write_split(tmp_path / "val", per_class=2)
     with pytest.raises(DataError, match="2 classes"):
         build(**changes, data__name="folder", data__root=str(tmp_path))
+
+
+def test_a_run_does_not_go_on_with_images_of_other_classes(tmp_path: Path) -> None:
+    for folder, classes in (("pets", ("cat", "dog")), ("moved", ("cat", "dog")), ("others", ("ape", "cat"))):
+        write_split(tmp_path / folder / "train", classes)
+        write_split(tmp_path / folder / "val", classes, per_class=2)
+    data = {"data__name": "folder", "data__batch_size": 4, "loss__teacher": None}
+    build(**data, data__root=str(tmp_path / "pets")).trainer(tmp_path / "run").fit()
+    assert build(**data, data__root=str(tmp_path / "moved")).trainer(tmp_path / "run").fit(resume=True).steps == 2
+    with pytest.raises(CheckpointError, match=r"data\.classes was"):
+        build(**data, data__root=str(tmp_path / "others")).trainer(tmp_path / "run").fit(resume=True)
 
 
 def test_a_timm_teacher() -> None:

@@ -144,6 +144,41 @@ def test_an_override_of_the_length_replaces_the_other_one(tmp_path: Path, inside
         Recipe.load(path, {"run.steps": "5", "run.epochs": "5"})
 
 
+@pytest.mark.parametrize("name", packaged_recipes())
+def test_a_saved_network_takes_the_place_of_all_anchors_and_their_space(name: str) -> None:
+    network = Recipe.load(name, {"network.saved": "runs/net"}).network
+    assert network.saved == Path("runs/net") and not network.anchors
+
+
+def test_with_a_saved_network_every_other_setting_of_its_section_goes(tmp_path: Path) -> None:
+    everything = Recipe.load(write(tmp_path, LEAST)).network.model_dump(mode="json")
+    given = {
+        **everything,
+        "drop_path": 0.2,
+        "kernel_size": 3,
+        "stride": 2,
+        "nearest": False,
+        "stages": [0],
+        "new_heads": True,
+    }
+    path = write(tmp_path, {**LEAST, "network": {**given, "pretrained": False, "direction": "both"}})
+    network = Recipe.load(path, {"network.saved": "net"}).network
+    assert network.saved == Path("net") and network.drop_path == (0.2,), "stochastic depth is no matter of the space"
+    for name, value in (("anchors", ["a", "b"]), ("stride", 2)):
+        with pytest.raises(RecipeError, match=name):
+            Recipe.load(path, {"network.saved": "net", f"network.{name}": value})
+
+
+def test_anchors_take_the_place_of_a_saved_network(tmp_path: Path) -> None:
+    path = write(tmp_path, {"network": {"saved": "net"}, "run": {"steps": 3}})
+    network = Recipe.load(path, {"network.anchors": "a,b", "network.stride": 2}).network
+    assert (network.anchors, network.saved, network.stride) == (("a", "b"), None, 2)
+    assert Recipe.load(write(tmp_path, LEAST), {"network.saved": None}).network.anchors == (
+        "vit_fm_tiny",
+        "vit_fm_small",
+    )
+
+
 def test_an_override_with_nothing_leaves_the_other_length(tmp_path: Path) -> None:
     assert Recipe.load(write(tmp_path, LEAST), {"run.epochs": None}).run.steps == 3
 

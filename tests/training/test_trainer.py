@@ -311,3 +311,25 @@ def test_moving_average_starts_at_the_first_step(tiny_net: SNNet) -> None:
     assert result.averaged is not None
     averaged = torch.cat([p.flatten() for p in result.averaged.parameters()])
     assert torch.allclose(averaged, 0.75 * weights[0] + 0.25 * weights[1], atol=1e-7)
+
+
+class NamedBatches(TinyBatches):
+    def __init__(self, classes: str) -> None:
+        super().__init__()
+        self.classes = tuple(classes)
+
+
+def test_the_network_learns_what_its_classes_are_called(tiny_net: SNNet) -> None:
+    def train(batches: TinyBatches) -> SNNet:
+        result = Trainer(tiny_net, batches, settings=settings(steps=1, ema_decay=0.5)).fit()
+        assert isinstance(result.averaged, SNNet)
+        return result.averaged
+
+    assert train(TinyBatches()).classes is None and tiny_net.classes is None
+    assert train(NamedBatches("abc")).classes is None, "three names are not those of ten logits"
+    assert train(NamedBatches("abcdefghij")).classes == tiny_net.classes == tuple("abcdefghij")
+    assert train(TinyBatches()).classes == tuple("abcdefghij")
+    before = tiny_net.anchor(0).model.head.weight.clone()
+    with pytest.raises(DataError, match="class 8 is 'i' in the network and 'j' in the data"):
+        train(NamedBatches("abcdefghji"))
+    assert torch.equal(tiny_net.anchor(0).model.head.weight, before)

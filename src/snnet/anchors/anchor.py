@@ -26,12 +26,14 @@ class AnchorSource:
         pretrained: Whether timm loads the published weights.
         checkpoint: Local `.safetensors` or `.pth` file to load the weights from.
         kwargs: Further arguments of `timm.create_model`.
+        name: What tables and charts call the anchor; `model` if None.
     """
 
     model: str
     pretrained: bool = False
     checkpoint: str | None = None
     kwargs: tuple[tuple[str, Any], ...] = ()
+    name: str | None = None
 
     @classmethod
     def of(cls, model: str, pretrained: bool = False, checkpoint: str | None = None, **kwargs: Any) -> Self:

@@ -13,6 +13,7 @@ from torch import nn
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, sample_images
 from snnet.anchors.generic import GenericAnchor, is_timm_model
 from snnet.anchors.models import MODELS, build_own_model
+from snnet.anchors.offline import offline_source
 from snnet.errors import AnchorError, CheckpointError, did_you_mean
 
 AnchorLike = str | AnchorSource | nn.Module
@@ -45,10 +46,13 @@ def load_anchor(
     final = source
     if num_classes is not None:
         final = replace(source, kwargs=(*source.kwargs, ("num_classes", num_classes)))
+    name = source.name or source.model
     if source.checkpoint is None:
-        return _view(build_model(final), source.model, final)
+        model = build_model(final)
+        return _view(model, name, offline_source(final, model))
     # The file holds its own classifier, which is replaced only once all of it has been read.
-    anchor = _view(build_model(source), source.model, final)
+    model = build_model(source)
+    anchor = _view(model, name, offline_source(final, model))
     load_checkpoint(anchor.model, source.checkpoint)
     if num_classes not in (None, anchor.num_classes):
         replace_classifier(anchor, num_classes)
@@ -111,7 +115,7 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
 def rebuildable_source(anchor: Anchor) -> AnchorSource | None:
     """Return how to build the anchor's model again, proven by its forward pass; None if that is not known."""
     if anchor.source is not None:
-        return AnchorSource(anchor.source.model, kwargs=anchor.source.kwargs)
+        return replace(anchor.source, pretrained=False, checkpoint=None)
     try:
         source = AnchorSource.of(anchor.name, num_classes=anchor.num_classes, in_chans=anchor.input.size[0])
         rebuilt = _view(build_model(source), anchor.name, source)

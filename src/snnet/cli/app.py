@@ -34,6 +34,9 @@ A network of your own: `snnet init` makes one, `snnet train` trains it, `snnet e
 measure its stitches, `snnet select` chooses one under a budget, `snnet report` draws the curve, `snnet push`
 uploads the network.
 Where anchors have batch norm, `snnet recalibrate` measures its statistics for every stitch.
+
+Commands that take a network also take a file that the authors of SN-Net published, with the name of its family before
+it: `snnet evaluate deit_ti_s_b@snnet_deit.pth` (or swin_ti_s_b, resnet18_50, resnet18_swin_ti, levit_192_256).
 """
 _EXITS = "Exit codes:\n\n" + "\n".join(f"- {code.value} {meaning}" for code, meaning in MEANINGS.items())
 _EXAMPLE = "Example:\n\n    snnet space deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224"

@@ -31,7 +31,8 @@ def count_costs(
     """Count the multiply-adds (batch 1) and parameters of every stitch, without running anything.
 
     Args:
-        sources: Two or more anchors (timm names), or the directory of a saved network.
+        sources: Two or more anchors (timm names), or one network: the directory of a saved one, or FAMILY@FILE for a
+            published one.
         output: Write the table to this file too, as JSON Lines.
     """
     net = network_shape(sources, num_classes, **options.given())

@@ -18,6 +18,7 @@ evaluate = App(
 
     snnet evaluate runs/fm
     snnet evaluate runs/deit --data folder --root /data/imagenet --device cuda --amp bf16
+    snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
 """,
 )
 
@@ -44,7 +45,7 @@ def evaluate_network(
     Killed at any moment, the same command goes on with the stitches that are missing.
 
     Args:
-        network: Directory of a saved network.
+        network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
         split: Which images.
         batch_size: Images per batch.
         workers: Processes that read images.
@@ -69,4 +70,5 @@ def evaluate_network(
         return
     show_rows(table, columns=["macs", "params", *(name for name in ("top1", "top5", "loss"))])
     show(f"{len(table)} stitches on {batches.images} images; written to {path}")
-    show(f"Next: snnet report {network} --output REPORT, or snnet select {network} --macs 3G")
+    table_of = network if is_network(network) and output is None else path
+    show(f"Next: snnet report {table_of} --output REPORT, or snnet select {table_of} --macs 3G")

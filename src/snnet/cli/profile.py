@@ -43,7 +43,7 @@ def profile_network(
     All stitches are visited in every round, in random order, so that a machine that slows down touches all alike.
 
     Args:
-        network: Directory of a saved network.
+        network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
         dtype: Type of weights and images; the network's own by default.
         warmup: Rounds before those that count.
         repeats: Rounds that count; the median is kept.

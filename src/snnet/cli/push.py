@@ -6,7 +6,8 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from snnet.cli.console import show
-from snnet.cli.sources import saved_network
+from snnet.cli.sources import is_network, saved_network
+from snnet.errors import CheckpointError
 
 push = App(
     name="push",
@@ -33,12 +34,14 @@ def push_network(
     The card lists the anchors with their licenses, the space, and the frontier of what was measured.
 
     Args:
-        source: Directory of a saved network.
+        source: Directory of a saved network, or FAMILY@FILE for a published one.
         repo_id: Repository on the hub, ORG/NAME; made if it does not exist.
         recipe: YAML file of the recipe that trained the network; only shown if given, since it may name your folders.
         private: Make a new repository private.
         card_only: Write card and picture into the directory, replacing what stands there, and upload nothing.
     """
+    if card_only and not is_network(str(source)):
+        raise CheckpointError(f"{source} is no directory to write a card in; --card-only needs a saved network.")
     net = saved_network(str(source))
     from snnet.hub import push_to_hub, write_card
 

@@ -43,7 +43,7 @@ def recalibrate_network(
     network without batch norm is left alone.
 
     Args:
-        network: Directory of a saved network.
+        network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
         images: Training images to measure on, equally many of each class.
         batch_size: Images that are normalized together.
         seed: Decides which images are taken.

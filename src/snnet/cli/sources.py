@@ -43,24 +43,33 @@ def network_shape(sources: Sequence[str], num_classes: int | None = None, **spac
 
 
 def saved_network(source: str, space: Any = None) -> "SNNet":
-    """Return the network of a directory, or of a hub id such as `ORG/NAME` or `hf-hub:ORG/NAME`.
+    """Return the network of a directory, of a hub id such as `ORG/NAME` or `hf-hub:ORG/NAME`, or of `FAMILY@FILE`.
 
     Raises:
         CheckpointError: If there is none, or if settings of a space are given for a network that has its own.
     """
-    from snnet.saved import load
+    from snnet.saved import load, published_file
 
     if space:
         raise CheckpointError(
             f"{source} has a space already, so {', '.join(space)} cannot be set; name anchors instead."
         )
-    _check_exists(source)
+    if published_file(source) is None:
+        _check_exists(source)
     return load(source.removeprefix(_HUB))
 
 
 def _may_be_network(source: str) -> bool:
     # One anchor makes no family, so a single path or hub id can only be a network.
-    return Path(source).exists() or ("/" in source and "@" not in source)
+    return Path(source).exists() or ("/" in source and "@" not in source) or names_published(source)
+
+
+def names_published(source: str) -> bool:
+    """Return whether `source` is `FAMILY@FILE`, with the name of a family that the authors of SN-Net published."""
+    from snnet.published import FAMILIES
+
+    family, at, _ = source.partition("@")
+    return bool(at) and family in FAMILIES
 
 
 def _check_exists(source: str) -> None:
@@ -70,7 +79,7 @@ def _check_exists(source: str) -> None:
     is_id = _HUB_ID.fullmatch(source.removeprefix(_HUB)) is not None
     if is_id and (source.startswith(_HUB) or not Path(source).parent.exists()):
         return
-    hint = "give a directory that `snnet init` or `snnet train` wrote"
+    hint = "give a directory that `snnet init` or `snnet train` wrote, or FAMILY@FILE for a published file"
     if is_id:
         hint = f"{hint}; for the hub write {_HUB}{source}"
     raise CheckpointError(f"There is no network at {source}; {hint}.")

@@ -30,8 +30,8 @@ def list_space(
     """List the stitches of a family: number, id, and blocks per anchor. No weights are loaded.
 
     Args:
-        anchors: timm names, cheapest first or not; or block counts such as 12, or 2-2-6-2 for stages; or the
-            directory of a saved network.
+        anchors: timm names, cheapest first or not; or block counts such as 12, or 2-2-6-2 for stages; or one network,
+            the directory of a saved one, or FAMILY@FILE for a published one.
     """
     found, names = space_of(anchors, num_classes, **options.given())
     if json:

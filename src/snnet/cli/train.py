@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from snnet.cli.console import say, show
 from snnet.cli.overrides import parse_overrides
 from snnet.cli.progress import progress
-from snnet.cli.sources import TABLE, is_network
+from snnet.cli.sources import TABLE, is_network, names_published
 from snnet.cli.tables import show_choices, show_rows
 from snnet.errors import RecipeError
 from snnet.table import StitchTable
@@ -52,8 +52,8 @@ def train_network(
     bit (on a CPU). The output becomes a saved network with its table, next to logs and checkpoints.
 
     Args:
-        source: A recipe file, the name of a recipe in the package (embedded_vit, folder, folder_deit, deit_ti_s_b), or
-            the directory of a saved network.
+        source: A recipe file, the name of a recipe in the package (embedded_vit, folder, folder_deit, deit_ti_s_b),
+            the directory of a saved network, or FAMILY@FILE for a published one.
         output: Directory of the run.
         data: Short for --data.name: embedded, folder, torchvision/NAME, or a timm name such as hfds/NAME.
         root: Short for --data.root, the folder of the data.
@@ -66,9 +66,10 @@ def train_network(
         return
     if source is None or output is None:
         raise RecipeError("Name a recipe or a saved network, and --output DIR; see `snnet train --help`.")
-    if is_network(source) and output.resolve() == Path(source).resolve():
-        raise RecipeError(f"{output} is the network to be trained; choose another --output, which keeps it as it is.")
     recipe = _recipe(source, _overrides(overrides, data, root))
+    saved = recipe.network.saved
+    if saved is not None and output.resolve() == saved.resolve():
+        raise RecipeError(f"{output} is the network to be trained; choose another --output, which keeps it as it is.")
     begun = claim_directory(recipe, output)
     with torch_threads(recipe.run.threads):
         _run(build_experiment(recipe), output, begun=begun)
@@ -86,7 +87,7 @@ def _recipe(source: str, overrides: dict[str, Any]) -> "Recipe":
     from snnet.training.recipe import Recipe
     from snnet.training.recipe_file import check_recipe
 
-    if not is_network(source):
+    if not is_network(source) and not names_published(source):
         return Recipe.load(source, overrides)
     length = {} if overrides.keys() & {"run.epochs", "run.steps"} else {"epochs": 10}
     content = {"network": {"saved": source}, "run": length}

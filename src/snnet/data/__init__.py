@@ -2,6 +2,7 @@
 
 from snnet.data.augment import BatchAugment
 from snnet.data.calibration import calibration_images
+from snnet.data.classes import check_classes, classes_of
 from snnet.data.corrupt import CorruptImageError, SkippedImages
 from snnet.data.datasets import Images, open_dataset, open_pair
 from snnet.data.images import ImageDataset, StreamImages, TensorImages
@@ -25,6 +26,8 @@ __all__ = [
     "TensorImages",
     "TrainBatches",
     "calibration_images",
+    "check_classes",
+    "classes_of",
     "clean_transform",
     "eval_batches",
     "open_dataset",

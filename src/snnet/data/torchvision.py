@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision import datasets
 
+from snnet.data.classes import class_name
 from snnet.data.corrupt import decoding
 from snnet.data.sources import SOURCES, ArraySource, ImageSource, Request
 from snnet.errors import DataError, did_you_mean
@@ -61,8 +62,7 @@ class TorchvisionSource(ImageSource):
     def __init__(self, dataset: Any, name: str, count: int | None = None) -> None:
         self.dataset, self.name = dataset, name
         named = getattr(dataset, "classes", None) or range(count or 0)
-        # ImageNet's classes are tuples of synonyms.
-        self.classes = tuple(", ".join(c) if isinstance(c, tuple) else str(c) for c in named)
+        self.classes = tuple(map(class_name, named))
         if not self.classes:
             raise DataError(f"{name} does not say which classes it has; export it to class folders and use 'folder'.")
         self.labels = _labels(dataset)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from snnet.data import check_classes, classes_of
 from snnet.errors import DataError
 from snnet.evaluation.batches import Batches, Data, Fingerprint
 from snnet.evaluation.plan import Node, Tree, Weight, plan_groups
@@ -62,13 +63,15 @@ def evaluate(
         The rows of the chosen stitches, with all columns that `net.table` and `output` have.
 
     Raises:
-        DataError: If the data is empty, does not fit the network, can be read only once, or changes between passes.
+        DataError: If the data is empty, does not fit the network, names other classes than `net.classes`, can be read
+            only once, or changes between passes.
         SpaceError: If a stitch is not in the space.
         TableError: If `output` holds scores of another network, other data or another precision.
     """
     for name, value in (("batch_size", batch_size), ("max_groups", max_groups)):
         if value < 1:
             raise DataError(f"{name}={value} is too small; choose at least 1.")
+    check_classes(net.classes, classes_of(data))
     chosen = list(dict.fromkeys(map(net.space.find, net.space if stitches is None else stitches)))
     home = next(net.parameters()).device
     target = home if device is None else torch.device(device)

@@ -1,6 +1,6 @@
 """From a recipe to built parts: network, images, trainer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,9 @@ from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
 from snnet.saved import load
 from snnet.specs import InputSpec
 from snnet.table import StitchTable
+from snnet.training.checkpoint import content_digest
 from snnet.training.distillation import Distillation, OwnAnchorTeacher, Teacher, anchor_teacher
+from snnet.training.drop_path import drop_path_settings, with_drop_path
 from snnet.training.engine import check_device
 from snnet.training.facts import FREE_SETTINGS
 from snnet.training.loss import StitchLoss
@@ -132,7 +134,12 @@ class Experiment:
             directory=directory,
             facts={
                 **recipe.model_dump(mode="json", include={"network", "calibration", "augment"}),
-                "data": {"name": recipe.data.name, "batch_size": recipe.data.batch_size},
+                "data": {
+                    "name": recipe.data.name,
+                    "batch_size": recipe.data.batch_size,
+                    # The folder may move between the parts of a run, and its classes must not.
+                    "classes": content_digest(self.images.classes),
+                },
             },
             on_step=on_step,
             on_message=on_message,
@@ -202,7 +209,7 @@ def build_experiment(recipe: Recipe) -> Experiment:
     """
     device = check_device(recipe.run.device, recipe.run.precision)
     network, data, augment = recipe.network, recipe.data, recipe.augment
-    saved = load(network.saved) if network.saved else None
+    saved = _load_network(network.saved, network.drop_path) if network.saved else None
     probes = [] if saved else [describe_anchor(source) for source in network.anchors]
     spec = saved.input if saved else probes[0].input
     images, clean = open_pair(
@@ -265,13 +272,16 @@ def _is_free(name: str) -> bool:
     return name.startswith(_FREE) or name in [f"run.{key}" for key in _FREE_OF_RUN]
 
 
+def _load_network(path: Path, drop_path: Sequence[float] | None) -> SNNet:
+    net = load(path)
+    return with_drop_path(net, drop_path) if drop_path else net
+
+
 def _build_network(section: NetworkSection, num_classes: int | None, seed: int) -> SNNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = stitch(
-            *section.anchors,
-            pretrained=section.pretrained,
-            num_classes=num_classes,
+            *_load_anchors(section, num_classes),
             kernel_size=section.kernel_size,
             stride=section.stride,
             nearest=section.nearest,
@@ -281,6 +291,14 @@ def _build_network(section: NetworkSection, num_classes: int | None, seed: int) 
         for number in range(len(net.anchors) if section.new_heads else 0):
             replace_classifier(net.anchor(number), net.num_classes)
     return net
+
+
+def _load_anchors(section: NetworkSection, num_classes: int | None) -> list[Anchor]:
+    each = drop_path_settings(section.drop_path, len(section.anchors))
+    return [
+        load_anchor(source, pretrained=section.pretrained, num_classes=num_classes, **settings)
+        for source, settings in zip(section.anchors, each, strict=True)
+    ]
 
 
 def _batch_augment(section: BatchShift, spec: InputSpec) -> BatchAugment:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -36,7 +36,9 @@ class NetworkSection(Section):
     """The network: a family of anchors with a space, or a saved network."""
 
     anchors: tuple[str, ...] = Field((), description="timm names, hf-hub:ORG/NAME, or NAME@FILE, two or more")
-    saved: Path | None = Field(None, description="directory of a saved network, in place of anchors")
+    saved: Path | None = Field(
+        None, description="directory of a saved network, or FAMILY@FILE of a published one, in place of anchors"
+    )
     pretrained: bool = Field(True, description="take the published weights of the anchors")
     new_heads: bool = Field(False, description="begin with fresh classifiers even where the class counts agree")
     kernel_size: int = Field(2, ge=1, description="blocks in a sliding window")
@@ -44,13 +46,22 @@ class NetworkSection(Section):
     nearest: bool = Field(True, description="join only neighboring anchors")
     direction: Direction = Field("fast-to-slow", description="fast-to-slow, slow-to-fast or both")
     stages: tuple[int, ...] | None = Field(None, description="stages to stitch; all by default")
+    drop_path: tuple[Annotated[float, Field(ge=0, lt=1)], ...] | None = Field(
+        None, description="stochastic depth of the anchors: one rate for all, or one each; timm's own by default"
+    )
+
+    @field_validator("drop_path", mode="before")
+    @classmethod
+    def _one_rate(cls, rates: Any) -> Any:
+        return [rates] if isinstance(rates, int | float) and not isinstance(rates, bool) else rates
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if bool(self.anchors) == bool(self.saved):
             raise ValueError("give either anchors, two or more, or saved, the directory of a network")
+        kept = ("saved", "drop_path")
         fields = type(self).model_fields.items()
-        extra = [name for name, field in fields if name != "saved" and getattr(self, name) != field.default]
+        extra = [name for name, field in fields if name not in kept and getattr(self, name) != field.default]
         if self.saved and extra:
             raise ValueError(f"a saved network has its anchors and space already; leave out {', '.join(extra)}")
         return self

@@ -14,8 +14,17 @@ from snnet.errors import RecipeError, did_you_mean
 
 R = TypeVar("R", bound=BaseModel)
 _SUFFIXES = (".yaml", ".yml")
-# Settings that exclude each other: an override of one takes the place of the other.
-_ALTERNATIVES = {"run.epochs": "run.steps", "run.steps": "run.epochs"}
+# Settings that exclude each other: an override of one takes the place of the others.
+_ALTERNATIVES = {
+    "run.epochs": ("run.steps",),
+    "run.steps": ("run.epochs",),
+    "network.anchors": ("network.saved",),
+    # A saved network brings its anchors and its space.
+    "network.saved": tuple(
+        f"network.{name}"
+        for name in ("anchors", "pretrained", "new_heads", "kernel_size", "stride", "nearest", "direction", "stages")
+    ),
+}
 # YAML 1.1 wants a point and a sign in such a number.
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
@@ -61,7 +70,8 @@ def check_recipe(model: type[R], content: Mapping[str, Any], overrides: Mapping[
         model: What the recipe must look like.
         content: What the file says.
         overrides: Dotted key -> value; text within `options`, whose types no model knows, is read as YAML. One of
-            `run.epochs` and `run.steps` replaces the other.
+            `run.epochs` and `run.steps` replaces the other, as do `network.anchors` and `network.saved`; the latter
+            also replaces the settings of the space.
         origin: What to call the source in the message.
 
     Raises:
@@ -127,9 +137,9 @@ def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[d
             place = place[section]
         else:
             place[key] = value
-            other = _ALTERNATIVES.get(dotted)
-            if value is not None and other is not None and other not in overrides:
-                place[other.rpartition(".")[2]] = None
+            for other in _ALTERNATIVES.get(dotted, ()) if value is not None else ():
+                if other not in overrides:
+                    place.pop(other.rpartition(".")[2], None)
     return merged, faults
 
 

@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from torch.utils.data import DataLoader
+
+from snnet.data import check_classes, classes_of
 from snnet.errors import CheckpointError, RecipeError, TrainingError
 from snnet.fast_linear import fast_linear
 from snnet.network import SNNet
@@ -23,6 +26,7 @@ from snnet.training.randomness import stitch_generator
 from snnet.training.sampler import StitchSampler, UniformSampler
 from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batch, Batches, step_batches
+from snnet.training.torch_loader import as_batches
 
 CHECKPOINTS, LOG, TRACKING = "checkpoints", "log.jsonl", "tracking"
 _RECENT = 50
@@ -33,7 +37,8 @@ class Trainer:
 
     Args:
         net: Trained in place.
-        batches: Training batches by epoch and position.
+        batches: Training batches by epoch and position; or a torch `DataLoader` with `shuffle=True`, whose order and
+            augmentation then come from the seed of the settings, see `as_batches`.
         settings: How the run goes.
         optim: How weights move.
         sampler: Draws the stitches; uniform by default.
@@ -46,12 +51,13 @@ class Trainer:
 
     Raises:
         RecipeError: If settings contradict each other or the machine.
+        DataError: If a run could not resume exactly on the batches.
     """
 
     def __init__(
         self,
         net: SNNet,
-        batches: Batches,
+        batches: "Batches | DataLoader[Any]",
         *,
         settings: TrainSettings,
         optim: OptimSettings | None = None,
@@ -64,7 +70,7 @@ class Trainer:
         on_message: Callable[[str], None] | None = None,
     ) -> None:
         self.net = net
-        self.batches = batches
+        self.batches = as_batches(batches, settings.seed)
         self.settings = settings
         self.optim = optim or OptimSettings()
         self.sampler = sampler or UniformSampler(net.space)
@@ -82,7 +88,7 @@ class Trainer:
         """Train to the last step.
 
         The net keeps its mode (training or evaluation) and stays on the device that trained it; scores in its table
-        and recalibrated running statistics were other weights' and go.
+        and recalibrated running statistics were other weights' and go. It takes over the classes that the data names.
 
         Args:
             resume: Continue from the newest intact checkpoint of `directory`, from the start if there is none yet.
@@ -92,7 +98,9 @@ class Trainer:
             CheckpointError: If a checkpoint cannot be written or read, the directory holds another run, or a
                 resumed run has other settings.
             TrainingInterrupted: After SIGINT or SIGTERM, once the state is saved.
+            DataError: If the data names other classes than `net.classes`, or another order.
         """
+        self._take_classes()
         was_training = self.net.training
         # At once, for checkpoints and averages hold none.
         self.net.forget_statistics()
@@ -103,6 +111,12 @@ class Trainer:
             self.net.forget_scores()
             self.net.zero_grad(set_to_none=True)
             self.net.train(was_training)
+
+    def _take_classes(self) -> None:
+        found = classes_of(self.batches)
+        check_classes(self.net.classes, found)
+        if found is not None and len(found) == self.net.num_classes:
+            self.net.classes = found
 
 
 class _Run:
