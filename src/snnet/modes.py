@@ -14,10 +14,13 @@ def evaluating(module: nn.Module, device: torch.device | str | None = None) -> I
     Yields the device. Gradients are the caller's business.
     """
     home = next(module.parameters()).device
+    moves = device is not None and torch.device(device) != home  # to move a module takes long, even to where it is
     training = [part for part in module.modules() if part.training]
     try:
-        yield next(module.eval().to(home if device is None else device).parameters()).device
+        module.eval()
+        yield next((module.to(device) if moves else module).parameters()).device
     finally:
-        module.to(home)
+        if moves:
+            module.to(home)
         for part in training:
             part.training = True

@@ -6,6 +6,7 @@ from torch import Tensor
 
 from snnet.anchors import Anchor
 from snnet.errors import AnchorError
+from snnet.fast_linear import fast_linear
 from snnet.init.plan import Fits, Node
 from snnet.layers import StitchingLayer, fit_positions, same_positions, to_positions
 from snnet.network import SNNet
@@ -17,8 +18,9 @@ def walk(anchors: Sequence[Anchor], order: Sequence[Node], images: Tensor) -> It
     for node in order:
         anchor, spec = anchors[node.anchor], anchors[node.anchor].feature(node.block)
         if node.fit is None:
-            before = images if node.block < 0 else current[node.anchor]
-            current[node.anchor] = anchor.enter(before) if node.block < 0 else anchor.block(node.block, before)
+            with fast_linear(images.device):
+                before = images if node.block < 0 else current[node.anchor]
+                current[node.anchor] = anchor.enter(before) if node.block < 0 else anchor.block(node.block, before)
             _check_shape(anchor, node, current[node.anchor])
         positions = to_positions(current[node.anchor], spec)
         if node.fit is not None:

@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -146,26 +146,28 @@ def _fit_layers(
     net: SNNet, sums: StreamingSums | None, method: str, ridge: float, progress: Progress | None
 ) -> tuple[LayerFit, ...]:
     """Solve every layer, then store them all; report what the stored maps give."""
-    equations = {layer.name: sums.equations(layer) if sums else None for layer in net.space.layers}
-    solutions = {}
-    for number, (name, sides) in enumerate(equations.items()):
-        linear = _linear(net, name)
+    maps, fits = [], []
+    for number, layer in enumerate(net.space.layers):
+        linear, sides = _linear(net, layer.name), sums.equations(layer) if sums else None
         if method == "kaiming" or sides is None:
-            solutions[name] = kaiming_solution(linear.in_features, linear.out_features)
+            solution = kaiming_solution(linear.in_features, linear.out_features)
         else:
-            solutions[name] = sides.solve(ridge)
+            solution = sides.solve(ridge)
+        stored = replace(solution, weight=solution.weight.to(linear.weight), bias=solution.bias.to(linear.bias))
+        maps.append((linear, stored))
+        fits.append(_measure(layer.name, sides, stored))
         if progress:
-            progress(number + 1, len(equations), "stitching layers solved")
-    for name, solution in solutions.items():
-        _linear(net, name).weight.copy_(solution.weight.T)
-        _linear(net, name).bias.copy_(solution.bias)
-    return tuple(_measure(_linear(net, name), name, sides, solutions[name]) for name, sides in equations.items())
+            progress(number + 1, len(net.space.layers), "stitching layers solved")
+    for linear, stored in maps:
+        linear.weight.copy_(stored.weight.T)
+        linear.bias.copy_(stored.bias)
+    return tuple(fits)
 
 
-def _measure(linear: nn.Linear, name: str, sides: NormalEquations | None, solution: Solution) -> LayerFit:
+def _measure(name: str, sides: NormalEquations | None, stored: Solution) -> LayerFit:
     if sides is None:
-        return LayerFit(name, math.nan, solution.rank, 0)
-    return LayerFit(name, sides.relative_residual(linear.weight.T, linear.bias), solution.rank, sides.rows)
+        return LayerFit(name, math.nan, stored.rank, 0)
+    return LayerFit(name, sides.relative_residual(stored.weight, stored.bias), stored.rank, sides.rows)
 
 
 def _linear(net: SNNet, name: str) -> nn.Linear:

@@ -70,7 +70,7 @@ class NormalEquations:
         """Return `||A W + c - B|| / ||B||` of any map; below about 1e-4 it may be rounding of float32 products."""
         weight, bias = weight.detach().to(self.cross), bias.detach().to(self.cross)
         offset = self.front_mean @ weight + bias - self.back_mean
-        varying = self.back_scatter + float((weight * (self.gram @ weight - 2 * self.cross)).sum())
+        varying = self.back_scatter + float((weight * torch.addmm(self.cross, self.gram, weight, beta=-2)).sum())
         squared = max(varying, 0.0) + self.rows * float(offset @ offset)
         total = self.back_scatter + self.rows * float(self.back_mean @ self.back_mean)
         return math.sqrt(squared / total) if total > 0 else math.sqrt(squared)
@@ -84,7 +84,8 @@ class NormalEquations:
 def _solve_cholesky(gram: Tensor, cross: Tensor) -> Tensor | None:
     """Solve a well-conditioned system; return None if it is not."""
     scale = gram.diagonal().sqrt()
-    correlation = gram / torch.outer(scale, scale)
+    scales = torch.outer(scale, scale)
+    correlation = gram / scales
     factor, failed = torch.linalg.cholesky_ex(correlation)
     if bool(failed):
         return None
@@ -93,8 +94,9 @@ def _solve_cholesky(gram: Tensor, cross: Tensor) -> Tensor | None:
     if condition > CONDITION_LIMIT:
         return None
     # The inverse is at hand and its product quicker, but less exact where the condition is poor.
-    scaled = cross / scale[:, None]
-    solution: Tensor = inverse @ scaled if condition < 1e6 else torch.cholesky_solve(scaled, factor)
+    if condition < 1e6:
+        return (inverse / scales) @ cross
+    solution: Tensor = torch.cholesky_solve(cross / scale[:, None], factor)
     return solution / scale[:, None]
 
 

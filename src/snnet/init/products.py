@@ -7,11 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from snnet.fast_linear import fast_product, has_fast_linear
+from snnet.init.gram import mirrored, product_over_rows
 from snnet.init.rows import BatchRows
-
-PANELS = 6
-"""Column blocks of a Gram matrix; those below the diagonal are not computed."""
 
 INFLATION_LIMIT = 1e3
 """Mean variance inflation factor of a front feature's channels up to which products are formed in float32.
@@ -38,26 +35,25 @@ class ProductSum:
     def add(self, fronts: Sequence[BatchRows], backs: Sequence[BatchRows], dtype: torch.dtype) -> None:
         """Take in a batch; its product is formed in `dtype`."""
         a, b = _Side.sum_of(fronts, dtype), _Side.sum_of(backs, dtype)
-        product = upper_gram(a.rows) if a.rows is b.rows else transposed_product(a.rows, b.rows)
-        if self.total is None:
-            self.total = torch.zeros_like(product, dtype=torch.float64)
-        self.total += product
+        same = a.channels is b.channels
+        product = fronts[0].at(dtype).gram if same else product_over_rows(a.channels, b.channels)
+        self.total = product.to(torch.float64, copy=True) if self.total is None else self.total.add_(product)
         # From the constants that were subtracted to the batch's mean, and from there to the mean of all batches.
-        weights = a.shift.new_tensor([[-len(a.rows)], [fronts[0].weight]])
+        weights = a.shift.new_tensor([[-len(fronts[0])], [fronts[0].weight]])
         self.total.addmm_(torch.stack([a.offset, a.shift], dim=1), weights * torch.stack([b.offset, b.shift]))
 
 
 class _Side(NamedTuple):
     """One side of a product, summed over features."""
 
-    rows: Tensor
+    channels: Tensor
     offset: Tensor
     shift: Tensor
 
     @classmethod
     def sum_of(cls, batches: Sequence[BatchRows], dtype: torch.dtype) -> "_Side":
-        sides = [cls(batch.at(dtype).rows, batch.at(dtype).offset, batch.shift) for batch in batches]
-        return reduce(lambda x, y: cls(x.rows + y.rows, x.offset + y.offset, x.shift + y.shift), sides)
+        sides = [cls(batch.at(dtype).channels, batch.at(dtype).offset, batch.shift) for batch in batches]
+        return reduce(lambda x, y: cls(x.channels + y.channels, x.offset + y.offset, x.shift + y.shift), sides)
 
 
 def choose_dtype(front: BatchRows) -> torch.dtype:
@@ -68,35 +64,13 @@ def choose_dtype(front: BatchRows) -> torch.dtype:
     """
     if front.dtype != torch.float32:
         return torch.float64
-    rows = front.at(torch.float32).rows
-    rows = rows[:: max(1, len(rows) // (2 * rows.shape[1]))]
-    gram = mirrored(upper_gram(rows))
-    squares = rows.square().sum(dim=0)
-    if len(rows) < 2 * len(gram) or not bool((squares > 0).all()):
+    centered = front.at(torch.float32)
+    squares = centered.channels.square().sum(dim=1, dtype=torch.float64)
+    if len(front) < 2 * len(squares) or not bool((squares > 0).all()):
         return torch.float64
-    factor, failed = torch.linalg.cholesky_ex(gram / torch.outer(squares.sqrt(), squares.sqrt()))
-    if bool(failed) or float((gram.diagonal() / squares - 1).abs().max()) > PRODUCT_ERROR:
+    scale = squares.rsqrt().float()
+    factor, failed = torch.linalg.cholesky_ex(mirrored(centered.gram) * torch.outer(scale, scale))
+    if bool(failed) or float((centered.gram.diagonal() / squares - 1).abs().max()) > PRODUCT_ERROR:
         return torch.float64
     inflation = float(torch.cholesky_inverse(factor).diagonal().mean())
     return torch.float32 if inflation <= INFLATION_LIMIT else torch.float64
-
-
-def upper_gram(rows: Tensor) -> Tensor:
-    """Return `rows' rows`, right on and above the diagonal; below it parts are missing."""
-    width = rows.shape[1]
-    panel = -(-width // PANELS)
-    gram = rows.new_zeros(width, width)
-    for start in range(0, width, panel):
-        gram[start : start + panel, start:] = transposed_product(rows[:, start : start + panel], rows[:, start:])
-    return gram
-
-
-def transposed_product(a: Tensor, b: Tensor) -> Tensor:
-    """Return `a' b`, `(C_a, C_b)`, of rows `(n, C_a)` and `(n, C_b)`, in their precision."""
-    narrow = a.dtype == torch.float32 and has_fast_linear(a.device)
-    return fast_product(a.contiguous().T, b.contiguous().T) if narrow else a.T @ b
-
-
-def mirrored(upper: Tensor) -> Tensor:
-    """Return the symmetric matrix with this upper triangle."""
-    return upper.triu() + upper.triu(1).T

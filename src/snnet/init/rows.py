@@ -1,29 +1,37 @@
 """Rows of one feature in one batch, centered; and their mean over all batches."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from snnet.init.gram import upper_gram
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Centered:
-    """Rows less a constant near their mean.
+    """Rows less a constant near their mean, channel after channel: so products of them need no transposed copies.
 
     Attributes:
-        rows: `(n, C)`.
-        offset: `(C,)` float64, the mean of `rows`.
+        channels: `(C, n)`, contiguous.
+        offset: `(C,)` float64, the mean of every channel.
     """
 
-    rows: Tensor
+    channels: Tensor
     offset: Tensor
+
+    @cached_property
+    def gram(self) -> Tensor:
+        """`channels channels'`, `(C, C)`; right on and above the diagonal only."""
+        return upper_gram(self.channels)
 
 
 class BatchRows:
     """The rows `(n, C)` of one feature in one batch, with their place among the batches before.
 
     Args:
-        rows: The rows; they are copied, as an anchor may go on to change its features in place.
+        rows: The rows; they are copied, as an anchor may go on to change its features in place, and transposed.
         center: `(C,)` float64, a constant near their mean; computed if None.
         both: Whether `at` shall serve float64 as well as the precision of `rows`.
 
@@ -35,21 +43,24 @@ class BatchRows:
 
     def __init__(self, rows: Tensor, center: Tensor | None = None, *, both: bool = True) -> None:
         self.dtype = torch.promote_types(rows.dtype, torch.float32)
-        self._raw = rows.to(self.dtype, copy=both)
-        self._center = self._raw.mean(dim=0).double() if center is None else center
+        self._raw = rows.T.to(self.dtype, copy=True, memory_format=torch.contiguous_format)
+        self._both = both
+        self._center = self._raw.mean(dim=1).double() if center is None else center
         self._centered: dict[torch.dtype, Centered] = {}
         self.mean = self._center.to(self.dtype).double() + self.at(self.dtype).offset
         self.shift = self.mean
         self.weight = 0.0
 
     def __len__(self) -> int:
-        return len(self._raw)
+        return self._raw.shape[1]
 
     def at(self, dtype: torch.dtype) -> Centered:
         """Return the rows centered, in float32 or float64."""
         if dtype not in self._centered:
-            rows = self._raw.to(dtype) - self._center.to(dtype)
-            self._centered[dtype] = Centered(rows, rows.mean(dim=0).double())
+            assert self._both or dtype == self.dtype, "the rows were centered in place"
+            channels = self._raw.to(dtype, copy=self._both and dtype == self.dtype)
+            channels -= self._center.to(dtype)[:, None]
+            self._centered[dtype] = Centered(channels, channels.mean(dim=1).double())
         return self._centered[dtype]
 
     def refine(self) -> None:
@@ -59,7 +70,7 @@ class BatchRows:
     def scatter(self) -> Tensor:
         """Return `||rows - mean||^2`, in the precision of the best products formed with these rows."""
         best = self.at(torch.float64 if torch.float64 in self._centered else self.dtype)
-        norms: Tensor = torch.linalg.vector_norm(best.rows, dim=1)
+        norms: Tensor = torch.linalg.vector_norm(best.channels, dim=1)
         return norms.double().square().sum() - len(self) * (best.offset @ best.offset)
 
 
