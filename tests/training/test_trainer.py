@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 import os
@@ -15,12 +16,14 @@ from torch.nn.functional import cross_entropy
 
 from snnet.errors import CheckpointError, DataError, RecipeError, TrainingError
 from snnet.network import SNNet
+from snnet.route import Stitch
 from snnet.training import (
     AnchorShareSampler,
     Distillation,
     ModelTeacher,
     OptimSettings,
     StitchLoss,
+    StitchSampler,
     Trainer,
     TrainingInterrupted,
     TrainSettings,
@@ -188,6 +191,59 @@ def test_only_the_drawn_stitch_moves(tiny_net: SNNet) -> None:
     }
 
 
+class SmallAndLarge(StitchSampler):
+    """The first and the last stitch of the space at every step."""
+
+    def __init__(self, net: SNNet) -> None:
+        self.stitches = (net.space[0], net.space[-1])
+
+    def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:
+        return self.stitches
+
+
+def test_several_stitches_a_step_give_the_gradient_of_the_mean(tiny_net: SNNet) -> None:
+    reference = copy.deepcopy(tiny_net).train()
+    seen: list[TrainStatus] = []
+    Trainer(
+        tiny_net,
+        TinyBatches(),
+        settings=settings(steps=1, accumulation=2),
+        optim=OptimSettings(optimizer="sgd", lr=0.1, weight_decay=0.0, momentum=0.0),
+        sampler=SmallAndLarge(tiny_net),
+        on_step=seen.append,
+    ).fit()
+    stitches = SmallAndLarge(reference).stitches
+    batches = list(TinyBatches().epoch(0))[:2]
+    losses = [cross_entropy(reference(images, stitch), labels) for images, labels in batches for stitch in stitches]
+    loss = torch.stack(losses).mean()
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert seen[0].loss == pytest.approx(loss.item(), abs=1e-6)
+    assert seen[0].stitch == f"{stitches[0]} + {stitches[1]}"
+    for (name, found), expected in zip(tiny_net.named_parameters(), reference.parameters(), strict=True):
+        step = torch.zeros_like(expected) if expected.grad is None else 0.1 * expected.grad
+        torch.testing.assert_close(found, expected - step, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_several_stitches_a_step_resume_exactly(tmp_path: Path) -> None:
+    for name, stop in (("whole", 0), ("parts", 3)):
+        trainer = build_trainer(tmp_path / name)
+        trainer.sampler = SmallAndLarge(trainer.net)
+        if stop:
+            stop_at(trainer, stop)
+            trainer = build_trainer(tmp_path / name)
+            trainer.sampler = SmallAndLarge(trainer.net)
+        trainer.fit(resume=bool(stop))
+    assert final_state(tmp_path / "parts") == final_state(tmp_path / "whole")
+
+
+def test_a_sampler_that_draws_no_tuple_is_refused(tiny_net: SNNet) -> None:
+    sampler = SmallAndLarge(tiny_net)
+    for wrong in ((), tiny_net.space[0]):
+        sampler.stitches = wrong  # type: ignore[assignment]
+        with pytest.raises(TrainingError, match=r"SmallAndLarge\.draw gave .*; it must give a tuple"):
+            Trainer(tiny_net, TinyBatches(), settings=settings(), sampler=sampler).fit()
+
+
 def test_nan_loss_names_stitch_and_step_and_keeps_the_last_good_checkpoint(tiny_net: SNNet, tmp_path: Path) -> None:
     class Poisoned(TinyBatches):
         def epoch(self, epoch: int, start_batch: int = 0) -> Any:
@@ -204,7 +260,7 @@ def test_nan_loss_names_stitch_and_step_and_keeps_the_last_good_checkpoint(tiny_
     )
     with pytest.raises(TrainingError) as caught:
         trainer.fit()
-    stitch = trainer.sampler.draw(3, stitch_generator(0, 3))
+    (stitch,) = trainer.sampler.draw(3, stitch_generator(0, 3))
     assert f"loss is nan at step 4, in stitch {stitch}." in str(caught.value)
     assert str(tmp_path / "checkpoints" / "step-00000002.pt") in str(caught.value)
     assert all(p.isfinite().all() for p in tiny_net.parameters())

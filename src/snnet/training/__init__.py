@@ -10,7 +10,7 @@ from snnet.training.distillation import (
 from snnet.training.interrupt import TrainingInterrupted
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings, build_optimizer, build_schedule, parameter_groups
-from snnet.training.sampler import SAMPLERS, AnchorShareSampler, StitchSampler, UniformSampler
+from snnet.training.samplers import SAMPLERS, AnchorShareSampler, StitchSampler, UniformSampler
 from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batches
 from snnet.training.teachers import timm_teacher

@@ -36,7 +36,7 @@ from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings
 from snnet.training.recipe import BatchShift, NetworkSection, Recipe, TeacherSection
 from snnet.training.recipe_file import differences
-from snnet.training.sampler import SAMPLERS, StitchSampler
+from snnet.training.samplers import SAMPLERS, StitchSampler
 from snnet.training.settings import TrainSettings, TrainStatus
 from snnet.training.teachers import timm_teacher
 from snnet.training.trainer import CHECKPOINTS, Trainer

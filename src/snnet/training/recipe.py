@@ -11,7 +11,7 @@ from snnet.files import write_text
 from snnet.space.chains import Direction
 from snnet.training.engine import Precision
 from snnet.training.recipe_file import check_recipe, read_recipe_file
-from snnet.training.sampler import SAMPLERS
+from snnet.training.samplers import SAMPLERS
 
 
 class Section(BaseModel):
