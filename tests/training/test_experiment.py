@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,7 +6,9 @@ import pytest
 import torch
 
 from snnet.data import TensorImages
-from snnet.errors import DataError, RecipeError
+from snnet.errors import DataError, RecipeError, TableError
+from snnet.evaluation import evaluate
+from snnet.training import WeightedSampler
 from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
 from snnet.training.recipe import Recipe
 from tests.conftest import build_tiny_net
@@ -57,6 +60,35 @@ def test_the_choice_of_validation_images_is_fixed() -> None:
     one, other = (build(run__seed=seed).validation.dataset for seed in (0, 1))
     assert isinstance(one, TensorImages) and isinstance(other, TensorImages)
     assert len(one) == 16 and torch.equal(one.images, other.images)
+
+
+NEED = {"sampler__name": "weighted", "sampler__options": {"by": "need"}, "sampler__images": 8}
+
+
+def test_scores_for_the_sampler_are_of_training_images_and_kept(tmp_path: Path) -> None:
+    experiment = build(**NEED)
+    assert experiment.wants_scores
+    with pytest.raises(RecipeError, match=r"starting_scores\.jsonl, by which the sampler draws, is gone"):
+        experiment.starting_scores(tmp_path, begun=True)
+    with pytest.raises(TableError, match="`snnet evaluate NETWORK --split train`"):
+        experiment.trainer()
+    # Killed here, another recipe takes the directory.
+    other = experiment.recipe.model_copy(update={"sampler": experiment.recipe.sampler.model_copy(update={"images": 5})})
+    replace(experiment, recipe=other).starting_scores(tmp_path, begun=False)
+
+    scores = experiment.starting_scores(tmp_path, begun=False)
+    assert len(scores) == 36 and scores.meta["images"] == 8
+    images = experiment.images
+    assert isinstance(images, TensorImages)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:8]
+    again = evaluate(experiment.net, (images.images[order], images.labels[order]), stitches=[0])
+    assert again.meta["evaluation"]["data"] == scores.meta["evaluation"]["data"]
+    trainer = experiment.trainer(tmp_path, scores=scores)
+    assert isinstance(trainer.sampler, WeightedSampler) and trainer.fit().steps == 2
+    # Trained weights score otherwise, so a run that goes on reads what was kept.
+    kept = experiment.starting_scores(tmp_path, begun=True)
+    assert kept.column("top1") == scores.column("top1")
+    assert experiment.trainer(scores=kept).sampler.describe() == trainer.sampler.describe()
 
 
 def test_epochs_become_steps() -> None:

@@ -172,8 +172,11 @@ class OptimSection(Section):
 class SamplerSection(Section):
     """Which stitch each step trains."""
 
-    name: str = Field("uniform", description="a registered sampler: uniform, anchor-share, ...")
+    name: str = Field(
+        "uniform", description="uniform, anchor-share, sandwich, macs-buckets, weighted, or one that you registered"
+    )
     options: dict[str, Any] = Field({}, description="its further arguments, such as share: 0.2")
+    images: int = Field(1000, ge=1, description="training images that score the stitches first, where it draws by need")
 
     @field_validator("name")
     @classmethod
