@@ -8,9 +8,9 @@ import torch
 from snnet.data import TensorImages
 from snnet.errors import DataError, RecipeError, TableError
 from snnet.evaluation import evaluate
-from snnet.training import WeightedSampler
+from snnet.training import Following, OwnAnchorTeacher, WeightedSampler
 from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
-from snnet.training.recipe import Recipe
+from snnet.training.recipe import Recipe, SamplerSection
 from tests.conftest import build_tiny_net
 from tests.data.image_files import write_split
 
@@ -89,6 +89,19 @@ def test_scores_for_the_sampler_are_of_training_images_and_kept(tmp_path: Path) 
     kept = experiment.starting_scores(tmp_path, begun=True)
     assert kept.column("top1") == scores.column("top1")
     assert experiment.trainer(scores=kept).sampler.describe() == trainer.sampler.describe()
+
+
+def test_the_sandwich_with_a_teacher_in_place() -> None:
+    in_place = {"loss__teacher__source": "in-place", "loss__first_teacher__source": "own-anchors"}
+    experiment = build(**in_place, sampler__name="sandwich", sampler__options={"random": 1})
+    trainer = experiment.trainer()
+    assert trainer.loss.in_place == Following(kind="soft", alpha=1.0, temperature=2.0)
+    assert trainer.loss.distillation is not None
+    assert isinstance(trainer.loss.distillation.teacher, OwnAnchorTeacher)
+    assert trainer.fit().steps == 2
+    uniform = experiment.recipe.model_copy(update={"sampler": SamplerSection()})
+    with pytest.raises(RecipeError, match=r"'uniform' draws one stitch a step.*set sampler.name to sandwich"):
+        replace(experiment, recipe=uniform).trainer()
 
 
 def test_epochs_become_steps() -> None:

@@ -2,6 +2,7 @@
 
 from snnet.training.distillation import (
     Distillation,
+    Following,
     ModelTeacher,
     OwnAnchorTeacher,
     Teacher,
@@ -29,6 +30,7 @@ __all__ = [
     "AnchorShareSampler",
     "Batches",
     "Distillation",
+    "Following",
     "MacsBucketsSampler",
     "ModelTeacher",
     "OptimSettings",

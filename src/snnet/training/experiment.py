@@ -31,12 +31,13 @@ from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
 from snnet.saved import load
 from snnet.specs import InputSpec
 from snnet.table import StitchTable
-from snnet.training.distillation import Distillation, OwnAnchorTeacher, Teacher, anchor_teacher
+from snnet.training.distillation import Distillation, Following, OwnAnchorTeacher, Teacher, anchor_teacher
 from snnet.training.engine import check_device
 from snnet.training.facts import FREE_SETTINGS
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings
-from snnet.training.recipe import BatchShift, NetworkSection, Recipe, SamplerSection, TeacherSection
+from snnet.training.randomness import stitch_generator
+from snnet.training.recipe import IN_PLACE, BatchShift, NetworkSection, Recipe, SamplerSection, TeacherSection
 from snnet.training.recipe_file import differences
 from snnet.training.samplers import SAMPLERS, StitchSampler
 from snnet.training.settings import TrainSettings, TrainStatus
@@ -173,14 +174,15 @@ class Experiment:
             on_step: Told the status after every step.
             on_message: Told in words what a user should know.
         """
-        recipe = self.recipe
+        recipe, sampler = self.recipe, self._sampler(scores)
+        self._check_in_place(sampler)
         return Trainer(
             self.net,
             self.train,
             settings=self._settings(),
             optim=self._optim(),
-            sampler=self._sampler(scores),
-            loss=StitchLoss(smoothing=recipe.loss.smoothing, distillation=self._distillation()),
+            sampler=sampler,
+            loss=self._loss(),
             mixup=self._mixup(),
             directory=directory,
             facts={
@@ -243,8 +245,24 @@ class Experiment:
             num_classes=self.net.num_classes,
         )
 
-    def _distillation(self) -> Distillation | None:
-        section = self.recipe.loss.teacher
+    def _loss(self) -> StitchLoss:
+        section = self.recipe.loss
+        if section.teacher is None or section.teacher.source != IN_PLACE:
+            return StitchLoss(smoothing=section.smoothing, distillation=self._distillation(section.teacher))
+        how = Following(**section.teacher.model_dump(include={"kind", "alpha", "temperature"}))
+        first = self._distillation(section.first_teacher)
+        return StitchLoss(smoothing=section.smoothing, distillation=first, in_place=how)
+
+    def _check_in_place(self, sampler: StitchSampler) -> None:
+        teacher, name = self.recipe.loss.teacher, self.recipe.sampler.name
+        in_place = teacher is not None and teacher.source == IN_PLACE
+        if in_place and len(sampler.draw(0, stitch_generator(self.recipe.run.seed, 0))) < 2:
+            raise RecipeError(
+                f"loss.teacher.source is {IN_PLACE!r}, but sampler {name!r} draws one stitch a step, which has none "
+                "to learn from; set sampler.name to sandwich, or name another teacher."
+            )
+
+    def _distillation(self, section: TeacherSection | None) -> Distillation | None:
         if section is None:
             return None
         teacher = _teacher(section, self.net, new_heads=bool(self.new_heads))
