@@ -163,6 +163,8 @@ def test_a_directory_is_claimed_once_training_has_begun(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "step-00000001.pt").touch()
     assert claim_directory(recipe, tmp_path)
     assert claim_directory(Recipe.load("embedded_vit", {"run.keep": 9, "data.workers": 1}), tmp_path)
+    # The same settings, each written out.
+    assert claim_directory(recipe.model_copy(update={"recipe": None}), tmp_path)
     with pytest.raises(RecipeError, match=r"optim\.lr was .* and is 0\.5"):
         claim_directory(other, tmp_path)
     (tmp_path / "recipe.yaml").write_text("network: {anchors: [a, b]}\nrun: {stepz: 3}\n")

@@ -47,8 +47,8 @@ from snnet.training.trainer import CHECKPOINTS, Trainer
 Progress = Callable[[int, int, str], None]
 RECIPE = "recipe.yaml"
 STARTING_SCORES = "starting_scores.jsonl"
-# What may change between the parts of one run.
-_FREE = ("data.root", "data.workers", "data.max_corrupt", "data.download", "recalibration.", "evaluation.")
+# What may change between the parts of one run; of a method only what it says counts.
+_FREE = ("recipe", "data.root", "data.workers", "data.max_corrupt", "data.download", "recalibration.", "evaluation.")
 _FREE_OF_RUN = ("threads", *FREE_SETTINGS)
 
 

@@ -7,10 +7,11 @@ from typing import Any, Literal, Self, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from snnet.errors import did_you_mean
 from snnet.files import write_text
 from snnet.space.chains import Direction
 from snnet.training.engine import Precision
-from snnet.training.recipe_file import check_recipe, read_recipe_file
+from snnet.training.recipe_file import check_recipe, packaged_methods, read_recipe_file
 from snnet.training.samplers import SAMPLERS
 
 IN_PLACE = "in-place"
@@ -239,6 +240,10 @@ class Recipe(Section):
     No section may bear the name of a command of `snnet`.
     """
 
+    recipe: str | None = Field(
+        None, description="default or paper: a method, whose settings lie under those of the file"
+    )
+
     network: NetworkSection
     data: DataSection = DataSection()
     calibration: CalibrationSection = CalibrationSection()
@@ -250,13 +255,22 @@ class Recipe(Section):
     run: RunSection
     evaluation: EvaluationSection = EvaluationSection()
 
+    @field_validator("recipe")
+    @classmethod
+    def _known_method(cls, name: str | None) -> str | None:
+        known = packaged_methods()
+        if name is not None and name not in known:
+            raise ValueError(f"there is no method {name!r}; accepted: {', '.join(known)}.{did_you_mean(name, known)}")
+        return name
+
     @classmethod
     def load(cls, source: str | Path, overrides: Mapping[str, Any] | None = None) -> Self:
         """Read a recipe from a YAML file, or by the name of one in the package.
 
         Args:
             source: Path, or a name such as `embedded_vit`.
-            overrides: Dotted key -> value, such as `{"optim.lr": 1e-4}`; they win over the file.
+            overrides: Dotted key -> value, such as `{"optim.lr": 1e-4}`; they win over the file. So does a method,
+                `{"recipe": "paper"}`, in what it says; other overrides win over it.
 
         Raises:
             RecipeError: If the file is missing or not YAML, or with all faults in it at once.
