@@ -175,7 +175,8 @@ class OptimSection(Section):
 
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
     lr: float = Field(1e-4, gt=0, description="peak learning rate of the stitching layers")
-    anchor_lr_scale: float = Field(1.0, ge=0, description="the anchors' rate as a share of lr")
+    anchor_lr_scale: float = Field(1.0, ge=0, description="the anchors' rate as a share of lr; 0 freezes them")
+    freeze_anchors: bool = Field(False, description="train stitching layers only")
     weight_decay: float = Field(0.05, ge=0, description="decay of all weights but norms, biases and the like")
     betas: tuple[float, float] = Field((0.9, 0.999), description="of adamw")
     eps: float = Field(1e-8, gt=0, description="of adamw")
