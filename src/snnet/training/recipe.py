@@ -47,13 +47,17 @@ class NetworkSection(Section):
     nearest: bool = Field(True, description="join only neighboring anchors")
     direction: Direction = Field("fast-to-slow", description="fast-to-slow, slow-to-fast or both")
     stages: tuple[int, ...] | None = Field(None, description="stages to stitch; all by default")
+    lora_rank: int | None = Field(
+        None, ge=1, description="rank of the part of a stitching layer that is trained; null trains all of it"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if bool(self.anchors) == bool(self.saved):
             raise ValueError("give either anchors, two or more, or saved, the directory of a network")
+        kept = ("saved", "lora_rank")
         fields = type(self).model_fields.items()
-        extra = [name for name, field in fields if name != "saved" and getattr(self, name) != field.default]
+        extra = [name for name, field in fields if name not in kept and getattr(self, name) != field.default]
         if self.saved and extra:
             raise ValueError(f"a saved network has its anchors and space already; leave out {', '.join(extra)}")
         return self
