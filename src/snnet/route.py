@@ -1,6 +1,7 @@
 """A stitch is a value: one complete route through the network, made of segments of anchors."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import index
@@ -109,3 +110,8 @@ class Stitch:
         """Where the route changes from one anchor to the next."""
         hops = pairwise(self.segments)
         return tuple(Cut(front.anchor, front.stop - 1, back.anchor, back.start) for front, back in hops)
+
+
+def join_ids(stitches: Iterable[Stitch]) -> str:
+    """Return the ids of the stitches of one step as one text, `0:0-12 + 0:0-5,1:6-12`."""
+    return " + ".join(map(str, stitches))

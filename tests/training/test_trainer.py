@@ -1,3 +1,4 @@
+import copy
 import json
 import math
 import os
@@ -15,20 +16,25 @@ from torch.nn.functional import cross_entropy
 
 from snnet.errors import CheckpointError, DataError, RecipeError, TrainingError
 from snnet.network import SNNet
+from snnet.route import Stitch
 from snnet.training import (
     AnchorShareSampler,
     Distillation,
+    Following,
     ModelTeacher,
     OptimSettings,
     StitchLoss,
+    StitchSampler,
     Trainer,
     TrainingInterrupted,
     TrainSettings,
     TrainStatus,
+    UniformSampler,
 )
 from snnet.training.checkpoint import content_digest, read_checkpoint
 from snnet.training.logging import read_log
 from snnet.training.randomness import stitch_generator
+from tests.batch_norm_family import build_conv_net
 from tests.training import killable
 from tests.training.killable import TinyBatches, build_trainer
 
@@ -188,6 +194,120 @@ def test_only_the_drawn_stitch_moves(tiny_net: SNNet) -> None:
     }
 
 
+class SmallAndLarge(StitchSampler):
+    """The first and the last stitch of the space at every step."""
+
+    def __init__(self, net: SNNet) -> None:
+        self.stitches = (net.space[0], net.space[-1])
+
+    def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:
+        return self.stitches
+
+
+def test_several_stitches_a_step_give_the_gradient_of_the_mean(tiny_net: SNNet) -> None:
+    reference = copy.deepcopy(tiny_net).train()
+    seen: list[TrainStatus] = []
+    Trainer(
+        tiny_net,
+        TinyBatches(),
+        settings=settings(steps=1, accumulation=2),
+        optim=OptimSettings(optimizer="sgd", lr=0.1, weight_decay=0.0, momentum=0.0),
+        sampler=SmallAndLarge(tiny_net),
+        on_step=seen.append,
+    ).fit()
+    stitches = SmallAndLarge(reference).stitches
+    batches = list(TinyBatches().epoch(0))[:2]
+    losses = [cross_entropy(reference(images, stitch), labels) for images, labels in batches for stitch in stitches]
+    loss = torch.stack(losses).mean()
+    loss.backward()  # type: ignore[no-untyped-call]
+    assert seen[0].loss == pytest.approx(loss.item(), abs=1e-6)
+    assert seen[0].stitch == f"{stitches[0]} + {stitches[1]}"
+    for (name, found), expected in zip(tiny_net.named_parameters(), reference.parameters(), strict=True):
+        step = torch.zeros_like(expected) if expected.grad is None else 0.1 * expected.grad
+        torch.testing.assert_close(found, expected - step, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_in_place_distillation_teaches_the_others_and_not_the_first(tiny_net: SNNet) -> None:
+    reference = copy.deepcopy(tiny_net).train()
+    sampler, how = SmallAndLarge(tiny_net), Following(kind="soft", alpha=1.0, temperature=2.0)
+    Trainer(
+        tiny_net,
+        TinyBatches(),
+        settings=settings(steps=1),
+        optim=OptimSettings(optimizer="sgd", lr=0.1, weight_decay=0.0, momentum=0.0),
+        sampler=sampler,
+        loss=StitchLoss(in_place=how),
+    ).fit()
+    first, other = sampler.stitches
+    images, labels = next(TinyBatches().epoch(0))
+    taught = reference(images, first)
+    loss = cross_entropy(taught, labels) + how.distance(reference(images, other), taught.detach())
+    (loss / 2).backward()
+    for (name, found), expected in zip(tiny_net.named_parameters(), reference.parameters(), strict=True):
+        step = torch.zeros_like(expected) if expected.grad is None else 0.1 * expected.grad
+        torch.testing.assert_close(found, expected - step, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_several_stitches_a_step_resume_exactly(tmp_path: Path) -> None:
+    for name, stop in (("whole", 0), ("parts", 3)):
+        trainer = build_trainer(tmp_path / name)
+        trainer.sampler = SmallAndLarge(trainer.net)
+        if stop:
+            stop_at(trainer, stop)
+            trainer = build_trainer(tmp_path / name)
+            trainer.sampler = SmallAndLarge(trainer.net)
+        trainer.fit(resume=bool(stop))
+    assert final_state(tmp_path / "parts") == final_state(tmp_path / "whole")
+
+
+def test_a_sampler_that_draws_no_tuple_is_refused(tiny_net: SNNet) -> None:
+    sampler = SmallAndLarge(tiny_net)
+    for wrong in ((), tiny_net.space[0]):
+        sampler.stitches = wrong  # type: ignore[assignment]
+        with pytest.raises(TrainingError, match=r"SmallAndLarge\.draw gave .*; it must give a tuple"):
+            Trainer(tiny_net, TinyBatches(), settings=settings(), sampler=sampler).fit()
+
+
+FROZEN = [OptimSettings(lr=0.1, freeze_anchors=True), OptimSettings(lr=0.1, anchor_lr_scale=0.0)]
+
+
+@pytest.mark.parametrize("optim", FROZEN, ids=["freeze_anchors", "no rate"])
+def test_frozen_anchors_have_no_gradient_and_do_not_move(tiny_net: SNNet, optim: OptimSettings) -> None:
+    before = copy.deepcopy(tiny_net.state_dict())
+    seen: list[str] = []
+
+    def note(status: TrainStatus) -> None:
+        assert all(p.grad is None and not p.requires_grad for p in tiny_net.anchors.parameters())
+        seen.append(status.stitch)
+
+    # Anchors alone are drawn too, and train nothing.
+    sampler = AnchorShareSampler(tiny_net.space, 0.5)
+    Trainer(tiny_net, TinyBatches(), settings=settings(steps=8), optim=optim, sampler=sampler, on_step=note).fit()
+    assert {"," in stitch for stitch in seen} == {True, False}
+    used = {tiny_net.space.layer_of(cut).name for stitch in seen for cut in tiny_net.space.find(stitch).cuts}
+    moved = {name for name, tensor in tiny_net.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == {f"layers.{name}.transform.{part}" for name in used for part in ("weight", "bias")}
+    assert all(p.requires_grad for p in tiny_net.parameters())
+
+
+def test_batch_norms_of_frozen_anchors_keep_their_statistics() -> None:
+    net = build_conv_net()
+    batches = [(torch.randn(8, *net.input.size), torch.randint(net.num_classes, (8,)))] * 4
+
+    class Same:
+        def __len__(self) -> int:
+            return 4
+
+        def epoch(self, epoch: int, start_batch: int = 0) -> Any:
+            return iter(batches[start_batch:])
+
+    for optim, stays in ((OptimSettings(), False), (FROZEN[0], True)):
+        before = {name: buffer.clone() for name, buffer in net.anchors.named_buffers()}
+        Trainer(net, Same(), settings=settings(), optim=optim, sampler=UniformSampler(net.space)).fit()
+        same = [torch.equal(buffer, before[name]) for name, buffer in net.anchors.named_buffers()]
+        assert same and all(same) is stays
+
+
 def test_nan_loss_names_stitch_and_step_and_keeps_the_last_good_checkpoint(tiny_net: SNNet, tmp_path: Path) -> None:
     class Poisoned(TinyBatches):
         def epoch(self, epoch: int, start_batch: int = 0) -> Any:
@@ -204,7 +324,7 @@ def test_nan_loss_names_stitch_and_step_and_keeps_the_last_good_checkpoint(tiny_
     )
     with pytest.raises(TrainingError) as caught:
         trainer.fit()
-    stitch = trainer.sampler.draw(3, stitch_generator(0, 3))
+    (stitch,) = trainer.sampler.draw(3, stitch_generator(0, 3))
     assert f"loss is nan at step 4, in stitch {stitch}." in str(caught.value)
     assert str(tmp_path / "checkpoints" / "step-00000002.pt") in str(caught.value)
     assert all(p.isfinite().all() for p in tiny_net.parameters())

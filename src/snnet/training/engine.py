@@ -1,4 +1,4 @@
-"""One optimizer step of one stitch: forward, loss, backward, update, on any device and precision."""
+"""One optimizer step of one or more stitches: forward, loss, backward, update, on any device and precision."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from snnet.errors import DataError, RecipeError, TrainingError
 from snnet.network import SNNet
-from snnet.route import Stitch
+from snnet.route import Stitch, join_ids
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings, build_optimizer, build_schedule, learning_rates
 from snnet.training.randomness import reseed
@@ -115,14 +115,15 @@ class Engine:
         self.schedule = build_schedule(self.optimizer.optimizer, optim, steps)
         self.ema = None if ema_decay is None else ModelEmaV3(net, decay=ema_decay)
 
-    def update(self, seed: int, step: int, batches: Sequence[Batch], stitch: Stitch) -> Update:
-        """Do step number `step` with one stitch; weights change only if loss and gradients are finite.
+    def update(self, seed: int, step: int, batches: Sequence[Batch], stitches: Sequence[Stitch]) -> Update:
+        """Do step number `step`; weights change only if losses and gradients are finite.
 
         Args:
             seed: With `step`, decides all randomness.
             step: Steps done before.
             batches: The micro-batches whose gradients are averaged.
-            stitch: The route to train; parameters outside it do not move.
+            stitches: The routes to train, each on every micro-batch; the mean of their losses counts. Parameters
+                outside them do not move.
 
         Raises:
             TrainingError: If the loss or a gradient is not finite.
@@ -133,10 +134,9 @@ class Engine:
         losses, norm = [], math.nan
         for images, labels in batches:
             with self.accelerator.accumulate(self.net):
-                losses.append(self._backward(images, labels, stitch, step))
+                losses += self._backward(images, labels, stitches, step)
                 if self.accelerator.sync_gradients:
-                    norm = self._clip(stitch, step)
-                self.optimizer.step()
+                    norm = self._move(stitches, step)
         if self.ema is not None:
             self.ema.update(self.net, step + 1)
         return Update(sum(losses) / len(losses), norm, sum(len(labels) for _, labels in batches))
@@ -170,7 +170,24 @@ class Engine:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
-    def _backward(self, images: Tensor, labels: Tensor, stitch: Stitch, step: int) -> float:
+    def _backward(self, images: Tensor, labels: Tensor, stitches: Sequence[Stitch], step: int) -> list[float]:
+        """Add the gradient of one micro-batch; return the loss of each stitch on it."""
+        images, targets = self._prepare(images, labels)
+        losses: list[float] = []
+        first: Tensor | None = None
+        for stitch in stitches:
+            with self.accelerator.autocast():
+                logits = self.net(images, stitch)
+                loss: Tensor = self.loss(logits, targets, images, stitch, first)
+            first = logits.detach() if first is None else first
+            losses.append(loss.item())
+            _check_finite("loss", losses[-1], (stitch,), step)
+            # One by one, so that the activations of one stitch are held at a time.
+            if loss.requires_grad:
+                self.accelerator.backward(loss / len(stitches))
+        return losses
+
+    def _prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         device = self.accelerator.device
         images, targets = images.to(device, non_blocking=True), labels.to(device, non_blocking=True)
         if self.mixup is not None:
@@ -178,25 +195,29 @@ class Engine:
                 raise DataError(f"Mixup pairs images, and a batch has {len(images)}; take an even batch size.")
             # timm mixes in place, and the batch may be a view of the data set.
             images, targets = self.mixup(images.clone(), targets)
-        with self.accelerator.autocast():
-            loss: Tensor = self.loss(self.net(images, stitch), targets, images, stitch)
-        value = loss.item()
-        _check_finite("loss", value, stitch, step)
-        self.accelerator.backward(loss)
-        return value
+        return images, targets
 
-    def _clip(self, stitch: Stitch, step: int) -> float:
+    def _move(self, stitches: Sequence[Stitch], step: int) -> float:
+        """Change the weights; return the norm of the gradients before clipping."""
+        if all(parameter.grad is None for parameter in self.net.parameters()):
+            # An anchor alone, while anchors are frozen. A gradient scaler refuses a step without any gradient.
+            return 0.0
+        norm = self._clip(stitches, step)
+        self.optimizer.step()
+        return norm
+
+    def _clip(self, stitches: Sequence[Stitch], step: int) -> float:
         norm: Tensor = self.accelerator.clip_grad_norm_(self.net.parameters(), self.clip_norm)
         value = norm.item()
         # With fp16 an overflow is expected now and then: the scaler skips the step and lowers its scale.
         if self.accelerator.scaler is None:
-            _check_finite("norm of the gradients", value, stitch, step)
+            _check_finite("norm of the gradients", value, stitches, step)
         return value
 
 
-def _check_finite(what: str, value: float, stitch: Stitch, step: int) -> None:
+def _check_finite(what: str, value: float, stitches: Sequence[Stitch], step: int) -> None:
     if not math.isfinite(value):
         raise TrainingError(
-            f"The {what} is {value} at step {step + 1}, in stitch {stitch}. Lower the learning rate, clip gradients "
-            "(clip_norm), or train in fp32."
+            f"The {what} is {value} at step {step + 1}, in stitch {join_ids(stitches)}. Lower the learning rate, "
+            "clip gradients (clip_norm), or train in fp32."
         )

@@ -9,7 +9,7 @@ from snnet.training.checkpoint import Settings, content_digest
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings
 from snnet.training.recipe_file import flatten
-from snnet.training.sampler import StitchSampler
+from snnet.training.samplers import StitchSampler
 from snnet.training.settings import TrainSettings
 from snnet.training.stream import Batches
 

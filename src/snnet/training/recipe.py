@@ -7,11 +7,14 @@ from typing import Annotated, Any, Literal, Self, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from snnet.errors import did_you_mean
 from snnet.files import write_text
 from snnet.space.chains import Direction
 from snnet.training.engine import Precision
-from snnet.training.recipe_file import check_recipe, read_recipe_file
-from snnet.training.sampler import SAMPLERS
+from snnet.training.recipe_file import check_recipe, packaged_methods, read_recipe_file
+from snnet.training.samplers import SAMPLERS
+
+IN_PLACE = "in-place"
 
 
 class Section(BaseModel):
@@ -49,6 +52,9 @@ class NetworkSection(Section):
     drop_path: tuple[Annotated[float, Field(ge=0, lt=1)], ...] | None = Field(
         None, description="stochastic depth of the anchors: one rate for all, or one each; timm's own by default"
     )
+    lora_rank: int | None = Field(
+        None, ge=1, description="rank of the part of a stitching layer that is trained; null trains all of it"
+    )
 
     @field_validator("drop_path", mode="before")
     @classmethod
@@ -59,7 +65,7 @@ class NetworkSection(Section):
     def _one_source(self) -> Self:
         if bool(self.anchors) == bool(self.saved):
             raise ValueError("give either anchors, two or more, or saved, the directory of a network")
-        kept = ("saved", "drop_path")
+        kept = ("saved", "drop_path", "lora_rank")
         fields = type(self).model_fields.items()
         extra = [name for name, field in fields if name not in kept and getattr(self, name) != field.default]
         if self.saved and extra:
@@ -148,7 +154,8 @@ class TeacherSection(Section):
 
     source: str = Field(
         "own-anchors",
-        description="own-anchors (each stitch its dearest anchor), largest-anchor, or a timm name; before training",
+        description="own-anchors (each stitch its dearest anchor), largest-anchor, or a timm name, as before training; "
+        "in-place: the first stitch of each step, for samplers that draw several",
     )
     pretrained: bool = Field(True, description="take the published weights of a timm teacher")
     checkpoint: Path | None = Field(None, description="local weights of a timm teacher")
@@ -162,6 +169,19 @@ class LossSection(Section):
 
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing")
     teacher: TeacherSection | None = Field(None, description="distillation; null for labels alone")
+    first_teacher: TeacherSection | None = Field(
+        None, description="with an in-place teacher: who teaches the first stitch itself; null for labels alone"
+    )
+
+    @model_validator(mode="after")
+    def _one_is_first(self) -> Self:
+        if self.first_teacher is None:
+            return self
+        if self.teacher is None or self.teacher.source != IN_PLACE:
+            raise ValueError(f"first_teacher is for a teacher whose source is {IN_PLACE}; set teacher alone")
+        if self.first_teacher.source == IN_PLACE:
+            raise ValueError("the first stitch of a step cannot teach itself; name another source of first_teacher")
+        return self
 
 
 class OptimSection(Section):
@@ -169,7 +189,8 @@ class OptimSection(Section):
 
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
     lr: float = Field(1e-4, gt=0, description="peak learning rate of the stitching layers")
-    anchor_lr_scale: float = Field(1.0, ge=0, description="the anchors' rate as a share of lr")
+    anchor_lr_scale: float = Field(1.0, ge=0, description="the anchors' rate as a share of lr; 0 freezes them")
+    freeze_anchors: bool = Field(False, description="train stitching layers only")
     weight_decay: float = Field(0.05, ge=0, description="decay of all weights but norms, biases and the like")
     betas: tuple[float, float] = Field((0.9, 0.999), description="of adamw")
     eps: float = Field(1e-8, gt=0, description="of adamw")
@@ -183,8 +204,11 @@ class OptimSection(Section):
 class SamplerSection(Section):
     """Which stitch each step trains."""
 
-    name: str = Field("uniform", description="a registered sampler: uniform, anchor-share, ...")
+    name: str = Field(
+        "uniform", description="uniform, anchor-share, sandwich, macs-buckets, weighted, or one that you registered"
+    )
     options: dict[str, Any] = Field({}, description="its further arguments, such as share: 0.2")
+    images: int = Field(1000, ge=1, description="training images that score the stitches first, where it draws by need")
 
     @field_validator("name")
     @classmethod
@@ -231,6 +255,10 @@ class Recipe(Section):
     No section may bear the name of a command of `snnet`.
     """
 
+    recipe: str | None = Field(
+        None, description="default or paper: a method, whose settings lie under those of the file"
+    )
+
     network: NetworkSection
     data: DataSection = DataSection()
     calibration: CalibrationSection = CalibrationSection()
@@ -242,13 +270,22 @@ class Recipe(Section):
     run: RunSection
     evaluation: EvaluationSection = EvaluationSection()
 
+    @field_validator("recipe")
+    @classmethod
+    def _known_method(cls, name: str | None) -> str | None:
+        known = packaged_methods()
+        if name is not None and name not in known:
+            raise ValueError(f"there is no method {name!r}; accepted: {', '.join(known)}.{did_you_mean(name, known)}")
+        return name
+
     @classmethod
     def load(cls, source: str | Path, overrides: Mapping[str, Any] | None = None) -> Self:
         """Read a recipe from a YAML file, or by the name of one in the package.
 
         Args:
             source: Path, or a name such as `embedded_vit`.
-            overrides: Dotted key -> value, such as `{"optim.lr": 1e-4}`; they win over the file.
+            overrides: Dotted key -> value, such as `{"optim.lr": 1e-4}`; they win over the file. So does a method,
+                `{"recipe": "paper"}`, in what it says; other overrides win over it.
 
         Raises:
             RecipeError: If the file is missing or not YAML, or with all faults in it at once.

@@ -19,7 +19,7 @@ class TrainSettings:
     Attributes:
         steps: Optimizer steps in all.
         seed: With the step, decides the stitch, mixup, cutmix, dropout and drop path.
-        accumulation: Batches per step, all with the same stitch.
+        accumulation: Batches per step, all with the same stitches.
         clip_norm: Largest norm of all gradients together; None does not clip.
         precision: `fp32`, `bf16`, or on a GPU `fp16`.
         device: `cpu` or `cuda`; None takes a GPU where there is one.
@@ -68,7 +68,7 @@ class TrainStatus:
         lr: Learning rate of the stitching layers.
         images_per_second: Over the last 50 steps.
         seconds_left: Estimated from them.
-        stitch: Id of the stitch that the step trained.
+        stitch: Id of the stitch that the step trained; of several, joined by ` + `.
     """
 
     step: int

@@ -5,6 +5,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,17 @@ from snnet.data import check_classes, classes_of
 from snnet.errors import CheckpointError, RecipeError, TrainingError
 from snnet.fast_linear import fast_linear
 from snnet.network import SNNet
-from snnet.route import Stitch
+from snnet.route import Stitch, join_ids
 from snnet.training.checkpoint import CheckpointStore
 from snnet.training.engine import Engine, Mixup, Update, build_accelerator, check_device
 from snnet.training.facts import run_facts
+from snnet.training.freezing import hold_statistics, without_gradients
 from snnet.training.interrupt import StopRequest, TrainingInterrupted
 from snnet.training.logging import RunLog
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings, shares_parameters
 from snnet.training.randomness import stitch_generator
-from snnet.training.sampler import StitchSampler, UniformSampler
+from snnet.training.samplers import StitchSampler, UniformSampler
 from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batch, Batches, step_batches
 from snnet.training.torch_loader import as_batches
@@ -33,7 +35,7 @@ _RECENT = 50
 
 
 class Trainer:
-    """Trains all stitches of a network, one drawn stitch a step.
+    """Trains all stitches of a network, one drawn stitch or a few a step.
 
     Args:
         net: Trained in place.
@@ -105,7 +107,7 @@ class Trainer:
         # At once, for checkpoints and averages hold none.
         self.net.forget_statistics()
         try:
-            with fast_linear(self.device):
+            with fast_linear(self.device), self._frozen():
                 return _Run(self, resume).go()
         finally:
             self.net.forget_scores()
@@ -117,6 +119,9 @@ class Trainer:
         check_classes(self.net.classes, found)
         if found is not None and len(found) == self.net.num_classes:
             self.net.classes = found
+
+    def _frozen(self) -> AbstractContextManager[None]:
+        return without_gradients(self.net.anchors) if self.optim.frozen else nullcontext()
 
 
 class _Run:
@@ -166,6 +171,8 @@ class _Run:
 
     def go(self) -> TrainResult:
         self.trainer.net.train()
+        if self.trainer.optim.frozen:
+            hold_statistics(self.engine.net.anchors)
         with self.log, StopRequest() as stop:
             stream = step_batches(self.trainer.batches, self.settings.accumulation, self.step)
             while self.step < self.settings.steps:
@@ -181,21 +188,30 @@ class _Run:
             if stop.signal is None:
                 raise
         else:
-            stitch = self.trainer.sampler.draw(self.step, stitch_generator(self.settings.seed, self.step))
-            update = self._update(batches, stitch)
+            stitches = self._draw()
+            update = self._update(batches, stitches)
             self.step += 1
-            self._note(update, stitch, time.perf_counter() - begun)
-            self._report(stitch)
+            self._note(update, stitches, time.perf_counter() - begun)
+            self._report(stitches)
         self._save_if_due(stop)
 
-    def _update(self, batches: tuple[Batch, ...], stitch: Stitch) -> Update:
+    def _draw(self) -> tuple[Stitch, ...]:
+        sampler = self.trainer.sampler
+        stitches = sampler.draw(self.step, stitch_generator(self.settings.seed, self.step))
+        if not isinstance(stitches, tuple) or not stitches:
+            raise TrainingError(
+                f"{type(sampler).__name__}.draw gave {stitches!r}; it must give a tuple of at least one stitch."
+            )
+        return stitches
+
+    def _update(self, batches: tuple[Batch, ...], stitches: tuple[Stitch, ...]) -> Update:
         try:
-            return self.engine.update(self.settings.seed, self.step, batches, stitch)
+            return self.engine.update(self.settings.seed, self.step, batches, stitches)
         except TrainingError as error:
             kept = f"The last good checkpoint is {self.saved}." if self.saved else "There is no checkpoint yet."
             raise TrainingError(f"{error} {kept}") from error
 
-    def _note(self, update: Update, stitch: Stitch, seconds: float) -> None:
+    def _note(self, update: Update, stitches: tuple[Stitch, ...], seconds: float) -> None:
         self.unlogged.append(update.loss)
         self.recent.append((update.loss, update.images, seconds))
         if self.step % self.settings.log_every == 0 or self.step == self.settings.steps:
@@ -206,13 +222,13 @@ class _Run:
                     "loss": sum(self.unlogged) / len(self.unlogged),
                     **self.engine.rates(),
                     "grad_norm": update.grad_norm,
-                    "stitch": str(stitch),
+                    "stitch": join_ids(stitches),
                     "images_per_second": round(self._rate(), 1),
                 }
             )
             self.unlogged.clear()
 
-    def _report(self, stitch: Stitch) -> None:
+    def _report(self, stitches: tuple[Stitch, ...]) -> None:
         if self.trainer.on_step is not None:
             left = self.settings.steps - self.step
             self.trainer.on_step(
@@ -224,7 +240,7 @@ class _Run:
                     lr=self.engine.rates().get("lr", 0.0),
                     images_per_second=self._rate(),
                     seconds_left=left * sum(seconds for *_, seconds in self.recent) / len(self.recent),
-                    stitch=str(stitch),
+                    stitch=join_ids(stitches),
                 )
             )
 

@@ -3,6 +3,7 @@ from collections import Counter
 import pytest
 
 from snnet.errors import RecipeError, SpaceError
+from snnet.route import join_ids
 from snnet.space import StitchSpace
 from snnet.training import SAMPLERS, AnchorShareSampler, StitchSampler, UniformSampler
 from snnet.training.randomness import stitch_generator
@@ -11,7 +12,7 @@ SPACE = StitchSpace.build([[4], [4], [4]])
 
 
 def draws(sampler: StitchSampler, seed: int, steps: int) -> list[str]:
-    return [str(sampler.draw(step, stitch_generator(seed, step))) for step in range(steps)]
+    return [join_ids(sampler.draw(step, stitch_generator(seed, step))) for step in range(steps)]
 
 
 def test_uniform_draws_every_stitch_equally_often() -> None:
@@ -26,7 +27,7 @@ def test_uniform_draws_every_stitch_equally_often() -> None:
 def test_a_draw_depends_on_seed_and_step_alone() -> None:
     sampler = UniformSampler(SPACE)
     whole = draws(sampler, 3, 50)
-    assert str(sampler.draw(40, stitch_generator(3, 40))) == whole[40]
+    assert join_ids(sampler.draw(40, stitch_generator(3, 40))) == whole[40]
     assert draws(sampler, 3, 50) == whole
     assert draws(sampler, 4, 50) != whole
 
@@ -53,6 +54,6 @@ def test_impossible_samplers_are_refused() -> None:
 
 
 def test_registry() -> None:
-    assert SAMPLERS.names()[:2] == ("uniform", "anchor-share")
+    assert {"uniform", "anchor-share"} <= set(SAMPLERS.names())
     with pytest.raises(RecipeError, match="Did you mean 'uniform'"):
         SAMPLERS.get("unifrom")
