@@ -1,12 +1,14 @@
-"""Images by name, from folders, torchvision, timm or the package itself, as batches that resume exactly."""
+"""Images by name, from folders, shards, torchvision, timm or the package itself, as batches that resume exactly."""
 
 from snnet.data.augment import BatchAugment
 from snnet.data.calibration import calibration_images
 from snnet.data.corrupt import CorruptImageError, SkippedImages
 from snnet.data.datasets import Images, open_dataset, open_pair
 from snnet.data.images import ImageDataset, StreamImages, TensorImages
-from snnet.data.loader import EvalBatches, TrainBatches, eval_batches
+from snnet.data.loader import EvalBatches, TrainBatches, eval_batches, train_batches
 from snnet.data.sources import SOURCES, ArraySource, ImageSource, Request
+from snnet.data.stream_batches import StreamBatches
+from snnet.data.streams import StreamSource
 from snnet.data.transforms import Augmentation, clean_transform, train_transform
 
 __all__ = [
@@ -21,7 +23,9 @@ __all__ = [
     "Images",
     "Request",
     "SkippedImages",
+    "StreamBatches",
     "StreamImages",
+    "StreamSource",
     "TensorImages",
     "TrainBatches",
     "calibration_images",
@@ -29,5 +33,6 @@ __all__ = [
     "eval_batches",
     "open_dataset",
     "open_pair",
+    "train_batches",
     "train_transform",
 ]
