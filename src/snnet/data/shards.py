@@ -107,7 +107,7 @@ class ShardFile:
 
 
 def _members(file: BinaryIO, path: Path) -> Iterator[tuple[str, Member]]:
-    last = "its beginning"
+    last = ""
     try:
         with tarfile.open(fileobj=file, mode="r:") as archive:
             for info in archive:
@@ -118,13 +118,13 @@ def _members(file: BinaryIO, path: Path) -> Iterator[tuple[str, Member]]:
                     yield info.name, Member(info.offset_data, info.size)
             end = archive.offset
     except tarfile.ReadError as error:
-        if "unexpected end" in str(error):
+        if last:
             raise _cut_off(path, last) from error
         raise DataError(f"Shard {path} is no plain tar file ({error}); make it anew, without compression.") from error
     # tarfile takes any end for the end; a whole archive ends in blocks of zeros.
     file.seek(end)
     if file.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
-        raise _cut_off(path, last)
+        raise _cut_off(path, last or "its beginning")
 
 
 def _group(members: Iterator[tuple[str, Member]], path: Path) -> Iterator[ShardSample]:
