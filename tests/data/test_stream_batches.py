@@ -38,9 +38,8 @@ def opened(root: Path, rgb: InputSpec, **options: Any) -> StreamImages:
 
 
 def batches(images: StreamImages, **options: Any) -> StreamBatches:
-    made = train_batches(images, 4, 3, **{key: value for key, value in options.items() if key != "share"})
+    made = train_batches(images, 4, 3, **options)
     assert isinstance(made, StreamBatches)
-    made.share = options.get("share", made.share)
     return made
 
 
@@ -58,14 +57,20 @@ def test_an_epoch_has_every_image_once_without_the_rest(tmp_path: Path, shards: 
     assert orders[0] != sorted(orders[0])
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2, 5])
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_workers_and_resuming_change_nothing(images: StreamImages, workers: int) -> None:
     whole = list(batches(images, augment=BatchAugment(2)).epoch(2))
     again = batches(images, augment=BatchAugment(2), workers=workers)
     torch.rand(3)
     assert equal(whole, list(again.epoch(2)))
-    for start in (1, 4):
-        assert equal(whole[start:], list(again.epoch(2, start)))
+    assert equal(whole[3:], list(again.epoch(2, 3)))
+
+
+def test_more_workers_than_shards_divide_by_position(tmp_path: Path, rgb: InputSpec) -> None:
+    write_shards(tmp_path, [9])
+    images = opened(tmp_path, rgb)
+    assert images.source.lanes == 1
+    assert equal(list(batches(images).epoch(0)), list(batches(images, workers=2).epoch(0)))
 
 
 def test_seeds_epochs_and_buffers_differ(images: StreamImages) -> None:
@@ -90,12 +95,11 @@ def test_augmentation_depends_on_epoch_and_sample_wherever_the_data_lies(
     assert equal(whole, list(batches(opened(moved, rgb, augment=Augmentation())).epoch(0)))
 
 
-@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("workers", [0, 1])
 def test_processes_share_each_batch(images: StreamImages, workers: int) -> None:
     whole = list(batches(images, augment=BatchAugment(2)).epoch(0, 1))
     shares = [
-        list(batches(images, augment=BatchAugment(2), workers=workers, share=Share(rank, 3)).epoch(0, 1))
-        for rank in range(3)
+        list(batches(images, augment=BatchAugment(2), workers=workers).epoch(0, 1, Share(rank, 3))) for rank in range(3)
     ]
     joined = [tuple(torch.cat(parts) for parts in zip(*of, strict=True)) for of in zip(*shares, strict=True)]
     assert [len(labels) for _, labels in shares[0]] == [1, 1, 1, 1]
@@ -114,7 +118,7 @@ def test_nothing_before_the_start_is_decoded(images: StreamImages, monkeypatch: 
     list(batches(images).epoch(0, 3))
     assert len(decoded) == len(set(decoded)) == 8
     decoded.clear()
-    list(batches(images, share=Share(0, 4)).epoch(0))
+    list(batches(images).epoch(0, 0, Share(0, 4)))
     assert len(decoded) == 5
 
 
@@ -136,15 +140,16 @@ class TestDamagedImages:
             assert torch.equal(image, good[next(each for each in follow if each in good)])
         assert {len(labels) for _, labels in made.epoch(0)} == {4}
 
-    @pytest.mark.parametrize("workers", [0, 3])
-    def test_resuming_and_sharing_stay_exact(self, damaged: StreamImages, workers: int) -> None:
+    def test_resuming_and_sharing_stay_exact(self, damaged: StreamImages) -> None:
+        made = batches(damaged)
         for epoch in range(3):
-            whole = list(batches(damaged).epoch(epoch))
+            whole = list(made.epoch(epoch))
             for start in range(5):
-                assert equal(whole[start:], list(batches(damaged, workers=workers).epoch(epoch, start)))
-            parts = [list(batches(damaged, share=Share(rank, 2)).epoch(epoch)) for rank in (0, 1)]
+                assert equal(whole[start:], list(made.epoch(epoch, start)))
+            parts = [list(made.epoch(epoch, 0, Share(rank, 2))) for rank in (0, 1)]
             joined = [tuple(map(torch.cat, zip(*pair, strict=True))) for pair in zip(*parts, strict=True)]
             assert equal(whole, joined)  # type: ignore[arg-type]
+        assert equal(whole[1:], list(batches(damaged, workers=2).epoch(2, 1)))
 
     def test_the_last_is_followed_by_the_first(self, tmp_path: Path, rgb: InputSpec) -> None:
         path = write_shards(tmp_path / "one", [4])[0]
@@ -199,7 +204,7 @@ class TestFaults:
 
     def test_more_processes_than_images_of_a_batch(self, images: StreamImages) -> None:
         with pytest.raises(DataError, match="A batch of 4 images cannot be shared by 5 processes"):
-            StreamBatches(images, 4, share=Share(0, 5))
+            next(StreamBatches(images, 4).epoch(0, 0, Share(0, 5)))
 
     def test_a_buffer_is_for_streams(self, root: Path, rgb: InputSpec) -> None:
         with pytest.raises(DataError, match="shuffle buffer of 9 images is for streams"):

@@ -15,7 +15,7 @@ from snnet.data.images import Sample, StreamImages
 from snnet.data.seeding import derive, generator, seeded
 from snnet.data.streams import Order, RawImage
 from snnet.errors import DataError
-from snnet.share import Share
+from snnet.share import WHOLE, Share
 
 Batch = tuple[Tensor, Tensor]
 """Images `(B, C, H, W)` and labels `(B,)`."""
@@ -37,11 +37,10 @@ class StreamBatches:
         seed: Of order and augmentation.
         augment: Applied to whole batches.
         workers: Processes that read images; 0 to read in this one.
-        share: Which part of each batch this process takes.
         buffer: Images in the shuffle buffer; None for what suits the source.
 
     Raises:
-        DataError: If the stream is smaller than a batch, or a batch than the number of processes.
+        DataError: If the stream is smaller than a batch.
     """
 
     def __init__(
@@ -52,19 +51,16 @@ class StreamBatches:
         augment: BatchAugment | None = None,
         workers: int = 0,
         *,
-        share: Share | None = None,
         buffer: int | None = None,
     ) -> None:
         self.dataset, self.batch_size, self.seed = images, batch_size, seed
-        self.augment, self.workers, self.share, self.buffer = augment, workers, share or Share(), buffer
+        self.augment, self.workers, self.buffer = augment, workers, buffer
         self.images = len(images)
         if not 1 <= batch_size <= self.images:
             raise DataError(
                 f"A batch size of {batch_size} does not fit {self.images} images; choose 1 to {self.images}: "
                 f"batch_size={self.images} in Python, --data.batch-size {self.images} for a recipe."
             )
-        if self.share.count > batch_size:
-            raise DataError(f"A batch of {batch_size} images cannot be shared by {self.share.count} processes.")
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -75,38 +71,45 @@ class StreamBatches:
         """The images met so far that do not decode."""
         return self.dataset.skipped
 
-    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
-        """Yield this process's share of the batches of an epoch from number `start_batch` on.
+    def epoch(self, epoch: int, start_batch: int = 0, share: Share = WHOLE) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `start_batch` on, of each the share of one process.
+
+        Images of other shares are not decoded; the shares together are the whole batch, to the last bit.
 
         Raises:
-            DataError: If more images do not decode than the data set allows, or there are fewer than there should be.
+            DataError: If more images do not decode than the data set allows, there are fewer than there should be, or
+                a batch has fewer images than there are processes.
         """
+        if share.count > self.batch_size:
+            raise DataError(f"A batch of {self.batch_size} images cannot be shared by {share.count} processes.")
         order = Order(self.seed, epoch, self.buffer)
         numbers = range(start_batch, len(self))
-        parts = _Parts(self.dataset, self.batch_size, numbers, self.share, order, start_batch * self.batch_size)
+        parts = _Parts(self.dataset, self.batch_size, numbers, share, order, start_batch * self.batch_size)
         for number, batch in enumerate(_load(parts, self.workers, self.skipped), start_batch):
             if batch is None:
                 raise DataError(_none_decodes(self.skipped))
-            yield self._augmented(batch, epoch, number)
+            yield self._augmented(batch, epoch, number, share)
 
-    def _augmented(self, batch: Batch, epoch: int, number: int) -> Batch:
+    def _augmented(self, batch: Batch, epoch: int, number: int, share: Share) -> Batch:
         if self.augment is None:
             return batch
         # Random numbers are drawn for the whole batch, so that they do not depend on how many processes share it.
         images, labels = batch
-        first, last = self.share.bounds(self.batch_size)
+        own = share.of(self.batch_size)
         whole = images.new_zeros(self.batch_size, *images.shape[1:])
-        whole[first:last] = images
-        return self.augment(whole, generator(self.seed, epoch, number, _BATCH))[first:last], labels
+        whole[own] = images
+        return self.augment(whole, generator(self.seed, epoch, number, _BATCH))[own], labels
 
 
-def eval_stream(images: StreamImages, batch_size: int, workers: int = 0) -> Iterator[Batch]:
+def eval_stream(images: StreamImages, batch_size: int, workers: int = 0, share: Share = WHOLE) -> Iterator[Batch]:
     """Yield all images of a stream in the order in which they lie; those that do not decode are left out.
+
+    Of each batch, only one process's share comes.
 
     Raises:
         DataError: If more images do not decode than the data set allows.
     """
-    parts = _Parts(images, batch_size, count())
+    parts = _Parts(images, batch_size, count(), share)
     return (batch for batch in _load(parts, workers, images.skipped) if batch is not None)
 
 
@@ -131,13 +134,13 @@ class _Parts(IterableDataset[_Part]):
         images: StreamImages,
         batch_size: int,
         numbers: Iterable[int],
-        share: Share | None = None,
+        share: Share,
         order: Order | None = None,
         start: int = 0,
     ) -> None:
         self.images, self.batch_size, self.numbers = images, batch_size, numbers
         self.order, self.start = order, start
-        self.bounds = (share or Share()).bounds(batch_size)
+        self.own = range(batch_size)[share.of(batch_size)]
         # Fixed here, where failing is simple: workers of their own cannot count what they skip together.
         self.limit = images.skipped.limit
 
@@ -158,7 +161,7 @@ class _Parts(IterableDataset[_Part]):
         found: dict[int, Sample] = {}
         place = -1
         for place, raw in enumerate(islice(ahead, self.batch_size)):
-            if self.bounds[0] <= place < self.bounds[1] and self._is_mine(raw, place):
+            if place in self.own and self._is_mine(raw, place):
                 sample = self._load(raw, ahead, faults)
                 if sample is not None:
                     found[place] = sample
