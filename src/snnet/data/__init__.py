@@ -8,7 +8,7 @@ from snnet.data.images import ImageDataset, StreamImages, TensorImages
 from snnet.data.loader import EvalBatches, TrainBatches, eval_batches, train_batches
 from snnet.data.sources import SOURCES, ArraySource, ImageSource, Request
 from snnet.data.stream_batches import StreamBatches
-from snnet.data.streams import StreamSource
+from snnet.data.streams import Order, RawImage, StreamSource
 from snnet.data.transforms import Augmentation, clean_transform, train_transform
 
 __all__ = [
@@ -21,6 +21,8 @@ __all__ = [
     "ImageDataset",
     "ImageSource",
     "Images",
+    "Order",
+    "RawImage",
     "Request",
     "SkippedImages",
     "StreamBatches",
