@@ -28,6 +28,22 @@ def test_evaluate_again_takes_what_is_there(run: Run, scored: Path) -> None:
     assert [row["index"] for row in json.loads(outcome.out)["stitches"]] == [0, 1, 2]
 
 
+def test_evaluate_on_shards_sees_each_image_once_and_goes_on(run: Run, saved: Path, tmp_path: Path) -> None:
+    pytest.importorskip("webdataset", reason="the package webdataset is not installed")
+    from tests.data.shard_files import replace_sample, write_shards
+
+    path = write_shards(tmp_path / "pets", [5, 4], "val")[0]
+    replace_sample(path, 2, {"jpg": b"a text in place of an image", "cls": 0}, 5)
+    tokens = ("evaluate", saved, "--data", "wds/pets", "--root", tmp_path / "pets", "--batch-size", "4")
+    outcome = run(*tokens, "--stitches", "0 1")
+    assert outcome.code == 0, outcome.err
+    assert "2 stitches on 8 images" in outcome.out
+    outcome = run(*tokens, "--stitches", "anchors")
+    assert outcome.code == 0 and "2 of 3 stitches were evaluated before" in outcome.err
+    outcome = run(*tokens, "--stitches", "5", "--max-corrupt", "0")
+    assert outcome.code == 2 and f"more than max_corrupt=0: {path}:s0002" in outcome.err
+
+
 def test_profile_of_the_frontier(run: Run, scored: Path) -> None:
     outcome = run("profile", scored, "--stitches", "frontier", "--batch", "1,2", "--repeats", "1", "--warmup", "0")
     assert outcome.code == 0

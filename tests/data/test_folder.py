@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from snnet.data import ImageDataset, open_dataset, open_pair
-from snnet.data.folder import FolderPart
+from snnet.data.folder import FolderSource
+from snnet.data.sources import SourcePart
 from snnet.errors import DataError
 from snnet.specs import InputSpec
 from tests.data.image_files import write_image, write_split
@@ -32,8 +33,11 @@ def test_a_root_with_classes_is_one_split(root: Path, rgb: InputSpec) -> None:
 
 
 def names(images: object) -> list[str]:
-    assert isinstance(images, ImageDataset) and isinstance(images.source, FolderPart)
-    return [f"{path.parent.name}/{path.name}" for path in images.source.paths]
+    assert isinstance(images, ImageDataset) and isinstance(images.source, SourcePart)
+    whole = images.source.whole
+    assert isinstance(whole, FolderSource)
+    paths = [whole.paths[place] for place in images.source.places]
+    return [f"{path.parent.name}/{path.name}" for path in paths]
 
 
 def test_without_splits_a_share_of_each_class_is_held_out(

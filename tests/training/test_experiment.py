@@ -13,7 +13,7 @@ from snnet.training.checkpoint import content_digest
 from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
 from snnet.training.recipe import Recipe, SamplerSection
 from tests.conftest import build_tiny_net
-from tests.data.image_files import write_split
+from tests.data.image_files import truncate, write_split
 
 SMALL: dict[str, Any] = {
     "network.anchors": ["vit_fm_tiny", "vit_fm_small"],
@@ -202,3 +202,54 @@ def test_threads_are_given_back() -> None:
     with torch_threads(before + 1):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before
+
+
+def test_a_choice_of_validation_images_keeps_to_the_limit_of_corrupt_ones(tmp_path: Path) -> None:
+    write_split(tmp_path / "train")
+    for path in write_split(tmp_path / "val").rglob("*.*"):
+        truncate(path)
+    folder = {"data__name": "folder", "data__root": str(tmp_path), "data__batch_size": 4, "loss__teacher": None}
+    experiment = build(**folder, data__max_corrupt=1, evaluation__images=6)
+    with pytest.raises(DataError, match=r"6 of 6 images do not decode, more than max_corrupt=1: .*val/"):
+        list(experiment.validation)
+    experiment = build(**folder, data__max_corrupt=6, evaluation__images=6)
+    with pytest.raises(DataError, match="None of the 6 images decodes"):
+        list(experiment.validation)
+    assert len(experiment.validation.skipped) == 6
+
+
+class TestShards:
+    @pytest.fixture
+    def shards(self, tmp_path: Path) -> dict[str, Any]:
+        pytest.importorskip("webdataset", reason="the package webdataset is not installed")
+        from tests.data.shard_files import write_shards
+
+        write_shards(tmp_path / "shards", [9, 8])
+        write_shards(tmp_path / "shards", [6], "val")
+        return {"data__name": "wds/x", "data__root": str(tmp_path / "shards"), "data__batch_size": 4}
+
+    def test_they_take_the_same_steps(self, shards: dict[str, Any]) -> None:
+        experiment = build(**shards, evaluation__images=5, augment__batch__pad=1)
+        # Shards that name no classes are of those that the anchors know.
+        assert experiment.net.num_classes == 10 and not experiment.new_heads
+        assert experiment.initialize().images == 8
+        assert experiment.trainer().fit().steps == 2
+        table = experiment.evaluate()
+        assert len(table) == 2 and table.meta["images"] == 5
+
+    def test_a_run_in_two_parts_equals_one(self, shards: dict[str, Any], tmp_path: Path) -> None:
+        length = {"run__steps": 6, "run__save_every": 3}
+        whole = build(**shards, **length)
+        whole.trainer(tmp_path / "whole").fit()
+        broken = build(**shards, **length)
+        (tmp_path / "parts").mkdir()
+        (tmp_path / "whole" / "checkpoints").rename(tmp_path / "parts" / "checkpoints")
+        (tmp_path / "parts" / "checkpoints" / "step-00000006.pt").unlink()
+        assert broken.trainer(tmp_path / "parts").fit(resume=True).steps == 6
+        after = broken.net.state_dict()
+        assert all(torch.equal(value, after[name]) for name, value in whole.net.state_dict().items())
+
+    def test_the_order_is_a_fact_of_the_run(self, shards: dict[str, Any], tmp_path: Path) -> None:
+        build(**shards).trainer(tmp_path).fit()
+        with pytest.raises(CheckpointError, match="shuffle_buffer"):
+            build(**shards, data__shuffle_buffer=5).trainer(tmp_path).fit(resume=True)

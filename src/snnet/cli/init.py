@@ -35,6 +35,7 @@ def init_network(
     num_classes: Classes = None,
     seed: int = 0,
     device: Device = None,
+    max_corrupt: int | None = None,
 ) -> None:
     """Stitch pretrained models, fit the stitching layers by least squares, and save the network.
 
@@ -51,6 +52,7 @@ def init_network(
             norm; 0 leaves those of the anchors.
         pretrained: Take published weights of anchors without a file.
         seed: Decides which images are taken.
+        max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
     """
     import torch
 
@@ -62,7 +64,7 @@ def init_network(
 
     torch.manual_seed(seed)
     net = stitch(*anchors, pretrained=pretrained, num_classes=num_classes, **options.given())
-    dataset = open_dataset(data, root, "train", input=net.input)
+    dataset = open_dataset(data, root, "train", input=net.input, max_corrupt=max_corrupt)
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
     chosen = calibration_images(dataset, images, seed)
     place = default_device(device)

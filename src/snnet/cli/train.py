@@ -57,7 +57,7 @@ def train_network(
         source: A recipe file, the name of a recipe in the package (embedded_vit, folder, folder_deit, deit_ti_s_b),
             the directory of a saved network, or FAMILY@FILE for a published one.
         output: Directory of the run.
-        data: Short for --data.name: embedded, folder, torchvision/NAME, or a timm name such as hfds/NAME.
+        data: Short for --data.name: embedded, folder, wds/NAME, torchvision/NAME, or a timm name such as hfds/NAME.
         root: Short for --data.root, the folder of the data.
         settings: List every setting of a recipe with its default, and stop.
     """
@@ -83,6 +83,9 @@ def _run(experiment: "Experiment", output: Path, *, begun: bool) -> None:
         say(f"The anchors begin with fresh classifiers, for {experiment.new_heads}.")
     _fit(experiment, output, begun=begun)
     _finish(experiment, output, begun=begun)
+    for batches in (experiment.train, experiment.validation):
+        if len(batches.skipped):
+            say(batches.skipped.summary)
 
 
 def _recipe(source: str, overrides: dict[str, Any]) -> "Recipe":

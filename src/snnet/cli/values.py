@@ -24,8 +24,8 @@ DataName = Annotated[
     str,
     Parameter(
         name="--data",
-        help="Images: embedded (in the package), folder (one folder per class), torchvision/NAME, or a timm name "
-        "such as hfds/NAME.",
+        help="Images: embedded (in the package), folder (one folder per class), wds/NAME (shards of a WebDataset), "
+        "torchvision/NAME, or a timm name such as hfds/NAME.",
     ),
 ]
 Root = Annotated[

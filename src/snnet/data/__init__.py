@@ -1,4 +1,4 @@
-"""Images by name, from folders, torchvision, timm or the package itself, as batches that resume exactly."""
+"""Images by name, from folders, shards, torchvision, timm or the package itself, as batches that resume exactly."""
 
 from snnet.data.augment import BatchAugment
 from snnet.data.calibration import calibration_images
@@ -6,8 +6,10 @@ from snnet.data.classes import check_classes, classes_of
 from snnet.data.corrupt import CorruptImageError, SkippedImages
 from snnet.data.datasets import Images, open_dataset, open_pair
 from snnet.data.images import ImageDataset, StreamImages, TensorImages
-from snnet.data.loader import EvalBatches, TrainBatches, eval_batches
+from snnet.data.loader import EvalBatches, TrainBatches, eval_batches, train_batches
 from snnet.data.sources import SOURCES, ArraySource, ImageSource, Request
+from snnet.data.stream_batches import StreamBatches
+from snnet.data.streams import Order, RawImage, StreamSource
 from snnet.data.transforms import Augmentation, clean_transform, train_transform
 
 __all__ = [
@@ -20,9 +22,13 @@ __all__ = [
     "ImageDataset",
     "ImageSource",
     "Images",
+    "Order",
+    "RawImage",
     "Request",
     "SkippedImages",
+    "StreamBatches",
     "StreamImages",
+    "StreamSource",
     "TensorImages",
     "TrainBatches",
     "calibration_images",
@@ -32,5 +38,6 @@ __all__ = [
     "eval_batches",
     "open_dataset",
     "open_pair",
+    "train_batches",
     "train_transform",
 ]

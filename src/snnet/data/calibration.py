@@ -1,15 +1,17 @@
 """Clean images of all classes, for least squares."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from snnet.data.corrupt import SkippedImages
-from snnet.data.images import ImageDataset, TensorImages, read_or_fault, size
+from snnet.data.corrupt import CorruptImageError, SkippedImages
+from snnet.data.images import ImageDataset, StreamImages, TensorImages, read_or_fault, size
 from snnet.data.seeding import generator
+from snnet.data.streams import Order, RawImage
 from snnet.errors import DataError
 
 
@@ -17,13 +19,16 @@ def calibration_images(dataset: Dataset[Any], count: int, seed: int = 0) -> Tens
     """Return `count` images without augmentation, `(count, C, H, W)`, equally many of each class as far as they go.
 
     The choice depends on the seed alone. Where labels cannot be told without reading images, they are drawn from
-    all images alike. Images that do not decode are passed over. Fewer come if the data set has no more.
+    all images alike; of a stream, they are the first in a shuffled order. Images that do not decode are passed over.
+    Fewer come if the data set has no more.
 
     Raises:
-        DataError: If there is no image, or the data set is a stream.
+        DataError: If there is no image, or the data set is somebody's own `IterableDataset`.
     """
+    if isinstance(dataset, StreamImages):
+        return _from_stream(dataset, count, seed)
     if isinstance(dataset, IterableDataset):
-        raise DataError("Calibration images cannot be drawn from a stream; use indexed data.")
+        raise DataError("Calibration images cannot be drawn from an IterableDataset, which has no order of its own.")
     clean = dataset.clean() if isinstance(dataset, (ImageDataset, TensorImages)) else dataset
     order = _balanced_order(size(clean), getattr(clean, "labels", None), seed)
     if isinstance(clean, TensorImages):
@@ -42,6 +47,38 @@ def calibration_images(dataset: Dataset[Any], count: int, seed: int = 0) -> Tens
     if not images:
         raise DataError(f"There is no calibration image: {count} were asked for, of {size(clean)} images.")
     return torch.stack(images)
+
+
+def _from_stream(stream: StreamImages, count: int, seed: int) -> Tensor:
+    images: list[Tensor] = []
+    faults: dict[Any, str] = {}
+    for raw in _balanced_first(stream, count, seed):
+        if len(images) == count:
+            break
+        try:
+            images.append(stream.load(raw, stream.clean_transform)[0])
+        except CorruptImageError as error:
+            faults[raw.place] = str(error)
+    if faults:
+        _count_faults(stream, faults)
+    if not images:
+        raise DataError(f"There is no calibration image: {count} were asked for, of {stream.source.name}.")
+    return torch.stack(images)
+
+
+def _balanced_first(stream: StreamImages, count: int, seed: int) -> Iterator[RawImage]:
+    # Up to the share of each class first, then those that were passed over.
+    share = -(-count // len(stream.classes)) if stream.classes else count
+    taken: Counter[int] = Counter()
+    over: list[RawImage] = []
+    for _, raw in stream.read(Order(seed, 0)):
+        label = raw.label()
+        taken[label] += 1
+        if taken[label] <= share:
+            yield raw
+        elif len(over) < count:
+            over.append(raw)
+    yield from over
 
 
 def _balanced_order(total: int, labels: Sequence[int] | Tensor | None, seed: int) -> list[int]:

@@ -4,8 +4,9 @@ import io
 import logging
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from PIL import Image
 
@@ -71,7 +72,7 @@ class SkippedImages:
     def __init__(self, total: int, limit: int | None = None) -> None:
         self.total = total
         self.limit = max(10, total // 100) if limit is None else limit
-        self._reasons: dict[int, str] = {}
+        self._reasons: dict[Any, str] = {}
         self._said = 0
 
     def __len__(self) -> int:
@@ -82,8 +83,8 @@ class SkippedImages:
         """One line per skipped image, by its place in the data set."""
         return tuple(reason for _, reason in sorted(self._reasons.items()))
 
-    def add(self, faults: dict[int, str]) -> None:
-        """Count images, given as place -> reason; an image counts once however often it is met.
+    def add(self, faults: Mapping[Any, str]) -> None:
+        """Count images, given as place (anything that sorts) -> reason; an image counts once however often it is met.
 
         Raises:
             DataError: If there are now more than the limit.
@@ -95,11 +96,16 @@ class SkippedImages:
                 f"{self._examples()}; repair or remove them, or raise max_corrupt."
             )
 
+    @property
+    def summary(self) -> str:
+        """How many images were skipped, with the first of their names."""
+        return f"{len(self)} of {self.total} images do not decode and were skipped: {self._examples()}"
+
     def report(self) -> None:
-        """Log how many images were skipped, if there are more than at the last report."""
+        """Log the summary, if more images were skipped than at the last report."""
         if len(self) > self._said:
             self._said = len(self)
-            _log.warning("%d of %d images do not decode and were skipped: %s", len(self), self.total, self._examples())
+            _log.warning("%s", self.summary)
 
     def _examples(self) -> str:
         names = [reason.split(" does not decode")[0] for reason in self.reasons[:3]]

@@ -4,8 +4,6 @@ import logging
 from pathlib import Path
 from typing import TypeAlias
 
-from torch.utils.data import IterableDataset
-
 # Imported for their names in the registry.
 from snnet.data import embedded as _embedded
 from snnet.data import folder as _folder
@@ -14,6 +12,7 @@ from snnet.data import torchvision as _torchvision
 from snnet.data.folder import FolderSource, hold_out
 from snnet.data.images import ImageDataset, StreamImages, TensorImages, same_size
 from snnet.data.sources import SOURCES, ArraySource, Request
+from snnet.data.streams import StreamSource
 from snnet.data.transforms import Augmentation, clean_transform, train_transform
 from snnet.errors import DataError, did_you_mean
 from snnet.specs import InputSpec
@@ -37,6 +36,7 @@ def open_dataset(
     num_classes: int | None = None,
     max_corrupt: int | None = None,
     download: bool = False,
+    images: int | None = None,
 ) -> Images:
     """Open one split of a data set, with its images made to fit a network's input.
 
@@ -53,6 +53,7 @@ def open_dataset(
         max_corrupt: Most images that may be skipped because they do not decode; by default one in a hundred, and at
             least 10.
         download: Whether missing data may be fetched over the network.
+        images: Images of one epoch of a stream, where they are not to be counted; no stream has to have an end there.
 
     Raises:
         DataError: If there is no such data set, the data is missing or unusable, or its classes are another number.
@@ -64,8 +65,12 @@ def open_dataset(
         raise DataError(_unknown(name, kind))
     source = SOURCES.get(kind)(Request(rest, Path(root).expanduser() if root is not None else None, split, download))
     clean = clean_transform(input)
-    if isinstance(source, IterableDataset):
-        return _checked(StreamImages(source, clean, name), name, root, num_classes)
+    if isinstance(source, StreamSource):
+        varied = train_transform(input, augment) if augment is not None else clean
+        stream = StreamImages(source, varied, clean, max_corrupt, images=images)
+        return _checked(stream, name, root, num_classes)
+    if images is not None:
+        raise DataError(f"images={images} is for streams; {name} knows how many images it has: leave it out.")
     if isinstance(source, ArraySource) and augment is None and same_size(source, input) and _fits(source, input):
         return _checked(TensorImages.of(source, input), name, root, num_classes)
     transform = train_transform(input, augment) if augment is not None else clean
@@ -81,6 +86,7 @@ def open_pair(
     num_classes: int | None = None,
     max_corrupt: int | None = None,
     download: bool = False,
+    images: int | None = None,
 ) -> tuple[Images, Images]:
     """Open the training split, augmented, and the validation split, clean; the arguments are `open_dataset`'s.
 
@@ -92,7 +98,7 @@ def open_pair(
             where some must be held out.
     """
     common = {"input": input, "num_classes": num_classes, "max_corrupt": max_corrupt, "download": download}
-    train = open_dataset(name, root, "train", augment=augment, **common)  # type: ignore[arg-type]
+    train = open_dataset(name, root, "train", augment=augment, images=images, **common)  # type: ignore[arg-type]
     validation = open_dataset(name, root, "validation", **common)  # type: ignore[arg-type]
     first_folder, second_folder = _folder_of(train), _folder_of(validation)
     if isinstance(train, ImageDataset) and first_folder is not None and first_folder == second_folder:
@@ -102,6 +108,8 @@ def open_pair(
             f"{first_folder} and {second_folder} are one folder, so training and validation images would be the same; "
             "link other images for one of them."
         )
+    if _files_of(train) & _files_of(validation):
+        raise DataError(f"{name} under {root} has shards that are both for training and for validation; list others.")
     if train.classes != validation.classes:
         first, second = (f"{len(part.classes)} ({_some(part.classes)})" for part in (train, validation))
         raise DataError(
@@ -131,8 +139,9 @@ def _checked(images: Images, name: str, root: str | Path | None, num_classes: in
     where = f"{name} under {root}" if root is not None else name
     if not isinstance(images, StreamImages) and not len(images):
         raise DataError(f"{where} has no images.")
-    # A stream may not know its classes; evaluation then finds labels that do not fit.
-    if num_classes is not None and images.classes and len(images.classes) != num_classes:
+    if isinstance(images, StreamImages) and num_classes is not None:
+        images.name_classes(num_classes)
+    if num_classes is not None and len(images.classes) != num_classes:
         raise DataError(
             f"{where} has {len(images.classes)} classes ({_some(images.classes)}) but the network has {num_classes}; "
             f"use data with {num_classes} classes, or stitch anchors with num_classes={len(images.classes)}."
@@ -156,6 +165,10 @@ def _unknown(name: str, kind: str) -> str:
 def _folder_of(images: Images) -> Path | None:
     source = getattr(images, "source", None)
     return source.folder if isinstance(source, FolderSource) else None
+
+
+def _files_of(images: Images) -> set[Path]:
+    return {shard.path for shard in getattr(getattr(images, "source", None), "shards", ())}
 
 
 def _some(names: tuple[str, ...]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from snnet.data.corrupt import decode
-from snnet.data.sources import SOURCES, ImageSource, Request
+from snnet.data.sources import SOURCES, ImageSource, Request, SourcePart
 from snnet.errors import DataError
 
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -54,30 +54,7 @@ class FolderSource(ImageSource):
         return decode(data, str(path)), self.labels[index]
 
 
-class FolderPart(ImageSource):
-    """Some of the images of a folder.
-
-    Args:
-        whole: All of them.
-        places: Which ones, in the order that they shall have here.
-    """
-
-    labels: Sequence[int]
-
-    def __init__(self, whole: FolderSource, places: Sequence[int]) -> None:
-        self.whole, self.places, self.classes = whole, tuple(places), whole.classes
-        self.paths = [whole.paths[place] for place in self.places]
-        self.labels = [whole.labels[place] for place in self.places]
-
-    def __len__(self) -> int:
-        return len(self.places)
-
-    def read(self, index: int) -> tuple[Image.Image, int]:
-        """Return an image and its label."""
-        return self.whole.read(self.places[index])
-
-
-def hold_out(whole: FolderSource) -> tuple[FolderPart, FolderPart]:
+def hold_out(whole: FolderSource) -> tuple[SourcePart, SourcePart]:
     """Split a folder into training and validation images, of each class one in five (at least one) for validation.
 
     The choice depends on nothing but the names of the files within the class, so it is the same everywhere.
@@ -96,7 +73,7 @@ def hold_out(whole: FolderSource) -> tuple[FolderPart, FolderPart]:
         )
     held = {place for members in places for place in _by_hash(whole, members)[: max(1, len(members) // HELD_OUT)]}
     everything = range(len(whole))
-    return FolderPart(whole, [p for p in everything if p not in held]), FolderPart(whole, sorted(held))
+    return SourcePart(whole, [p for p in everything if p not in held]), SourcePart(whole, sorted(held))
 
 
 def class_names(folder: Path) -> tuple[str, ...]:

@@ -10,12 +10,10 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from snnet.data.augment import BatchAugment
 from snnet.data.corrupt import SkippedImages
-from snnet.data.images import TensorImages, read_or_fault, size
+from snnet.data.images import StreamImages, TensorImages, read_or_fault, size
 from snnet.data.seeding import derive, generator, seeded
+from snnet.data.stream_batches import Batch, StreamBatches, eval_stream
 from snnet.errors import DataError
-
-Batch = tuple[Tensor, Tensor]
-"""Images `(B, C, H, W)` and labels `(B,)`."""
 
 # Keep the streams of random numbers of one epoch apart.
 _ORDER, _SAMPLE, _BATCH = range(3)
@@ -48,7 +46,7 @@ class TrainBatches:
         workers: int = 0,
     ) -> None:
         if isinstance(dataset, IterableDataset):
-            raise DataError("A stream cannot be trained on, as a run could not resume exactly; use indexed data.")
+            raise DataError("A stream has no places to draw from; use train_batches, which takes it too.")
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.augment, self.workers = augment, workers
         self.images = size(dataset)
@@ -93,7 +91,7 @@ class EvalBatches:
     Args:
         dataset: Yields `(image, label)`.
         batch_size: Images per batch; the last one may have fewer.
-        workers: Processes that read images; 0 to read in this one. Tensors in memory and streams need none.
+        workers: Processes that read images; 0 to read in this one. Tensors in memory need none.
     """
 
     def __init__(self, dataset: Dataset[Any], batch_size: int, workers: int = 0) -> None:
@@ -124,10 +122,34 @@ class EvalBatches:
         tensors = _in_memory(self.dataset)
         if tensors is not None:
             return zip(*(torch.split(part, self.batch_size) for part in tensors), strict=True)
+        if isinstance(self.dataset, StreamImages):
+            return eval_stream(self.dataset, self.batch_size, self.workers)
         if isinstance(self.dataset, IterableDataset):
             return iter(DataLoader(self.dataset, self.batch_size, generator=torch.Generator()))
         picks = torch.split(torch.arange(size(self.dataset)), self.batch_size)
         return _load(_Samples(self.dataset), picks, self.workers, self.skipped)
+
+
+def train_batches(
+    dataset: Dataset[Any],
+    batch_size: int,
+    seed: int = 0,
+    augment: BatchAugment | None = None,
+    workers: int = 0,
+    *,
+    buffer: int | None = None,
+) -> TrainBatches | StreamBatches:
+    """Return training batches of any data set: `StreamBatches` of a stream, else `TrainBatches`.
+
+    Raises:
+        DataError: If the data set is smaller than a batch, or not a stream where `buffer`, the images in its shuffle
+            buffer, is given.
+    """
+    if isinstance(dataset, StreamImages):
+        return StreamBatches(dataset, batch_size, seed, augment, workers, buffer=buffer)
+    if buffer is not None:
+        raise DataError(f"A shuffle buffer of {buffer} images is for streams; this data is shuffled whole.")
+    return TrainBatches(dataset, batch_size, seed, augment, workers)
 
 
 def eval_batches(dataset: Dataset[Any], batch_size: int, workers: int = 0) -> EvalBatches:

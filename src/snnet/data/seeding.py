@@ -9,8 +9,8 @@ import numpy as np
 import torch
 
 
-def derive(*numbers: int) -> int:
-    """Return a 63-bit seed that mixes all of `numbers`, in their order."""
+def derive(*numbers: int | str) -> int:
+    """Return a 63-bit seed that mixes all of `numbers`, some of which may be words, in their order."""
     digest = hashlib.blake2b(",".join(map(str, numbers)).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1
 

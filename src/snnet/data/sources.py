@@ -9,8 +9,8 @@ from typing import TypeAlias
 import torch
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import IterableDataset
 
+from snnet.data.streams import StreamSource
 from snnet.errors import DataError
 from snnet.registry import Registry
 
@@ -38,6 +38,27 @@ class ImageSource(ABC):
             CorruptImageError: If it does not decode.
             DataError: If it cannot be read.
         """
+
+
+class SourcePart(ImageSource):
+    """Some of the images of a source.
+
+    Args:
+        whole: All of them.
+        places: Which ones, in the order that they shall have here.
+    """
+
+    def __init__(self, whole: ImageSource, places: Sequence[int]) -> None:
+        self.whole, self.places, self.classes = whole, tuple(places), whole.classes
+        labels = whole.labels
+        self.labels = None if labels is None else [labels[place] for place in self.places]
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def read(self, index: int) -> tuple[Image.Image, int]:
+        """Return an image and its label."""
+        return self.whole.read(self.places[index])
 
 
 class ArraySource(ImageSource):
@@ -100,8 +121,7 @@ class Request:
         return self.root
 
 
-Stream: TypeAlias = IterableDataset[tuple[Image.Image, int]]
-Opener: TypeAlias = Callable[[Request], ImageSource | Stream]
+Opener: TypeAlias = Callable[[Request], ImageSource | StreamSource]
 
 SOURCES: Registry[Opener] = Registry("data set", group="snnet.data")
 """First part of a data set's name -> what opens it."""

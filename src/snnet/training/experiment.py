@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from timm.data import Mixup
-from torch.utils.data import Dataset, Subset
 
 from snnet.anchors import Anchor, load_anchor, replace_classifier
 from snnet.cost import profile
@@ -16,12 +16,13 @@ from snnet.data import (
     BatchAugment,
     EvalBatches,
     Images,
+    StreamBatches,
     StreamImages,
-    TensorImages,
     TrainBatches,
     calibration_images,
     eval_batches,
     open_pair,
+    train_batches,
 )
 from snnet.errors import DataError, RecipeError, TableError
 from snnet.evaluation import evaluate
@@ -71,7 +72,7 @@ class Experiment:
     recipe: Recipe
     net: SNNet
     images: Images
-    train: TrainBatches
+    train: TrainBatches | StreamBatches
     validation: EvalBatches
     device: str
     new_heads: str = ""
@@ -189,16 +190,19 @@ class Experiment:
             directory=directory,
             facts={
                 **recipe.model_dump(mode="json", include={"network", "calibration", "augment"}),
-                "data": {
-                    "name": recipe.data.name,
-                    "batch_size": recipe.data.batch_size,
-                    # The folder may move between the parts of a run, and its classes must not.
-                    "classes": content_digest(self.images.classes),
-                },
+                "data": self._data_facts(),
             },
             on_step=on_step,
             on_message=on_message,
         )
+
+    def _data_facts(self) -> dict[str, Any]:
+        data = self.recipe.data
+        # Only where it decides anything, so that runs on other data resume as ever.
+        buffer = {"shuffle_buffer": data.shuffle_buffer} if isinstance(self.train, StreamBatches) else {}
+        # The folder may move between the parts of a run, and its classes must not.
+        classes = content_digest(self.images.classes)
+        return {"name": data.name, "batch_size": data.batch_size, "classes": classes, **buffer}
 
     def _settings(self) -> TrainSettings:
         run = self.recipe.run
@@ -295,9 +299,13 @@ def build_experiment(recipe: Recipe) -> Experiment:
         num_classes=saved.num_classes if saved else None,
         max_corrupt=data.max_corrupt,
         download=data.download,
+        images=data.images,
     )
+    for part in (images, clean):
+        if isinstance(part, StreamImages) and probes:
+            part.name_classes(probes[0].num_classes)
     shift = _batch_augment(augment.batch, spec) if augment.batch else None
-    train = TrainBatches(images, data.batch_size, recipe.run.seed, shift, data.workers)
+    train = train_batches(images, data.batch_size, recipe.run.seed, shift, data.workers, buffer=data.shuffle_buffer)
     chosen = _some(clean, recipe.evaluation.images)
     validation = eval_batches(chosen, recipe.evaluation.batch_size, data.workers)
     classes = len(images.classes)
@@ -420,15 +428,12 @@ def _teacher(section: TeacherSection, net: SNNet, *, new_heads: bool) -> Teacher
     )
 
 
-def _some(images: Images, count: int | None) -> "Dataset[tuple[torch.Tensor, int]]":
+def _some(images: Images, count: int | None) -> Images:
     """Return a choice of so many images, the same for everyone, in their order."""
-    if count is None or count >= len(images):  # type: ignore[arg-type]
+    if count is None or count >= len(images):
         return images
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))  # type: ignore[arg-type]
-    chosen = order[:count].sort().values
-    if isinstance(images, TensorImages):
-        return TensorImages(images.images[chosen], images.labels[chosen], images.classes)
-    return Subset(images, chosen.tolist())
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    return images.some(order[:count].sort().values.tolist())
 
 
 def _either(counts: set[int]) -> str:
