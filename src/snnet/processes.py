@@ -137,6 +137,16 @@ def wait() -> None:
 
 
 @contextmanager
+def first_on_machine() -> Iterator[None]:
+    """Let one process of each machine go through a block before the others, as for a download that they share."""
+    if share().count == 1:
+        yield
+        return
+    with PartialState().local_main_process_first():
+        yield
+
+
+@contextmanager
 def losing_none() -> Iterator[None]:
     """Turn the many errors by which a lost connection shows itself into one.
 

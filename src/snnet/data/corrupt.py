@@ -82,6 +82,11 @@ class SkippedImages:
         """One line per skipped image, by its place in the data set."""
         return tuple(reason for _, reason in sorted(self._reasons.items()))
 
+    @property
+    def faults(self) -> dict[int, str]:
+        """Place in the data set -> reason."""
+        return dict(self._reasons)
+
     def add(self, faults: dict[int, str]) -> None:
         """Count images, given as place -> reason; an image counts once however often it is met.
 

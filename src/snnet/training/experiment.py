@@ -25,6 +25,7 @@ from snnet.errors import RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, initialize
 from snnet.network import SNNet, stitch
+from snnet.processes import copy_from_first, first_on_machine, share
 from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
 from snnet.saved import load
 from snnet.specs import InputSpec
@@ -76,9 +77,12 @@ class Experiment:
         images = calibration_images(self.images, section.images, seed)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return initialize(
+            report = initialize(
                 self.net, images, method=section.method, ridge=section.ridge, device=self.device, progress=progress
             )
+        # Each process has computed the same, but for the last bits where machines differ.
+        copy_from_first(self.net.state_dict().values())
+        return report
 
     @property
     def recalibrates(self) -> bool:
@@ -89,7 +93,9 @@ class Experiment:
         """Measure running statistics of every stitch on clean training images, and keep them in the network."""
         section = self.recipe.recalibration
         images = calibration_images(self.images, section.images, self.recipe.run.seed)
-        return recalibrate(self.net, images, batch_size=section.batch_size, device=self.device, progress=progress)
+        report = recalibrate(self.net, images, batch_size=section.batch_size, device=self.device, progress=progress)
+        copy_from_first(self.net.state_dict().values())
+        return report
 
     def evaluate(self, output: Path | None = None, progress: Progress | None = None) -> StitchTable:
         """Evaluate the stitches that the recipe says, resumably where there is an output."""
@@ -109,7 +115,8 @@ class Experiment:
         except TableError as error:
             if on_message is not None:
                 on_message(f"{error} All stitches are evaluated anew.")
-            output.unlink(missing_ok=True)
+            if share().is_first:
+                output.unlink(missing_ok=True)
             return self.evaluate(output, progress)
 
     def trainer(
@@ -208,15 +215,16 @@ def build_experiment(recipe: Recipe) -> Experiment:
     saved = load(network.saved) if network.saved else None
     probes = [] if saved else [describe_anchor(source) for source in network.anchors]
     spec = saved.input if saved else probes[0].input
-    images, clean = open_pair(
-        data.name,
-        data.root,
-        input=spec,
-        augment=Augmentation(**augment.image.model_dump()) if augment.image else None,
-        num_classes=saved.num_classes if saved else None,
-        max_corrupt=data.max_corrupt,
-        download=data.download,
-    )
+    with first_on_machine():
+        images, clean = open_pair(
+            data.name,
+            data.root,
+            input=spec,
+            augment=Augmentation(**augment.image.model_dump()) if augment.image else None,
+            num_classes=saved.num_classes if saved else None,
+            max_corrupt=data.max_corrupt,
+            download=data.download,
+        )
     shift = _batch_augment(augment.batch, spec) if augment.batch else None
     train = TrainBatches(images, data.batch_size, recipe.run.seed, shift, data.workers)
     chosen = _some(clean, recipe.evaluation.images)

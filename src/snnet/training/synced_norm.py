@@ -3,8 +3,8 @@
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
-from torch.distributed.nn.functional import all_reduce
 from torch.nn.functional import batch_norm
 from torch.overrides import TorchFunctionMode
 
@@ -61,7 +61,22 @@ def _statistics(features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return whole, _sum(own * (variance + (mean - whole) ** 2)) / count, count
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over all processes. Each depends on all inputs, so their gradients are summed as well."""
+
+    @staticmethod
+    def forward(context: Any, own: Tensor) -> Tensor:  # noqa: ARG004
+        total = own.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
 def _sum(own: Tensor) -> Tensor:
-    # Through which gradients pass.
-    total: Tensor = all_reduce(own)  # type: ignore[no-untyped-call]
+    total: Tensor = _Sum.apply(own)
     return total

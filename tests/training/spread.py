@@ -1,0 +1,118 @@
+"""Small runs that should not depend on the number of processes; as a script they write what they end with."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnet import processes
+from snnet.data import BatchAugment, TensorImages, TrainBatches
+from snnet.errors import TrainingError
+from snnet.evaluation import evaluate
+from snnet.network import SNNet
+from snnet.route import Stitch
+from snnet.share import WHOLE, Share
+from snnet.space import StitchSpace
+from snnet.training import OptimSettings, StitchSampler, Trainer, TrainSettings
+from tests.batch_norm_family import build_conv_net
+from tests.conftest import build_tiny_anchor
+
+STEPS, BATCH = 20, 10
+
+
+class TwoAStep(StitchSampler):
+    """The first stitch, and one drawn from a few; most of the network is never used."""
+
+    def __init__(self, net: SNNet) -> None:
+        self.stitches = list(net.space)[:4]
+
+    def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:
+        return self.stitches[0], self.stitches[int(torch.randint(4, (), generator=generator))]
+
+
+def build_net() -> SNNet:
+    torch.manual_seed(0)
+    anchors = [build_tiny_anchor(width) for width in (16, 32)]
+    return SNNet(anchors, StitchSpace.build([anchor.depths for anchor in anchors]))
+
+
+def images(size: int = 28) -> TensorImages:
+    pixels = torch.randn(50, 1, size, size, generator=torch.Generator().manual_seed(1))
+    return TensorImages(pixels, torch.arange(50) % 10, [str(number) for number in range(10)])
+
+
+class Poisoned:
+    """Images of which the last one of the third batch is NaN, so that one process alone reads it."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def epoch(self, epoch: int, start_batch: int = 0, share: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
+        data = images()
+        for number in range(start_batch, 5):
+            batch = data.images[10 * number : 10 * number + 10].clone()
+            batch[-1] *= torch.nan if number == 2 else 1.0
+            yield batch[share.of(10)], data.labels[10 * number : 10 * number + 10][share.of(10)]
+
+
+def trainer(net: SNNet, directory: Path | None = None, **options: Any) -> Trainer:
+    size = net.input.size[-1]
+    settings = TrainSettings(
+        steps=STEPS, accumulation=2, clip_norm=0.5, ema_decay=0.8, save_every=5, trackers=(), device="cpu"
+    )
+    return Trainer(
+        net,
+        TrainBatches(images(size), BATCH, seed=3, augment=BatchAugment()),
+        settings=replace(settings, **options),
+        optim=OptimSettings(lr=1e-3, weight_decay=0.1),
+        sampler=TwoAStep(net),
+        directory=directory,
+    )
+
+
+def finish(run: Trainer) -> dict[str, Any]:
+    """Train, and return the weights, their average, the loss, and whether all processes agree on them."""
+    result = run.fit()
+    state = run.net.state_dict()
+    digests = processes.gather([value.double().sum().item() for value in state.values()])
+    averaged = result.averaged.state_dict() if result.averaged else {}
+    agree = all(digest == digests[0] for digest in digests)
+    return {"net": state, "ema": averaged, "loss": result.loss, "agree": agree}
+
+
+def nan_message() -> str:
+    run = trainer(build_net())
+    run.batches = Poisoned()
+    try:
+        run.fit()
+    except TrainingError as error:
+        return str(error)
+    return "nothing was raised"
+
+
+def run_all(directory: Path) -> None:
+    """Do everything once and let the first process write it down."""
+    found: dict[str, Any] = {
+        "same": finish(trainer(build_net(), directory / "same")),
+        "synced": finish(trainer(build_conv_net((4, 6)), sync_batch_norm=True, accumulation=1)),
+        "unsynced": finish(trainer(build_conv_net((4, 6)), steps=3)),
+        "different": finish(trainer(build_net(), stitches_per_rank="different")),
+        "fsdp": finish(trainer(build_net(), directory / "fsdp", sharding="fsdp")),
+    }
+    messages = processes.gather(nan_message())
+    table = evaluate(build_net(), images(), batch_size=7, output=directory / "table.jsonl")
+    if processes.share().is_first:
+        torch.save(found, directory / "found.pt")
+        rows = {row.stitch: dict(row.values) for row in table}
+        (directory / "found.json").write_text(json.dumps({"nan": messages, "table": rows, "meta": table.meta}))
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with processes.joined("cpu"):
+        run_all(Path(sys.argv[1]))
