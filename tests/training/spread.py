@@ -74,14 +74,21 @@ def trainer(net: SNNet, directory: Path | None = None, optimizer: str = "adamw",
     )
 
 
-def finish(run: Trainer) -> dict[str, Any]:
+def finish(run: Trainer, *, resume: bool = False) -> dict[str, Any]:
     """Train, and return the weights, their average, the loss, and whether all processes agree on them."""
-    result = run.fit()
+    result = run.fit(resume=resume)
     state = run.net.state_dict()
     digests = processes.gather([value.double().sum().item() for value in state.values()])
     averaged = result.averaged.state_dict() if result.averaged else {}
     agree = all(digest == digests[0] for digest in digests)
     return {"net": state, "ema": averaged, "loss": result.loss, "agree": agree}
+
+
+def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+    for part in ("net", "ema"):
+        assert one[part].keys() == other[part].keys() and one[part]
+        for name, value in one[part].items():
+            assert torch.allclose(value, other[part][name], rtol=0, atol=1e-5), (part, name)
 
 
 def nan_message() -> str:
