@@ -40,6 +40,10 @@ class TrainingError(SNNetError, RuntimeError):
     """A training run that cannot go on."""
 
 
+class ProcessLostError(TrainingError):
+    """One of the processes that worked together has ended, and the others cannot go on without it."""
+
+
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x' or 'y'?` for the names nearest to `value`, or an empty string."""
     near = get_close_matches(value, list(known), n=3, cutoff=0.6)

@@ -308,19 +308,21 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             self.space,
             self.input,
             table=self.table,
-            settings=self._settings(),
+            settings=self.settings,
             classes=self.classes,
             repo_id=repo_id,
             recipe=recipe,
             picture=picture,
         )
 
-    def _settings(self) -> dict[str, Any]:
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the constructor was given besides anchors and space, and differs from None."""
         values = {name: getattr(self, name) for name in _SETTINGS}
         return {name: value for name, value in values.items() if value is not None}
 
     def _save_pretrained(self, save_directory: Path) -> None:
-        settings = {"classes": self.classes, **self._settings()}
+        settings = {"classes": self.classes, **self.settings}
         write_config(save_directory / CONFIG, self.family, self.space.to_config(), settings)
         if self.table is not None:
             self.table.save(save_directory / TABLE)

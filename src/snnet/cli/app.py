@@ -23,7 +23,10 @@ from snnet.cli.report import report
 from snnet.cli.select import select
 from snnet.cli.space import space
 from snnet.cli.train import train
+from snnet.errors import RecipeError
+from snnet.share import started_share
 
+_IN_SEVERAL_PROCESSES = ("train", "evaluate")
 COMMANDS = (demo, space, cost, init, train, recalibrate, evaluate, profile, select, report, push)
 
 _ABOUT = """Stitch a family of pretrained models into one network with a route for every budget.
@@ -81,6 +84,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
         """Run a command, and its errors as exit codes."""
 
         def run() -> int:
+            _check_processes(arguments)
             import_families(family_file)
             return _call(app, arguments)
 
@@ -102,6 +106,16 @@ def _globals_first(tokens: Sequence[str]) -> list[str]:
         else:
             rest.append(token)
     return first + rest
+
+
+def _check_processes(tokens: Sequence[str]) -> None:
+    """Refuse to do in each of several processes what writes the same files."""
+    count, command = started_share().count, tokens[0] if tokens else ""
+    if count > 1 and command in {name for known in COMMANDS for name in known.name} - {*_IN_SEVERAL_PROCESSES}:
+        raise RecipeError(
+            f"`snnet {command}` was started in {count} processes and works in one; start it without torchrun. In "
+            f"several work: {', '.join(_IN_SEVERAL_PROCESSES)}."
+        )
 
 
 def _call(app: App, tokens: Sequence[str]) -> int:

@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
+from snnet.share import started_share
+
 _PIPED_WIDTH = 240
 
 
@@ -24,19 +26,25 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def show(*parts: RenderableType) -> None:
-    """Print results, plain text without interpreting brackets as markup."""
+    """Print results, plain text without interpreting brackets as markup; of several processes the first does."""
+    if not started_share().is_first:
+        return
     out = console()
     for part in parts:
         out.print(part, markup=False, soft_wrap=isinstance(part, str))
 
 
-def say(message: str, style: str | None = None) -> None:
-    """Print a message to the user on stderr."""
+def say(message: str, style: str | None = None, *, all_processes: bool = False) -> None:
+    """Print a message to the user on stderr; of several processes the first speaks for all, or each for itself."""
+    if not (all_processes or started_share().is_first):
+        return
     console(stderr=True).print(message, style=style, markup=False, soft_wrap=True)
 
 
 def show_json(value: Any) -> None:
-    """Print `value` as JSON for machines."""
+    """Print `value` as JSON for machines; of several processes the first does."""
+    if not started_share().is_first:
+        return
     sys.stdout.write(json.dumps(value, indent=1) + "\n")
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from enum import IntEnum
@@ -11,7 +12,8 @@ from enum import IntEnum
 from cyclopts import CycloptsError
 
 from snnet.cli.console import say
-from snnet.errors import BudgetError, SNNetError, TrainingError
+from snnet.errors import BudgetError, ProcessLostError, SNNetError, TrainingError
+from snnet.share import started_share
 
 
 class ExitCode(IntEnum):
@@ -32,13 +34,15 @@ MEANINGS = {
     ExitCode.INTERRUPTED: "interrupted (143 by SIGTERM); run again, and long commands go on where they stopped",
 }
 
+_SECONDS_FOR_THE_FIRST = 2.0
+
 
 def guarded(run: Callable[[], object], *, debug: bool) -> int:
     """Call `run` and return the exit code; errors are said without a traceback unless `debug`."""
     try:
         result = run()
     except KeyboardInterrupt as error:
-        say(f"{error or 'Interrupted.'} Run the same command again to go on.", style="yellow")
+        _speak(f"{error or 'Interrupted.'} Run the same command again to go on.", "yellow", error)
         return 128 + getattr(error, "signal", signal.SIGINT)
     except BrokenPipeError:
         # Whoever read our output, such as `head`, has enough; Python must not complain when it flushes.
@@ -47,9 +51,25 @@ def guarded(run: Callable[[], object], *, debug: bool) -> int:
     except Exception as error:
         if debug:
             traceback.print_exc()
-        say(f"error: {describe(error)}", style="red")
+        _speak(f"error: {describe(error)}", "red", error)
         return exit_code(error)
     return result if isinstance(result, int) else ExitCode.OK
+
+
+def _speak(message: str, style: str, error: BaseException) -> None:
+    """Say why this process ends; of several that end for one reason the first speaks.
+
+    The launcher ends the others as soon as one has ended, so that they leave it the time to speak, and speak
+    themselves only if they are still there afterwards: then the reason is theirs.
+    """
+    share = started_share()
+    if share.count > 1 and not share.is_first:
+        message = f"[process {share.rank}] {message}"
+        if not isinstance(error, ProcessLostError):
+            time.sleep(_SECONDS_FOR_THE_FIRST)
+            if isinstance(error, KeyboardInterrupt):
+                return
+    say(message, style, all_processes=True)
 
 
 def exit_code(error: Exception) -> ExitCode:

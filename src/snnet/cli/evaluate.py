@@ -42,7 +42,8 @@ def evaluate_network(
 ) -> None:
     """Measure top-1, top-5 and loss of every stitch, and save them in the table beside the network.
 
-    Killed at any moment, the same command goes on with the stitches that are missing.
+    Killed at any moment, the same command goes on with the stitches that are missing. Started in several processes
+    by torchrun, each takes its part of the images.
 
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
@@ -56,6 +57,7 @@ def evaluate_network(
     from snnet.cost import profile
     from snnet.data import eval_batches, open_dataset
     from snnet.evaluation import evaluate as run
+    from snnet.processes import joined
 
     net = saved_network(network)
     routes = chosen_stitches(net, stitches)
@@ -63,7 +65,7 @@ def evaluate_network(
     profile(net)
     path = output or (Path(network) / TABLE if is_network(network) else Path(TABLE))
     batches = eval_batches(images, batch_size, workers)
-    with progress("Evaluating") as report:
+    with joined(default_device(device)), progress("Evaluating") as report:
         table = run(net, batches, stitches=routes, device=default_device(device), amp=amp, output=path, progress=report)
     if json:
         show_json(table_json(table))

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from snnet.cli.console import console, say
+from snnet.share import started_share
 
 Report = Callable[[int, int, str], None]
 """Called with what is done, what there is in all (0 if unknown), and a note."""
@@ -17,7 +18,7 @@ _SECONDS_BETWEEN_LINES = 10.0
 @contextmanager
 def progress(title: str) -> Iterator[Report]:
     """Show the progress of one piece of long work, and leave its last state standing."""
-    if not console(stderr=True).is_terminal:
+    if not (console(stderr=True).is_terminal and started_share().is_first):
         yield _Lines(title)
         return
     columns = (

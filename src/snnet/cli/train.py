@@ -53,6 +53,9 @@ def train_network(
     If the output holds a checkpoint of the same settings, training goes on from there, to the same result bit for
     bit (on a CPU). The output becomes a saved network with its table, next to logs and checkpoints.
 
+    Started in several processes by torchrun, each takes its part of every batch; how many does not change the result,
+    and may change when training goes on.
+
     Args:
         source: A recipe file, the name of a recipe in the package (embedded_vit, folder, folder_deit, deit_ti_s_b),
             the directory of a saved network, or FAMILY@FILE for a published one.
@@ -61,6 +64,8 @@ def train_network(
         root: Short for --data.root, the folder of the data.
         settings: List every setting of a recipe with its default, and stop.
     """
+    from snnet.processes import from_first, joined
+    from snnet.training.engine import check_device
     from snnet.training.experiment import build_experiment, claim_directory, torch_threads
 
     if settings:
@@ -72,8 +77,9 @@ def train_network(
     saved = recipe.network.saved
     if saved is not None and output.resolve() == saved.resolve():
         raise RecipeError(f"{output} is the network to be trained; choose another --output, which keeps it as it is.")
-    begun = claim_directory(recipe, output)
-    with torch_threads(recipe.run.threads):
+    device = check_device(recipe.run.device, recipe.run.precision)
+    with joined(device), torch_threads(recipe.run.threads):
+        begun = from_first(lambda: claim_directory(recipe, output))
         _run(build_experiment(recipe), output, begun=begun)
 
 
@@ -129,6 +135,8 @@ def _starting_scores(experiment: "Experiment", output: Path, *, begun: bool) -> 
 
 
 def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:
+    from snnet.processes import share
+
     net, section = experiment.net, experiment.recipe.evaluation
     if experiment.recalibrates:
         with progress("Recalibrating") as report:
@@ -136,7 +144,8 @@ def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:
     _count(net.cpu(), output / TABLE, begun=begun)
     # Scores are written as they are found, so the network is saved with all of them.
     table = None if section.stitches == "none" else _evaluate(experiment, output / TABLE)
-    net.save_pretrained(output)
+    if share().is_first:
+        net.save_pretrained(output)
     show(f"Network saved in {output}")
     if table is None:
         return
@@ -151,11 +160,15 @@ def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:
 def _count(net: "SNNet", path: Path, *, begun: bool) -> None:
     """Set the costs in the network's table, and what this run and `snnet profile` have written before."""
     from snnet.cost import profile
+    from snnet.processes import from_first
 
-    # Scores that the network was loaded with, or that lie here without a run, are those of other weights.
-    if not begun:
-        path.unlink(missing_ok=True)
-    net.table = StitchTable.load(path) if path.is_file() else None
+    def known() -> StitchTable | None:
+        # Scores that the network was loaded with, or that lie here without a run, are those of other weights.
+        if not begun:
+            path.unlink(missing_ok=True)
+        return StitchTable.load(path) if path.is_file() else None
+
+    net.table = from_first(known)
     profile(net)
 
 

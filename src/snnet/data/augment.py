@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from snnet.share import WHOLE, Share
+
 
 @dataclass(frozen=True)
 class BatchAugment:
@@ -22,17 +24,33 @@ class BatchAugment:
     flip: bool = True
     fill: float = 0.0
 
-    def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Augment `images` `(B, C, H, W)`; all randomness comes from `generator` (global RNG if None)."""
+    def __call__(
+        self,
+        images: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        total: int | None = None,
+        share: Share = WHOLE,
+    ) -> Tensor:
+        """Augment images; all randomness comes from `generator` (global RNG if None).
+
+        Args:
+            images: `(B, C, H, W)`, a whole batch, or one process's share of a batch.
+            generator: Decides how every image of the whole batch is varied.
+            total: Images of the whole batch, where these are a share of it.
+            share: Which share.
+        """
         batch, _, height, width = images.shape
+        total = batch if total is None else total
+        own = share.of(total)
         padded = torch.nn.functional.pad(images, (self.pad,) * 4, value=self.fill)
         span = 2 * self.pad + 1
-        top = torch.randint(span, (batch,), generator=generator)
-        left = torch.randint(span, (batch,), generator=generator)
+        top = torch.randint(span, (total,), generator=generator)[own]
+        left = torch.randint(span, (total,), generator=generator)[own]
         rows = top[:, None] + torch.arange(height)
         cols = left[:, None] + torch.arange(width)
         if self.flip:
-            mirrored = torch.rand(batch, generator=generator) < 0.5
+            mirrored = torch.rand(total, generator=generator)[own] < 0.5
             cols = torch.where(mirrored[:, None], cols.flip(1), cols)
         index = torch.arange(batch)[:, None, None]
         return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)

@@ -83,6 +83,11 @@ class SkippedImages:
         """One line per skipped image, by its place in the data set."""
         return tuple(reason for _, reason in sorted(self._reasons.items()))
 
+    @property
+    def faults(self) -> dict[Any, str]:
+        """Place in the data set -> reason."""
+        return dict(self._reasons)
+
     def add(self, faults: Mapping[Any, str]) -> None:
         """Count images, given as place (anything that sorts) -> reason; an image counts once however often it is met.
 

@@ -14,6 +14,7 @@ from snnet.data.images import StreamImages, TensorImages, read_or_fault, size
 from snnet.data.seeding import derive, generator, seeded
 from snnet.data.stream_batches import Batch, StreamBatches, eval_stream
 from snnet.errors import DataError
+from snnet.share import WHOLE, Share
 
 # Keep the streams of random numbers of one epoch apart.
 _ORDER, _SAMPLE, _BATCH = range(3)
@@ -65,17 +66,21 @@ class TrainBatches:
         """The images met so far that do not decode."""
         return _skipped(self.dataset)
 
-    def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[Batch]:
-        """Yield the batches of an epoch from number `start_batch` on.
+    def epoch(self, epoch: int, start_batch: int = 0, share: Share = WHOLE) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `start_batch` on, of each the share of one process.
+
+        Images of other shares are not read; the shares together are the whole batch, to the last bit.
 
         Raises:
             DataError: If more images do not decode than the data set allows.
         """
         order = torch.randperm(self.images, generator=generator(self.seed, epoch, _ORDER))
         picks = torch.split(order[: len(self) * self.batch_size], self.batch_size)[start_batch:]
-        for number, (images, labels) in enumerate(self._read(picks, epoch), start_batch):
+        own = [pick[share.of(self.batch_size)] for pick in picks]
+        for number, (images, labels) in enumerate(self._read(own, epoch), start_batch):
             if self.augment is not None:
-                images = self.augment(images, generator(self.seed, epoch, number, _BATCH))
+                draws = generator(self.seed, epoch, number, _BATCH)
+                images = self.augment(images, draws, total=self.batch_size, share=share)
             yield images, labels
 
     def _read(self, picks: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
@@ -92,20 +97,27 @@ class EvalBatches:
         dataset: Yields `(image, label)`.
         batch_size: Images per batch; the last one may have fewer.
         workers: Processes that read images; 0 to read in this one. Tensors in memory need none.
+        share: Which part of the images comes. Of a stream it is a part of each batch, and all images are read.
     """
 
-    def __init__(self, dataset: Dataset[Any], batch_size: int, workers: int = 0) -> None:
+    def __init__(self, dataset: Dataset[Any], batch_size: int, workers: int = 0, share: Share = WHOLE) -> None:
         if batch_size < 1:
             raise DataError(f"A batch size of {batch_size} is too small; choose at least 1.")
-        self.dataset, self.batch_size, self.workers = dataset, batch_size, workers
+        self.dataset, self.batch_size, self.workers, self.share = dataset, batch_size, workers, share
 
     def __len__(self) -> int:
         """Return the number of batches; fewer come if all images of one do not decode."""
-        return -(-size(self.dataset) // self.batch_size)
+        streamed = isinstance(self.dataset, IterableDataset)
+        own = size(self.dataset) if streamed else len(range(size(self.dataset))[self.share.of(size(self.dataset))])
+        return -(-own // self.batch_size)
+
+    def of(self, share: Share) -> "EvalBatches":
+        """Return the part of these batches that falls to one process."""
+        return EvalBatches(self.dataset, self.batch_size, self.workers, share)
 
     @property
     def images(self) -> int:
-        """Number of images, without those that are known not to decode."""
+        """Number of images of all shares, without those that are known not to decode."""
         return size(self.dataset) - len(self.skipped)
 
     @property
@@ -121,12 +133,15 @@ class EvalBatches:
         """
         tensors = _in_memory(self.dataset)
         if tensors is not None:
-            return zip(*(torch.split(part, self.batch_size) for part in tensors), strict=True)
+            own = self.share.of(len(tensors[1]))
+            return zip(*(torch.split(part[own], self.batch_size) for part in tensors), strict=True)
         if isinstance(self.dataset, StreamImages):
-            return eval_stream(self.dataset, self.batch_size, self.workers)
+            return eval_stream(self.dataset, self.batch_size, self.workers, self.share)
         if isinstance(self.dataset, IterableDataset):
-            return iter(DataLoader(self.dataset, self.batch_size, generator=torch.Generator()))
-        picks = torch.split(torch.arange(size(self.dataset)), self.batch_size)
+            whole = DataLoader(self.dataset, self.batch_size, generator=torch.Generator())
+            return ((x[self.share.of(len(y))], y[self.share.of(len(y))]) for x, y in whole)
+        total = size(self.dataset)
+        picks = torch.split(torch.arange(total)[self.share.of(total)], self.batch_size)
         return _load(_Samples(self.dataset), picks, self.workers, self.skipped)
 
 

@@ -1,6 +1,7 @@
 """Data that can be read several times, and a fingerprint by which a later run knows it again."""
 
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -10,10 +11,13 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data import Dataset
 
-from snnet.data import eval_batches
+from snnet.data import EvalBatches, eval_batches
 from snnet.errors import DataError
+from snnet.processes import gather
+from snnet.share import WHOLE, Share
 
 Batch: TypeAlias = tuple[Tensor, Tensor]
+_NO_IMAGES = "The data has no images; evaluation needs at least one batch of (images, labels)."
 Data: TypeAlias = Iterable[Sequence[Tensor]] | Dataset[Any] | tuple[Tensor, Tensor]
 
 
@@ -43,6 +47,12 @@ class Fingerprint:
         self.labels = [a + b for a, b in zip(self.labels, counts, strict=True)]
         self.pixels = (self.pixels + int((_checksums(images) * (2 * labels.long() + 1)).sum())) % 2**64
 
+    def summed(self) -> "Fingerprint":
+        """Return the fingerprint of what all processes have seen together."""
+        parts = gather(self)
+        labels = [sum(counts) for counts in zip(*(part.labels for part in parts), strict=True)]
+        return Fingerprint(sum(part.images for part in parts), labels, sum(part.pixels for part in parts) % 2**64)
+
     def to_dict(self) -> dict[str, Any]:
         """Return short plain values, as they are written into a table's facts."""
         labels = hashlib.sha256(str(self.labels).encode()).hexdigest()[:16]
@@ -56,14 +66,16 @@ class Batches:
         data: A `DataLoader` or other iterable of `(images, labels)`, a `Dataset` of such pairs, or two tensors.
         classes: Number of classes of the network.
         batch_size: For a data set or two tensors; other iterables have their own.
+        share: The part that comes. Of a data set or tensors only this part is read; other iterables are read whole,
+            must give the same batches in every process, and are divided within each batch.
 
     Raises:
         DataError: If the data can be read only once.
     """
 
-    def __init__(self, data: Data, classes: int, batch_size: int) -> None:
-        self.classes = classes
-        self._source = _reiterable(data, batch_size)
+    def __init__(self, data: Data, classes: int, batch_size: int, share: Share = WHOLE) -> None:
+        self.classes, self.share = classes, share
+        self._source = _part(_reiterable(data, batch_size), share)
         self._count: int | None = None
 
     def __iter__(self) -> Iterator[Batch]:
@@ -78,8 +90,8 @@ class Batches:
             if len(labels):
                 count += 1
                 yield images, labels
-        if not count:
-            raise DataError("The data has no images; evaluation needs at least one batch of (images, labels).")
+        if not count and self.share == WHOLE:
+            raise DataError(_NO_IMAGES)
         self._count = count
 
     def count(self) -> int:
@@ -96,7 +108,57 @@ class Batches:
         found = Fingerprint.empty(self.classes)
         for images, labels in self:
             found.add(images, labels)
-        return found
+        return self.together(found)
+
+    def together(self, own: Fingerprint) -> Fingerprint:
+        """Return the fingerprint of what all processes have seen in one pass, once each has made it.
+
+        Raises:
+            DataError: If that is nothing, other than each image once, or has too many images that do not decode.
+        """
+        if isinstance(self._source, EvalBatches):
+            for faults in gather(self._source.skipped.faults):
+                self._source.skipped.add(faults)
+        if isinstance(self._source, _Divided):
+            self._source.compare_orders()
+        seen = own.summed()
+        if not seen.images:
+            raise DataError(_NO_IMAGES)
+        return seen
+
+
+class _Divided:
+    """One process's part of every batch of data that cannot be read in part."""
+
+    def __init__(self, source: Iterable[Any], share: Share) -> None:
+        self.source, self.share = source, share
+        self.order = 0
+
+    def __iter__(self) -> Iterator[Any]:
+        self.order = 0
+        for batch in self.source:
+            images, labels = _checked(batch, sys.maxsize)
+            # An order of their own in each process would leave out some images and count others twice.
+            places = torch.arange(1, len(labels) + 1, device=images.device)
+            self.order = hash((self.order, len(labels), int((_checksums(images) * places).sum())))
+            own = self.share.of(len(labels))
+            yield images[own], labels[own]
+
+    def __len__(self) -> int:
+        return len(self.source)  # type: ignore[arg-type]
+
+    def compare_orders(self) -> None:
+        if len(set(gather(self.order))) > 1:
+            raise DataError(
+                "The data comes in another order in each process, so that their parts do not add up; turn off "
+                "shuffling, or give a Dataset, of which each process reads a part."
+            )
+
+
+def _part(source: Iterable[Any], share: Share) -> Iterable[Any]:
+    if share == WHOLE:
+        return source
+    return source.of(share) if isinstance(source, EvalBatches) else _Divided(source, share)
 
 
 def _checksums(images: Tensor) -> Tensor:

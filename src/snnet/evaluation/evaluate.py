@@ -15,6 +15,7 @@ from snnet.evaluation.scores import Scores
 from snnet.fast_linear import fast_linear
 from snnet.modes import evaluating
 from snnet.network import SNNet
+from snnet.processes import from_first, gather, join, sum_numbers
 from snnet.route import Stitch
 from snnet.steps import Step
 from snnet.table import StitchTable
@@ -42,6 +43,10 @@ def evaluate(
     is rewritten, whole or not at all. When the same call is made again after a kill, stitches found there are
     not run again; their data are compared first, which takes one pass. Where `output` holds a table of
     costs, its columns are kept.
+
+    Started in several processes (`torchrun`), each runs all stitches on its own part of the images, and their sums are
+    added: every image counts once, however the images divide. The first process alone reads and writes `output`; the
+    table is the same in all.
 
     An image whose loss is not finite (NaN logits) counts as wrong; a stitch with such images gets no loss, and
     `table.meta["nonfinite"]` holds its number of them. With fewer than five classes, top-5 is over all of them.
@@ -72,12 +77,13 @@ def evaluate(
         if value < 1:
             raise DataError(f"{name}={value} is too small; choose at least 1.")
     check_classes(net.classes, classes_of(data))
+    share = join(device)
     chosen = list(dict.fromkeys(map(net.space.find, net.space if stitches is None else stitches)))
     home = next(net.parameters()).device
     target = home if device is None else torch.device(device)
-    facts = {"network": network_digest(net), "precision": _precision(net, amp, target)}
-    batches = Batches(data, net.num_classes, batch_size)
-    record = Record(net.space, facts, None if output is None else Path(output))
+    facts = {"network": _common_digest(net), "precision": _precision(net, amp, target)}
+    batches = Batches(data, net.num_classes, batch_size, share)
+    record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
     if record.scores:
         record.check_data(batches.fingerprint().to_dict())
 
@@ -89,7 +95,8 @@ def evaluate(
         for number, group in enumerate(groups, 1):
             meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
             _run_group(net, group, batches, record, target, meter)
-            record.save(net.table)
+            if share.is_first:
+                record.save(net.table)
             meter.tell(f"{meter.group} done")
     net.table = record.table(net.table)
     ids = {stitch.id for stitch in chosen}
@@ -129,13 +136,16 @@ def _run_group(
             for stitch, logits in run_tree(net, group, images):
                 scores[stitch].add(logits, labels)
         meter.advance(len(group.stitches))
+    seen = batches.together(seen)
     if record.facts.setdefault("data", seen.to_dict()) != seen.to_dict():
         raise DataError(
             "The data gave other images or labels than on the pass before; all stitches must see the same images: "
             "turn off random augmentation and random subsets."
         )
-    for stitch, score in scores.items():
-        record.add(stitch, *score.result())
+    names, sums = list(scores), [number for score in scores.values() for number in score.sums]
+    sums = sum_numbers(sums)
+    for number, stitch in enumerate(names):
+        record.add(stitch, *Scores.of(sums[5 * number : 5 * number + 5]).result())
 
 
 class _Meter:
@@ -158,6 +168,13 @@ class _Meter:
     def tell(self, note: str) -> None:
         if self._progress is not None:
             self._progress(self._done, self._total, note)
+
+
+def _common_digest(net: nn.Module) -> str:
+    digests = gather(network_digest(net))
+    if len(set(digests)) > 1:
+        raise DataError("The processes have different weights; load or train the same network in all of them.")
+    return digests[0]
 
 
 def _precision(net: nn.Module, amp: str | None, device: torch.device) -> str:

@@ -1,5 +1,7 @@
 """Top-1, top-5 and loss, summed over batches without leaving the device."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -28,6 +30,18 @@ class Scores:
         sums = torch.stack([hits[:, 0].sum(), hits.sum(), losses.double().sum(), (~sound).sum()])
         self._sums = sums if self._sums is None else self._sums + sums
         self.images += len(labels)
+
+    @property
+    def sums(self) -> list[float]:
+        """What this process has summed: images, and what `result` is made of."""
+        return [float(self.images), *([0.0] * 4 if self._sums is None else self._sums.tolist())]
+
+    @classmethod
+    def of(cls, sums: Sequence[float]) -> "Scores":
+        """Return scores that hold `sums`, of one process or added over several."""
+        scores = cls()
+        scores.images, scores._sums = int(sums[0]), torch.tensor(sums[1:], dtype=torch.float64)
+        return scores
 
     def result(self) -> tuple[dict[str, float], int]:
         """Return top-1 and top-5 (percent) and mean loss (nats), and the number of images without a finite loss.

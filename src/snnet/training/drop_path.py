@@ -42,7 +42,7 @@ def with_drop_path(net: SNNet, rates: Sequence[float]) -> SNNet:
     each = drop_path_settings(rates, len(net.anchors))
     with torch.random.fork_rng():
         anchors = [_built_anew(net.anchor(number), settings) for number, settings in enumerate(each)]
-        other = SNNet(anchors, net.space, resample=net.resample, norm_on_stitched=net.norm_on_stitched)
+        other = SNNet(anchors, net.space, **net.settings)
     other.load_state_dict(net.state_dict())
     other.table, other.classes = net.table, net.classes
     return other.train(net.training)

@@ -2,8 +2,11 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -12,23 +15,30 @@ from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
+from snnet import processes
 from snnet.errors import DataError, RecipeError, TrainingError
 from snnet.network import SNNet
 from snnet.route import Stitch, join_ids
+from snnet.statistics import batch_norms
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings, build_optimizer, build_schedule, learning_rates
 from snnet.training.randomness import reseed
+from snnet.training.reduction import average_statistics, sum_over_processes
+from snnet.training.sharding import divide_state, gathered, load_whole, shard
 from snnet.training.stream import Batch
+from snnet.training.synced_norm import SyncedBatchNorm
 
 Precision = Literal["fp32", "bf16", "fp16"]
+Sharding = Literal["none", "fsdp"]
 Mixup = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Turns images and labels into mixed images and soft targets, as `timm.data.Mixup` does."""
 
 
 @dataclass(frozen=True)
 class Update:
-    """What one step gave: the mean loss, the gradients' norm before clipping, and the images it took."""
+    """What one step gave in all processes: mean loss, norm of the gradients before clipping, and images taken."""
 
     loss: float
     grad_norm: float
@@ -55,16 +65,13 @@ def check_device(device: str | None, precision: Precision) -> str:
 def build_accelerator(
     device: str, precision: Precision, accumulation: int, trackers: Sequence[str] = (), directory: Path | None = None
 ) -> Accelerator:
-    """Return an accelerator with its own device and precision.
+    """Return an accelerator with its own device and precision, after joining the other processes, if any.
 
     accelerate keeps one state per process and refuses another precision, so the state is cleared first.
-
-    Raises:
-        TrainingError: If several processes were started.
     """
     AcceleratorState._reset_state(reset_partial_state=True)
     GradientState._reset_state()
-    accelerator = Accelerator(
+    return Accelerator(
         cpu=device == "cpu",
         mixed_precision="no" if precision == "fp32" else precision,
         # Given as an int, accelerate would let an environment variable override it.
@@ -72,12 +79,6 @@ def build_accelerator(
         log_with=list(trackers) if trackers and directory else None,
         project_config=ProjectConfiguration(logging_dir=str(directory)) if directory else None,
     )
-    if accelerator.num_processes > 1:
-        raise TrainingError(
-            f"Training was started in {accelerator.num_processes} processes and runs in one only, so far; "
-            "start it without torchrun."
-        )
-    return accelerator
 
 
 class Engine:
@@ -92,6 +93,8 @@ class Engine:
         mixup: Applied to each batch.
         clip_norm: Largest norm of all gradients together; None does not clip.
         ema_decay: Keeps a moving average of the weights in `ema`.
+        sharding: `fsdp` divides a copy of the network over the processes; `finish` brings the weights back.
+        sync_batch_norm: Whether batch norms normalize over all processes.
     """
 
     def __init__(
@@ -105,17 +108,38 @@ class Engine:
         mixup: Mixup | None = None,
         clip_norm: float | None = None,
         ema_decay: float | None = None,
+        sharding: Sharding = "none",
+        sync_batch_norm: bool = False,
     ) -> None:
         self.accelerator = accelerator
-        self.net = net.to(accelerator.device)
+        self.share = processes.share()
+        self.sharded = sharding == "fsdp" and self.share.count > 1
+        self.sync_batch_norm = sync_batch_norm and self.share.count > 1
+        self.given = net
+        processes.copy_from_first(net.state_dict().values())
+        self.net = deepcopy(net) if self.sharded else net.to(accelerator.device)
         self.loss = loss.to(accelerator.device)
         self.mixup = mixup
         self.clip_norm = math.inf if clip_norm is None else clip_norm
-        self.optimizer = accelerator.prepare_optimizer(build_optimizer(net, optim))
+        self.ema = None if ema_decay is None else ModelEmaV3(self.net, decay=ema_decay)
+        if self.sharded:
+            shard(self.net, accelerator.device)
+            if self.ema is not None:
+                shard(self.ema.module, accelerator.device)
+        self.optimizer = accelerator.prepare_optimizer(build_optimizer(self.net, optim))
         self.schedule = build_schedule(self.optimizer.optimizer, optim, steps)
-        self.ema = None if ema_decay is None else ModelEmaV3(net, decay=ema_decay)
+        self.norms = batch_norms([self.net])
+        # Listed once: walking through the modules takes as long as clipping.
+        self.parameters = list(self.net.parameters())
 
-    def update(self, seed: int, step: int, batches: Sequence[Batch], stitches: Sequence[Stitch]) -> Update:
+    def update(
+        self,
+        seed: int,
+        step: int,
+        batches: Sequence[Batch],
+        stitches: Sequence[Stitch],
+        totals: Sequence[int] | None = None,
+    ) -> Update:
         """Do step number `step`; weights change only if losses and gradients are finite.
 
         Args:
@@ -124,68 +148,110 @@ class Engine:
             batches: The micro-batches whose gradients are averaged.
             stitches: The routes to train, each on every micro-batch; the mean of their losses counts. Parameters
                 outside them do not move.
+            totals: Images of each micro-batch in all processes together; None if there is one process.
 
         Raises:
-            TrainingError: If the loss or a gradient is not finite.
+            TrainingError: If the loss or a gradient is not finite, in all processes alike.
         """
-        reseed(seed, step)
+        own = [len(labels) for _, labels in batches]
+        totals = totals or own
+        reseed(seed, step, self.share.rank)
         self.schedule.step_update(step)
-        self.net.zero_grad(set_to_none=True)
-        losses, norm = [], math.nan
-        for images, labels in batches:
+        for parameter in self.parameters:
+            parameter.grad = None
+        losses: list[float] = []
+        norm = math.nan
+        for (images, labels), total in zip(batches, totals, strict=True):
             with self.accelerator.accumulate(self.net):
-                losses += self._backward(images, labels, stitches, step)
+                losses += self._backward(images, labels, stitches, step, len(labels) / total)
                 if self.accelerator.sync_gradients:
+                    losses = self._sum(losses, stitches, step)
                     norm = self._move(stitches, step)
+        average_statistics(self.norms)
         if self.ema is not None:
             self.ema.update(self.net, step + 1)
-        return Update(sum(losses) / len(losses), norm, sum(len(labels) for _, labels in batches))
+        return Update(sum(losses) / len(losses), norm, sum(totals))
 
-    @property
-    def averaged(self) -> nn.Module | None:
-        """The moving average of the network; None if the run keeps none."""
-        module: nn.Module | None = None if self.ema is None else self.ema.module
-        return module
+    def finish(self) -> nn.Module | None:
+        """Bring the weights back to the network that was given; return its moving average, None if there is none."""
+        averaged: nn.Module | None = None if self.ema is None else self.ema.module
+        if not self.sharded:
+            return averaged
+        self.given.load_state_dict(gathered(self.net.state_dict()))
+        if averaged is None:
+            return None
+        whole = deepcopy(self.given).requires_grad_(False)
+        whole.load_state_dict(gathered(averaged.state_dict()))
+        return whole
 
     def rates(self) -> dict[str, float]:
         """Return the learning rates of the step done last."""
         return learning_rates(self.optimizer.optimizer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return everything that steps change; the schedule is a function of the step and needs nothing."""
+        """Return everything that steps change; the schedule is a function of the step and needs nothing.
+
+        All processes must call this. Where the network is divided only the first gets the tensors, whole.
+        """
         scaler = self.accelerator.scaler
-        return {
+        state = {
             "net": self.net.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "ema": None if self.ema is None else self.ema.module.state_dict(),
             "scaler": None if scaler is None else scaler.state_dict(),
         }
+        return gathered(state, keep=self.share.is_first) if self.sharded else state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what `state_dict` gave."""
-        self.net.load_state_dict(state["net"])
+        """Take over what `state_dict` gave the first process, in however many processes that was."""
+        load_whole(self.net, state["net"])
         self.optimizer.load_state_dict(state["optimizer"])
+        divide_state(self.optimizer.optimizer)
         if self.ema is not None:
-            self.ema.module.load_state_dict(state["ema"])
+            load_whole(self.ema.module, state["ema"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
-    def _backward(self, images: Tensor, labels: Tensor, stitches: Sequence[Stitch], step: int) -> list[float]:
-        """Add the gradient of one micro-batch; return the loss of each stitch on it."""
+    def _backward(
+        self, images: Tensor, labels: Tensor, stitches: Sequence[Stitch], step: int, weight: float
+    ) -> list[float]:
+        """Add the gradient of one micro-batch; return each stitch's loss on it, times the weight of these images."""
         images, targets = self._prepare(images, labels)
         losses: list[float] = []
         first: Tensor | None = None
+        # FSDP averages over the processes where sums are wanted.
+        factor = weight * self.share.count if self.sharded else weight
         for stitch in stitches:
-            with self.accelerator.autocast():
-                logits = self.net(images, stitch)
-                loss: Tensor = self.loss(logits, targets, images, stitch, first)
-            first = logits.detach() if first is None else first
-            losses.append(loss.item())
-            _check_finite("loss", losses[-1], (stitch,), step)
-            # One by one, so that the activations of one stitch are held at a time.
-            if loss.requires_grad:
-                self.accelerator.backward(loss / len(stitches))
+            with self._synced():
+                with self.accelerator.autocast():
+                    logits = self.net(images, stitch)
+                    loss: Tensor = self.loss(logits, targets, images, stitch, first)
+                first = logits.detach() if first is None else first
+                losses.append(weight * loss.item())
+                if self.share.count == 1:
+                    _check_finite("loss", losses[-1], (stitch,), step)
+                # One by one, so that the activations of one stitch are held at a time.
+                if loss.requires_grad:
+                    self.accelerator.backward(loss * factor / len(stitches))
         return losses
+
+    def _sum(self, losses: list[float], stitches: Sequence[Stitch], step: int) -> list[float]:
+        """Sum losses and gradients over the processes, which end together if a loss is not finite in one of them."""
+        if self.share.count == 1:
+            return losses
+        # One number per micro-batch: other processes may have drawn another number of stitches.
+        routes = len(stitches)
+        means = [fmean(losses[first : first + routes]) for first in range(0, len(losses), routes)]
+        # What is divided has been summed by the backward pass.
+        summed = sum_over_processes(() if self.sharded else self.parameters, means)
+        if not all(map(math.isfinite, summed)):
+            for own, drawn in processes.gather((losses, tuple(stitches))):
+                for number, loss in enumerate(own):
+                    _check_finite("loss", loss, (drawn[number % len(drawn)],), step)
+        return summed
+
+    def _synced(self) -> AbstractContextManager[object]:
+        return SyncedBatchNorm() if self.sync_batch_norm else nullcontext()
 
     def _prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         device = self.accelerator.device
@@ -199,7 +265,7 @@ class Engine:
 
     def _move(self, stitches: Sequence[Stitch], step: int) -> float:
         """Change the weights; return the norm of the gradients before clipping."""
-        if all(parameter.grad is None for parameter in self.net.parameters()):
+        if all(parameter.grad is None for parameter in self.parameters):
             # An anchor alone, while anchors are frozen. A gradient scaler refuses a step without any gradient.
             return 0.0
         norm = self._clip(stitches, step)
@@ -207,11 +273,12 @@ class Engine:
         return norm
 
     def _clip(self, stitches: Sequence[Stitch], step: int) -> float:
-        norm: Tensor = self.accelerator.clip_grad_norm_(self.net.parameters(), self.clip_norm)
-        value = norm.item()
+        norm: Tensor = self.accelerator.clip_grad_norm_(self.parameters, self.clip_norm)
+        value = (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()
         # With fp16 an overflow is expected now and then: the scaler skips the step and lowers its scale.
-        if self.accelerator.scaler is None:
-            _check_finite("norm of the gradients", value, stitches, step)
+        if self.accelerator.scaler is None and not math.isfinite(value):
+            drawn = dict.fromkeys(route for routes in processes.gather(tuple(stitches)) for route in routes)
+            _check_finite("norm of the gradients", value, tuple(drawn), step)
         return value
 
 

@@ -28,6 +28,7 @@ from snnet.errors import DataError, RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, initialize
 from snnet.network import SCORES, SNNet, stitch
+from snnet.processes import copy_from_first, first_on_machine, share
 from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
 from snnet.saved import load
 from snnet.specs import InputSpec
@@ -83,9 +84,12 @@ class Experiment:
         images = calibration_images(self.images, section.images, seed)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            return initialize(
+            report = initialize(
                 self.net, images, method=section.method, ridge=section.ridge, device=self.device, progress=progress
             )
+        # Each process has computed the same, but for the last bits where machines differ.
+        copy_from_first(self.net.state_dict().values())
+        return report
 
     @property
     def recalibrates(self) -> bool:
@@ -96,7 +100,9 @@ class Experiment:
         """Measure running statistics of every stitch on clean training images, and keep them in the network."""
         section = self.recipe.recalibration
         images = calibration_images(self.images, section.images, self.recipe.run.seed)
-        return recalibrate(self.net, images, batch_size=section.batch_size, device=self.device, progress=progress)
+        report = recalibrate(self.net, images, batch_size=section.batch_size, device=self.device, progress=progress)
+        copy_from_first(self.net.state_dict().values())
+        return report
 
     @property
     def wants_scores(self) -> bool:
@@ -132,7 +138,7 @@ class Experiment:
             path.unlink(missing_ok=True)
             return evaluate(self.net, batches, device=self.device, output=path, progress=progress)
 
-    def _clean_images(self, count: int) -> "Dataset[tuple[torch.Tensor, int]]":
+    def _clean_images(self, count: int) -> Images:
         if isinstance(self.images, StreamImages):
             raise DataError(
                 f"Sampler {self.recipe.sampler.name!r} draws by scores on training images, and a stream of images "
@@ -158,7 +164,8 @@ class Experiment:
         except TableError as error:
             if on_message is not None:
                 on_message(f"{error} All stitches are evaluated anew.")
-            output.unlink(missing_ok=True)
+            if share().is_first:
+                output.unlink(missing_ok=True)
             return self.evaluate(output, progress)
 
     def trainer(
@@ -218,6 +225,9 @@ class Experiment:
             save_every=run.save_every,
             keep=run.keep,
             trackers=run.trackers,
+            stitches_per_rank=run.stitches_per_rank,
+            sharding=run.sharding,
+            sync_batch_norm=run.sync_batch_norm,
         )
 
     def _optim(self) -> OptimSettings:
@@ -291,16 +301,17 @@ def build_experiment(recipe: Recipe) -> Experiment:
     saved = _load_network(network, recipe.run.seed) if network.saved else None
     probes = [] if saved else [describe_anchor(source) for source in network.anchors]
     spec = saved.input if saved else probes[0].input
-    images, clean = open_pair(
-        data.name,
-        data.root,
-        input=spec,
-        augment=Augmentation(**augment.image.model_dump()) if augment.image else None,
-        num_classes=saved.num_classes if saved else None,
-        max_corrupt=data.max_corrupt,
-        download=data.download,
-        images=data.images,
-    )
+    with first_on_machine():
+        images, clean = open_pair(
+            data.name,
+            data.root,
+            input=spec,
+            augment=Augmentation(**augment.image.model_dump()) if augment.image else None,
+            num_classes=saved.num_classes if saved else None,
+            max_corrupt=data.max_corrupt,
+            download=data.download,
+            images=data.images,
+        )
     for part in (images, clean):
         if isinstance(part, StreamImages) and probes:
             part.name_classes(probes[0].num_classes)

@@ -6,7 +6,9 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+from snnet.errors import ProcessLostError
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class TrainingInterrupted(KeyboardInterrupt):
@@ -30,25 +32,33 @@ class StopRequest:
     """While entered, the first SIGINT or SIGTERM only sets `signal`; a second one acts as it always does.
 
     Outside the main thread Python allows no handlers, and signals keep their meaning.
+
+    Args:
+        repeats: Whether the second one means no more than the first: a launcher hands on the Ctrl-C that its
+            processes have already got from the terminal.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, repeats: bool = False) -> None:
         self.signal: int | None = None
+        self._repeats = repeats
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in _SIGNALS}
+            self._before = {number: signal.signal(number, self._note) for number in STOP_SIGNALS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._restore()
+        # Once a process is lost, the launcher ends the others, which still have to say why.
+        if not isinstance(error, ProcessLostError):
+            self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.signal = number
-        self._restore()
+        if not self._repeats:
+            self._restore()
 
     def _restore(self) -> None:
         for number, handler in self._before.items():

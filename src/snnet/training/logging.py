@@ -46,7 +46,9 @@ class RunLog:
     ) -> None:
         if self._file is not None:
             self._file.close()
-        self._accelerator.end_training()
+        # Not end_training, which would part this process from the others.
+        for tracker in self._accelerator.trackers:
+            tracker.finish()
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one line, which a kill of this process no longer takes away."""

@@ -8,19 +8,20 @@ import torch
 _GLOBAL, _STITCH = range(2)
 
 
-def reseed(seed: int, step: int) -> None:
-    """Seed torch (all devices), numpy and `random` for one step: drop path, dropout, mixup and cutmix."""
-    derived = _derive(seed, step, _GLOBAL)
+def reseed(seed: int, step: int, rank: int = 0) -> None:
+    """Seed torch (all devices), numpy and `random` for one step of one process: drop path, dropout, mixup, cutmix."""
+    derived = _derive(seed, step, _GLOBAL, rank)
     torch.manual_seed(derived)
     np.random.seed(derived % 2**32)
     random.seed(derived)
 
 
-def stitch_generator(seed: int, step: int) -> torch.Generator:
-    """Return the generator from which the stitch of one step is drawn."""
-    return torch.Generator().manual_seed(_derive(seed, step, _STITCH))
+def stitch_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
+    """Return the generator from which the stitches of one step are drawn; all processes agree on those of rank 0."""
+    return torch.Generator().manual_seed(_derive(seed, step, _STITCH, rank))
 
 
-def _derive(seed: int, step: int, stream: int) -> int:
+def _derive(seed: int, step: int, stream: int, rank: int) -> int:
     # SeedSequence mixes well even where seeds and steps are small neighbouring integers.
-    return int(np.random.SeedSequence((seed, step, stream)).generate_state(1, np.uint64)[0] >> 1)
+    numbers = (seed, step, stream, rank) if rank else (seed, step, stream)
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

@@ -10,9 +10,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from snnet.errors import did_you_mean
 from snnet.files import write_text
 from snnet.space.chains import Direction
-from snnet.training.engine import Precision
+from snnet.training.engine import Precision, Sharding
 from snnet.training.recipe_file import check_recipe, packaged_methods, read_recipe_file
 from snnet.training.samplers import SAMPLERS
+from snnet.training.settings import StitchesPerRank
 
 IN_PLACE = "in-place"
 
@@ -236,6 +237,9 @@ class RunSection(Section):
     save_every: int = Field(100, ge=0, description="steps between two checkpoints; 0 saves at the end only")
     keep: int = Field(2, ge=1, description="checkpoints that stay")
     trackers: tuple[str, ...] = Field(("tensorboard",), description="accelerate's trackers")
+    stitches_per_rank: StitchesPerRank = Field("same", description="of several processes: same or different")
+    sharding: Sharding = Field("none", description="none, or fsdp for families that do not fit one device")
+    sync_batch_norm: bool = Field(False, description="normalize over the images of all processes")
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

@@ -11,16 +11,17 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
+from snnet import processes
 from snnet.data import check_classes, classes_of
-from snnet.errors import CheckpointError, RecipeError, TrainingError
+from snnet.errors import CheckpointError, DataError, ProcessLostError, RecipeError, TrainingError
 from snnet.fast_linear import fast_linear
 from snnet.network import SNNet
 from snnet.route import Stitch, join_ids
-from snnet.training.checkpoint import CheckpointStore
+from snnet.training.checkpoint import Checkpoint, CheckpointStore
 from snnet.training.engine import Engine, Mixup, Update, build_accelerator, check_device
 from snnet.training.facts import run_facts
 from snnet.training.freezing import hold_statistics, without_gradients
-from snnet.training.interrupt import StopRequest, TrainingInterrupted
+from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrupted
 from snnet.training.logging import RunLog
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings, shares_parameters
@@ -48,8 +49,8 @@ class Trainer:
         mixup: A `timm.data.Mixup`.
         directory: Where logs and checkpoints go; None keeps neither.
         facts: Further facts, such as the data set's name, that must be equal to resume.
-        on_step: Told the status after every step.
-        on_message: Told in words what a user should know: resuming, damaged checkpoints, interruption.
+        on_step: Told the status after every step; of several processes in the first only.
+        on_message: Told in words what a user should know: resuming, damaged checkpoints, interruption. Likewise.
 
     Raises:
         RecipeError: If settings contradict each other or the machine.
@@ -96,7 +97,8 @@ class Trainer:
             resume: Continue from the newest intact checkpoint of `directory`, from the start if there is none yet.
 
         Raises:
-            TrainingError: If loss or gradients are not finite (the message names stitch and step).
+            TrainingError: If loss or gradients are not finite (the message names stitch and step), or one of several
+                processes is lost.
             CheckpointError: If a checkpoint cannot be written or read, the directory holds another run, or a
                 resumed run has other settings.
             TrainingInterrupted: After SIGINT or SIGTERM, once the state is saved.
@@ -140,8 +142,10 @@ class _Run:
             trainer.mixup,
             trainer.facts,
         )
-        directory = trainer.directory
-        self.store = self._open_store(directory, facts, resume) if directory else None
+        self.share = processes.join(trainer.device)
+        self.store = self._open_store(trainer.directory, facts, resume) if trainer.directory else None
+        # Logs and trackers are the first process's alone.
+        directory = trainer.directory if self.share.is_first else None
         accelerator = build_accelerator(
             trainer.device,
             settings.precision,
@@ -158,7 +162,11 @@ class _Run:
             mixup=trainer.mixup,
             clip_norm=settings.clip_norm,
             ema_decay=settings.ema_decay,
+            sharding=settings.sharding,
+            sync_batch_norm=settings.sync_batch_norm,
         )
+        self.stopping: int | None = None
+        """The signal after which all processes have agreed to stop."""
         self.step = 0
         self.saved: Path | None = None
         self.unlogged: list[float] = []
@@ -170,46 +178,84 @@ class _Run:
         self.log = RunLog(directory / LOG if directory else None, self.step, accelerator, facts)
 
     def go(self) -> TrainResult:
-        self.trainer.net.train()
+        self.engine.net.train()
         if self.trainer.optim.frozen:
             hold_statistics(self.engine.net.anchors)
-        with self.log, StopRequest() as stop:
-            stream = step_batches(self.trainer.batches, self.settings.accumulation, self.step)
-            while self.step < self.settings.steps:
-                self._one_step(stream, stop)
-        return TrainResult(self.step, self._recent_loss(), self.saved, self.engine.averaged)
+        with self.log, StopRequest(repeats=self.share.count > 1) as stop:
+            stream = step_batches(self.trainer.batches, self.settings.accumulation, self.step, self.share)
+            try:
+                while self.step < self.settings.steps:
+                    self._one_step(stream, stop)
+                # A signal that came during the last step.
+                self._agree((), stop)
+                self._stop_if_asked()
+            except ProcessLostError as error:
+                raise ProcessLostError(
+                    f"{error} {self._kept()} Start the same command again, with as many processes as there are now."
+                ) from error
+        return TrainResult(self.step, self._recent_loss(), self.saved, self.engine.finish())
 
     def _one_step(self, stream: Iterator[tuple[Batch, ...]], stop: StopRequest) -> None:
         begun = time.perf_counter()
+        batches: tuple[Batch, ...] = ()
         try:
             batches = next(stream)
         except RuntimeError:
             # Ctrl-C reaches the workers of a data loader too, whose death is then no fault.
             if stop.signal is None:
                 raise
-        else:
+        totals = self._agree(batches, stop)
+        if batches and self.stopping is None:
             stitches = self._draw()
-            update = self._update(batches, stitches)
+            update = self._update(batches, stitches, totals)
             self.step += 1
             self._note(update, stitches, time.perf_counter() - begun)
             self._report(stitches)
-        self._save_if_due(stop)
+        if self.share.count == 1:
+            self.stopping = stop.signal
+        self._save_if_due()
+        self._stop_if_asked()
+
+    def _agree(self, batches: tuple[Batch, ...], stop: StopRequest) -> list[int]:
+        """Return the images of each micro-batch in all processes; if any was asked to stop, all are from now on."""
+        counts = [len(labels) for _, labels in batches]
+        if self.share.count == 1:
+            return counts
+        asked = [float(stop.signal == number) for number in STOP_SIGNALS]
+        # Dead workers have given nothing, but then this process was asked to stop.
+        own = counts or [0] * self.settings.accumulation
+        sums = processes.sum_numbers([*asked, float(0 in own), *own])
+        wanted = [number for number, count in zip(STOP_SIGNALS, sums, strict=False) if count]
+        self.stopping = wanted[0] if wanted else None
+        totals = [int(total) for total in sums[len(asked) + 1 :]]
+        if batches and not wanted and sums[len(asked)]:
+            raise DataError(
+                f"Batches of {min(totals)} images cannot be divided over {self.share.count} processes, each of which "
+                "needs one at least; take larger batches or fewer processes."
+            )
+        return totals
 
     def _draw(self) -> tuple[Stitch, ...]:
         sampler = self.trainer.sampler
-        stitches = sampler.draw(self.step, stitch_generator(self.settings.seed, self.step))
+        rank = self.share.rank if self.settings.stitches_per_rank == "different" else 0
+        stitches = sampler.draw(self.step, stitch_generator(self.settings.seed, self.step, rank))
         if not isinstance(stitches, tuple) or not stitches:
             raise TrainingError(
                 f"{type(sampler).__name__}.draw gave {stitches!r}; it must give a tuple of at least one stitch."
             )
         return stitches
 
-    def _update(self, batches: tuple[Batch, ...], stitches: tuple[Stitch, ...]) -> Update:
+    def _update(self, batches: tuple[Batch, ...], stitches: tuple[Stitch, ...], totals: list[int]) -> Update:
         try:
-            return self.engine.update(self.settings.seed, self.step, batches, stitches)
+            with processes.losing_none():
+                return self.engine.update(self.settings.seed, self.step, batches, stitches, totals)
+        except ProcessLostError:
+            raise
         except TrainingError as error:
-            kept = f"The last good checkpoint is {self.saved}." if self.saved else "There is no checkpoint yet."
-            raise TrainingError(f"{error} {kept}") from error
+            raise TrainingError(f"{error} {self._kept()}") from error
+
+    def _kept(self) -> str:
+        return f"The last good checkpoint is {self.saved}." if self.saved else "There is no checkpoint yet."
 
     def _note(self, update: Update, stitches: tuple[Stitch, ...], seconds: float) -> None:
         self.unlogged.append(update.loss)
@@ -229,7 +275,7 @@ class _Run:
             self.unlogged.clear()
 
     def _report(self, stitches: tuple[Stitch, ...]) -> None:
-        if self.trainer.on_step is not None:
+        if self.trainer.on_step is not None and self.share.is_first:
             left = self.settings.steps - self.step
             self.trainer.on_step(
                 TrainStatus(
@@ -244,39 +290,53 @@ class _Run:
                 )
             )
 
-    def _save_if_due(self, stop: StopRequest) -> None:
+    def _save_if_due(self) -> None:
         every = self.settings.save_every
         due = self.step == self.settings.steps or (every > 0 and self.step % every == 0)
-        if stop.signal is not None:
-            self._say(f"{signal.Signals(stop.signal).name} received: stopping after step {self.step}.")
-        if self.store is not None and (due or stop.signal is not None):
+        if self.stopping is not None:
+            self._say(f"{signal.Signals(self.stopping).name} received: stopping after step {self.step}.")
+        if self.store is not None and (due or self.stopping is not None):
+            store, state = self.store, {**self.engine.state_dict(), "unlogged": list(self.unlogged)}
             self.log.sync()
-            self.saved = self.store.save(self.step, {**self.engine.state_dict(), "unlogged": list(self.unlogged)})
-        if stop.signal is not None:
-            raise TrainingInterrupted(self.step, self.saved, stop.signal)
+            self.saved = processes.from_first(lambda: store.save(self.step, state))
+
+    def _stop_if_asked(self) -> None:
+        if self.stopping is not None:
+            raise TrainingInterrupted(self.step, self.saved, self.stopping)
 
     def _open_store(self, directory: Path, facts: Mapping[str, Any], resume: bool) -> CheckpointStore:
         store = CheckpointStore(
             directory / CHECKPOINTS, facts, keep=self.settings.keep, on_message=self.trainer.on_message
         )
-        store.clean()
-        if store.paths() and not resume:
-            raise CheckpointError(
-                f"{directory} holds the checkpoints of a run ({store.paths()[-1].name}). Resume it, or choose "
-                "another directory."
-            )
+
+        def claim() -> None:
+            store.clean()
+            if store.paths() and not resume:
+                raise CheckpointError(
+                    f"{directory} holds the checkpoints of a run ({store.paths()[-1].name}). Resume it, or choose "
+                    "another directory."
+                )
+
+        processes.from_first(claim)
         return store
 
     def _restore(self, store: CheckpointStore) -> None:
-        checkpoint = store.load_newest()
-        if checkpoint is None:
+        # The first process alone reads it, for other machines may have no such file.
+        read: list[Checkpoint] = []
+
+        def newest() -> tuple[int, Path] | None:
+            read.extend(filter(None, [store.load_newest()]))
+            return (read[0].step, read[0].path) if read else None
+
+        found = processes.from_first(newest)
+        if found is None:
             self._say(f"There is no checkpoint in {store.directory} yet; training starts at step 0.")
             return
-        state = dict(checkpoint.state)
+        state = processes.broadcast(dict(read[0].state) if read else {})
         self.unlogged = state.pop("unlogged")
         self.engine.load_state_dict(state)
-        self.step, self.saved = checkpoint.step, checkpoint.path
-        self._say(f"Resuming after step {self.step} of {self.settings.steps} from {checkpoint.path}.")
+        self.step, self.saved = found
+        self._say(f"Resuming after step {self.step} of {self.settings.steps} from {self.saved}.")
 
     def _epoch(self) -> float:
         return round(self.step * self.settings.accumulation / len(self.trainer.batches), 4)
@@ -288,5 +348,5 @@ class _Run:
         return sum(images for _, images, _ in self.recent) / max(sum(s for *_, s in self.recent), 1e-9)
 
     def _say(self, message: str) -> None:
-        if self.trainer.on_message is not None:
+        if self.trainer.on_message is not None and self.share.is_first:
             self.trainer.on_message(message)

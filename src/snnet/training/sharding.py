@@ -1,0 +1,76 @@
+"""Networks whose weights, gradients and optimizer state are divided over the processes (FSDP2)."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import DTensor, distribute_tensor
+from torch.optim import Optimizer
+
+from snnet import processes
+from snnet.network import SNNet
+
+
+def shard(net: SNNet, device: torch.device) -> SNNet:
+    """Divide a network over all processes, in place, and return it.
+
+    Each block and each stitching layer is gathered when a route comes to it; stems and heads are gathered together for
+    the whole pass. What a route does not run is never gathered.
+    """
+    mesh = init_device_mesh(device.type, (processes.share().count,))
+    for module in _units(net):
+        fully_shard(module, mesh=mesh)
+    fully_shard(net, mesh=mesh)
+    return net
+
+
+def _units(net: SNNet) -> Iterator[nn.Module]:
+    """Yield blocks and stitching layers; a module that several blocks share stays with the rest."""
+    anchors = [net.anchor(number) for number in range(len(net.anchors))]
+    blocks = [module for anchor in anchors for index in range(anchor.depth) for module in anchor.block_modules(index)]
+    uses = Counter(id(parameter) for module in blocks for parameter in module.parameters())
+    for module in (*blocks, *net.layers.values()):
+        if any(True for _ in module.parameters()) and all(uses[id(p)] <= 1 for p in module.parameters()):
+            yield module
+
+
+def gathered(value: Any, *, keep: bool = True) -> Any:
+    """Return nested values with every divided tensor whole, on the CPU; all processes must call this.
+
+    Args:
+        value: Mappings and sequences of tensors and plain values.
+        keep: Whether this process wants the tensors; elsewhere they are None.
+    """
+    if isinstance(value, Mapping):
+        return {key: gathered(item, keep=keep) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(gathered(item, keep=keep) for item in value)
+    if not isinstance(value, Tensor):
+        return value
+    whole = value.full_tensor() if isinstance(value, DTensor) else value
+    return whole.cpu() if keep else None
+
+
+def load_whole(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load whole tensors into a module that may be divided."""
+    own = module.state_dict()
+    module.load_state_dict({name: _like(value, own[name]) for name, value in state.items()})
+
+
+def divide_state(optimizer: Optimizer) -> None:
+    """Divide the whole tensors that an optimizer was loaded with as its parameters are divided."""
+    for parameter, state in optimizer.state.items():
+        for name, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[name] = _like(value, parameter)
+
+
+def _like(value: Tensor, example: Tensor) -> Tensor:
+    if not isinstance(example, DTensor) or isinstance(value, DTensor):
+        return value
+    # Every process has the whole tensor, so that nothing needs to be sent.
+    return distribute_tensor(value.to(example.device), example.device_mesh, example.placements, src_data_rank=None)

@@ -1,0 +1,144 @@
+"""Small runs that should not depend on the number of processes; as a script they write what they end with."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnet import processes
+from snnet.data import BatchAugment, TensorImages, TrainBatches
+from snnet.errors import DataError, TrainingError
+from snnet.evaluation import evaluate
+from snnet.network import SNNet
+from snnet.route import Stitch
+from snnet.share import WHOLE, Share
+from snnet.space import StitchSpace
+from snnet.training import OptimSettings, StitchSampler, Trainer, TrainSettings
+from tests.batch_norm_family import build_conv_net
+from tests.conftest import build_tiny_anchor
+
+STEPS, BATCH = 20, 10
+
+
+class TwoAStep(StitchSampler):
+    """The first stitch, and one drawn from a few; most of the network is never used."""
+
+    def __init__(self, net: SNNet) -> None:
+        self.stitches = list(net.space)[:4]
+
+    def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:
+        return self.stitches[0], self.stitches[int(torch.randint(4, (), generator=generator))]
+
+
+def build_net() -> SNNet:
+    torch.manual_seed(0)
+    anchors = [build_tiny_anchor(width, depth=2) for width in (16, 32)]
+    return SNNet(anchors, StitchSpace.build([anchor.depths for anchor in anchors]))
+
+
+def images(size: int = 28) -> TensorImages:
+    pixels = torch.randn(50, 1, size, size, generator=torch.Generator().manual_seed(1))
+    return TensorImages(pixels, torch.arange(50) % 10, [str(number) for number in range(10)])
+
+
+class Poisoned:
+    """Images of which the last one of the third batch is NaN, so that one process alone reads it."""
+
+    def __len__(self) -> int:
+        return 5
+
+    def epoch(self, epoch: int, start_batch: int = 0, share: Share = WHOLE) -> Iterator[tuple[Tensor, Tensor]]:
+        data = images()
+        for number in range(start_batch, 5):
+            batch = data.images[10 * number : 10 * number + 10].clone()
+            batch[-1] *= torch.nan if number == 2 else 1.0
+            yield batch[share.of(10)], data.labels[10 * number : 10 * number + 10][share.of(10)]
+
+
+def trainer(net: SNNet, directory: Path | None = None, optimizer: str = "adamw", **options: Any) -> Trainer:
+    size = net.input.size[-1]
+    settings = TrainSettings(
+        steps=STEPS, accumulation=2, clip_norm=0.5, ema_decay=0.8, save_every=0, trackers=(), device="cpu"
+    )
+    return Trainer(
+        net,
+        TrainBatches(images(size), BATCH, seed=3, augment=BatchAugment()),
+        settings=replace(settings, **options),
+        optim=OptimSettings(optimizer=optimizer, lr=1e-3, weight_decay=0.1),  # type: ignore[arg-type]
+        sampler=TwoAStep(net),
+        directory=directory,
+    )
+
+
+def finish(run: Trainer, *, resume: bool = False) -> dict[str, Any]:
+    """Train, and return the weights, their average, the loss, and whether all processes agree on them."""
+    result = run.fit(resume=resume)
+    state = run.net.state_dict()
+    digests = processes.gather([value.double().sum().item() for value in state.values()])
+    averaged = result.averaged.state_dict() if result.averaged else {}
+    agree = all(digest == digests[0] for digest in digests)
+    return {"net": state, "ema": averaged, "loss": result.loss, "agree": agree}
+
+
+def assert_equal(one: dict[str, Any], other: dict[str, Any]) -> None:
+    for part in ("net", "ema"):
+        assert one[part].keys() == other[part].keys() and one[part]
+        for name, value in one[part].items():
+            assert torch.allclose(value, other[part][name], rtol=0, atol=1e-5), (part, name)
+
+
+def nan_message() -> str:
+    run = trainer(build_net())
+    run.batches = Poisoned()
+    try:
+        run.fit()
+    except TrainingError as error:
+        return str(error)
+    return "nothing was raised"
+
+
+def synced_norms() -> Trainer:
+    # Not with AdamW, which makes much of the rounding in gradients that should be zero: of biases before a norm.
+    return trainer(build_conv_net((4, 6)), optimizer="sgd", sync_batch_norm=True, steps=5)
+
+
+def evaluation(directory: Path) -> dict[str, Any]:
+    net, data = build_net(), images()
+    table = evaluate(net, data, stitches=range(3), batch_size=7, output=directory / "table.jsonl")
+    batches = [(data.images[:30], data.labels[:30]), (data.images[30:], data.labels[30:])]
+    other = evaluate(net, batches, stitches=range(3))
+    return {"rows": [dict(row.values) for row in table], "other": [dict(row.values) for row in other], **table.meta}
+
+
+def shuffled_message() -> str:
+    order = torch.randperm(50, generator=torch.Generator().manual_seed(processes.share().rank))
+    try:
+        evaluate(build_net(), [(images().images[order], images().labels[order])])
+    except DataError as error:
+        return str(error)
+    return "nothing was raised"
+
+
+def run_all(directory: Path, *, everything: bool) -> None:
+    """Do everything once and let the first process write it down."""
+    found: dict[str, Any] = {"same": finish(trainer(build_net(), directory / "same"))}
+    found["evaluation"] = evaluation(directory)
+    if everything:
+        found["fsdp"] = finish(trainer(build_net(), directory / "fsdp", sharding="fsdp"))
+        found["synced"] = finish(synced_norms())
+        found["own norms"] = finish(trainer(build_conv_net((4, 6)), steps=2))
+        found["different"] = finish(trainer(build_net(), stitches_per_rank="different", steps=4, accumulation=1))
+        found["nan"] = processes.gather(nan_message())
+        found["shuffled"] = processes.gather(shuffled_message())
+    if processes.share().is_first:
+        torch.save(found, directory / "found.pt")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    with processes.joined("cpu"):
+        run_all(Path(sys.argv[1]), everything=processes.share().count == 2)
