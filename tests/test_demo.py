@@ -53,7 +53,8 @@ def test_all_stitches_are_evaluated_before_and_after(result: DemoResult) -> None
 
 
 def test_every_stage_is_shown(result: DemoResult, stages: list[str]) -> None:
-    assert stages == ["Least squares", "Evaluating all, before", "Fine-tuning", "Evaluating all, after"]
+    scoring = ["Scoring for the sampler"]
+    assert stages == ["Least squares", "Evaluating all, before", *scoring, "Fine-tuning", "Evaluating all, after"]
 
 
 def test_network_curve_and_page_are_written(result: DemoResult, output: Path) -> None:

@@ -27,8 +27,8 @@ METHODS = {
             "smoothing": 0.1,
             "teacher": {"source": "own-anchors", "kind": "soft", "alpha": 1.0, "temperature": 2.0},
         },
-        "optim": {"anchor_lr_scale": 0.3, "clip_norm": 1.0},
-        "sampler": {"name": "anchor-share", "options": {"share": 0.15}},
+        "optim": {"anchor_lr_scale": 0.3, "betas": [0.9, 0.98], "clip_norm": 1.0},
+        "sampler": {"name": "weighted", "options": {"by": "need", "share": 0.15, "floor": 0.5}, "images": 256},
     },
     "paper": {
         "loss": {
@@ -71,10 +71,12 @@ def test_the_embedded_recipes_are_the_default_method_with_few_changes(name: str,
     assert recipe.optim.model_dump(exclude_defaults=True) == {
         "lr": own["lr"],
         "anchor_lr_scale": own.get("anchor_lr_scale", 0.3),
+        "betas": (0.9, 0.98),
         "warmup_epochs": 0.25,
         "clip_norm": 1.0,
     }
-    assert (recipe.sampler.name, recipe.sampler.options) == ("anchor-share", {"share": own.get("share", 0.15)})
+    options = {"by": "need", "share": own.get("share", 0.15), "floor": 0.5}
+    assert (recipe.sampler.name, recipe.sampler.options) == ("weighted", options)
 
 
 @pytest.mark.parametrize("name", ["embedded_vit", "embedded_cnn", "embedded_cnn_vit", "deit_ti_s_b"])
@@ -96,8 +98,9 @@ def test_options_go_with_the_name_of_the_sampler(tmp_path: Path) -> None:
     assert Recipe.load("embedded_vit", {"sampler.name": "uniform"}).sampler.options == {}
     flags = {"sampler.name": "sandwich", "sampler.options.random": "3"}
     assert Recipe.load("embedded_vit", flags).sampler.options == {"random": 3}
-    assert Recipe.load("embedded_vit", {"sampler.name": "anchor-share"}).sampler.options == {"share": 0.15}
-    assert Recipe.load("embedded_vit", {"sampler.options.share": "0.3"}).sampler.options == {"share": 0.3}
+    kept = {"by": "need", "share": 0.15, "floor": 0.5}
+    assert Recipe.load("embedded_vit", {"sampler.name": "weighted"}).sampler.options == kept
+    assert Recipe.load("embedded_vit", {"sampler.options.share": "0.3"}).sampler.options == {**kept, "share": 0.3}
 
 
 @pytest.mark.parametrize("overrides", [{}, {"recipe": "paper"}, {"loss.teacher": None, "sampler.name": "uniform"}])

@@ -162,7 +162,7 @@ def test_steps_equal_a_loop_by_hand(tiny_net: SNNet, accumulation: int) -> None:
         for share, params in ((1.0, layers), (0.5, anchors))
         for p in params
     ]
-    optimizer = torch.optim.AdamW(groups, lr=0.01)
+    optimizer = torch.optim.AdamW(groups, lr=0.01, fused=True)
     batches = iter([batch for epoch in range(2) for batch in TinyBatches().epoch(epoch)])
     for step in range(4):
         stitch = reference.space[int(torch.randint(len(reference.space), (), generator=stitch_generator(3, step)))]

@@ -136,14 +136,14 @@ def _with_method(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> di
 def lay_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     """Return settings in which what `upper` says wins, section by section.
 
-    `options` belong to the `name` beside them: they are taken over whole, and not at all for another name.
+    `options` belong to the `name` beside them, and are not taken over for another name.
     """
     merged = dict(lower)
     if upper.get("name", lower.get("name")) != lower.get("name"):
         merged.pop("options", None)
     for key, value in upper.items():
         below = merged.get(key)
-        both = isinstance(below, Mapping) and isinstance(value, Mapping) and key != "options"
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
         merged[key] = lay_over(below, value) if both else value  # type: ignore[arg-type]
     return merged
 
