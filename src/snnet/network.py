@@ -37,7 +37,7 @@ from snnet.storage import (
 )
 from snnet.table import StitchTable
 
-SCORES = ("top1", "top5", "loss")
+SCORES = ("top1", "top5", "loss", "top1_error")
 StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""
 
