@@ -1,8 +1,9 @@
 """`snnet report`: the accuracy-cost curve."""
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from snnet.cli.console import show
 from snnet.cli.sources import read_table
@@ -28,6 +29,7 @@ def write_curve(
     cost: str = "macs",
     score: str = "top1",
     title: str | None = None,
+    measured: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Draw the accuracy-cost curve as PNG and SVG and as one interactive HTML page that works offline.
 
@@ -38,11 +40,12 @@ def write_curve(
         cost: Column of the x axis.
         score: Column of the y axis.
         title: Heading.
+        measured: Leave out scores that are predicted (`snnet evaluate --predict`).
     """
     from snnet.report import write_report
-    from snnet.selection import pareto_frontier
+    from snnet.selection import pareto_frontier, without_predictions
 
-    table = read_table(source)
+    table = without_predictions(read_table(source)) if measured else read_table(source)
     earlier = read_table(before) if before else None
     paths = write_report(table, output, before=earlier, cost=cost, score=score, title=title)
     frontier = pareto_frontier(table, cost, score)
