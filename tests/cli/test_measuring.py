@@ -70,7 +70,7 @@ def test_predict_measures_a_few_and_says_what_the_rest_is_worth(run: Run, saved:
     outcome = run("evaluate", saved, "--predict", "--error", "0", "--at-most", "4", "--batch-size", "1000")
     assert outcome.code == 0, outcome.err
     assert "4 stitches measured, 19 predicted" in outcome.out and "± predicted" in outcome.out
-    assert "The stitch that would tell most next: 0:" in outcome.out
+    assert "The stitch that would tell most next: " in outcome.out
     table = StitchTable.load(saved / "table.jsonl")
     predicted = [row.stitch for row in table if "top1_error" in row.values]
     assert len(predicted) == 19 and all("top1" in row.values for row in table)

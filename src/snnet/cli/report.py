@@ -6,7 +6,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from snnet.cli.console import show
-from snnet.cli.sources import read_table
+from snnet.cli.sources import LOG, read_table
 from snnet.cli.tables import show_rows
 
 report = App(
@@ -33,6 +33,9 @@ def write_curve(
 ) -> None:
     """Draw the accuracy-cost curve as PNG and SVG and as one interactive HTML page that works offline.
 
+    Where training has looked at a few stitches now and then (the recipe's evaluation.every), their top-1 over the
+    steps is drawn too, as training.png.
+
     Args:
         source: Directory of a saved network with a table, or a table file.
         output: Directory to write curve.png, curve.svg and index.html in.
@@ -42,12 +45,15 @@ def write_curve(
         title: Heading.
         measured: Leave out scores that are predicted (`snnet evaluate --predict`).
     """
-    from snnet.report import write_report
+    from snnet.report import draw_training, write_report
     from snnet.selection import pareto_frontier, without_predictions
 
     table = without_predictions(read_table(source)) if measured else read_table(source)
     earlier = read_table(before) if before else None
     paths = write_report(table, output, before=earlier, cost=cost, score=score, title=title)
+    log = Path(source) / LOG
+    if log.is_file() and (drawn := draw_training(log, output / "training.png", table)):
+        paths["training.png"] = drawn
     frontier = pareto_frontier(table, cost, score)
     show_rows(frontier, columns=dict.fromkeys((cost, "params", score)))
     show(f"{len(frontier)} of {len(table)} stitches are on the frontier")

@@ -34,6 +34,7 @@ from snnet.training.engine import check_device
 from snnet.training.facts import FREE_SETTINGS
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings
+from snnet.training.probe import Probe, spread_of
 from snnet.training.recipe import BatchShift, NetworkSection, Recipe, TeacherSection
 from snnet.training.recipe_file import differences
 from snnet.training.sampler import SAMPLERS, StitchSampler
@@ -134,9 +135,21 @@ class Experiment:
                 **recipe.model_dump(mode="json", include={"network", "calibration", "augment"}),
                 "data": {"name": recipe.data.name, "batch_size": recipe.data.batch_size},
             },
+            probe=self._probe(),
             on_step=on_step,
             on_message=on_message,
         )
+
+    def _probe(self) -> Probe | None:
+        section = self.recipe.evaluation
+        if not section.every:
+            return None
+        some = _some(self.validation.dataset, section.every_images)  # type: ignore[arg-type]
+        batches = eval_batches(some, section.batch_size, self.validation.workers)
+        calibration = None
+        if self.recalibrates:
+            calibration = calibration_images(self.images, self.recipe.recalibration.images, self.recipe.run.seed)
+        return Probe(batches, spread_of(self.net.space, section.every_stitches), section.every, calibration)
 
     def _settings(self) -> TrainSettings:
         run = self.recipe.run

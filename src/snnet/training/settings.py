@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from accelerate.tracking import get_available_trackers
 from torch import nn
 
 from snnet.errors import RecipeError
 from snnet.training.engine import Precision
+from snnet.training.trackers import check_trackers
 
 _LEAST = {"steps": 1, "seed": 0, "accumulation": 1, "log_every": 1, "save_every": 0, "keep": 1}
 
@@ -50,10 +50,7 @@ class TrainSettings:
             raise RecipeError(f"clip_norm is {self.clip_norm}; it must be above 0, or None to not clip.")
         if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
             raise RecipeError(f"ema_decay is {self.ema_decay}; it must be at least 0 and below 1.")
-        known = sorted(str(tracker) for tracker in get_available_trackers())
-        for tracker in self.trackers:
-            if tracker not in known:
-                raise RecipeError(f"Tracker {tracker!r} is not installed; installed: {', '.join(known) or 'none'}.")
+        check_trackers(self.trackers)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from snnet.training.interrupt import StopRequest, TrainingInterrupted
 from snnet.training.logging import RunLog
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings, shares_parameters
+from snnet.training.probe import Probe
 from snnet.training.randomness import stitch_generator
 from snnet.training.sampler import StitchSampler, UniformSampler
 from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
@@ -41,6 +42,7 @@ class Trainer:
         mixup: A `timm.data.Mixup`.
         directory: Where logs and checkpoints go; None keeps neither.
         facts: Further facts, such as the data set's name, that must be equal to resume.
+        probe: Scores of a few stitches while training, for the log and the trackers.
         on_step: Told the status after every step.
         on_message: Told in words what a user should know: resuming, damaged checkpoints, interruption.
 
@@ -60,6 +62,7 @@ class Trainer:
         mixup: Mixup | None = None,
         directory: str | Path | None = None,
         facts: Mapping[str, Any] | None = None,
+        probe: Probe | None = None,
         on_step: Callable[[TrainStatus], None] | None = None,
         on_message: Callable[[str], None] | None = None,
     ) -> None:
@@ -72,6 +75,7 @@ class Trainer:
         self.mixup = mixup
         self.directory = None if directory is None else Path(directory)
         self.facts = dict(facts or {})
+        self.probe = probe
         self.on_step = on_step
         self.on_message = on_message
         self.device = check_device(settings.device, settings.precision)
@@ -172,6 +176,7 @@ class _Run:
             self.step += 1
             self._note(update, stitch, time.perf_counter() - begun)
             self._report(stitch)
+            self._probe_if_due()
         self._save_if_due(stop)
 
     def _update(self, batches: tuple[Batch, ...], stitch: Stitch) -> Update:
@@ -197,6 +202,11 @@ class _Run:
                 }
             )
             self.unlogged.clear()
+
+    def _probe_if_due(self) -> None:
+        probe = self.trainer.probe
+        if probe is not None and probe.due(self.step, self.settings.steps):
+            self.log.write({"step": self.step, **probe.measure(self.trainer.net)})
 
     def _report(self, stitch: Stitch) -> None:
         if self.trainer.on_step is not None:
