@@ -63,13 +63,12 @@ def _figure(curves: Curves, table: StitchTable) -> Figure:
         route = Stitch.parse(stitch)
         steps, scores = zip(*points, strict=True)
         if route.is_anchor:
-            label, style = names[route.anchors[0]], {"color": _INK, "linewidth": 1.8, "zorder": 4}
+            label, color, width = names[route.anchors[0]], _INK, 1.8
         else:
-            label, style = stitch, {"color": colors.get(route.anchors, PALETTE[-1]), "linewidth": 1.0, "alpha": 0.8}
-        axes.plot(steps, scores, marker="o", markersize=2.5, **style)
-        axes.annotate(
-            label, (steps[-1], scores[-1]), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7
-        )
+            label, color, width = stitch, colors.get(route.anchors, PALETTE[-1]), 1.0
+        axes.plot(steps, scores, marker="o", markersize=2.5, color=color, linewidth=width)
+        last = (steps[-1], scores[-1])
+        axes.annotate(label, last, xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)
     axes.set_xlabel("step", fontsize=10, color=_INK)
     axes.set_ylabel("Top-1 (%)", fontsize=10, color=_INK)
     heading = f"{len(curves)} stitches while all {len(table)} were trained"
