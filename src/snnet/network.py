@@ -36,7 +36,7 @@ from snnet.storage import (
 )
 from snnet.table import StitchTable
 
-SCORES = ("top1", "top5", "loss")
+SCORES = ("top1", "top5", "loss", "top1_error")
 _SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
 StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""

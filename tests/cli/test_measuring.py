@@ -80,3 +80,17 @@ def test_corrupt_weights_are_refused(run: Run, saved: Path) -> None:
     weights.write_bytes(weights.read_bytes()[:1000])
     outcome = run("evaluate", saved)
     assert outcome.code == 2 and "model.safetensors" in outcome.err
+
+
+def test_predict_measures_a_few_and_says_what_the_rest_is_worth(run: Run, saved: Path) -> None:
+    outcome = run("evaluate", saved, "--predict", "--error", "0", "--at-most", "4", "--batch-size", "1000")
+    assert outcome.code == 0, outcome.err
+    assert "4 stitches measured, 19 predicted" in outcome.out and "± predicted" in outcome.out
+    assert "The stitch that would tell most next: " in outcome.out
+    table = StitchTable.load(saved / "table.jsonl")
+    predicted = [row.stitch for row in table if "top1_error" in row.values]
+    assert len(predicted) == 19 and all("top1" in row.values for row in table)
+    measured = run("select", saved, "--by", "top1", "--measured", "--json")
+    assert json.loads(measured.out)["stitch"] not in predicted
+    clash = run("evaluate", saved, "--predict", "--stitches", "anchors")
+    assert clash.code == 2 and "give one of the two" in clash.err

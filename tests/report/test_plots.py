@@ -57,3 +57,13 @@ def test_a_failure_leaves_the_old_picture(table: StitchTable, tmp_path: Path) ->
 def test_an_unknown_format_names_the_known(table: StitchTable, tmp_path: Path) -> None:
     with pytest.raises(TableError, match=r"'curve.gif'; end the name in .png, .svg, .pdf"):
         draw_curve(table, tmp_path / "curve.gif")
+
+
+def test_predicted_scores_have_error_bars(tmp_path: Path) -> None:
+    values = [{"macs": 1e9, "top1": 70.0}, {"macs": 3e9, "top1": 80.0}, {"macs": 2e9, "top1": 74.0, "top1_error": 0.5}]
+    ids = ("0:0-4", "1:0-4", "0:0-2,1:2-4")
+    table = StitchTable([StitchRow(n, i, v) for n, (i, v) in enumerate(zip(ids, values, strict=True))])
+    drawn = draw_curve(table, tmp_path / "curve.svg").read_text()
+    assert " 1 predicted" in drawn and "LineCollection" in drawn
+    plain = draw_curve(table.without("top1_error"), tmp_path / "plain.svg").read_text()
+    assert "predicted" not in plain and "LineCollection" not in plain

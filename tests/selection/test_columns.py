@@ -2,7 +2,14 @@ import math
 
 import pytest
 
-from snnet.selection.columns import badness, higher_is_better, measured, missing_column
+from snnet.selection.columns import (
+    badness,
+    higher_is_better,
+    is_predicted,
+    measured,
+    missing_column,
+    without_predictions,
+)
 from snnet.table import StitchRow, StitchTable
 
 ROW = StitchRow(0, "0:0-4", {"macs": 5, "top1": math.nan})
@@ -41,3 +48,13 @@ def test_a_missing_column_names_those_there_are_and_the_command(column: str, sai
 def test_an_empty_table_says_so() -> None:
     assert "no columns at all" in str(missing_column(StitchTable([]), "macs"))
     assert missing_column(StitchTable([ROW]), "macs") is None
+
+
+def test_an_error_bar_marks_a_prediction_and_is_better_when_small() -> None:
+    rows = [StitchRow(0, "0:0-2", {"top1": 80.0}), StitchRow(1, "1:0-2", {"top1": 81.0, "top1_error": 0.2})]
+    table = StitchTable(rows, {"prediction": {"measured": 1}, "images": 10})
+    assert not higher_is_better("top1_error")
+    assert [is_predicted(row) for row in table] == [False, True]
+    left = without_predictions(table)
+    assert [dict(row.values) for row in left] == [{"top1": 80.0}, {}]
+    assert left.meta == {"images": 10}

@@ -1,16 +1,20 @@
 """`snnet evaluate`: the accuracy of every stitch."""
 
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from snnet.cli.console import show, show_json
-from snnet.cli.progress import progress
+from snnet.cli.live import curve_and_progress
 from snnet.cli.sources import TABLE, is_network, saved_network
 from snnet.cli.stitches import Stitches, chosen_stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import DataName, Device, Json, Root, default_device
+from snnet.errors import DataError
+
+if TYPE_CHECKING:
+    from snnet.evaluation import Prediction
 
 evaluate = App(
     name="evaluate",
@@ -19,6 +23,7 @@ evaluate = App(
     snnet evaluate runs/fm
     snnet evaluate runs/deit --data folder --root /data/imagenet --device cuda --amp bf16
     snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
+    snnet evaluate runs/deit --data folder --root /data/imagenet --predict --error 0.3 --at-most 0.25
 """,
 )
 
@@ -38,12 +43,20 @@ def evaluate_network(
     amp: Literal["bf16", "fp16"] | None = None,
     max_corrupt: int | None = None,
     output: Path | None = None,
+    predict: Annotated[bool, Parameter(negative="")] = False,
+    error: float = 0.3,
+    at_most: float = 0.25,
+    sample: float = 0.2,
+    live: bool | None = None,
     json: Json = False,
 ) -> None:
     """Measure top-1, top-5 and loss of every stitch, and save them in the table beside the network.
 
     Killed at any moment, the same command goes on with the stitches that are missing. Started in several processes
     by torchrun, each takes its part of the images.
+
+    With --predict only the anchors and the stitches that tell most are measured on all images; the others are
+    predicted, with an error bar in the column top1_error. A later evaluation measures what was predicted.
 
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
@@ -53,10 +66,16 @@ def evaluate_network(
         amp: Automatic mixed precision.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Table file; table.jsonl beside the network by default.
+        predict: Measure a few stitches and predict the others.
+        error: With --predict, the expected mean error, in points of top-1, at which to stop.
+        at_most: With --predict, most stitches to measure on all images: a number, or a part if 1 or less.
+        sample: With --predict, the part of the images that the others see; 0 predicts from the curve alone.
+        live: Draw the curve in the terminal while it fills in; by default where the terminal has room.
     """
     from snnet.cost import profile
     from snnet.data import eval_batches, open_dataset
     from snnet.evaluation import evaluate as run
+    from snnet.evaluation import predict as run_prediction
     from snnet.processes import joined
 
     net = saved_network(network)
@@ -64,13 +83,46 @@ def evaluate_network(
     images = open_dataset(data, root, split, input=net.input, num_classes=net.num_classes, max_corrupt=max_corrupt)
     profile(net)
     path = output or (Path(network) / TABLE if is_network(network) else Path(TABLE))
-    batches = eval_batches(images, batch_size, workers)
-    with joined(default_device(device)), progress("Evaluating") as report:
-        table = run(net, batches, stitches=routes, device=default_device(device), amp=amp, output=path, progress=report)
+    batches, found = eval_batches(images, batch_size, workers), None
+    if predict and stitches != "all":
+        raise DataError(f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two.")
+    device = default_device(device)
+    with joined(device), curve_and_progress("Evaluating", len(net.space), live=live) as (report, draw):
+        if predict:
+            found = run_prediction(
+                net,
+                batches,
+                error=error,
+                at_most=at_most,
+                sample=sample,
+                device=device,
+                amp=amp,
+                output=path,
+                progress=report,
+                on_scores=draw,
+            )
+            table = found.table
+        else:
+            table = run(
+                net, batches, stitches=routes, device=device, amp=amp, output=path, progress=report, on_scores=draw
+            )
     if json:
         show_json(table_json(table))
         return
-    show_rows(table, columns=["macs", "params", *(name for name in ("top1", "top5", "loss"))])
+    columns = ("top1", "top1_error") if found else ("top1", "top5", "loss")
+    show_rows(table, columns=["macs", "params", *columns])
+    if found:
+        show_prediction(found)
     show(f"{len(table)} stitches on {batches.images} images; written to {path}")
     table_of = network if is_network(network) and output is None else path
     show(f"Next: snnet report {table_of} --output REPORT, or snnet select {table_of} --macs 3G")
+
+
+def show_prediction(found: "Prediction") -> None:
+    """Print what the predicted scores are worth, and what would make them better."""
+    show(
+        f"{found.measured} stitches measured, {found.predicted} predicted to {found.error:.2f} points of top-1 on "
+        f"average (expected), with {100 * found.work:.0f} % of the work"
+    )
+    if found.next:
+        show(f"The stitch that would tell most next: {found.next[0]}")

@@ -1,11 +1,12 @@
 """`snnet report`: the accuracy-cost curve."""
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from snnet.cli.console import show
-from snnet.cli.sources import read_table
+from snnet.cli.sources import LOG, read_table
 from snnet.cli.tables import show_rows
 
 report = App(
@@ -28,8 +29,12 @@ def write_curve(
     cost: str = "macs",
     score: str = "top1",
     title: str | None = None,
+    measured: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Draw the accuracy-cost curve as PNG and SVG and as one interactive HTML page that works offline.
+
+    Where training has looked at a few stitches now and then (the recipe's evaluation.every), their top-1 over the
+    steps is drawn too, as training.png.
 
     Args:
         source: Directory of a saved network with a table, or a table file.
@@ -38,13 +43,17 @@ def write_curve(
         cost: Column of the x axis.
         score: Column of the y axis.
         title: Heading.
+        measured: Leave out scores that are predicted (`snnet evaluate --predict`).
     """
-    from snnet.report import write_report
-    from snnet.selection import pareto_frontier
+    from snnet.report import draw_training, write_report
+    from snnet.selection import pareto_frontier, without_predictions
 
-    table = read_table(source)
+    table = without_predictions(read_table(source)) if measured else read_table(source)
     earlier = read_table(before) if before else None
     paths = write_report(table, output, before=earlier, cost=cost, score=score, title=title)
+    log = Path(source) / LOG
+    if log.is_file() and (drawn := draw_training(log, output / "training.png", table)):
+        paths["training.png"] = drawn
     frontier = pareto_frontier(table, cost, score)
     show_rows(frontier, columns=dict.fromkeys((cost, "params", score)))
     show(f"{len(frontier)} of {len(table)} stitches are on the frontier")

@@ -10,7 +10,7 @@ from snnet.cli.sources import read_table
 from snnet.cli.tables import cell
 from snnet.cli.values import Amount, Json
 from snnet.errors import TableError
-from snnet.selection import Budget, missing_column
+from snnet.selection import Budget, missing_column, without_predictions
 from snnet.selection import select as choose
 from snnet.table import StitchRow
 
@@ -35,6 +35,7 @@ def select_stitch(
     latency_ms: Amount = None,
     limit: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     by: str = "top1",
+    measured: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
     """Choose the best stitch within all limits, from measured numbers; no weights are loaded.
@@ -49,10 +50,11 @@ def select_stitch(
         limit: Any other column as NAME=VALUE, such as latency_ms@8=20; top-1, top-5 and throughput are lower bounds.
             May be given several times.
         by: Column to be best in: highest for top1, top5 and throughput, lowest for all others.
+        measured: Pass over stitches whose top-1 is predicted (`snnet evaluate --predict`).
     """
     named = {"macs": macs, "params": params, "latency_ms": latency_ms}
     limits = {name: value for name, value in named.items() if value is not None} | dict(map(_parse_limit, limit))
-    table = read_table(source)
+    table = without_predictions(read_table(source)) if measured else read_table(source)
     for column in (by, *limits):
         if message := missing_column(table, column):
             raise TableError(message)

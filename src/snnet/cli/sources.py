@@ -12,7 +12,7 @@ from snnet.table import StitchTable
 if TYPE_CHECKING:
     from snnet.network import SNNet
 
-TABLE, CONFIG = "table.jsonl", "config.json"
+TABLE, CONFIG, LOG = "table.jsonl", "config.json", "log.jsonl"
 _HUB = "hf-hub:"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _DEPTHS = re.compile(r"\d+(-\d+)*")

@@ -9,7 +9,14 @@ from snnet.errors import BudgetError
 from snnet.selection import select
 from snnet.table import StitchRow, StitchTable
 
-_HEADINGS = {"macs": "MACs", "params": "params", "top1": "top-1 %", "top5": "top-5 %", "latency_ms": "ms"}
+_HEADINGS = {
+    "macs": "MACs",
+    "params": "params",
+    "top1": "top-1 %",
+    "top5": "top-5 %",
+    "top1_error": "± predicted",
+    "latency_ms": "ms",
+}
 
 
 def show_rows(table: StitchTable, *, columns: Iterable[str] | None = None) -> None:

@@ -21,7 +21,7 @@ from snnet.steps import Step
 from snnet.table import StitchTable
 
 Progress = Callable[[int, int, str], None]
-_AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
+AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def evaluate(
@@ -36,6 +36,7 @@ def evaluate(
     share_prefix: bool = True,
     max_groups: int = 16,
     progress: Progress | None = None,
+    on_scores: Callable[[StitchTable], None] | None = None,
 ) -> StitchTable:
     """Measure top-1, top-5 (percent) and mean cross-entropy (nats) of stitches, and set them in `net.table`.
 
@@ -63,6 +64,7 @@ def evaluate(
         share_prefix: Whether common beginnings of routes are run once. Without it the result is the same, later.
         max_groups: Most groups, hence most passes over the data. More lose less work to a kill.
         progress: Called with the number of finished and of all (stitch, batch) pairs, and a note.
+        on_scores: Given the table so far, at the beginning and after each group.
 
     Returns:
         The rows of the chosen stitches, with all columns that `net.table` and `output` have.
@@ -81,7 +83,7 @@ def evaluate(
     chosen = list(dict.fromkeys(map(net.space.find, net.space if stitches is None else stitches)))
     home = next(net.parameters()).device
     target = home if device is None else torch.device(device)
-    facts = {"network": _common_digest(net), "precision": _precision(net, amp, target)}
+    facts = evaluation_facts(net, amp, target)
     batches = Batches(data, net.num_classes, batch_size, share)
     record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
     if record.scores:
@@ -90,17 +92,29 @@ def evaluate(
     routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
     groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups, share=share_prefix)
     meter = _Meter(progress, len(chosen), len(routes), batches)
-    autocast = torch.autocast(target.type, _AMP.get(amp or ""), enabled=amp is not None)
+    autocast = torch.autocast(target.type, AMP.get(amp or ""), enabled=amp is not None)
+    tell = on_scores or (lambda _: None)
+    tell(record.table(net.table))
     with evaluating(net, target), fast_linear(target), autocast:
         for number, group in enumerate(groups, 1):
             meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
             _run_group(net, group, batches, record, target, meter)
             if share.is_first:
                 record.save(net.table)
+            tell(record.table(net.table))
             meter.tell(f"{meter.group} done")
     net.table = record.table(net.table)
     ids = {stitch.id for stitch in chosen}
     return net.table.where(lambda row: row.stitch in ids)
+
+
+def evaluation_facts(net: SNNet, amp: str | None, device: torch.device) -> dict[str, str]:
+    """Return what scores depend on besides the images: a digest of the network, and the precision.
+
+    Raises:
+        DataError: If the device does not compute in this precision.
+    """
+    return {"network": _common_digest(net), "precision": _precision(net, amp, device)}
 
 
 def walk_tree(tree: Tree, images: Tensor, run: Callable[[Node, Tensor], Tensor]) -> Iterator[tuple[Node, Tensor]]:
@@ -178,7 +192,7 @@ def _common_digest(net: nn.Module) -> str:
 
 
 def _precision(net: nn.Module, amp: str | None, device: torch.device) -> str:
-    if amp is not None and amp not in _AMP:
+    if amp is not None and amp not in AMP:
         raise DataError(f"amp={amp!r} is not known; accepted: 'bf16', 'fp16' or None.")
     if amp == "fp16" and device.type == "cpu":
         raise DataError("amp='fp16' does nothing on CPU; use 'bf16' or None there.")

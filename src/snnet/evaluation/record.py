@@ -10,6 +10,7 @@ from torch import nn
 
 from snnet.errors import TableError
 from snnet.evaluation.scores import COLUMNS
+from snnet.selection import without_predictions
 from snnet.space import StitchSpace
 from snnet.table import StitchRow, StitchTable
 
@@ -47,6 +48,8 @@ class Record:
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             self.written = StitchTable.load(path) if path.exists() else self.written
+        # What was predicted there is not known, and is predicted anew from what will be.
+        self.written = without_predictions(self.written)
         known = {row.stitch: _scores(row) for row in self.written if "top1" in row.values}
         if known:
             self._compare(self.written.meta.get("evaluation") or {}, facts)
@@ -73,7 +76,7 @@ class Record:
 
         Scores in `costs` are kept where they are of the same network and data, and dropped where they are not.
         """
-        base = costs or StitchTable([])
+        base = without_predictions(costs or StitchTable([]))
         same = base.meta.get("evaluation") == self.facts
         others = [{r.stitch: _without_scores(r) for r in self.written}]
         others.append({r.stitch: dict(r.values) if same else _without_scores(r) for r in base})

@@ -23,10 +23,7 @@ class Scores:
         """Take logits `(B, classes)` and labels `(B,)` into account; top-5 is top-`min(5, classes)`."""
         logits = logits.float()
         losses = cross_entropy(logits, labels, reduction="none")
-        sound = losses.isfinite()
-        # topk ranks NaN highest, so a broken row could hit by chance.
-        ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices
-        hits = (ranked == labels[:, None]) & sound[:, None]
+        hits, sound = _hits(logits, labels, losses)
         sums = torch.stack([hits[:, 0].sum(), hits.sum(), losses.double().sum(), (~sound).sum()])
         self._sums = sums if self._sums is None else self._sums + sums
         self.images += len(labels)
@@ -52,3 +49,17 @@ class Scores:
         top1, top5, loss, broken = self._sums.tolist()
         values = {"top1": 100 * top1 / self.images, "top5": 100 * top5 / self.images}
         return (values, int(broken)) if broken else ({**values, "loss": loss / self.images}, 0)
+
+
+def top1_hits(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return which images `(B,)` count as right, exactly as `Scores` counts them."""
+    logits = logits.float()
+    return _hits(logits, labels, cross_entropy(logits, labels, reduction="none"))[0][:, 0]
+
+
+def _hits(logits: Tensor, labels: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
+    """Return hits by rank `(B, 5)`, and which images `(B,)` have a finite loss."""
+    sound = losses.isfinite()
+    # topk ranks NaN highest, so a broken row could hit by chance.
+    ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices
+    return (ranked == labels[:, None]) & sound[:, None], sound

@@ -4,9 +4,10 @@ from pathlib import Path
 
 from snnet.report.page import write_page
 from snnet.report.plots import draw_curve
+from snnet.report.training import draw_training
 from snnet.table import StitchTable
 
-__all__ = ["draw_curve", "write_page", "write_report"]
+__all__ = ["draw_curve", "draw_training", "write_page", "write_report"]
 
 
 def write_report(

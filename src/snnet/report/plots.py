@@ -11,7 +11,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from snnet.errors import TableError
 from snnet.files import write_aside
 from snnet.report.view import Axis, anchor_names, axis_of, score_range, series_of
-from snnet.selection import measured, pareto_frontier
+from snnet.selection import ERROR, is_predicted, measured, pareto_frontier
 from snnet.table import StitchRow, StitchTable
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _figure(
     if before is not None:
         _draw_before(axes, before, before_label, x, y, low)
     _draw_frontier(axes, table, x, y)
+    _draw_errors(axes, table, x, y)
     size = 26 if len(table) <= _CROWD else 9
     for series in series_of(table):
         _dots(
@@ -134,6 +135,16 @@ def _draw_frontier(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
     axes.step(*columns, where="post", color=_INK, linewidth=1.1, alpha=0.55, label="frontier", zorder=3)
 
 
+def _draw_errors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
+    """Draw a bar of one standard deviation each way through every predicted score."""
+    rows = [row for row in table if is_predicted(row, y.column) and measured(row, x.column, y.column)]
+    if rows:
+        errors = [row.values[y.column + ERROR] / y.scale for row in rows]
+        at, middle = _columns(_points(rows, x, y))
+        low, high = ([m + sign * e for m, e in zip(middle, errors, strict=True)] for sign in (-1, 1))
+        axes.vlines(at, low, high, color=_FAINT, linewidth=0.9, label="predicted", zorder=3)
+
+
 def _draw_anchors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
     rows = [row for row in table.anchors if measured(row, x.column, y.column)]
     names, points = anchor_names(table), _points(rows, x, y)
@@ -183,6 +194,8 @@ def _legend(figure: Figure, axes: "Axes") -> None:
 def _head(axes: "Axes", table: StitchTable, x: Axis, y: Axis, title: str | None) -> None:
     shown = sum(measured(row, x.column, y.column) for row in table)
     hidden = f" · {len(table) - shown:,} not evaluated" if shown < len(table) else ""
+    guessed = sum(is_predicted(row, y.column) for row in table)
+    hidden = (f" · {guessed:,} predicted" if guessed else "") + hidden
     frontier = len(pareto_frontier(table, x.column, y.column))
     heading = title or f"{len(table):,} networks in one, stitched from {len(anchor_names(table))} anchors"
     axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=_INK, pad=26)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from timm.data import Mixup
@@ -40,6 +40,7 @@ from snnet.training.engine import check_device
 from snnet.training.facts import FREE_SETTINGS
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings
+from snnet.training.probe import Probe, spread_of
 from snnet.training.randomness import stitch_generator
 from snnet.training.recipe import IN_PLACE, BatchShift, NetworkSection, Recipe, SamplerSection, TeacherSection
 from snnet.training.recipe_file import differences
@@ -199,6 +200,7 @@ class Experiment:
                 **recipe.model_dump(mode="json", include={"network", "calibration", "augment"}),
                 "data": self._data_facts(),
             },
+            probe=self._probe(),
             on_step=on_step,
             on_message=on_message,
         )
@@ -210,6 +212,17 @@ class Experiment:
         # The folder may move between the parts of a run, and its classes must not.
         classes = content_digest(self.images.classes)
         return {"name": data.name, "batch_size": data.batch_size, "classes": classes, **buffer}
+
+    def _probe(self) -> Probe | None:
+        section = self.recipe.evaluation
+        if not section.every:
+            return None
+        some = _some(cast(Images, self.validation.dataset), section.every_images)
+        batches = eval_batches(some, section.batch_size, self.validation.workers)
+        calibration = None
+        if self.recalibrates:
+            calibration = calibration_images(self.images, self.recipe.recalibration.images, self.recipe.run.seed)
+        return Probe(batches, spread_of(self.net.space, section.every_stitches), section.every, calibration)
 
     def _settings(self) -> TrainSettings:
         run = self.recipe.run

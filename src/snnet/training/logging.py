@@ -8,9 +8,11 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from accelerate import Accelerator
+from accelerate.tracking import GeneralTracker
 
 from snnet.errors import TrainingError
 from snnet.files import write_text
+from snnet.training.trackers import PROJECT, as_markdown, tracked_name, tracker_options
 
 
 class RunLog:
@@ -52,7 +54,7 @@ class RunLog:
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one line, which a kill of this process no longer takes away."""
-        numbers = {name: value for name, value in record.items() if isinstance(value, int | float)}
+        numbers = {tracked_name(name): value for name, value in record.items() if isinstance(value, int | float)}
         try:
             if self._file is not None:
                 self._file.write(json.dumps(dict(record)) + "\n")
@@ -70,12 +72,29 @@ class RunLog:
             raise self._failure(error) from error
 
     def _start_trackers(self, step: int, facts: Mapping[str, Any]) -> None:
-        # TensorBoard hides what it has of later steps.
-        self._accelerator.init_trackers("snnet", init_kwargs={"tensorboard": {"purge_step": step + 1}})
-        for tracker in self._accelerator.trackers:
-            # TensorBoard would begin one more run for its hyperparameters each time.
-            if tracker.name != "tensorboard":
-                tracker.store_init_configuration(dict(facts))
+        directory = self._accelerator.logging_dir
+        if directory is None:
+            return
+        names = [str(tracker) for tracker in self._accelerator.log_with]
+        try:
+            options = tracker_options(names, Path(directory), step) if self._accelerator.is_main_process else {}
+            self._accelerator.init_trackers(PROJECT, init_kwargs=options)
+            for tracker in self._accelerator.trackers:
+                self._store_facts(tracker, step, facts)
+        except OSError:
+            raise
+        except Exception as error:  # each tracker raises kinds of its own
+            hint = "Without a network, set WANDB_MODE=offline. " if "wandb" in names else ""
+            raise TrainingError(
+                f"The trackers {', '.join(names)} did not start: {error} {hint}Leave one out with run.trackers."
+            ) from error
+
+    def _store_facts(self, tracker: GeneralTracker, step: int, facts: Mapping[str, Any]) -> None:
+        if tracker.name != "tensorboard":
+            tracker.store_init_configuration(dict(facts))
+        # TensorBoard would begin one more run for its hyperparameters each time, so they are written as text.
+        elif step == 0 and self._accelerator.is_main_process:
+            tracker.tracker.add_text("hyperparameters", as_markdown(facts), 0)
 
     def _failure(self, error: OSError) -> TrainingError:
         return TrainingError(f"The log {self.path} cannot be written ({error.strerror}); the checkpoints are intact.")

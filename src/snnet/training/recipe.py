@@ -236,7 +236,7 @@ class RunSection(Section):
     log_every: int = Field(10, ge=1, description="steps between two lines of the log")
     save_every: int = Field(100, ge=0, description="steps between two checkpoints; 0 saves at the end only")
     keep: int = Field(2, ge=1, description="checkpoints that stay")
-    trackers: tuple[str, ...] = Field(("tensorboard",), description="accelerate's trackers")
+    trackers: tuple[str, ...] = Field(("tensorboard",), description="accelerate's trackers: tensorboard, mlflow, wandb")
     stitches_per_rank: StitchesPerRank = Field("same", description="of several processes: same or different")
     sharding: Sharding = Field("none", description="none, or fsdp for families that do not fit one device")
     sync_batch_norm: bool = Field(False, description="normalize over the images of all processes")
@@ -249,12 +249,15 @@ class RunSection(Section):
 
 
 class EvaluationSection(Section):
-    """What is evaluated when training is over."""
+    """What is evaluated when training is over, and now and then before."""
 
     stitches: Literal["all", "anchors", "none"] = Field("all", description="all, anchors or none")
     images: int | None = Field(None, ge=1, description="validation images, a fixed random choice; all by default")
     batch_size: int = Field(128, ge=1, description="images per batch")
     budgets: tuple[float, ...] = Field((), description="MACs for which the best stitch is shown at the end")
+    every: int = Field(0, ge=0, description="steps between two looks at a few stitches while training; 0 for none")
+    every_stitches: int = Field(8, ge=0, description="stitches looked at besides the anchors, spread over the space")
+    every_images: int = Field(500, ge=1, description="validation images that they are looked at on")
 
 
 class Recipe(Section):

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from accelerate.tracking import get_available_trackers
 from torch import nn
 
 from snnet.errors import RecipeError
 from snnet.training.engine import Precision, Sharding
+from snnet.training.trackers import check_trackers
 
 StitchesPerRank = Literal["same", "different"]
 _LEAST = {"steps": 1, "seed": 0, "accumulation": 1, "log_every": 1, "save_every": 0, "keep": 1}
@@ -60,10 +60,7 @@ class TrainSettings:
         if self.ema_decay is not None and not 0 <= self.ema_decay < 1:
             raise RecipeError(f"ema_decay is {self.ema_decay}; it must be at least 0 and below 1.")
         self._check_processes()
-        known = sorted(str(tracker) for tracker in get_available_trackers())
-        for tracker in self.trackers:
-            if tracker not in known:
-                raise RecipeError(f"Tracker {tracker!r} is not installed; installed: {', '.join(known) or 'none'}.")
+        check_trackers(self.trackers)
 
     def _check_processes(self) -> None:
         for name, accepted in (("stitches_per_rank", ("same", "different")), ("sharding", ("none", "fsdp"))):

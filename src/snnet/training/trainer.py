@@ -25,6 +25,7 @@ from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrup
 from snnet.training.logging import RunLog
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings, shares_parameters
+from snnet.training.probe import Probe
 from snnet.training.randomness import stitch_generator
 from snnet.training.samplers import StitchSampler, UniformSampler
 from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
@@ -49,6 +50,7 @@ class Trainer:
         mixup: A `timm.data.Mixup`.
         directory: Where logs and checkpoints go; None keeps neither.
         facts: Further facts, such as the data set's name, that must be equal to resume.
+        probe: Scores of a few stitches while training, for the log and the trackers.
         on_step: Told the status after every step; of several processes in the first only.
         on_message: Told in words what a user should know: resuming, damaged checkpoints, interruption. Likewise.
 
@@ -69,6 +71,7 @@ class Trainer:
         mixup: Mixup | None = None,
         directory: str | Path | None = None,
         facts: Mapping[str, Any] | None = None,
+        probe: Probe | None = None,
         on_step: Callable[[TrainStatus], None] | None = None,
         on_message: Callable[[str], None] | None = None,
     ) -> None:
@@ -81,9 +84,15 @@ class Trainer:
         self.mixup = mixup
         self.directory = None if directory is None else Path(directory)
         self.facts = dict(facts or {})
+        self.probe = probe
         self.on_step = on_step
         self.on_message = on_message
         self.device = check_device(settings.device, settings.precision)
+        if probe is not None and settings.sharding == "fsdp":
+            raise RecipeError(
+                "Scores while training (evaluation.every) need the whole network in one process, and sharding fsdp "
+                "divides it; turn one of them off."
+            )
         if shares_parameters(self.loss, net):
             raise RecipeError("The teacher shares weights with the network; copy it first, as anchor_teacher does.")
 
@@ -211,6 +220,7 @@ class _Run:
             self.step += 1
             self._note(update, stitches, time.perf_counter() - begun)
             self._report(stitches)
+            self._probe_if_due()
         if self.share.count == 1:
             self.stopping = stop.signal
         self._save_if_due()
@@ -273,6 +283,11 @@ class _Run:
                 }
             )
             self.unlogged.clear()
+
+    def _probe_if_due(self) -> None:
+        probe = self.trainer.probe
+        if probe is not None and self.share.is_first and probe.due(self.step, self.settings.steps):
+            self.log.write({"step": self.step, **probe.measure(self.trainer.net)})
 
     def _report(self, stitches: tuple[Stitch, ...]) -> None:
         if self.trainer.on_step is not None and self.share.is_first:

@@ -1,0 +1,104 @@
+"""Scores of all stitches from those measured: the lines between the anchors, and what lies near on top of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnet.errors import TableError
+from snnet.evaluation.features import route_features
+from snnet.evaluation.gaussian import Array, Observations, Posterior, infer, most_telling
+from snnet.evaluation.sample import ImageSample
+from snnet.selection import ERROR, PREDICTION, line_between_anchors, measured, missing_column, without_predictions
+from snnet.table import StitchRow, StitchTable
+
+# The mean absolute value of a normal variable, in standard deviations.
+_MEAN_ABSOLUTE = float(np.sqrt(2 / np.pi))
+# Nothing predicted is certain, and an error of zero would read as measured.
+_LEAST_ERROR = 1e-3
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A table in which every stitch has a score, and what its predictions are worth.
+
+    Attributes:
+        table: `top1` of all stitches; those predicted have their standard deviation in `top1_error` (points).
+        measured: Stitches measured on all images.
+        error: Expected mean absolute error of the predicted scores, in points; 0.0 if none is predicted.
+        next: Ids of the stitches that would tell most about the others if they were measured, the best first.
+        work: Pairs of stitch and image that were run, as a part of all.
+    """
+
+    table: StitchTable
+    measured: int
+    error: float
+    next: tuple[str, ...]
+    work: float
+
+    @property
+    def predicted(self) -> int:
+        """Stitches whose score is predicted."""
+        return len(self.table) - self.measured
+
+
+def predict_scores(
+    table: StitchTable, *, sample: ImageSample | None = None, score: str = "top1", count: int = 1
+) -> Prediction:
+    """Predict the scores that a table lacks from those that it has; needs neither network nor images.
+
+    The mean lies on the straight lines between a route's own anchors over MACs (in points, so the scores may be of
+    any data). On it lies a Gaussian process over what a route is: see `gaussian.infer` and `route_features`.
+
+    Args:
+        table: MACs of all stitches, and scores of at least the anchors; predictions in it are made anew.
+        sample: What the stitches did on some of the images.
+        score: The column.
+        count: How many stitches `next` names.
+
+    Raises:
+        TableError: If MACs or the score of an anchor are missing.
+    """
+    known = without_predictions(table, score)
+    for column in ("macs", score):
+        if message := missing_column(known, column):
+            raise TableError(message)
+    rows = list(known)
+    lines = np.array([_line(known, row, score) for row in rows])
+    have = np.array([measured(row, score) for row in rows])
+    posterior = _posterior(rows, lines, have, sample, score)
+    missing = [int(number) for number in np.flatnonzero(~have)]
+    values = {rows[n].stitch: float(np.clip(lines[n] + posterior.mean[n], 0.0, 100.0)) for n in missing}
+    errors = {rows[n].stitch: max(float(posterior.deviation[n]), _LEAST_ERROR) for n in missing}
+    error = _MEAN_ABSOLUTE * float(np.mean(list(errors.values()))) if errors else 0.0
+    work = (int(have.sum()) + len(missing) * (sample.share if sample else 0.0)) / len(rows)
+    following = tuple(rows[n].stitch for n in most_telling(posterior.covariance, missing, count))
+    facts = {"measured": int(have.sum()), "error": round(error, 3), "work": round(work, 3)}
+    filled = known.with_column(score, values).with_column(score + ERROR, errors)
+    meta = {**filled.meta, PREDICTION: facts} if errors else filled.meta
+    return Prediction(StitchTable(filled.rows, meta), int(have.sum()), error, following, work)
+
+
+def _line(table: StitchTable, row: StitchRow, score: str) -> float:
+    if not measured(row, "macs"):
+        raise TableError(f"Stitch {row.stitch} has no MACs, from which its {score!r} is predicted; run snnet.profile.")
+    return line_between_anchors(table, row, score=score)
+
+
+def _posterior(
+    rows: Sequence[StitchRow], lines: Array, have: NDArray[np.bool_], sample: ImageSample | None, score: str
+) -> Posterior:
+    free = np.array([not row.route.is_anchor for row in rows])
+    place = {row.stitch: number for number, row in enumerate(rows)}
+    exact = np.flatnonzero(have & free)
+    points, values = exact, np.array([rows[n].values[score] for n in map(int, exact)]) - lines[exact]
+    noise = np.zeros((len(exact),) * 2)
+    if sample is not None:
+        seen = np.array([place[stitch] for stitch in sample.stitches])
+        points, values = np.concatenate([points, seen]), np.concatenate([values, sample.top1 - lines[seen]])
+        noise = np.zeros((len(points),) * 2)
+        noise[len(exact) :, len(exact) :] = sample.covariance
+    depths = [row.route.segments[0].stop for row in rows if row.route.is_anchor]
+    features = route_features([row.route for row in rows], depths)
+    return infer(features, free, Observations(points, values, noise))

@@ -1,0 +1,185 @@
+"""Scores of many stitches from few images, chosen by how hard the anchors find them.
+
+A stitch differs from its anchors on images about which they are unsure, and almost nowhere else. Each image is taken
+with a probability that rises with the square of the anchors' doubt, and what a stitch gains or loses there against
+the anchors counts by the inverse of that probability: the difference estimator of survey sampling (Saerndal,
+Swensson and Wretman, Model Assisted Survey Sampling, section 6.3), which is right on average for any stitch.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from snnet.evaluation.batches import Batches, Fingerprint
+from snnet.evaluation.evaluate import run_tree
+from snnet.evaluation.gaussian import Array
+from snnet.evaluation.plan import Tree
+from snnet.evaluation.scores import Scores, top1_hits
+from snnet.network import SNNet
+from snnet.route import Stitch
+
+_LEAST = 0.02  # probability of an image about which all anchors are sure
+_POWER = 2.0
+_HALVINGS = 60
+
+
+@dataclass(frozen=True)
+class ImageSample:
+    """What some of the images say of the stitches.
+
+    Attributes:
+        stitches: Ids of the stitches that are not anchors.
+        top1: Their top-1 (percent) on all images, estimated; `(n,)`.
+        noise: Variance of an estimate, in squared percent.
+        common: Covariance of two estimates, for all stitches see the same images.
+        share: The part of the images that was used.
+    """
+
+    stitches: tuple[str, ...]
+    top1: Array
+    noise: float
+    common: float
+    share: float
+
+    @property
+    def covariance(self) -> Array:
+        """Covariance of the estimates, `(n, n)`.
+
+        It is the same for all stitches: were each given its own, estimates that are low by chance would look
+        precise by the same chance, and pull the others down.
+        """
+        count = len(self.stitches)
+        return np.full((count, count), self.common) + (self.noise - self.common) * np.eye(count)
+
+
+def inclusion_probabilities(doubt: Tensor, share: float) -> Tensor:
+    """Return how likely each image is to be taken, `share` on average.
+
+    Args:
+        doubt: `(B,)` from 0 (the anchors are sure and agree) to 1.
+        share: From 0 to 1.
+    """
+    weight = doubt.double().clamp(1e-3, 1.0) ** _POWER
+    low, high = 1e-9, 1e9
+    for _ in range(_HALVINGS):
+        middle = (low * high) ** 0.5
+        expected = float((middle * weight).clamp(_LEAST, 1.0).mean())
+        low, high = (middle, high) if expected < share else (low, middle)
+    return (high * weight).clamp(min(_LEAST, share), 1.0)
+
+
+def draw(probabilities: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the numbers of the images taken, each with its probability and their count nearly fixed."""
+    order = torch.randperm(len(probabilities), generator=generator)
+    start = torch.rand((), generator=generator, dtype=torch.float64)
+    steps = torch.cat([start[None], start + probabilities.cpu()[order].cumsum(0)]).floor()
+    return order[steps.diff() > 0].sort().values
+
+
+class SampleSums:
+    """Running sums of the estimates.
+
+    Args:
+        stitches: Ids of the stitches that are not anchors.
+    """
+
+    def __init__(self, stitches: Sequence[str]) -> None:
+        self.stitches = tuple(stitches)
+        self._images, self._taken, self._base = 0, 0, 0.0
+        self._sums = np.zeros(len(stitches))
+        self._squares = np.zeros((len(stitches),) * 2)
+
+    def add(self, base: Tensor, chosen: Tensor, probabilities: Tensor, hits: Tensor) -> None:
+        """Take one batch into account.
+
+        Args:
+            base: `(B,)` the part of the anchors that are right, for all images.
+            chosen: `(b,)` numbers of the images taken.
+            probabilities: `(B,)`.
+            hits: `(n, b)` whether each stitch is right on each of them.
+        """
+        self._images += len(base)
+        self._taken += len(chosen)
+        self._base += float(base.sum())
+        likely = probabilities[chosen].double().cpu().numpy()
+        gains = (hits.double() - base[chosen].to(hits.device).double()).cpu().numpy() / likely
+        self._sums += gains.sum(1)
+        self._squares += (gains * (1 - likely)) @ gains.T
+
+    def result(self) -> ImageSample:
+        """Return the estimates with their pooled covariance."""
+        top1 = 100 * (self._base + self._sums) / self._images
+        covariance = self._squares * (100 / self._images) ** 2
+        count = len(self.stitches)
+        noise = float(np.trace(covariance)) / count
+        pairs = max(count * (count - 1), 1)
+        common = (float(covariance.sum()) - count * noise) / pairs
+        return ImageSample(self.stitches, top1, noise, min(max(common, 0.0), noise), self._taken / self._images)
+
+
+@dataclass
+class SamplePass:
+    """One pass over the images: the anchors on all of them, the other stitches on some.
+
+    Attributes:
+        net: In evaluation mode, on `device`.
+        stitches: The stitches; anchors among them are the guides.
+        share: The part of the images that the others see.
+        device: Where the network is.
+        seed: Of the choice.
+        scores: Scores of the anchors, after `run`.
+    """
+
+    net: SNNet
+    stitches: Sequence[Stitch]
+    share: float
+    device: torch.device
+    seed: int = 0
+    scores: dict[str, Scores] = field(default_factory=dict)
+
+    def run(self, batches: Batches, on_batch: Callable[[int], None] | None = None) -> tuple[ImageSample, Fingerprint]:
+        """Return what the stitches did on the images taken, and the fingerprint of all images.
+
+        Args:
+            batches: All images.
+            on_batch: Called with the number of batches done.
+        """
+        guides, others = Tree(), Tree()
+        for stitch in self.stitches:
+            (guides if stitch.is_anchor else others).add(stitch, self.net.steps(stitch))
+        self.scores = {stitch: Scores() for stitch in guides.stitches}
+        sums, seen = SampleSums(others.stitches), Fingerprint.empty(batches.classes)
+        generator = torch.Generator().manual_seed(self.seed)
+        for number, (images, labels) in enumerate(batches, 1):
+            images, labels = images.to(self.device, non_blocking=True), labels.to(self.device).long()
+            seen.add(images, labels)
+            with torch.inference_mode():
+                base, doubt = self._guide(guides, images, labels)
+                likely = inclusion_probabilities(doubt, self.share).cpu()
+                chosen = draw(likely, generator)
+                hits = dict(self._hits(others, images, labels, chosen)) if len(chosen) else {}
+            nothing = torch.zeros(len(chosen))
+            rows = [hits.get(stitch, nothing) for stitch in others.stitches]
+            sums.add(base.cpu(), chosen, likely, torch.stack(rows))
+            if on_batch is not None:
+                on_batch(number)
+        return sums.result(), seen
+
+    def _guide(self, tree: Tree, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the part of the anchors that are right on each image, and their doubt: one minus the margin."""
+        right, mean = [], torch.zeros((), device=self.device)
+        for stitch, logits in run_tree(self.net, tree, images):
+            self.scores[stitch].add(logits, labels)
+            right.append(top1_hits(logits, labels).double())
+            mean = mean + logits.float().softmax(1)
+        best = (mean / len(right)).topk(2, dim=1).values
+        # An anchor that gives NaN knows nothing.
+        return torch.stack(right).mean(0), (1 - best[:, 0] + best[:, 1]).nan_to_num(nan=1.0)
+
+    def _hits(self, tree: Tree, images: Tensor, labels: Tensor, chosen: Tensor) -> Iterator[tuple[str, Tensor]]:
+        few = chosen.to(self.device)
+        for stitch, logits in run_tree(self.net, tree, images[few]):
+            yield stitch, top1_hits(logits, labels[few]).cpu()

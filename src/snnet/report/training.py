@@ -1,0 +1,76 @@
+"""Top-1 of a few stitches over the steps of training, as a picture."""
+
+import json
+from pathlib import Path
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from snnet.files import write_aside
+from snnet.report.view import PALETTE, anchor_names, series_of
+from snnet.route import Stitch
+from snnet.table import StitchTable
+
+_PREFIX = "top1/"
+_INK, _MUTED, _RULE = "#1f2328", "#656d76", "#e6e8eb"
+
+Curves = dict[str, list[tuple[int, float]]]
+
+
+def read_curves(log: str | Path) -> Curves:
+    """Return, for each stitch that a run's log has scores of, its `(step, top-1 in percent)` in order."""
+    curves: Curves = {}
+    for line in Path(log).read_text(encoding="utf-8").splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            continue  # a kill can cut the last line short
+        for name, value in record.items():
+            if name.startswith(_PREFIX):
+                curves.setdefault(name.removeprefix(_PREFIX), []).append((record["step"], value))
+    return curves
+
+
+def draw_training(log: str | Path, path: str | Path, table: StitchTable) -> Path | None:
+    """Draw top-1 over steps, a line per stitch: anchors dark, others in the color of their curve.
+
+    Args:
+        log: The run's `log.jsonl`.
+        path: Where to write; PNG, SVG or PDF by its suffix. Written whole or not at all.
+        table: For the names of the anchors and the colors.
+
+    Returns:
+        The path; None, and no file, if the log has no such scores.
+    """
+    curves = read_curves(log)
+    if not curves:
+        return None
+    target = Path(path)
+    with write_aside(target) as partial:
+        _figure(curves, table).savefig(partial, format=target.suffix.removeprefix("."), dpi=200)
+    return target
+
+
+def _figure(curves: Curves, table: StitchTable) -> Figure:
+    figure = Figure(figsize=(7.6, 4.8), layout="constrained")
+    axes = figure.add_subplot()
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.grid(axis="y", color=_RULE, linewidth=0.8)
+    axes.tick_params(length=0, labelsize=9, labelcolor=_MUTED)
+    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    names, colors = anchor_names(table), {series.anchors: series.color for series in series_of(table)}
+    for stitch, points in curves.items():
+        route = Stitch.parse(stitch)
+        steps, scores = zip(*points, strict=True)
+        if route.is_anchor:
+            label, color, width = names[route.anchors[0]], _INK, 1.8
+        else:
+            label, color, width = stitch, colors.get(route.anchors, PALETTE[-1]), 1.0
+        axes.plot(steps, scores, marker="o", markersize=2.5, color=color, linewidth=width)
+        last = (steps[-1], scores[-1])
+        axes.annotate(label, last, xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)
+    axes.set_xlabel("step", fontsize=10, color=_INK)
+    axes.set_ylabel("Top-1 (%)", fontsize=10, color=_INK)
+    heading = f"{len(curves)} stitches while all {len(table)} were trained"
+    axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=_INK)
+    return figure

@@ -1,0 +1,71 @@
+"""Scores of a few stitches now and then while all are trained."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from snnet.errors import RecipeError
+from snnet.evaluation.evaluate import run_tree
+from snnet.evaluation.plan import Tree
+from snnet.evaluation.scores import Scores
+from snnet.modes import evaluating
+from snnet.network import SNNet
+from snnet.recalibration import has_batch_norm, recalibrate
+from snnet.route import Stitch
+from snnet.training.stream import Batch
+
+PREFIX = "top1/"
+"""Begins the name of a stitch's top-1 in the log."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is measured during training, and when; training goes on as if nothing had been.
+
+    Attributes:
+        batches: Labelled images, read anew each time.
+        stitches: The stitches.
+        every: Steps between two measurements.
+        calibration: Clean images `(N, C, H, W)` on which running statistics of batch norms are measured before;
+            without them, stitches use those of their anchors.
+    """
+
+    batches: Iterable[Batch]
+    stitches: Sequence[Stitch]
+    every: int
+    calibration: Tensor | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.every < 1:
+            raise RecipeError(f"every is {self.every}; a probe needs at least 1 step between two measurements.")
+
+    def due(self, step: int, steps: int) -> bool:
+        """Return whether to measure after `step` of `steps`; the end is always measured."""
+        return step % self.every == 0 or step == steps
+
+    def measure(self, net: SNNet) -> dict[str, float]:
+        """Return `top1/ID` -> percent, and leave weights, modes, statistics and random state as they are."""
+        tree = Tree()
+        for stitch in self.stitches:
+            tree.add(stitch, net.steps(stitch))
+        scores = {stitch: Scores() for stitch in tree.stitches}
+        devices = range(torch.cuda.device_count())
+        # Not inference_mode: a module may cache tensors that the next step needs. A loader may draw random numbers.
+        with evaluating(net) as device, torch.no_grad(), torch.random.fork_rng(devices=devices):
+            if self.calibration is not None and has_batch_norm(net):
+                recalibrate(net, self.calibration, stitches=self.stitches, device=device)
+            for images, labels in self.batches:
+                for name, logits in run_tree(net, tree, images.to(device)):
+                    scores[name].add(logits, labels.to(device).long())
+            net.forget_statistics()
+        return {PREFIX + name: score.result()[0]["top1"] for name, score in scores.items()}
+
+
+def spread_of(stitches: Sequence[Stitch], count: int) -> list[Stitch]:
+    """Return the anchors and `count` other stitches, evenly spread over the order of the space."""
+    anchors = [stitch for stitch in stitches if stitch.is_anchor]
+    others = [stitch for stitch in stitches if not stitch.is_anchor]
+    count = min(count, len(others))
+    return anchors + [others[(2 * number + 1) * len(others) // (2 * count)] for number in range(count)]

@@ -1,0 +1,83 @@
+from statistics import fmean
+
+import pytest
+
+from snnet.errors import TableError
+from snnet.evaluation import predict_scores
+from snnet.selection import gap_to_lines, is_predicted
+from snnet.table import StitchRow, StitchTable
+
+
+def only(table, stitches):
+    rows = (row if row.stitch in stitches else StitchRow(row.index, row.stitch, {"macs": row.macs}) for row in table)
+    return StitchTable(rows, table.meta)
+
+
+def reveal(table, count):
+    """Measure what the prediction asks for, one after another."""
+    known = {row.stitch for row in table.anchors}
+    while len(known) < count:
+        known.add(predict_scores(only(table, known)).next[0])
+    return predict_scores(only(table, known))
+
+
+def mean_error(found, table):
+    return fmean(abs(row.top1 - table[row.stitch].top1) for row in found.table if is_predicted(row))
+
+
+@pytest.mark.parametrize("name", ["deit_ti_s_b", "swin_ti_s_b"])
+def test_a_quarter_of_a_published_curve_says_the_rest(reference_dir, name):
+    table = StitchTable.load(reference_dir / f"{name}.json")
+    found = reveal(table, len(table) // 4)
+    assert found.measured == len(table) // 4 and found.predicted == len(table) - found.measured
+    off = mean_error(found, table)
+    assert off < 0.3
+    # Half as good as the lines between the anchors are, and not far from what was expected.
+    assert off < 0.6 * fmean(map(abs, gap_to_lines(table, table).values()))
+    assert 0.5 < off / found.error < 2.0
+
+
+def rising(count=12):
+    rows = [
+        StitchRow(0, f"0:0-{count}", {"macs": 1e6, "top1": 70.0}),
+        StitchRow(1, f"1:0-{count}", {"macs": 2e6, "top1": 80.0}),
+    ]
+    for cut in range(1, count):
+        macs = 2e6 - 1e6 * cut / count
+        values = {"macs": macs, "top1": 70 + (macs - 1e6) / 1e5 - 2 - cut / count}
+        rows.append(StitchRow(cut + 1, f"0:0-{cut},1:{cut}-{count}", values))
+    return StitchTable(rows)
+
+
+def test_a_smooth_curve_is_found_from_few_points_and_measured_scores_stay():
+    table = rising()
+    found = reveal(table, 5)
+    assert mean_error(found, table) < 0.1
+    for row in found.table:
+        if is_predicted(row):
+            assert row.top1_error > 0
+        else:
+            assert row.top1 == table[row.stitch].top1
+    assert found.table.meta["prediction"]["measured"] == 5
+    assert found.work == pytest.approx(5 / len(table))
+
+
+def test_predictions_in_the_table_are_made_anew():
+    table = rising()
+    once = predict_scores(only(table, {"0:0-12", "1:0-12", "0:0-3,1:3-12"}))
+    again = predict_scores(once.table)
+    assert again.table.rows == once.table.rows
+    complete = predict_scores(table)
+    assert complete.table.rows == table.rows and complete.error == 0 and not complete.next
+    assert "prediction" not in complete.table.meta
+
+
+def test_what_is_missing_is_said():
+    table = rising()
+    with pytest.raises(TableError, match="has no column 'macs'"):
+        predict_scores(table.without("macs"))
+    with pytest.raises(TableError, match="for anchor 1; measure it first"):
+        predict_scores(only(table, {"0:0-12"}))
+    rows = [row if row.index != 5 else StitchRow(5, row.stitch, {}) for row in table]
+    with pytest.raises(TableError, match=r"0:0-4,1:4-12 has no MACs"):
+        predict_scores(StitchTable(rows))
