@@ -14,6 +14,7 @@ from snnet.cli.cost import cost
 from snnet.cli.demo import demo
 from snnet.cli.errors import MEANINGS, ExitCode, guarded
 from snnet.cli.evaluate import evaluate
+from snnet.cli.experiment import experiment
 from snnet.cli.families import import_families
 from snnet.cli.init import init
 from snnet.cli.profile import profile
@@ -24,7 +25,7 @@ from snnet.cli.select import select
 from snnet.cli.space import space
 from snnet.cli.train import train
 
-COMMANDS = (demo, space, cost, init, train, recalibrate, evaluate, profile, select, report, push)
+COMMANDS = (demo, space, cost, init, train, recalibrate, evaluate, profile, select, report, push, experiment)
 
 _ABOUT = """Stitch a family of pretrained models into one network with a route for every budget.
 
@@ -34,6 +35,7 @@ A network of your own: `snnet init` makes one, `snnet train` trains it, `snnet e
 measure its stitches, `snnet select` chooses one under a budget, `snnet report` draws the curve, `snnet push`
 uploads the network.
 Where anchors have batch norm, `snnet recalibrate` measures its statistics for every stitch.
+`snnet experiment` repeats the experiments of the paper.
 """
 _EXITS = "Exit codes:\n\n" + "\n".join(f"- {code.value} {meaning}" for code, meaning in MEANINGS.items())
 _EXAMPLE = "Example:\n\n    snnet space deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224"
