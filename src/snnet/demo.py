@@ -123,7 +123,11 @@ def _after(
     experiment: Experiment, directory: Path, stage: Stage, say: Callable[[str], None] | None, *, begun: bool
 ) -> StitchTable:
     """Train, evaluate and save."""
-    trainer = experiment.trainer(directory, on_message=say)
+    scores = None
+    if experiment.wants_scores:
+        with stage("Scoring for the sampler") as progress:
+            scores = experiment.starting_scores(directory, progress, begun=begun)
+    trainer = experiment.trainer(directory, scores=scores, on_message=say)
     with stage("Fine-tuning") as progress:
         trainer.on_step = lambda status: progress(status.step, status.steps, f"loss {status.loss:.3f}  {status.stitch}")
         trainer.fit(resume=begun)

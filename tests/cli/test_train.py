@@ -41,6 +41,18 @@ def test_other_settings_are_refused_and_listed(run: Run, saved: Path, tmp_path: 
     assert "optim.lr was 0.0001 and is 0.005" in outcome.err and "keep" not in outcome.err
 
 
+def test_a_sampler_that_draws_by_need_has_its_scores_first(run: Run, saved: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    need = ("--sampler.name", "weighted", "--sampler.options.by", "need", "--sampler.images", "16")
+    tokens = ("train", saved, "--output", out, *QUICK, *need)
+    assert run(*tokens).code == 0
+    scores = (out / "starting_scores.jsonl").read_bytes()
+    assert StitchTable.load(out / "starting_scores.jsonl").meta["images"] == 16
+    again = run(*tokens, "--run.keep", "1")
+    assert again.code == 0 and "Resuming after step 3 of 3" in again.err
+    assert (out / "starting_scores.jsonl").read_bytes() == scores
+
+
 def test_the_network_itself_is_not_overwritten(run: Run, saved: Path) -> None:
     outcome = run("train", saved, "--output", saved)
     assert outcome.code == 2 and "another --output" in outcome.err

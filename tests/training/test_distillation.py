@@ -7,7 +7,15 @@ from torch import nn
 from snnet.errors import AnchorError, RecipeError, TrainingError
 from snnet.network import SNNet
 from snnet.renormalize import Renormalize
-from snnet.training import Distillation, ModelTeacher, OwnAnchorTeacher, StitchLoss, anchor_teacher, timm_teacher
+from snnet.training import (
+    Distillation,
+    Following,
+    ModelTeacher,
+    OwnAnchorTeacher,
+    StitchLoss,
+    anchor_teacher,
+    timm_teacher,
+)
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3]])
 TAUGHT = torch.tensor([[0.0, 3.0, 1.0], [1.0, -1.0, 2.0]])
@@ -96,3 +104,20 @@ def test_bad_teachers_are_refused(tiny_net: SNNet) -> None:
         Distillation(ModelTeacher(Fixed()), kind="mild")  # type: ignore[arg-type]
     with pytest.raises(TrainingError, match=r"\(2, 3\).*\(2, 10\)"):
         Distillation(ModelTeacher(Fixed()))(torch.zeros(2, 10), torch.zeros(2, 1, 28, 28), tiny_net.space[0])
+
+
+def test_in_place_the_first_stitch_learns_from_labels_and_the_others_from_it(tiny_net: SNNet) -> None:
+    stitch, images = tiny_net.space[0], torch.zeros(2, 1, 28, 28)
+    teacher = Distillation(ModelTeacher(Fixed()), kind="hard", alpha=0.3)
+    how = Following(kind="soft", alpha=0.8, temperature=2.0)
+    loss = StitchLoss(distillation=teacher, in_place=how)
+    assert loss(LOGITS, LABELS, images, stitch) == StitchLoss(distillation=teacher)(LOGITS, LABELS, images, stitch)
+    first = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]])
+    expected = 0.2 * StitchLoss()(LOGITS, LABELS, images, stitch) + 0.8 * how.distance(LOGITS, first)
+    assert torch.equal(loss(LOGITS, LABELS, images, stitch, first), expected)
+    # Without in-place distillation every stitch has the same loss.
+    assert torch.equal(
+        StitchLoss()(LOGITS, LABELS, images, stitch, first), StitchLoss()(LOGITS, LABELS, images, stitch)
+    )
+    assert loss.describe()["in_place"] == {"kind": "soft", "alpha": 0.8, "temperature": 2.0}
+    assert "in_place" not in StitchLoss(distillation=teacher).describe()

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,9 +6,11 @@ import pytest
 import torch
 
 from snnet.data import TensorImages
-from snnet.errors import DataError, RecipeError
+from snnet.errors import DataError, RecipeError, TableError
+from snnet.evaluation import evaluate
+from snnet.training import Following, OwnAnchorTeacher, WeightedSampler
 from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
-from snnet.training.recipe import Recipe
+from snnet.training.recipe import Recipe, SamplerSection
 from tests.conftest import build_tiny_net
 from tests.data.image_files import write_split
 
@@ -57,6 +60,48 @@ def test_the_choice_of_validation_images_is_fixed() -> None:
     one, other = (build(run__seed=seed).validation.dataset for seed in (0, 1))
     assert isinstance(one, TensorImages) and isinstance(other, TensorImages)
     assert len(one) == 16 and torch.equal(one.images, other.images)
+
+
+NEED = {"sampler__name": "weighted", "sampler__options": {"by": "need"}, "sampler__images": 8}
+
+
+def test_scores_for_the_sampler_are_of_training_images_and_kept(tmp_path: Path) -> None:
+    experiment = build(**NEED)
+    assert experiment.wants_scores
+    with pytest.raises(RecipeError, match=r"starting_scores\.jsonl, by which the sampler draws, is gone"):
+        experiment.starting_scores(tmp_path, begun=True)
+    with pytest.raises(TableError, match="`snnet evaluate NETWORK --split train`"):
+        experiment.trainer()
+    # Killed here, another recipe takes the directory.
+    other = experiment.recipe.model_copy(update={"sampler": experiment.recipe.sampler.model_copy(update={"images": 5})})
+    replace(experiment, recipe=other).starting_scores(tmp_path, begun=False)
+
+    scores = experiment.starting_scores(tmp_path, begun=False)
+    assert len(scores) == 36 and scores.meta["images"] == 8
+    images = experiment.images
+    assert isinstance(images, TensorImages)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))[:8]
+    again = evaluate(experiment.net, (images.images[order], images.labels[order]), stitches=[0])
+    assert again.meta["evaluation"]["data"] == scores.meta["evaluation"]["data"]
+    trainer = experiment.trainer(tmp_path, scores=scores)
+    assert isinstance(trainer.sampler, WeightedSampler) and trainer.fit().steps == 2
+    # Trained weights score otherwise, so a run that goes on reads what was kept.
+    kept = experiment.starting_scores(tmp_path, begun=True)
+    assert kept.column("top1") == scores.column("top1")
+    assert experiment.trainer(scores=kept).sampler.describe() == trainer.sampler.describe()
+
+
+def test_the_sandwich_with_a_teacher_in_place() -> None:
+    in_place = {"loss__teacher__source": "in-place", "loss__first_teacher__source": "own-anchors"}
+    experiment = build(**in_place, sampler__name="sandwich", sampler__options={"random": 1})
+    trainer = experiment.trainer()
+    assert trainer.loss.in_place == Following(kind="soft", alpha=1.0, temperature=2.0)
+    assert trainer.loss.distillation is not None
+    assert isinstance(trainer.loss.distillation.teacher, OwnAnchorTeacher)
+    assert trainer.fit().steps == 2
+    uniform = experiment.recipe.model_copy(update={"sampler": SamplerSection()})
+    with pytest.raises(RecipeError, match=r"'uniform' draws one stitch a step.*set sampler.name to sandwich"):
+        replace(experiment, recipe=uniform).trainer()
 
 
 def test_epochs_become_steps() -> None:

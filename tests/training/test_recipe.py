@@ -170,3 +170,16 @@ def test_overrides_within_options_have_types(tmp_path: Path, text: object, value
 def test_options_that_are_not_yaml(tmp_path: Path) -> None:
     with pytest.raises(RecipeError, match=r"sampler\.options\.share: '\[1' is not YAML"):
         Recipe.load(write(tmp_path, LEAST), {"sampler.options.share": "[1"})
+
+
+@pytest.mark.parametrize(
+    ("loss", "words"),
+    [
+        ({"first_teacher": {}}, "set teacher alone"),
+        ({"teacher": {"source": "own-anchors"}, "first_teacher": {}}, "set teacher alone"),
+        ({"teacher": {"source": "in-place"}, "first_teacher": {"source": "in-place"}}, "cannot teach itself"),
+    ],
+)
+def test_the_first_teacher_goes_with_one_in_place(tmp_path: Path, loss: dict[str, object], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        Recipe.load(write(tmp_path, {**LEAST, "loss": loss}))

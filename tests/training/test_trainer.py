@@ -20,6 +20,7 @@ from snnet.route import Stitch
 from snnet.training import (
     AnchorShareSampler,
     Distillation,
+    Following,
     ModelTeacher,
     OptimSettings,
     StitchLoss,
@@ -219,6 +220,27 @@ def test_several_stitches_a_step_give_the_gradient_of_the_mean(tiny_net: SNNet) 
     loss.backward()  # type: ignore[no-untyped-call]
     assert seen[0].loss == pytest.approx(loss.item(), abs=1e-6)
     assert seen[0].stitch == f"{stitches[0]} + {stitches[1]}"
+    for (name, found), expected in zip(tiny_net.named_parameters(), reference.parameters(), strict=True):
+        step = torch.zeros_like(expected) if expected.grad is None else 0.1 * expected.grad
+        torch.testing.assert_close(found, expected - step, atol=1e-6, rtol=1e-5, msg=name)
+
+
+def test_in_place_distillation_teaches_the_others_and_not_the_first(tiny_net: SNNet) -> None:
+    reference = copy.deepcopy(tiny_net).train()
+    sampler, how = SmallAndLarge(tiny_net), Following(kind="soft", alpha=1.0, temperature=2.0)
+    Trainer(
+        tiny_net,
+        TinyBatches(),
+        settings=settings(steps=1),
+        optim=OptimSettings(optimizer="sgd", lr=0.1, weight_decay=0.0, momentum=0.0),
+        sampler=sampler,
+        loss=StitchLoss(in_place=how),
+    ).fit()
+    first, other = sampler.stitches
+    images, labels = next(TinyBatches().epoch(0))
+    taught = reference(images, first)
+    loss = cross_entropy(taught, labels) + how.distance(reference(images, other), taught.detach())
+    (loss / 2).backward()
     for (name, found), expected in zip(tiny_net.named_parameters(), reference.parameters(), strict=True):
         step = torch.zeros_like(expected) if expected.grad is None else 0.1 * expected.grad
         torch.testing.assert_close(found, expected - step, atol=1e-6, rtol=1e-5, msg=name)

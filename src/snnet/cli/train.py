@@ -102,16 +102,24 @@ def _overrides(tokens: tuple[str, ...], data: str | None, root: Path | None) -> 
 
 
 def _fit(experiment: "Experiment", output: Path, *, begun: bool) -> None:
-    # The trainer copies anchors that teach, so it is made before anything moves.
-    trainer = experiment.trainer(output, on_message=say)
     if not begun and experiment.recipe.network.anchors:
         with progress("Initializing") as report:
             experiment.initialize(report)
+    scores = _starting_scores(experiment, output, begun=begun)
+    # The trainer copies anchors that teach, so it is made before they move.
+    trainer = experiment.trainer(output, scores=scores, on_message=say)
     with progress("Training") as report:
         trainer.on_step = lambda status: report(status.step, status.steps, _words(status))
         result = trainer.fit(resume=begun)
     if result.averaged is not None:
         experiment.net.load_state_dict(result.averaged.state_dict())
+
+
+def _starting_scores(experiment: "Experiment", output: Path, *, begun: bool) -> StitchTable | None:
+    if not experiment.wants_scores:
+        return None
+    with progress("Scoring for the sampler") as report:
+        return experiment.starting_scores(output, report, begun=begun)
 
 
 def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:

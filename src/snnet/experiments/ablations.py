@@ -68,7 +68,7 @@ TUNING = PaperExperiment(
     "Training everything gives better stitches than training the stitching layers alone.",
     variants=(
         _deit("full model"),
-        _deit("stitching layers only", overrides={"optim.freeze_anchors": "true"}),
+        _deit("stitching layers only", overrides={"optim.anchor_lr_scale": 0}),
     ),
     claims=(Claim("mean", "full model", "above", "stitching layers only"),),
 )

@@ -116,10 +116,14 @@ class Bench:
                 experiment.initialize(progress)
 
     def _train(self, experiment: Experiment, directory: Path, *, begun: bool) -> None:
-        # The trainer copies anchors that teach, so it is made before anything moves.
-        trainer = experiment.trainer(directory, on_message=self.say)
         if not begun:
             self._initialize(experiment)
+        scores = None
+        if experiment.wants_scores:
+            with self.stage("Scoring for the sampler") as progress:
+                scores = experiment.starting_scores(directory, progress, begun=begun)
+        # The trainer copies anchors that teach, so it is made before they move.
+        trainer = experiment.trainer(directory, scores=scores, on_message=self.say)
         with self.stage("Training") as progress:
             trainer.on_step = lambda status: progress(status.step, status.steps, f"loss {status.loss:.3f}")
             result = trainer.fit(resume=begun)

@@ -2,6 +2,7 @@
 
 from snnet.training.distillation import (
     Distillation,
+    Following,
     ModelTeacher,
     OwnAnchorTeacher,
     Teacher,
@@ -10,7 +11,15 @@ from snnet.training.distillation import (
 from snnet.training.interrupt import TrainingInterrupted
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings, build_optimizer, build_schedule, parameter_groups
-from snnet.training.samplers import SAMPLERS, AnchorShareSampler, StitchSampler, UniformSampler
+from snnet.training.samplers import (
+    SAMPLERS,
+    AnchorShareSampler,
+    MacsBucketsSampler,
+    SandwichSampler,
+    StitchSampler,
+    UniformSampler,
+    WeightedSampler,
+)
 from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batches
 from snnet.training.teachers import timm_teacher
@@ -21,9 +30,12 @@ __all__ = [
     "AnchorShareSampler",
     "Batches",
     "Distillation",
+    "Following",
+    "MacsBucketsSampler",
     "ModelTeacher",
     "OptimSettings",
     "OwnAnchorTeacher",
+    "SandwichSampler",
     "StitchLoss",
     "StitchSampler",
     "Teacher",
@@ -33,6 +45,7 @@ __all__ = [
     "Trainer",
     "TrainingInterrupted",
     "UniformSampler",
+    "WeightedSampler",
     "anchor_teacher",
     "build_optimizer",
     "build_schedule",

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from copy import deepcopy
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 import torch
@@ -77,18 +78,56 @@ def anchor_teacher(net: SNNet, index: int = -1) -> ModelTeacher:
     return ModelTeacher(deepcopy(list(net.anchors)[index]))
 
 
-class Distillation(nn.Module):
-    """The distillation part of the loss.
+@dataclass(frozen=True, kw_only=True)
+class Following:
+    """How a stitch follows the logits that it is taught.
 
     Hard: cross-entropy with the teacher's most likely class (DeiT, arXiv 2012.12877, eq. 3). Soft: KL divergence
     between the softened distributions, averaged over images and multiplied by the temperature squared
     (Hinton et al., arXiv 1503.02531).
 
+    Attributes:
+        kind: `hard` or `soft`.
+        alpha: Weight of this part of the loss, from 0 to 1; the label loss has the rest.
+        temperature: Softens both distributions; only for `soft`.
+
+    Raises:
+        RecipeError: If a value is out of range.
+    """
+
+    kind: DistillationKind = "hard"
+    alpha: float = 0.5
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("hard", "soft"):
+            raise RecipeError(f"Distillation kind {self.kind!r} is unknown; accepted: 'hard', 'soft'.")
+        if not 0.0 <= self.alpha <= 1.0:
+            raise RecipeError(f"Distillation alpha is {self.alpha}; it is a weight from 0 to 1.")
+        if not self.temperature > 0.0:
+            raise RecipeError(f"Distillation temperature is {self.temperature}; it must be above 0.")
+
+    def distance(self, logits: Tensor, taught: Tensor) -> Tensor:
+        """Return the scalar loss of `logits` against `taught`, both `(B, classes)`."""
+        if self.kind == "hard":
+            return cross_entropy(logits, taught.argmax(dim=1))
+        student = log_softmax(logits / self.temperature, dim=1)
+        target = log_softmax(taught / self.temperature, dim=1)
+        return kl_div(student, target, reduction="batchmean", log_target=True) * self.temperature**2
+
+    def mix(self, label_loss: Tensor, distance: Tensor) -> Tensor:
+        """Return `(1 - alpha) * label loss + alpha * distance` (Stitchable Neural Networks, algorithm 1)."""
+        return (1 - self.alpha) * label_loss + self.alpha * distance
+
+
+class Distillation(nn.Module):
+    """The distillation part of the loss: a teacher, and how it is followed.
+
     Args:
         teacher: Gives the logits to follow.
-        kind: `hard` or `soft`.
+        kind: As in `Following`, like the other two.
         alpha: Weight of this part, from 0 to 1; the label loss has the rest.
-        temperature: Softens both distributions; only for `soft`.
+        temperature: Softens both distributions.
 
     Raises:
         RecipeError: If a value is out of range.
@@ -98,23 +137,13 @@ class Distillation(nn.Module):
         self, teacher: Teacher, *, kind: DistillationKind = "hard", alpha: float = 0.5, temperature: float = 1.0
     ) -> None:
         super().__init__()
-        if kind not in ("hard", "soft"):
-            raise RecipeError(f"Distillation kind {kind!r} is unknown; accepted: 'hard', 'soft'.")
-        if not 0.0 <= alpha <= 1.0:
-            raise RecipeError(f"Distillation alpha is {alpha}; it is a weight from 0 to 1.")
-        if not temperature > 0.0:
-            raise RecipeError(f"Distillation temperature is {temperature}; it must be above 0.")
+        self.following = Following(kind=kind, alpha=alpha, temperature=temperature)
         self.teacher = teacher
-        self.kind = kind
-        self.alpha = alpha
-        self.temperature = temperature
 
     def describe(self) -> dict[str, object]:
         """Return what distinguishes this part, the teacher's weights by their checksum."""
         return {
-            "kind": self.kind,
-            "alpha": self.alpha,
-            "temperature": self.temperature,
+            **asdict(self.following),
             "teacher": f"{type(self.teacher).__name__} {content_digest(self.teacher.state_dict())}",
         }
 
@@ -126,8 +155,4 @@ class Distillation(nn.Module):
                 f"The teacher gives logits of shape {tuple(taught.shape)} and the network {tuple(logits.shape)}; "
                 "both must know the same classes."
             )
-        if self.kind == "hard":
-            return cross_entropy(logits, taught.argmax(dim=1))
-        student = log_softmax(logits / self.temperature, dim=1)
-        target = log_softmax(taught / self.temperature, dim=1)
-        return kl_div(student, target, reduction="batchmean", log_target=True) * self.temperature**2
+        return self.following.distance(logits, taught)

@@ -174,10 +174,13 @@ class Engine:
     def _backward(self, images: Tensor, labels: Tensor, stitches: Sequence[Stitch], step: int) -> list[float]:
         """Add the gradient of one micro-batch; return the loss of each stitch on it."""
         images, targets = self._prepare(images, labels)
-        losses = []
+        losses: list[float] = []
+        first: Tensor | None = None
         for stitch in stitches:
             with self.accelerator.autocast():
-                loss: Tensor = self.loss(self.net(images, stitch), targets, images, stitch)
+                logits = self.net(images, stitch)
+                loss: Tensor = self.loss(logits, targets, images, stitch, first)
+            first = logits.detach() if first is None else first
             losses.append(loss.item())
             _check_finite("loss", losses[-1], (stitch,), step)
             # One by one, so that the activations of one stitch are held at a time.

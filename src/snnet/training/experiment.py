@@ -10,31 +10,34 @@ from timm.data import Mixup
 from torch.utils.data import Dataset, Subset
 
 from snnet.anchors import Anchor, load_anchor, replace_classifier
+from snnet.cost import profile
 from snnet.data import (
     Augmentation,
     BatchAugment,
     EvalBatches,
     Images,
+    StreamImages,
     TensorImages,
     TrainBatches,
     calibration_images,
     eval_batches,
     open_pair,
 )
-from snnet.errors import RecipeError, TableError
+from snnet.errors import DataError, RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, initialize
-from snnet.network import SNNet, StitchLike, stitch
+from snnet.network import SCORES, SNNet, StitchLike, stitch
 from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
 from snnet.saved import load
 from snnet.specs import InputSpec
 from snnet.table import StitchTable
-from snnet.training.distillation import Distillation, OwnAnchorTeacher, Teacher, anchor_teacher
+from snnet.training.distillation import Distillation, Following, OwnAnchorTeacher, Teacher, anchor_teacher
 from snnet.training.engine import check_device
 from snnet.training.facts import FREE_SETTINGS
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings
-from snnet.training.recipe import BatchShift, NetworkSection, Recipe, TeacherSection
+from snnet.training.randomness import stitch_generator
+from snnet.training.recipe import IN_PLACE, BatchShift, NetworkSection, Recipe, SamplerSection, TeacherSection
 from snnet.training.recipe_file import differences
 from snnet.training.samplers import SAMPLERS, StitchSampler
 from snnet.training.settings import TrainSettings, TrainStatus
@@ -43,6 +46,7 @@ from snnet.training.trainer import CHECKPOINTS, Trainer
 
 Progress = Callable[[int, int, str], None]
 RECIPE = "recipe.yaml"
+STARTING_SCORES = "starting_scores.jsonl"
 # What may change between the parts of one run.
 _FREE = ("data.root", "data.workers", "data.max_corrupt", "data.download", "recalibration.", "evaluation.")
 _FREE_OF_RUN = ("threads", *FREE_SETTINGS)
@@ -91,6 +95,48 @@ class Experiment:
         images = calibration_images(self.images, section.images, self.recipe.run.seed)
         return recalibrate(self.net, images, batch_size=section.batch_size, device=self.device, progress=progress)
 
+    @property
+    def wants_scores(self) -> bool:
+        """Whether the sampler draws by what the stitches score before training."""
+        return bool(set(SCORES) & set(self._sampler_columns()))
+
+    def starting_scores(self, directory: Path, progress: Progress | None = None, *, begun: bool) -> StitchTable:
+        """Score all stitches on clean training images, before training, and keep the scores in a file.
+
+        Args:
+            directory: That of the run. A call that was killed goes on there where it stopped.
+            progress: Told how far it is.
+            begun: Whether training has begun. The scores are read then, for those of trained weights are others.
+
+        Raises:
+            RecipeError: If training has begun and the file is gone.
+            DataError: If the images are a stream.
+        """
+        path = directory / STARTING_SCORES
+        if begun:
+            if not path.is_file():
+                raise RecipeError(f"{path}, by which the sampler draws, is gone; begin again in another directory.")
+            return StitchTable.load(path)
+        if self.recalibrates and not len(self.net.statistics):
+            self.recalibrate()
+        batches = eval_batches(
+            self._clean_images(self.recipe.sampler.images), self.recipe.evaluation.batch_size, self.recipe.data.workers
+        )
+        try:
+            return evaluate(self.net, batches, device=self.device, output=path, progress=progress)
+        except TableError:
+            # Left behind by another recipe that never came to train.
+            path.unlink(missing_ok=True)
+            return evaluate(self.net, batches, device=self.device, output=path, progress=progress)
+
+    def _clean_images(self, count: int) -> "Dataset[tuple[torch.Tensor, int]]":
+        if isinstance(self.images, StreamImages):
+            raise DataError(
+                f"Sampler {self.recipe.sampler.name!r} draws by scores on training images, and a stream of images "
+                "gives no choice of them; use indexed data, or another sampler."
+            )
+        return _some(self.images.clean(), count)
+
     def evaluate(
         self,
         output: Path | None = None,
@@ -128,18 +174,27 @@ class Experiment:
         self,
         directory: Path | None = None,
         *,
+        scores: StitchTable | None = None,
         on_step: Callable[[TrainStatus], None] | None = None,
         on_message: Callable[[str], None] | None = None,
     ) -> Trainer:
-        """Return the trainer; teachers made of anchors are copied now, so ask for it before training."""
-        recipe = self.recipe
+        """Return the trainer; teachers made of anchors are copied now, so ask for it before training.
+
+        Args:
+            directory: Where logs and checkpoints go.
+            scores: What `starting_scores` gave, if the sampler `wants_scores`.
+            on_step: Told the status after every step.
+            on_message: Told in words what a user should know.
+        """
+        recipe, sampler = self.recipe, self._sampler(scores)
+        self._check_in_place(sampler)
         return Trainer(
             self.net,
             self.train,
             settings=self._settings(),
             optim=self._optim(),
-            sampler=self._sampler(),
-            loss=StitchLoss(smoothing=recipe.loss.smoothing, distillation=self._distillation()),
+            sampler=sampler,
+            loss=self._loss(),
             mixup=self._mixup(),
             directory=directory,
             facts={
@@ -174,13 +229,17 @@ class Experiment:
     def _steps(self, epochs: float) -> int:
         return int(epochs * len(self.train)) // self.recipe.run.accumulation
 
-    def _sampler(self) -> StitchSampler:
+    def _sampler(self, scores: StitchTable | None) -> StitchSampler:
+        table = profile(self.net).without(*SCORES) if self._sampler_columns() else StitchTable([])
+        # Other scores that the network has may be those of test images, which must not decide what is trained.
+        table = table if scores is None else table.merge(scores)
+        with _fitting_options(self.recipe.sampler):
+            return SAMPLERS.get(self.recipe.sampler.name).build(self.net.space, table, **self.recipe.sampler.options)
+
+    def _sampler_columns(self) -> tuple[str, ...]:
         section = self.recipe.sampler
-        kind: Callable[..., StitchSampler] = SAMPLERS.get(section.name)
-        try:
-            return kind(self.net.space, **section.options)
-        except TypeError as error:
-            raise RecipeError(f"sampler.options do not fit sampler {section.name!r}: {error}") from error
+        with _fitting_options(section):
+            return SAMPLERS.get(section.name).columns(**section.options)
 
     def _mixup(self) -> Mixup | None:
         section, batch_size = self.recipe.augment.mix, self.recipe.data.batch_size
@@ -198,8 +257,24 @@ class Experiment:
             num_classes=self.net.num_classes,
         )
 
-    def _distillation(self) -> Distillation | None:
-        section = self.recipe.loss.teacher
+    def _loss(self) -> StitchLoss:
+        section = self.recipe.loss
+        if section.teacher is None or section.teacher.source != IN_PLACE:
+            return StitchLoss(smoothing=section.smoothing, distillation=self._distillation(section.teacher))
+        how = Following(**section.teacher.model_dump(include={"kind", "alpha", "temperature"}))
+        first = self._distillation(section.first_teacher)
+        return StitchLoss(smoothing=section.smoothing, distillation=first, in_place=how)
+
+    def _check_in_place(self, sampler: StitchSampler) -> None:
+        teacher, name = self.recipe.loss.teacher, self.recipe.sampler.name
+        in_place = teacher is not None and teacher.source == IN_PLACE
+        if in_place and len(sampler.draw(0, stitch_generator(self.recipe.run.seed, 0))) < 2:
+            raise RecipeError(
+                f"loss.teacher.source is {IN_PLACE!r}, but sampler {name!r} draws one stitch a step, which has none "
+                "to learn from; set sampler.name to sandwich, or name another teacher."
+            )
+
+    def _distillation(self, section: TeacherSection | None) -> Distillation | None:
         if section is None:
             return None
         teacher = _teacher(section, self.net, new_heads=bool(self.new_heads))
@@ -276,6 +351,14 @@ def claim_directory(recipe: Recipe, directory: Path) -> bool:
 def is_free(name: str) -> bool:
     """Return whether a setting, by its dotted name, may change between the parts of one run."""
     return name.startswith(_FREE) or name in [f"run.{key}" for key in _FREE_OF_RUN]
+
+
+@contextmanager
+def _fitting_options(section: SamplerSection) -> Iterator[None]:
+    try:
+        yield
+    except TypeError as error:
+        raise RecipeError(f"sampler.options do not fit sampler {section.name!r}: {error}") from error
 
 
 def _build_network(section: NetworkSection, num_classes: int | None, seed: int) -> SNNet:

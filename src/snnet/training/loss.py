@@ -1,30 +1,42 @@
 """The loss of one stitch: labels, and a teacher where there is one."""
 
+from dataclasses import asdict
+
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from snnet.errors import RecipeError
 from snnet.route import Stitch
-from snnet.training.distillation import Distillation
+from snnet.training.distillation import Distillation, Following
 
 
 class StitchLoss(nn.Module):
     """`(1 - alpha) * label loss + alpha * distillation` (Stitchable Neural Networks, algorithm 1).
 
+    With in-place distillation (arXiv 1903.05134, section 3.3) the first stitch of a step is the teacher of the
+    others: it learns from labels, and from a teacher where there is one; the others follow its logits on the same
+    images. Samplers that draw several stitches draw the largest first.
+
     Args:
         smoothing: Label smoothing of integer labels. Soft targets, as mixup makes them, are taken as they are:
             give the smoothing to `timm.data.Mixup` then.
         distillation: The teacher's part, with its weight alpha; None for labels alone.
+        in_place: How the other stitches of a step follow the first, in place of `distillation`.
     """
 
-    def __init__(self, *, smoothing: float = 0.0, distillation: Distillation | None = None) -> None:
+    def __init__(
+        self, *, smoothing: float = 0.0, distillation: Distillation | None = None, in_place: Following | None = None
+    ) -> None:
         super().__init__()
         if not 0.0 <= smoothing < 1.0:
             raise RecipeError(f"Label smoothing is {smoothing}; it must be at least 0 and below 1.")
         self.smoothing = smoothing
         self.distillation = distillation
+        self.in_place = in_place
 
-    def forward(self, logits: Tensor, targets: Tensor, images: Tensor, stitch: Stitch) -> Tensor:
+    def forward(
+        self, logits: Tensor, targets: Tensor, images: Tensor, stitch: Stitch, first: Tensor | None = None
+    ) -> Tensor:
         """Return the scalar loss.
 
         Args:
@@ -32,17 +44,23 @@ class StitchLoss(nn.Module):
             targets: Labels `(B,)`, or probabilities `(B, classes)`.
             images: `(B, C, H, W)`, what the network received; the teacher receives the same.
             stitch: The route that gave the logits.
+            first: `(B, classes)`, what the first stitch of the step gave for these images, without gradients; None
+                for that stitch itself.
         """
         logits = logits.float()
         smoothing = 0.0 if targets.is_floating_point() else self.smoothing
         label_loss = cross_entropy(logits, targets, label_smoothing=smoothing)
+        if self.in_place is not None and first is not None:
+            return self.in_place.mix(label_loss, self.in_place.distance(logits, first.float()))
         if self.distillation is None:
             return label_loss
-        alpha = self.distillation.alpha
-        taught: Tensor = self.distillation(logits, images, stitch)
-        return (1 - alpha) * label_loss + alpha * taught
+        return self.distillation.following.mix(label_loss, self.distillation(logits, images, stitch))
 
     def describe(self) -> dict[str, object]:
         """Return what distinguishes this loss; a run resumes only with an equal description."""
         part = self.distillation
-        return {"smoothing": self.smoothing, "distillation": None if part is None else part.describe()}
+        described: dict[str, object] = {
+            "smoothing": self.smoothing,
+            "distillation": None if part is None else part.describe(),
+        }
+        return described if self.in_place is None else {**described, "in_place": asdict(self.in_place)}

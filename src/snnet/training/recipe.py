@@ -13,6 +13,8 @@ from snnet.training.engine import Precision
 from snnet.training.recipe_file import check_recipe, read_recipe_file
 from snnet.training.samplers import SAMPLERS
 
+IN_PLACE = "in-place"
+
 
 class Section(BaseModel):
     """Settings of which every key is known."""
@@ -137,7 +139,8 @@ class TeacherSection(Section):
 
     source: str = Field(
         "own-anchors",
-        description="own-anchors (each stitch its dearest anchor), largest-anchor, or a timm name; before training",
+        description="own-anchors (each stitch its dearest anchor), largest-anchor, or a timm name, as before training; "
+        "in-place: the first stitch of each step, for samplers that draw several",
     )
     pretrained: bool = Field(True, description="take the published weights of a timm teacher")
     checkpoint: Path | None = Field(None, description="local weights of a timm teacher")
@@ -151,6 +154,19 @@ class LossSection(Section):
 
     smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing")
     teacher: TeacherSection | None = Field(None, description="distillation; null for labels alone")
+    first_teacher: TeacherSection | None = Field(
+        None, description="with an in-place teacher: who teaches the first stitch itself; null for labels alone"
+    )
+
+    @model_validator(mode="after")
+    def _one_is_first(self) -> Self:
+        if self.first_teacher is None:
+            return self
+        if self.teacher is None or self.teacher.source != IN_PLACE:
+            raise ValueError(f"first_teacher is for a teacher whose source is {IN_PLACE}; set teacher alone")
+        if self.first_teacher.source == IN_PLACE:
+            raise ValueError("the first stitch of a step cannot teach itself; name another source of first_teacher")
+        return self
 
 
 class OptimSection(Section):
@@ -172,8 +188,11 @@ class OptimSection(Section):
 class SamplerSection(Section):
     """Which stitch each step trains."""
 
-    name: str = Field("uniform", description="a registered sampler: uniform, anchor-share, ...")
+    name: str = Field(
+        "uniform", description="uniform, anchor-share, sandwich, macs-buckets, weighted, or one that you registered"
+    )
     options: dict[str, Any] = Field({}, description="its further arguments, such as share: 0.2")
+    images: int = Field(1000, ge=1, description="training images that score the stitches first, where it draws by need")
 
     @field_validator("name")
     @classmethod

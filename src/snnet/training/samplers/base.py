@@ -2,12 +2,15 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 
-from snnet.errors import RecipeError, SpaceError
+from snnet.errors import RecipeError, SpaceError, TableError
 from snnet.registry import Registry
 from snnet.route import Stitch
+from snnet.selection import higher_is_better, measured
+from snnet.table import StitchTable
 
 
 class StitchSampler(ABC):
@@ -22,6 +25,27 @@ class StitchSampler(ABC):
 
         Every one of them is run on all images of the step, and the mean of their losses counts.
         """
+
+    @classmethod
+    def columns(cls, **options: Any) -> tuple[str, ...]:  # noqa: ARG003
+        """Return the columns of a table that `build` reads with these options, such as `macs` or `top1`."""
+        return ()
+
+    @classmethod
+    def build(cls, stitches: Sequence[Stitch], table: StitchTable, **options: Any) -> "StitchSampler":  # noqa: ARG003
+        """Return the sampler that a recipe names.
+
+        Args:
+            stitches: The stitches to draw from, usually a `StitchSpace`.
+            table: What they cost, from `snnet.profile`; with their scores, if `columns` asks for them.
+            options: The sampler's own settings.
+
+        Raises:
+            TypeError: If there is no such option.
+            TableError: If the table lacks a value.
+        """
+        sampler: StitchSampler = cast(Any, cls)(stitches, **options)
+        return sampler
 
     def describe(self) -> dict[str, object]:
         """Return what distinguishes this sampler; a run resumes only with an equal description."""
@@ -46,3 +70,20 @@ def check_not_empty(stitches: Sequence[Stitch]) -> None:
     """Refuse to draw from nothing."""
     if not stitches:
         raise SpaceError("There is no stitch to draw from; the space is empty.")
+
+
+def values_of(stitches: Sequence[Stitch], table: StitchTable, column: str) -> list[float]:
+    """Return one column for the stitches, in their order.
+
+    Raises:
+        TableError: If a stitch has no finite value; the message names the command that measures it.
+    """
+    lacking = [str(stitch) for stitch in stitches if stitch not in table or not measured(table[stitch], column)]
+    if lacking:
+        # Never test images: what they say must not decide what is trained.
+        command = "snnet evaluate NETWORK --split train" if higher_is_better(column) else "snnet profile NETWORK"
+        raise TableError(
+            f"The sampler needs {column!r} of every stitch, and {len(lacking)} of {len(stitches)} have none "
+            f"({', '.join(lacking[:3])}); `{command}` measures it."
+        )
+    return [table[stitch].values[column] for stitch in stitches]
