@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 QUICK = {
-    "calibration.images": 8,
-    "data.batch_size": 8,
+    "calibration.images": 4,
+    "data.batch_size": 4,
     "run.steps": 2,
     "optim.warmup_epochs": 0,
     "recalibration.images": 16,
-    "evaluation.images": 12,
+    "evaluation.images": 8,
 }
 
 

@@ -12,19 +12,28 @@ from snnet.experiments.runs import Progress
 from tests.experiments.conftest import QUICK
 
 ROUTES = {"deit": 71, "swin": 17, "resnet": 8, "resnet-swin": 8, "levit": 8, "alone": 9, "nearest": 71}
+# What needs all three anchors; the others make do with two, and 36 routes.
+WHOLE = ("deit", "swin", "resnet", "resnet-swin", "levit", "alone", "nearest")
+TWO = {**QUICK, "network.anchors": "vit_fm_tiny,vit_fm_small"}
 
 
 def quick(name: str, output: Path, **options: object) -> Outcome:
-    settings = {k: v for k, v in QUICK.items() if not (name == "calibration" and k == "calibration.images")}
+    settings = QUICK if name in WHOLE else TWO
+    settings = {k: v for k, v in settings.items() if not (name == "calibration" and k == "calibration.images")}
     return perform(EXPERIMENTS[name], Bench(output, overrides=settings, **options))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("name", EXPERIMENTS)
+# The others differ from these in settings alone, and `test_catalogue` reads the recipes of all.
+FAST = ("resnet", "levit", "initialization", "layerdrop")
+NAMES = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in EXPERIMENTS]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_experiment_goes_the_whole_way(name: str, output: Path) -> None:
     outcome = quick(name, output)
     experiment = EXPERIMENTS[name]
     assert list(outcome.tables) == list(dict.fromkeys(variant.label for variant in experiment.variants))
-    assert len(next(iter(outcome.tables.values()))) == ROUTES.get(name, 71)
+    assert len(next(iter(outcome.tables.values()))) == ROUTES.get(name, 36)
     assert all("top1" in row.values for table in outcome.tables.values() for row in table)
     assert len(outcome.verdict.findings) == len(experiment.claims)
     assert all(finding.left is not None and finding.right is not None for finding in outcome.verdict.findings)
@@ -38,7 +47,7 @@ def test_the_page_says_what_was_found(output: Path) -> None:
     assert f"**Verdict: {outcome.verdict.words}**" in text
     assert all(str(finding) in text for finding in outcome.verdict.findings)
     assert "| published (ImageNet-1K) | 71 |" in text and "70.56 / 79.46 / 81.93" in text
-    assert "![Stitches of three plain ViTs](deit.png)" in text and "12 test images" in text
+    assert "![Stitches of three plain ViTs](deit.png)" in text and "8 test images" in text
 
 
 def test_numbers_stand_beside_the_published_ones(output: Path) -> None:
@@ -91,7 +100,7 @@ def test_a_trained_network_can_be_loaded(output: Path) -> None:
 
 
 def test_after_a_kill_the_result_is_the_same(tmp_path: Path) -> None:
-    settings = {**QUICK, "run.steps": 4, "run.save_every": 2, "network.anchors": "vit_fm_tiny,vit_fm_small"}
+    settings = {**TWO, "run.steps": 4, "run.save_every": 2}
     variant = EXPERIMENTS["deit"].variants[0]
     whole = Bench(tmp_path / "whole", overrides=settings).scores(variant)
 

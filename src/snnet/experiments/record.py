@@ -50,8 +50,8 @@ def to_markdown(record: Record, place: str, command: str, picture: str) -> str:
     verdict += [f"- {finding}" for finding in record.verdict.findings]
     parts = [
         f"# {experiment.title}",
-        f"{place.capitalize() + ' of the paper. ' if place else ''}{experiment.observation}",
-        f"```sh\n{command}\n```",
+        f"{place.replace('-', ' ').capitalize()} of the paper. {experiment.observation}",
+        *([f"```sh\n{command}\n```"] if command else []),
         f"![{experiment.title}]({picture})",
         "\n".join(_summary(record)),
         *(["\n".join(_by_stitch(record))] if experiment.by_stitch else []),
