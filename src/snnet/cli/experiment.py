@@ -70,7 +70,7 @@ def run_experiment(
     if network or models:
         raise RecipeError(f"--network and --models belong to {CHART}, not to {name}.")
     settings = parse_overrides(overrides)
-    if seed is not None and settings.setdefault("run.seed", seed) != seed:
+    if seed is not None and str(settings.setdefault("run.seed", seed)) != str(seed):
         raise RecipeError(f"--run.seed is {settings['run.seed']!r} and --seed is {seed}; give one.")
     _perform(name, output, scale, settings)
 

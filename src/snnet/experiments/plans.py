@@ -56,8 +56,9 @@ def plan_variant(variant: Variant, scale: Scale, output: Path, overrides: Mappin
     if clash:
         raise RecipeError(f"{variant.label!r} sets {', '.join(clash)} itself; leave out --{' and --'.join(clash)}.")
     name = variant.family.recipes[scale]
-    base = Recipe.load(name, overrides)
-    recipe = Recipe.load(name, {**overrides, **own, **_length(base, variant.length[scale])})
+    given = {**variant.defaults.get(scale, {}), **overrides}
+    length = _length(Recipe.load(name, given), variant.length[scale])
+    recipe = Recipe.load(name, {**given, **own, **length})
     source = variant.family.anchors.get(scale)
     before = None if source is None else _plan(source, Recipe.load(source, overrides), output)
     others = {"layer_drop": variant.layer_drop, "anchors": before and before.directory.name}

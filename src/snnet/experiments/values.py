@@ -39,6 +39,7 @@ class Variant:
         label: What pictures and tables call it.
         family: Where the recipe comes from.
         overrides: Dotted setting -> value, over the recipe.
+        defaults: Scale -> further settings at that scale, which a user's own win over.
         state: What is evaluated: the network after training, before it (initialized only), or its anchors as they
             came.
         length: Scale -> the length of training, as a multiple of the recipe's.
@@ -50,6 +51,7 @@ class Variant:
     label: str
     family: Family
     overrides: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[Scale, Mapping[str, Any]] = field(default_factory=dict)
     state: State = "trained"
     length: Mapping[Scale, float] = field(default_factory=lambda: ONCE)
     only: tuple[str, ...] = ()
