@@ -43,7 +43,9 @@ def check_family(anchors: Sequence[Anchor]) -> None:
             raise AnchorError(f"{anchor.name} has no classifier; pass num_classes=N to give every anchor one.")
 
 
-def build_stitching_layer(anchors: Sequence[Anchor], spec: LayerSpec, *, resample: bool) -> StitchingLayer:
+def build_stitching_layer(
+    anchors: Sequence[Anchor], spec: LayerSpec, *, resample: bool, lora_rank: int | None = None
+) -> StitchingLayer:
     """Return the layer that serves all cuts of `spec`.
 
     Raises:
@@ -59,7 +61,7 @@ def build_stitching_layer(anchors: Sequence[Anchor], spec: LayerSpec, *, resampl
                 f"{' to '.join(map(str, ends[first]))} at one and {' to '.join(map(str, pair))} at the other."
             )
     try:
-        return StitchingLayer(*ends[first], resample=resample)
+        return StitchingLayer(*ends[first], resample=resample, lora_rank=lora_rank)
     except AnchorError as error:
         raise AnchorError(f"{front.name} and {back.name} cannot be joined at {first}: {error}") from None
 

@@ -15,7 +15,7 @@ from snnet.card import AnchorFacts, is_generated, model_card
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.family import anchor_macs, build_stitching_layer, check_family
 from snnet.files import write_aside, write_json
-from snnet.layers import StitchingLayer
+from snnet.layers import StitchingLayer, check_rank
 from snnet.route import Cut, Stitch
 from snnet.selection import select
 from snnet.space import StitchSpace
@@ -55,6 +55,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         resample: Whether stitching layers may join grids that differ by an integer factor, see `fit_positions`.
         norm_on_stitched: Whether a stitched route ends with its last anchor's final norm. The published DeiT networks
             were trained without; leave it alone otherwise.
+        lora_rank: Freeze the maps of the stitching layers and train low-rank updates of them, see `LowRankLinear`.
 
     Raises:
         AnchorError: If the anchors cannot be joined; the message names the two values that differ.
@@ -67,6 +68,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         *,
         resample: bool = False,
         norm_on_stitched: bool = True,
+        lora_rank: int | None = None,
     ) -> None:
         super().__init__()
         check_family(anchors)
@@ -80,11 +82,12 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self.anchors = nn.ModuleList(anchor.taking_images_of(anchors[0].input) for anchor in anchors)
         self.layers = nn.ModuleDict()
         for spec in space.layers:
-            self.layers[spec.name] = build_stitching_layer(anchors, spec, resample=resample)
+            self.layers[spec.name] = build_stitching_layer(anchors, spec, resample=resample, lora_rank=lora_rank)
         self.statistics = RouteStatistics()
         self.space = space
         self.resample = resample
         self.norm_on_stitched = norm_on_stitched
+        self.lora_rank = lora_rank
         self.table: StitchTable | None = None
         self._active = space[0]
         self._steps: dict[Stitch, tuple[Step, ...]] = {}
@@ -210,6 +213,28 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         assert isinstance(layer, StitchingLayer)
         return layer
 
+    def set_lora_rank(self, rank: int | None) -> Self:
+        """Merge low-rank updates into the maps of the stitching layers, and begin others of this rank.
+
+        Args:
+            rank: None leaves plain layers, which compute the same at less cost: merge before saving for inference.
+
+        Returns:
+            This network.
+
+        Raises:
+            AnchorError: If a layer has fewer channels than that.
+        """
+        layers = [layer for layer in self.layers.values() if isinstance(layer, StitchingLayer)]
+        if rank is not None:
+            # All before any: an error leaves the network as it was.
+            for layer in layers:
+                check_rank(layer.transform, rank)
+        for layer in layers:
+            layer.set_lora_rank(rank)
+        self.lora_rank = rank
+        return self
+
     def select(self, *, by: str = "top1", **limits: float) -> Stitch:
         """Return the best stitch within every limit, by the numbers in `net.table`.
 
@@ -289,7 +314,9 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         )
 
     def _settings(self) -> dict[str, Any]:
-        return {"resample": self.resample, "norm_on_stitched": self.norm_on_stitched}
+        settings: dict[str, Any] = {"resample": self.resample, "norm_on_stitched": self.norm_on_stitched}
+        # Named only where there is one, so that earlier versions read what they can.
+        return settings if self.lora_rank is None else {**settings, "lora_rank": self.lora_rank}
 
     def _move_into_place(self, staged: Path, target: Path) -> None:
         for name in sorted(path.name for path in staged.iterdir()):
@@ -352,7 +379,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             )
         config = read_config(directory / CONFIG)
         sources = models if models is not None else [anchor_source(entry) for entry in config["anchors"]]
-        settings = {name: config[name] for name in ("resample", "norm_on_stitched") if name in config}
+        settings = {name: config[name] for name in ("resample", "norm_on_stitched", "lora_rank") if name in config}
         net = cls([load_anchor(source) for source in sources], StitchSpace.from_config(config["space"]), **settings)
         try:
             load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
@@ -385,6 +412,7 @@ def stitch(
     num_classes: int | None = None,
     sort: bool = True,
     resample: bool = False,
+    lora_rank: int | None = None,
     **space: Any,
 ) -> SNNet:
     """Turn a family of models into one stitchable network.
@@ -395,6 +423,7 @@ def stitch(
         num_classes: Give models that are built by name a classifier of this width.
         sort: Order the anchors by measured MACs; False keeps the given order.
         resample: Let stitching layers join grids that differ by an integer factor.
+        lora_rank: Train low-rank updates of the stitching layers in place of whole maps.
         space: Settings of `StitchSpace.build`: `kernel_size`, `stride`, `nearest`, `direction`, `stages`. Without
             `stages`, those that every anchor's family stitches by default.
 
@@ -415,4 +444,5 @@ def stitch(
         family.sort(key=anchor_macs)
     if space.get("stages") is None:
         space["stages"] = [n for n in family[0].stages if all(n in anchor.stages for anchor in family)]
-    return SNNet(family, StitchSpace.build([anchor.depths for anchor in family], **space), resample=resample)
+    built = StitchSpace.build([anchor.depths for anchor in family], **space)
+    return SNNet(family, built, resample=resample, lora_rank=lora_rank)

@@ -9,6 +9,7 @@ from snnet.data import TensorImages
 from snnet.errors import DataError, RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.training import Following, OwnAnchorTeacher, WeightedSampler
+from snnet.training.checkpoint import content_digest
 from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
 from snnet.training.recipe import Recipe, SamplerSection
 from tests.conftest import build_tiny_net
@@ -54,6 +55,19 @@ def test_building_leaves_the_global_random_state_alone() -> None:
     torch.manual_seed(3)
     build().initialize()
     assert torch.equal(torch.rand(3), expected)
+
+
+def test_a_rank_of_stitching_layers(tmp_path: Path) -> None:
+    net = build_tiny_net()
+    net.save_pretrained(tmp_path / "net")
+    saved = {"network.anchors": [], "network.pretrained": True, "network.saved": str(tmp_path / "net")}
+    experiment = build(**saved, network__lora_rank=3)
+    assert experiment.net.lora_rank == 3
+    assert experiment.trainer().fit().steps == 2
+    experiment.net.save_pretrained(tmp_path / "low")
+    again = build(**{**saved, "network.saved": str(tmp_path / "low")}, network__lora_rank=3)
+    # The same update goes on.
+    assert content_digest(again.net.state_dict()) == content_digest(experiment.net.state_dict())
 
 
 def test_the_choice_of_validation_images_is_fixed() -> None:
@@ -163,6 +177,8 @@ def test_a_directory_is_claimed_once_training_has_begun(tmp_path: Path) -> None:
     (tmp_path / "checkpoints" / "step-00000001.pt").touch()
     assert claim_directory(recipe, tmp_path)
     assert claim_directory(Recipe.load("embedded_vit", {"run.keep": 9, "data.workers": 1}), tmp_path)
+    # The same settings, each written out.
+    assert claim_directory(recipe.model_copy(update={"recipe": None}), tmp_path)
     with pytest.raises(RecipeError, match=r"optim\.lr was .* and is 0\.5"):
         claim_directory(other, tmp_path)
     (tmp_path / "recipe.yaml").write_text("network: {anchors: [a, b]}\nrun: {stepz: 3}\n")

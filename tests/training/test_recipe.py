@@ -5,7 +5,7 @@ import yaml
 
 from snnet.errors import RecipeError
 from snnet.training.recipe import Recipe
-from snnet.training.recipe_file import packaged_recipes
+from snnet.training.recipe_file import differences, lay_over, packaged_methods, packaged_recipes
 
 LEAST = {"network": {"anchors": ["vit_fm_tiny", "vit_fm_small"]}, "run": {"steps": 3}}
 
@@ -19,6 +19,105 @@ def write(folder: Path, content: object) -> Path:
 @pytest.mark.parametrize("name", packaged_recipes())
 def test_the_packaged_recipes_are_whole(name: str) -> None:
     assert Recipe.load(name).network.anchors
+
+
+METHODS = {
+    "default": {
+        "loss": {
+            "smoothing": 0.1,
+            "teacher": {"source": "own-anchors", "kind": "soft", "alpha": 1.0, "temperature": 2.0},
+        },
+        "optim": {"anchor_lr_scale": 0.3, "clip_norm": 1.0},
+        "sampler": {"name": "anchor-share", "options": {"share": 0.15}},
+    },
+    "paper": {
+        "loss": {
+            "smoothing": 0.1,
+            "teacher": {"source": "largest-anchor", "kind": "hard", "alpha": 0.5, "temperature": 1.0},
+        },
+        "optim": {"anchor_lr_scale": 1.0, "clip_norm": None},
+        "sampler": {"name": "uniform"},
+    },
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_lies_under_a_file(tmp_path: Path, name: str) -> None:
+    own = {"optim": {"lr": 0.01, "clip_norm": 0.5}, "loss": {"teacher": {"temperature": 3.0}}}
+    found = Recipe.load(write(tmp_path, {**LEAST, "recipe": name, **own}))
+    expected = Recipe.load(write(tmp_path, {**LEAST, **lay_over(METHODS[name], own)}))
+    assert set(packaged_methods()) == set(METHODS)
+    assert differences(found, expected) == {"recipe": (name, None)}
+    assert found.optim.clip_norm == 0.5 and found.optim.anchor_lr_scale == METHODS[name]["optim"]["anchor_lr_scale"]  # type: ignore[index]
+    assert found.loss.teacher is not None and found.loss.teacher.temperature == 3.0
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("embedded_vit", {"lr": 1e-3}),
+        ("embedded_cnn", {"lr": 2e-3, "share": 0.2}),
+        ("embedded_swin", {"lr": 2e-3, "share": 0.2}),
+        ("embedded_cnn_vit", {"lr": 2e-3, "anchor_lr_scale": 0.5}),
+    ],
+)
+def test_the_embedded_recipes_are_the_default_method_with_few_changes(name: str, own: dict[str, float]) -> None:
+    recipe = Recipe.load(name)
+    assert recipe.loss.model_dump(exclude_defaults=True) == {
+        "smoothing": 0.1,
+        "teacher": {"kind": "soft", "alpha": 1.0, "temperature": 2.0},
+    }
+    assert recipe.loss.teacher is not None and recipe.loss.teacher.source == "own-anchors"
+    assert recipe.optim.model_dump(exclude_defaults=True) == {
+        "lr": own["lr"],
+        "anchor_lr_scale": own.get("anchor_lr_scale", 0.3),
+        "warmup_epochs": 0.25,
+        "clip_norm": 1.0,
+    }
+    assert (recipe.sampler.name, recipe.sampler.options) == ("anchor-share", {"share": own.get("share", 0.15)})
+
+
+@pytest.mark.parametrize("name", ["embedded_vit", "embedded_cnn", "embedded_cnn_vit", "deit_ti_s_b"])
+def test_a_method_given_as_an_override_wins_over_the_file(name: str) -> None:
+    paper = Recipe.load(name, {"recipe": "paper"})
+    assert (paper.sampler.name, paper.sampler.options) == ("uniform", {})
+    assert paper.optim.anchor_lr_scale == 1.0 and paper.optim.clip_norm is None
+    assert paper.loss.teacher is not None and paper.loss.teacher.source == "largest-anchor"
+    # What the method says nothing of stays, and other overrides win.
+    assert paper.optim.lr == Recipe.load(name).optim.lr and paper.network == Recipe.load(name).network
+    flags = {"recipe": "paper", "optim.anchor_lr_scale": "0.1", "loss.teacher.source": "regnety_160.deit_in1k"}
+    changed = Recipe.load(name, flags)
+    assert set(differences(changed, paper)) == {"optim.anchor_lr_scale", "loss.teacher.source"}
+
+
+def test_options_go_with_the_name_of_the_sampler(tmp_path: Path) -> None:
+    path = write(tmp_path, {**LEAST, "recipe": "default", "sampler": {"name": "sandwich"}})
+    assert Recipe.load(path).sampler.options == {}
+    assert Recipe.load("embedded_vit", {"sampler.name": "uniform"}).sampler.options == {}
+    flags = {"sampler.name": "sandwich", "sampler.options.random": "3"}
+    assert Recipe.load("embedded_vit", flags).sampler.options == {"random": 3}
+    assert Recipe.load("embedded_vit", {"sampler.name": "anchor-share"}).sampler.options == {"share": 0.15}
+    assert Recipe.load("embedded_vit", {"sampler.options.share": "0.3"}).sampler.options == {"share": 0.3}
+
+
+@pytest.mark.parametrize("overrides", [{}, {"recipe": "paper"}, {"loss.teacher": None, "sampler.name": "uniform"}])
+def test_a_recipe_with_a_method_reads_back_equal(tmp_path: Path, overrides: dict[str, object]) -> None:
+    recipe = Recipe.load("embedded_cnn", overrides)
+    assert Recipe.load(recipe.save(tmp_path / "recipe.yaml")) == recipe
+
+
+def test_faults_beside_a_method_name_the_right_keys(tmp_path: Path) -> None:
+    content = {**LEAST, "recipe": "papr", "optim": {"lrr": 1}, "loss": {"teacher": {"kind": "mild"}}}
+    with pytest.raises(RecipeError) as caught:
+        Recipe.load(write(tmp_path, content))
+    text = str(caught.value)
+    assert "3 faults" in text
+    assert "recipe: there is no method 'papr'; accepted: default, paper. Did you mean 'paper'?" in text
+    assert "optim.lrr: unknown key. Did you mean 'lr'?" in text and "loss.teacher.kind: should be" in text
+    with pytest.raises(RecipeError, match=r"recipe\.yaml has a fault:\n  recipe: should be a valid string"):
+        Recipe.load(write(tmp_path, {**LEAST, "recipe": ["paper"]}))
+    with pytest.raises(RecipeError, match=r"has a fault:\n  loss: must be a section"):
+        Recipe.load(write(tmp_path, {**LEAST, "recipe": "paper", "loss": "labels"}))
 
 
 def test_overrides_win_over_the_file(tmp_path: Path) -> None:

@@ -29,10 +29,12 @@ from snnet.training import (
     TrainingInterrupted,
     TrainSettings,
     TrainStatus,
+    UniformSampler,
 )
 from snnet.training.checkpoint import content_digest, read_checkpoint
 from snnet.training.logging import read_log
 from snnet.training.randomness import stitch_generator
+from tests.batch_norm_family import build_conv_net
 from tests.training import killable
 from tests.training.killable import TinyBatches, build_trainer
 
@@ -264,6 +266,46 @@ def test_a_sampler_that_draws_no_tuple_is_refused(tiny_net: SNNet) -> None:
         sampler.stitches = wrong  # type: ignore[assignment]
         with pytest.raises(TrainingError, match=r"SmallAndLarge\.draw gave .*; it must give a tuple"):
             Trainer(tiny_net, TinyBatches(), settings=settings(), sampler=sampler).fit()
+
+
+FROZEN = [OptimSettings(lr=0.1, freeze_anchors=True), OptimSettings(lr=0.1, anchor_lr_scale=0.0)]
+
+
+@pytest.mark.parametrize("optim", FROZEN, ids=["freeze_anchors", "no rate"])
+def test_frozen_anchors_have_no_gradient_and_do_not_move(tiny_net: SNNet, optim: OptimSettings) -> None:
+    before = copy.deepcopy(tiny_net.state_dict())
+    seen: list[str] = []
+
+    def note(status: TrainStatus) -> None:
+        assert all(p.grad is None and not p.requires_grad for p in tiny_net.anchors.parameters())
+        seen.append(status.stitch)
+
+    # Anchors alone are drawn too, and train nothing.
+    sampler = AnchorShareSampler(tiny_net.space, 0.5)
+    Trainer(tiny_net, TinyBatches(), settings=settings(steps=8), optim=optim, sampler=sampler, on_step=note).fit()
+    assert {"," in stitch for stitch in seen} == {True, False}
+    used = {tiny_net.space.layer_of(cut).name for stitch in seen for cut in tiny_net.space.find(stitch).cuts}
+    moved = {name for name, tensor in tiny_net.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == {f"layers.{name}.transform.{part}" for name in used for part in ("weight", "bias")}
+    assert all(p.requires_grad for p in tiny_net.parameters())
+
+
+def test_batch_norms_of_frozen_anchors_keep_their_statistics() -> None:
+    net = build_conv_net()
+    batches = [(torch.randn(8, *net.input.size), torch.randint(net.num_classes, (8,)))] * 4
+
+    class Same:
+        def __len__(self) -> int:
+            return 4
+
+        def epoch(self, epoch: int, start_batch: int = 0) -> Any:
+            return iter(batches[start_batch:])
+
+    for optim, stays in ((OptimSettings(), False), (FROZEN[0], True)):
+        before = {name: buffer.clone() for name, buffer in net.anchors.named_buffers()}
+        Trainer(net, Same(), settings=settings(), optim=optim, sampler=UniformSampler(net.space)).fit()
+        same = [torch.equal(buffer, before[name]) for name, buffer in net.anchors.named_buffers()]
+        assert same and all(same) is stays
 
 
 def test_nan_loss_names_stitch_and_step_and_keeps_the_last_good_checkpoint(tiny_net: SNNet, tmp_path: Path) -> None:

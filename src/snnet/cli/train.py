@@ -26,6 +26,7 @@ train = App(
     snnet train folder --data.root /path/to/images --output runs/mine
     snnet train runs/fm --data embedded --output runs/fm-trained --run.epochs 5
     snnet train recipes/deit_ti_s_b.yaml --data.root /data/imagenet --output runs/deit --optim.lr 5e-5
+    snnet train embedded_vit --recipe paper --output runs/paper
     snnet train --settings
 """,
 )
@@ -44,8 +45,9 @@ def train_network(
     """Train all stitches of a network at once: one drawn at random each step.
 
     A recipe says everything: anchors, images, augmentation, optimizer, length. Any of its settings can be given as a
-    flag, --section.key value, and wins over the file; --settings lists them all. A family is stitched and
-    initialized first; a saved network is trained as it is. Where there is batch norm, its running statistics are
+    flag, --section.key value, and wins over the file; --settings lists them all. --recipe default or --recipe paper
+    sets sampler, loss and the anchors' rate at once, to a method that comes with the package. A family is stitched
+    and initialized first; a saved network is trained as it is. Where there is batch norm, its running statistics are
     measured for each stitch before it is evaluated.
 
     If the output holds a checkpoint of the same settings, training goes on from there, to the same result bit for

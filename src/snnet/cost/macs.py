@@ -12,9 +12,10 @@ def step_macs(net: SNNet) -> dict[Step, int]:
     """Count the multiply-adds at batch 1 of each step that some stitch of `net` takes.
 
     Each step is run once, when the first route reaches it, and later routes take its output from there: what
-    a block receives has one shape whatever the route, because stitching layers map to just that shape.
+    a block receives has one shape whatever the route, because stitching layers map to just that shape. Low-rank
+    updates of stitching layers count as merged, for they cost nothing where they are.
     """
-    replica = replicate(net, _to_meta)
+    replica = replicate(net, _to_meta).set_lora_rank(None)
     macs: dict[Step, int] = {}
     outputs: dict[Step, Tensor] = {}
     with torch.no_grad(), MacCounter() as counter:

@@ -1,5 +1,6 @@
 """Parameters of steps, stitches and networks; a tensor that several places share counts once."""
 
+from snnet.layers import LowRankLinear
 from snnet.network import SNNet, Step
 
 
@@ -12,6 +13,7 @@ def stitch_params(net: SNNet) -> dict[str, int]:
     """Count, for each stitch id, the parameters of everything that the route runs.
 
     The stem with class token and position embedding, blocks, stitching layers, the last anchor's norm and head.
+    Low-rank updates of stitching layers count as merged.
     """
     sizes = _step_sizes(net)
     totals = {}
@@ -24,7 +26,7 @@ def stitch_params(net: SNNet) -> dict[str, int]:
 
 
 def network_params(net: SNNet) -> int:
-    """Count the parameters of the whole network: all anchors and all stitching layers."""
+    """Count the parameters of the whole network as it is: all anchors and all stitching layers with their updates."""
     parameters = [*net.anchors.parameters(), *net.layers.parameters()]
     return sum({id(parameter): parameter.numel() for parameter in parameters}.values())
 
@@ -32,4 +34,5 @@ def network_params(net: SNNet) -> int:
 def _step_sizes(net: SNNet) -> dict[Step, dict[int, int]]:
     """Return for each step its tensors, as identity -> number of elements."""
     steps = dict.fromkeys(step for stitch in net.space for step in net.steps(stitch))
-    return {step: {id(p): p.numel() for p in net.step_parameters(step)} for step in steps}
+    merged = {id(p) for part in net.layers.modules() if isinstance(part, LowRankLinear) for p in (part.up, part.down)}
+    return {step: {id(p): p.numel() for p in net.step_parameters(step) if id(p) not in merged} for step in steps}

@@ -16,7 +16,7 @@ from snnet.init.kaiming import kaiming_solution
 from snnet.init.normal_equations import NormalEquations, Solution
 from snnet.init.plan import Plan, plan_sums
 from snnet.init.sums import StreamingSums
-from snnet.layers import StitchingLayer
+from snnet.layers import LowRankLinear, StitchingLayer
 from snnet.modes import evaluating
 from snnet.network import SNNet
 
@@ -76,8 +76,8 @@ def initialize(
     change only once all is solved: an error leaves them as they were.
 
     Args:
-        net: The network; its stitching layers are overwritten. Statistics that `recalibrate` measured go, those of
-            anchors too: the layers are fitted to anchors that use their own.
+        net: The network; its stitching layers are overwritten, and low-rank updates of them begin again. Statistics
+            that `recalibrate` measured go, those of anchors too: the layers are fitted to anchors that use their own.
         images: Normalized images `(N, C, H, W)`, or an iterable (a loader) of such tensors or of `(images, labels)`.
             None only with `kaiming`, whose residuals are then not measured.
         method: `least-squares`, or `kaiming` (random, for comparison).
@@ -157,8 +157,11 @@ def _fit_layers(
         if progress:
             progress(number + 1, len(equations), "stitching layers solved")
     for name, solution in solutions.items():
-        _linear(net, name).weight.copy_(solution.weight.T)
-        _linear(net, name).bias.copy_(solution.bias)
+        linear = _linear(net, name)
+        linear.weight.copy_(solution.weight.T)
+        linear.bias.copy_(solution.bias)
+        if isinstance(linear, LowRankLinear):
+            linear.reset_update()
     return tuple(_measure(_linear(net, name), name, sides, solutions[name]) for name, sides in equations.items())
 
 

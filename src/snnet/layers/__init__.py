@@ -1,11 +1,14 @@
 """The layers that join anchors."""
 
+from snnet.layers.lora import LowRankLinear, check_rank
 from snnet.layers.positions import check_positions, fit_positions, from_positions, same_positions, to_positions
 from snnet.layers.stitching import StitchingLayer
 
 __all__ = [
+    "LowRankLinear",
     "StitchingLayer",
     "check_positions",
+    "check_rank",
     "fit_positions",
     "from_positions",
     "same_positions",

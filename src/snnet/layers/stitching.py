@@ -3,6 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from snnet.layers.lora import LowRankLinear
 from snnet.layers.positions import check_positions, fit_positions, from_positions, same_positions, to_positions
 from snnet.specs import FeatureSpec
 
@@ -14,23 +15,34 @@ class StitchingLayer(nn.Module):
         source: Features that the front anchor gives.
         target: Features that the back anchor takes.
         resample: Whether grids may differ by an integer factor, see `fit_positions`.
+        lora_rank: Train a low-rank update of this rank in place of the whole map, see `LowRankLinear`.
 
     Raises:
-        AnchorError: If the two maps differ in size; both sizes are named.
+        AnchorError: If the two maps differ in size, both of which are named, or the rank does not fit.
     """
 
-    def __init__(self, source: FeatureSpec, target: FeatureSpec, *, resample: bool = False) -> None:
+    def __init__(
+        self, source: FeatureSpec, target: FeatureSpec, *, resample: bool = False, lora_rank: int | None = None
+    ) -> None:
         super().__init__()
         check_positions(source, target, resample=resample)
         self.source, self.target = source, target
         self.transform = nn.Linear(source.channels, target.channels)
+        self.set_lora_rank(lora_rank)
+
+    def set_lora_rank(self, rank: int | None) -> None:
+        """Merge the update there is, if any, and begin another one of this rank; None leaves a plain layer."""
+        if isinstance(self.transform, LowRankLinear):
+            self.transform = self.transform.merged()
+        if rank is not None:
+            self.transform = LowRankLinear(self.transform, rank)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map features of the source to features of the target."""
         source, target = self.source, self.target
         if source.layout == target.layout and same_positions(source, target):
             if source.layout == "NCHW":
-                return conv2d(features, self.transform.weight[:, :, None, None], self.transform.bias)
+                return conv2d(features, self._weight()[:, :, None, None], self.transform.bias)
             mapped: Tensor = self.transform(features)
             return mapped
         positions = to_positions(features, source)
@@ -40,6 +52,9 @@ class StitchingLayer(nn.Module):
         else:
             positions = fit_positions(self.transform(positions), source, target)
         return from_positions(positions, target)
+
+    def _weight(self) -> Tensor:
+        return self.transform.full_weight() if isinstance(self.transform, LowRankLinear) else self.transform.weight
 
     def extra_repr(self) -> str:
         """Name the two feature maps."""

@@ -136,8 +136,7 @@ class Engine:
             with self.accelerator.accumulate(self.net):
                 losses += self._backward(images, labels, stitches, step)
                 if self.accelerator.sync_gradients:
-                    norm = self._clip(stitches, step)
-                self.optimizer.step()
+                    norm = self._move(stitches, step)
         if self.ema is not None:
             self.ema.update(self.net, step + 1)
         return Update(sum(losses) / len(losses), norm, sum(len(labels) for _, labels in batches))
@@ -184,7 +183,8 @@ class Engine:
             losses.append(loss.item())
             _check_finite("loss", losses[-1], (stitch,), step)
             # One by one, so that the activations of one stitch are held at a time.
-            self.accelerator.backward(loss / len(stitches))
+            if loss.requires_grad:
+                self.accelerator.backward(loss / len(stitches))
         return losses
 
     def _prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -196,6 +196,15 @@ class Engine:
             # timm mixes in place, and the batch may be a view of the data set.
             images, targets = self.mixup(images.clone(), targets)
         return images, targets
+
+    def _move(self, stitches: Sequence[Stitch], step: int) -> float:
+        """Change the weights; return the norm of the gradients before clipping."""
+        if all(parameter.grad is None for parameter in self.net.parameters()):
+            # An anchor alone, while anchors are frozen. A gradient scaler refuses a step without any gradient.
+            return 0.0
+        norm = self._clip(stitches, step)
+        self.optimizer.step()
+        return norm
 
     def _clip(self, stitches: Sequence[Stitch], step: int) -> float:
         norm: Tensor = self.accelerator.clip_grad_norm_(self.net.parameters(), self.clip_norm)

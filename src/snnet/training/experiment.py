@@ -47,8 +47,8 @@ from snnet.training.trainer import CHECKPOINTS, Trainer
 Progress = Callable[[int, int, str], None]
 RECIPE = "recipe.yaml"
 STARTING_SCORES = "starting_scores.jsonl"
-# What may change between the parts of one run.
-_FREE = ("data.root", "data.workers", "data.max_corrupt", "data.download", "recalibration.", "evaluation.")
+# What may change between the parts of one run; of a method only what it says counts.
+_FREE = ("recipe", "data.root", "data.workers", "data.max_corrupt", "data.download", "recalibration.", "evaluation.")
 _FREE_OF_RUN = ("threads", *FREE_SETTINGS)
 
 
@@ -289,7 +289,7 @@ def build_experiment(recipe: Recipe) -> Experiment:
     """
     device = check_device(recipe.run.device, recipe.run.precision)
     network, data, augment = recipe.network, recipe.data, recipe.augment
-    saved = load(network.saved) if network.saved else None
+    saved = _with_lora(load(network.saved), network.lora_rank, recipe.run.seed) if network.saved else None
     probes = [] if saved else [describe_anchor(source) for source in network.anchors]
     spec = saved.input if saved else probes[0].input
     images, clean = open_pair(
@@ -373,10 +373,20 @@ def _build_network(section: NetworkSection, num_classes: int | None, seed: int) 
             nearest=section.nearest,
             direction=section.direction,
             stages=section.stages,
+            lora_rank=section.lora_rank,
         )
         for number in range(len(net.anchors) if section.new_heads else 0):
             replace_classifier(net.anchor(number), net.num_classes)
     return net
+
+
+def _with_lora(net: SNNet, rank: int | None, seed: int) -> SNNet:
+    # An update that the network has goes on; it is merged only if another rank is asked for.
+    if rank is None or rank == net.lora_rank:
+        return net
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return net.set_lora_rank(rank)
 
 
 def _batch_augment(section: BatchShift, spec: InputSpec) -> BatchAugment:

@@ -19,7 +19,10 @@ class OptimSettings:
     Attributes:
         optimizer: `adamw` or `sgd`.
         lr: Peak learning rate of the stitching layers.
-        anchor_lr_scale: The anchors' rate as a share of `lr`; the paper takes 0.1 for hierarchical families.
+        anchor_lr_scale: The anchors' rate as a share of `lr`; the paper takes 0.1 for hierarchical families. At 0
+            they are frozen.
+        freeze_anchors: Whether stitching layers alone are trained: no gradient of the anchors' weights is computed,
+            nothing decays, and the running statistics of their batch norms stay.
         weight_decay: Decay of all weights but norms, biases, and what each anchor excludes.
         betas: Of AdamW.
         eps: Of AdamW.
@@ -32,6 +35,7 @@ class OptimSettings:
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-4
     anchor_lr_scale: float = 1.0
+    freeze_anchors: bool = False
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -46,6 +50,11 @@ class OptimSettings:
         for name in ("lr", "anchor_lr_scale", "weight_decay", "momentum", "warmup_steps", "min_lr"):
             if getattr(self, name) < 0:
                 raise RecipeError(f"{name} is {getattr(self, name)}; it cannot be negative.")
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the anchors stay as they are."""
+        return self.freeze_anchors or self.anchor_lr_scale == 0
 
 
 def parameter_groups(net: SNNet, *, weight_decay: float, anchor_lr_scale: float = 1.0) -> list[dict[str, Any]]:

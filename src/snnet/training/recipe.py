@@ -7,10 +7,11 @@ from typing import Any, Literal, Self, get_args, get_origin
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
+from snnet.errors import did_you_mean
 from snnet.files import write_text
 from snnet.space.chains import Direction
 from snnet.training.engine import Precision
-from snnet.training.recipe_file import check_recipe, read_recipe_file
+from snnet.training.recipe_file import check_recipe, packaged_methods, read_recipe_file
 from snnet.training.samplers import SAMPLERS
 
 IN_PLACE = "in-place"
@@ -46,13 +47,17 @@ class NetworkSection(Section):
     nearest: bool = Field(True, description="join only neighboring anchors")
     direction: Direction = Field("fast-to-slow", description="fast-to-slow, slow-to-fast or both")
     stages: tuple[int, ...] | None = Field(None, description="stages to stitch; all by default")
+    lora_rank: int | None = Field(
+        None, ge=1, description="rank of the part of a stitching layer that is trained; null trains all of it"
+    )
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if bool(self.anchors) == bool(self.saved):
             raise ValueError("give either anchors, two or more, or saved, the directory of a network")
+        kept = ("saved", "lora_rank")
         fields = type(self).model_fields.items()
-        extra = [name for name, field in fields if name != "saved" and getattr(self, name) != field.default]
+        extra = [name for name, field in fields if name not in kept and getattr(self, name) != field.default]
         if self.saved and extra:
             raise ValueError(f"a saved network has its anchors and space already; leave out {', '.join(extra)}")
         return self
@@ -174,7 +179,8 @@ class OptimSection(Section):
 
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
     lr: float = Field(1e-4, gt=0, description="peak learning rate of the stitching layers")
-    anchor_lr_scale: float = Field(1.0, ge=0, description="the anchors' rate as a share of lr")
+    anchor_lr_scale: float = Field(1.0, ge=0, description="the anchors' rate as a share of lr; 0 freezes them")
+    freeze_anchors: bool = Field(False, description="train stitching layers only")
     weight_decay: float = Field(0.05, ge=0, description="decay of all weights but norms, biases and the like")
     betas: tuple[float, float] = Field((0.9, 0.999), description="of adamw")
     eps: float = Field(1e-8, gt=0, description="of adamw")
@@ -239,6 +245,10 @@ class Recipe(Section):
     No section may bear the name of a command of `snnet`.
     """
 
+    recipe: str | None = Field(
+        None, description="default or paper: a method, whose settings lie under those of the file"
+    )
+
     network: NetworkSection
     data: DataSection = DataSection()
     calibration: CalibrationSection = CalibrationSection()
@@ -250,13 +260,22 @@ class Recipe(Section):
     run: RunSection
     evaluation: EvaluationSection = EvaluationSection()
 
+    @field_validator("recipe")
+    @classmethod
+    def _known_method(cls, name: str | None) -> str | None:
+        known = packaged_methods()
+        if name is not None and name not in known:
+            raise ValueError(f"there is no method {name!r}; accepted: {', '.join(known)}.{did_you_mean(name, known)}")
+        return name
+
     @classmethod
     def load(cls, source: str | Path, overrides: Mapping[str, Any] | None = None) -> Self:
         """Read a recipe from a YAML file, or by the name of one in the package.
 
         Args:
             source: Path, or a name such as `embedded_vit`.
-            overrides: Dotted key -> value, such as `{"optim.lr": 1e-4}`; they win over the file.
+            overrides: Dotted key -> value, such as `{"optim.lr": 1e-4}`; they win over the file. So does a method,
+                `{"recipe": "paper"}`, in what it says; other overrides win over it.
 
         Raises:
             RecipeError: If the file is missing or not YAML, or with all faults in it at once.

@@ -26,6 +26,12 @@ def packaged_recipes() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
 
 
+def packaged_methods() -> dict[str, Path]:
+    """Return the methods that come with the package, settings that lie under those of a recipe: name -> file."""
+    folder = Path(str(files("snnet") / "recipes" / "methods"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
 def read_recipe_file(source: str | Path) -> tuple[dict[str, Any], str]:
     """Return the content of a recipe file, or of the package's recipe of that name, and where it came from.
 
@@ -42,6 +48,10 @@ def read_recipe_file(source: str | Path) -> tuple[dict[str, Any], str]:
                 f"{', '.join(known)}.{did_you_mean(path.stem, known)}"
             )
         path = known[name]
+    return _read_yaml(path), str(path)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except UnicodeDecodeError as error:
@@ -51,7 +61,7 @@ def read_recipe_file(source: str | Path) -> tuple[dict[str, Any], str]:
     if not isinstance(content, dict):
         what = "is empty" if content is None else f"holds a {type(content).__name__}, not a mapping of sections"
         raise RecipeError(f"{path} {what}; `snnet train --settings` lists what a recipe may say.")
-    return content, str(path)
+    return content
 
 
 def check_recipe(model: type[R], content: Mapping[str, Any], overrides: Mapping[str, Any], origin: str) -> R:
@@ -60,14 +70,14 @@ def check_recipe(model: type[R], content: Mapping[str, Any], overrides: Mapping[
     Args:
         model: What the recipe must look like.
         content: What the file says.
-        overrides: Dotted key -> value; text within `options`, whose types no model knows, is read as YAML. One of
-            `run.epochs` and `run.steps` replaces the other.
+        overrides: Dotted key -> value, and `recipe` -> the name of a method; text within `options`, whose types no
+            model knows, is read as YAML. One of `run.epochs` and `run.steps` replaces the other.
         origin: What to call the source in the message.
 
     Raises:
         RecipeError: With all unknown keys, wrong types and contradictions.
     """
-    merged, faults = _merged(content, overrides)
+    merged, faults = _merged(_with_method(content, overrides), overrides)
     try:
         recipe = model.model_validate(merged)
     except ValidationError as error:
@@ -104,9 +114,36 @@ def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _with_method(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay a file over the method that it names; one named by an override wins over the file, as overrides do."""
+    chosen = overrides.get("recipe", content.get("recipe"))
+    methods = packaged_methods()
+    # A name that there is not is told with all other faults.
+    method = _read_yaml(methods[chosen]) if isinstance(chosen, str) and chosen in methods else {}
+    return lay_over(content, method) if "recipe" in overrides else lay_over(method, content)
+
+
+def lay_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in which what `upper` says wins, section by section.
+
+    `options` belong to the `name` beside them: they are taken over whole, and not at all for another name.
+    """
+    merged = dict(lower)
+    if upper.get("name", lower.get("name")) != lower.get("name"):
+        merged.pop("options", None)
+    for key, value in upper.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping) and key != "options"
+        merged[key] = lay_over(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
 def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     merged: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in content.items()}
     faults = []
+    sampler = merged.get("sampler")
+    if isinstance(sampler, dict) and overrides.get("sampler.name", sampler.get("name")) != sampler.get("name"):
+        sampler.pop("options", None)
     for dotted, given in overrides.items():
         *sections, key = dotted.split(".")
         value = given

@@ -5,6 +5,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from snnet.route import Stitch, join_ids
 from snnet.training.checkpoint import CheckpointStore
 from snnet.training.engine import Engine, Mixup, Update, build_accelerator, check_device
 from snnet.training.facts import run_facts
+from snnet.training.freezing import hold_statistics, without_gradients
 from snnet.training.interrupt import StopRequest, TrainingInterrupted
 from snnet.training.logging import RunLog
 from snnet.training.loss import StitchLoss
@@ -97,12 +99,15 @@ class Trainer:
         # At once, for checkpoints and averages hold none.
         self.net.forget_statistics()
         try:
-            with fast_linear(self.device):
+            with fast_linear(self.device), self._frozen():
                 return _Run(self, resume).go()
         finally:
             self.net.forget_scores()
             self.net.zero_grad(set_to_none=True)
             self.net.train(was_training)
+
+    def _frozen(self) -> AbstractContextManager[None]:
+        return without_gradients(self.net.anchors) if self.optim.frozen else nullcontext()
 
 
 class _Run:
@@ -152,6 +157,8 @@ class _Run:
 
     def go(self) -> TrainResult:
         self.trainer.net.train()
+        if self.trainer.optim.frozen:
+            hold_statistics(self.engine.net.anchors)
         with self.log, StopRequest() as stop:
             stream = step_batches(self.trainer.batches, self.settings.accumulation, self.step)
             while self.step < self.settings.steps:

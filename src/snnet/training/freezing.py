@@ -1,0 +1,30 @@
+"""Anchors that training leaves as they are."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from snnet.statistics import batch_norms
+
+
+@contextmanager
+def without_gradients(module: nn.Module) -> Iterator[None]:
+    """Within the block, compute no gradient of the module's weights; those that had one get it back."""
+    moving = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in moving:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in moving:
+            parameter.requires_grad_(True)
+
+
+def hold_statistics(module: nn.Module) -> None:
+    """Let batch norms of a module in training mode normalize with the running statistics they have, and keep these.
+
+    Dropout and stochastic depth go on.
+    """
+    for norm in batch_norms([module]):
+        norm.eval()
