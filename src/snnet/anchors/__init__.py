@@ -8,6 +8,7 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
     levit,
     regnet,
     resnet,
+    small_levit,
     swin,
     vit,
 )

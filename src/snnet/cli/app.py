@@ -14,6 +14,7 @@ from snnet.cli.cost import cost
 from snnet.cli.demo import demo
 from snnet.cli.errors import MEANINGS, ExitCode, guarded
 from snnet.cli.evaluate import evaluate
+from snnet.cli.experiment import experiment
 from snnet.cli.families import import_families
 from snnet.cli.init import init
 from snnet.cli.profile import profile
@@ -27,7 +28,7 @@ from snnet.errors import RecipeError
 from snnet.share import started_share
 
 _IN_SEVERAL_PROCESSES = ("train", "evaluate")
-COMMANDS = (demo, space, cost, init, train, recalibrate, evaluate, profile, select, report, push)
+COMMANDS = (demo, space, cost, init, train, recalibrate, evaluate, profile, select, report, push, experiment)
 
 _ABOUT = """Stitch a family of pretrained models into one network with a route for every budget.
 
@@ -37,6 +38,7 @@ A network of your own: `snnet init` makes one, `snnet train` trains it, `snnet e
 measure its stitches, `snnet select` chooses one under a budget, `snnet report` draws the curve, `snnet push`
 uploads the network.
 Where anchors have batch norm, `snnet recalibrate` measures its statistics for every stitch.
+`snnet experiment` repeats the experiments of the paper.
 
 Commands that take a network also take a file that the authors of SN-Net published, with the name of its family before
 it: `snnet evaluate deit_ti_s_b@snnet_deit.pth` (or swin_ti_s_b, resnet18_50, resnet18_swin_ti, levit_192_256).

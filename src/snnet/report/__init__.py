@@ -2,12 +2,25 @@
 
 from pathlib import Path
 
+from snnet.report.bubbles import Bubble, BubbleGroup, draw_bubbles, write_bubble_page
+from snnet.report.compare import Panel, draw_comparison
 from snnet.report.page import write_page
 from snnet.report.plots import draw_curve
 from snnet.report.training import draw_training
 from snnet.table import StitchTable
 
-__all__ = ["draw_curve", "draw_training", "write_page", "write_report"]
+__all__ = [
+    "Bubble",
+    "BubbleGroup",
+    "Panel",
+    "draw_bubbles",
+    "draw_comparison",
+    "draw_curve",
+    "draw_training",
+    "write_bubble_page",
+    "write_page",
+    "write_report",
+]
 
 
 def write_report(

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg", "pdf")
 _DATE_KEY = {"svg": "Date", "pdf": "CreationDate"}
-_INK, _MUTED, _FAINT, _RULE = "#1f2328", "#656d76", "#b6bcc4", "#e6e8eb"
+INK, MUTED, _FAINT, _RULE = "#1f2328", "#656d76", "#b6bcc4", "#e6e8eb"
 # Beyond so many stitches, dots are drawn smaller.
 _CROWD = 200
 _STEPS = [1, 2, 5, 10]
@@ -50,15 +50,29 @@ def draw_curve(
     Raises:
         TableError: If the format is unknown, a column is missing, or no stitch is scored.
     """
-    target = Path(path)
-    kind = target.suffix.lower().removeprefix(".")
+    check_format(path)
+    return save_figure(_figure(table, before, before_label, axis_of(table, cost), axis_of(table, score), title), path)
+
+
+def check_format(path: str | Path) -> str:
+    """Return the format that the suffix of a path asks for.
+
+    Raises:
+        TableError: If there is no such format.
+    """
+    kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in FORMATS:
-        raise TableError(f"A curve cannot be written as {target.name!r}; end the name in .{', .'.join(FORMATS)}.")
-    figure = _figure(table, before, before_label, axis_of(table, cost), axis_of(table, score), title)
-    with write_aside(target) as partial:
+        raise TableError(f"A curve cannot be written as {Path(path).name!r}; end the name in .{', .'.join(FORMATS)}.")
+    return kind
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure, whole or not at all, in the format of the suffix."""
+    kind = check_format(path)
+    with write_aside(path) as partial:
         # The date of drawing says nothing about the table, and would change the file every time.
         figure.savefig(partial, format=kind, dpi=200, metadata=None if kind == "png" else {_DATE_KEY[kind]: None})
-    return target
+    return Path(path)
 
 
 def _figure(
@@ -67,7 +81,7 @@ def _figure(
     low, high = score_range(table, before, x.column, y.column)
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.add_subplot()
-    _frame(axes, x, y)
+    draw_frame(axes, x, y)
     axes.set_ylim(low, high)
     if before is not None:
         _draw_before(axes, before, before_label, x, y, low)
@@ -75,9 +89,9 @@ def _figure(
     _draw_errors(axes, table, x, y)
     size = 26 if len(table) <= _CROWD else 9
     for series in series_of(table):
-        _dots(
+        draw_dots(
             axes,
-            _points(series.rows, x, y),
+            points_of(series.rows, x, y),
             s=size,
             color=series.color,
             lw=0.7 if size > 20 else 0.3,
@@ -91,48 +105,52 @@ def _figure(
     return figure
 
 
-def _frame(axes: "Axes", x: Axis, y: Axis) -> None:
+def draw_frame(axes: "Axes", x: Axis, y: Axis) -> None:
+    """Set up axes: ticks, units and labels."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(_FAINT)
     axes.grid(axis="y", color=_RULE, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.tick_params(axis="both", length=0, labelsize=9, labelcolor=_MUTED, pad=6)
+    axes.tick_params(axis="both", length=0, labelsize=9, labelcolor=MUTED, pad=6)
     axes.tick_params(axis="x", length=3.5, color=_FAINT, pad=4)
     axes.xaxis.set_major_locator(MaxNLocator(10, steps=_STEPS))
     axes.yaxis.set_major_locator(MaxNLocator(7, steps=_STEPS))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlabel(x.title, fontsize=10, color=_INK, labelpad=6)
-    axes.set_ylabel(y.title, fontsize=10, color=_INK, labelpad=8)
+    axes.set_xlabel(x.title, fontsize=10, color=INK, labelpad=6)
+    axes.set_ylabel(y.title, fontsize=10, color=INK, labelpad=8)
 
 
-def _points(rows: Iterable[StitchRow], x: Axis, y: Axis) -> list[tuple[float, float]]:
+def points_of(rows: Iterable[StitchRow], x: Axis, y: Axis) -> list[tuple[float, float]]:
+    """Return cost and score of the rows that have both, each in its unit."""
     kept = (row for row in rows if measured(row, x.column, y.column))
     return [(row.values[x.column] / x.scale, row.values[y.column] / y.scale) for row in kept]
 
 
-def _dots(
+def draw_dots(
     axes: "Axes", points: list[tuple[float, float]], *, s: float, color: str, lw: float, label: str, zorder: int
 ) -> None:
-    axes.scatter(*_columns(points), s=s, color=color, edgecolors="white", linewidths=lw, label=label, zorder=zorder)
+    """Draw round marks with a white edge."""
+    axes.scatter(*columns_of(points), s=s, color=color, edgecolors="white", linewidths=lw, label=label, zorder=zorder)
 
 
-def _columns(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+def columns_of(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    """Return the two coordinates apart, as matplotlib takes them."""
     return [px for px, _ in points], [py for _, py in points]
 
 
 def _draw_before(axes: "Axes", before: StitchTable, label: str, x: Axis, y: Axis, low: float) -> None:
-    points = _points(before, x, y)
+    points = points_of(before, x, y)
     below = sum(py < low for _, py in points)
     note = f" ({below} below the axis)" if below else ""
-    _dots(axes, points, s=16, color="#cfd4da", lw=0.5, label=label + note, zorder=2)
+    draw_dots(axes, points, s=16, color="#cfd4da", lw=0.5, label=label + note, zorder=2)
 
 
 def _draw_frontier(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
-    points = _points(pareto_frontier(table, x.column, y.column), x, y)
-    last = max(px for px, _ in _points(table, x, y))
-    columns = _columns([*points, (last, points[-1][1])])
-    axes.step(*columns, where="post", color=_INK, linewidth=1.1, alpha=0.55, label="frontier", zorder=3)
+    points = points_of(pareto_frontier(table, x.column, y.column), x, y)
+    last = max(px for px, _ in points_of(table, x, y))
+    columns = columns_of([*points, (last, points[-1][1])])
+    axes.step(*columns, where="post", color=INK, linewidth=1.1, alpha=0.55, label="frontier", zorder=3)
 
 
 def _draw_errors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
@@ -147,9 +165,9 @@ def _draw_errors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
 
 def _draw_anchors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
     rows = [row for row in table.anchors if measured(row, x.column, y.column)]
-    names, points = anchor_names(table), _points(rows, x, y)
+    names, points = anchor_names(table), points_of(rows, x, y)
     axes.scatter(
-        *_columns(points), s=210, marker="*", color=_INK, edgecolors="white", linewidths=0.9, label="anchors", zorder=6
+        *columns_of(points), s=210, marker="*", color=INK, edgecolors="white", linewidths=0.9, label="anchors", zorder=6
     )
     middle = sum(axes.get_xlim()) / 2
     for row, point in zip(rows, points, strict=True):
@@ -163,7 +181,7 @@ def _draw_anchors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
             ha="right" if left else "left",
             fontsize=9,
             fontweight="bold",
-            color=_INK,
+            color=INK,
             path_effects=_HALO,
             zorder=7,
         )
@@ -181,7 +199,7 @@ def _legend(figure: Figure, axes: "Axes") -> None:
         ncols=min(len(labels), 5),
         frameon=False,
         fontsize=9,
-        labelcolor=_INK,
+        labelcolor=INK,
         handletextpad=0.4,
         columnspacing=1.6,
         scatterpoints=1,
@@ -198,8 +216,8 @@ def _head(axes: "Axes", table: StitchTable, x: Axis, y: Axis, title: str | None)
     hidden = (f" · {guessed:,} predicted" if guessed else "") + hidden
     frontier = len(pareto_frontier(table, x.column, y.column))
     heading = title or f"{len(table):,} networks in one, stitched from {len(anchor_names(table))} anchors"
-    axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=_INK, pad=26)
+    axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=INK, pad=26)
     note = f"{y.label} over {x.label} · {shown:,} shown, {frontier} of them on the frontier{hidden}"
     axes.annotate(
-        note, (0, 1), xycoords="axes fraction", xytext=(0, 10), textcoords="offset points", fontsize=9, color=_MUTED
+        note, (0, 1), xycoords="axes fraction", xytext=(0, 10), textcoords="offset points", fontsize=9, color=MUTED
     )

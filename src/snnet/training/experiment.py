@@ -1,6 +1,6 @@
 """From a recipe to built parts: network, images, trainer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ from snnet.data import (
 from snnet.errors import DataError, RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, initialize
-from snnet.network import SCORES, SNNet, stitch
+from snnet.network import SCORES, SNNet, StitchLike, stitch
 from snnet.processes import copy_from_first, first_on_machine, share
 from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
 from snnet.saved import load
@@ -147,27 +147,39 @@ class Experiment:
             )
         return _some(self.images.clean(), count)
 
-    def evaluate(self, output: Path | None = None, progress: Progress | None = None) -> StitchTable:
-        """Evaluate the stitches that the recipe says, resumably where there is an output."""
-        chosen = self.net.space
-        if self.recipe.evaluation.stitches == "anchors":
-            chosen = chosen.where(max_segments=1)
+    def evaluate(
+        self,
+        output: Path | None = None,
+        progress: Progress | None = None,
+        *,
+        stitches: Iterable[StitchLike] | None = None,
+    ) -> StitchTable:
+        """Evaluate these stitches, or those that the recipe says, resumably where there is an output."""
+        chosen = stitches
+        if chosen is None:
+            space, anchors_only = self.net.space, self.recipe.evaluation.stitches == "anchors"
+            chosen = space.where(max_segments=1) if anchors_only else space
         return evaluate(
             self.net, self.validation, stitches=chosen, device=self.device, output=output, progress=progress
         )
 
     def evaluate_anew(
-        self, output: Path, progress: Progress | None = None, *, on_message: Callable[[str], None] | None = None
+        self,
+        output: Path,
+        progress: Progress | None = None,
+        *,
+        stitches: Sequence[StitchLike] | None = None,
+        on_message: Callable[[str], None] | None = None,
     ) -> StitchTable:
         """Evaluate what `output` lacks; all of it if its scores are of other weights or images."""
         try:
-            return self.evaluate(output, progress)
+            return self.evaluate(output, progress, stitches=stitches)
         except TableError as error:
             if on_message is not None:
                 on_message(f"{error} All stitches are evaluated anew.")
             if share().is_first:
                 output.unlink(missing_ok=True)
-            return self.evaluate(output, progress)
+            return self.evaluate(output, progress, stitches=stitches)
 
     def trainer(
         self,
@@ -367,7 +379,7 @@ def claim_directory(recipe: Recipe, directory: Path) -> bool:
     begun = any((directory / CHECKPOINTS).glob("step-*.pt"))
     if begun and path.is_file():
         before = Recipe.load(path)
-        changed = {name: pair for name, pair in differences(before, recipe).items() if not _is_free(name)}
+        changed = {name: pair for name, pair in differences(before, recipe).items() if not is_free(name)}
         if changed:
             listed = "; ".join(f"{name} was {was!r} and is {now!r}" for name, (was, now) in changed.items())
             raise RecipeError(f"{directory} holds another run: {listed}. Choose another output, or remove it.")
@@ -375,7 +387,8 @@ def claim_directory(recipe: Recipe, directory: Path) -> bool:
     return begun
 
 
-def _is_free(name: str) -> bool:
+def is_free(name: str) -> bool:
+    """Return whether a setting, by its dotted name, may change between the parts of one run."""
     return name.startswith(_FREE) or name in [f"run.{key}" for key in _FREE_OF_RUN]
 
 

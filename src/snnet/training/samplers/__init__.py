@@ -4,6 +4,7 @@ from snnet.training.samplers.anchor_share import AnchorShareSampler
 from snnet.training.samplers.base import SAMPLERS, StitchSampler
 from snnet.training.samplers.macs_buckets import MacsBucketsSampler
 from snnet.training.samplers.sandwich import SandwichSampler
+from snnet.training.samplers.single import SingleSampler
 from snnet.training.samplers.uniform import UniformSampler
 from snnet.training.samplers.weighted import WeightedSampler
 
@@ -12,6 +13,7 @@ __all__ = [
     "AnchorShareSampler",
     "MacsBucketsSampler",
     "SandwichSampler",
+    "SingleSampler",
     "StitchSampler",
     "UniformSampler",
     "WeightedSampler",

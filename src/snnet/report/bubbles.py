@@ -1,0 +1,137 @@
+"""Models as dots over their cost, as large as their parameters: a picture and a page that works offline."""
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from snnet.errors import TableError
+from snnet.files import write_text
+from snnet.report.plots import INK, draw_frame, save_figure
+from snnet.report.view import PALETTE, Axis
+
+_MACS, _TOP1 = Axis("macs", "MACs", 1e9, "G"), Axis("top1", "Top-1", 1.0, "%")
+_MAIN = "#d1242f"
+
+
+@dataclass(frozen=True)
+class Bubble:
+    """One model.
+
+    Attributes:
+        name: Shown under the pointer.
+        macs: Multiply-adds of one forward pass.
+        params: Parameters.
+        top1: Percent.
+        note: A further fact.
+    """
+
+    name: str
+    macs: float
+    params: float
+    top1: float
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class BubbleGroup:
+    """Models in one color, with one entry of the legend; `main` ones are drawn on top, in full color."""
+
+    label: str
+    bubbles: tuple[Bubble, ...]
+    main: bool = False
+
+
+def write_bubble_page(groups: Sequence[BubbleGroup], path: str | Path, *, title: str, subtitle: str = "") -> Path:
+    """Write a page whose legend entries switch groups on and off and whose dots tell their model under the pointer.
+
+    Args:
+        groups: Drawn in this order.
+        path: Where to write, whole or not at all.
+        title: Heading.
+        subtitle: Line under the heading.
+
+    Raises:
+        TableError: If there is no model.
+    """
+    _check(groups)
+    here = files("snnet.report")
+    data = {"groups": [_group(group, color) for group, color in zip(groups, _colors(groups), strict=True)]}
+    parts = {
+        "title": html.escape(title),
+        "subtitle": html.escape(
+            subtitle or "Each dot is a model, as large as its parameters; a legend entry hides it."
+        ),
+        # "<" would let a name in the data end the script element.
+        "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
+        "style": here.joinpath("page.css").read_text(encoding="utf-8"),
+        "script": here.joinpath("bubbles.js").read_text(encoding="utf-8"),
+    }
+    return write_text(path, Template(here.joinpath("bubbles.html").read_text(encoding="utf-8")).substitute(parts))
+
+
+def draw_bubbles(groups: Sequence[BubbleGroup], path: str | Path, *, title: str) -> Path:
+    """Draw the same as a picture; the suffix of `path` decides the format.
+
+    Raises:
+        TableError: If the format is unknown or there is no model.
+    """
+    _check(groups)
+    figure = Figure(figsize=(9.2, 5.6), layout="constrained")
+    axes = figure.add_subplot()
+    draw_frame(axes, _MACS, _TOP1)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    for number, (group, color) in enumerate(zip(groups, _colors(groups), strict=True)):
+        axes.scatter(
+            [bubble.macs / _MACS.scale for bubble in group.bubbles],
+            [bubble.top1 for bubble in group.bubbles],
+            s=[_area(bubble) for bubble in group.bubbles],
+            color=color,
+            alpha=0.9 if group.main else 0.35,
+            edgecolors="white",
+            linewidths=0.4,
+            label=f"{group.label} ({len(group.bubbles)})",
+            zorder=4 + group.main + number / 100,
+        )
+    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=INK, pad=12)
+    legend = axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right")
+    for handle in legend.legend_handles:
+        if handle is not None and hasattr(handle, "set_sizes"):
+            handle.set_sizes([40])
+    return save_figure(figure, path)
+
+
+def _check(groups: Sequence[BubbleGroup]) -> None:
+    if not any(group.bubbles for group in groups):
+        raise TableError("There is no model to draw; give a network's table or a file of models with rows.")
+
+
+def _area(bubble: Bubble) -> float:
+    # In square points; 100 M parameters are a dot 10 points wide.
+    return max(5.0, bubble.params / 1e6 * 0.785)
+
+
+def _colors(groups: Sequence[BubbleGroup]) -> list[str]:
+    main = sum(group.main for group in groups)
+    reds = iter((_MAIN, "#0b63ce", "#8250df", INK)) if main <= 4 else iter([_MAIN] * main)
+    quiet = iter(PALETTE * len(groups))
+    return [next(reds) if group.main else next(quiet) for group in groups]
+
+
+def _group(group: BubbleGroup, color: str) -> dict[str, Any]:
+    return {
+        "label": group.label,
+        "color": color,
+        "main": group.main,
+        "models": [[b.name, b.macs, b.params, b.top1, b.note] for b in group.bubbles],
+    }
