@@ -158,7 +158,7 @@ def _draw_errors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
     rows = [row for row in table if is_predicted(row, y.column) and measured(row, x.column, y.column)]
     if rows:
         errors = [row.values[y.column + ERROR] / y.scale for row in rows]
-        at, middle = _columns(_points(rows, x, y))
+        at, middle = columns_of(points_of(rows, x, y))
         low, high = ([m + sign * e for m, e in zip(middle, errors, strict=True)] for sign in (-1, 1))
         axes.vlines(at, low, high, color=_FAINT, linewidth=0.9, label="predicted", zorder=3)
 
