@@ -11,11 +11,14 @@ from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.cost import profile
 from snnet.errors import RecipeError
 from snnet.init import InitReport
+from snnet.modes import torch_threads
 from snnet.report import write_report
 from snnet.selection import anchor_regression, gap_to_lines, select
 from snnet.table import StitchRow, StitchTable
-from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
+from snnet.training.build import build_experiment
+from snnet.training.experiment import Experiment
 from snnet.training.recipe import Recipe
+from snnet.training.run_directory import claim_directory
 
 FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
 """Families that come with the package -> their recipes."""

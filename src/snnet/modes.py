@@ -1,4 +1,4 @@
-"""Borrowing a module for evaluation, and giving it back as it was."""
+"""Borrowing a module for evaluation, or threads for the work, and giving both back as they were."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,3 +24,14 @@ def evaluating(module: nn.Module, device: torch.device | str | None = None) -> I
             module.to(home)
         for part in training:
             part.training = True
+
+
+@contextmanager
+def torch_threads(count: int | None) -> Iterator[None]:
+    """Within the block, let torch use so many threads on the CPU; None changes nothing."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

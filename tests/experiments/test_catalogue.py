@@ -5,7 +5,7 @@ from snnet.errors import RecipeError
 from snnet.experiments import EXPERIMENTS, FIGURES, Bench, find_experiments
 from snnet.experiments.families import FAMILIES
 from snnet.network import stitch
-from snnet.training.experiment import describe_anchor
+from snnet.training.build import describe_anchor
 from snnet.training.recipe import Recipe
 
 COUNTS = {"DeiT": 71, "Swin": 41, "ResNet": 10, "ResNet and Swin": 8, "LeViT": 8}

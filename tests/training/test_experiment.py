@@ -8,10 +8,13 @@ import torch
 from snnet.data import TensorImages
 from snnet.errors import CheckpointError, DataError, RecipeError, TableError
 from snnet.evaluation import evaluate
+from snnet.modes import torch_threads
 from snnet.training import Following, OwnAnchorTeacher, WeightedSampler
+from snnet.training.build import build_experiment
 from snnet.training.checkpoint import content_digest
-from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
+from snnet.training.experiment import Experiment
 from snnet.training.recipe import Recipe, SamplerSection
+from snnet.training.run_directory import claim_directory
 from tests.conftest import build_tiny_net
 from tests.data.image_files import truncate, write_split
 

@@ -64,9 +64,11 @@ def train_network(
         root: Short for --data.root, the folder of the data.
         settings: List every setting of a recipe with its default, and stop.
     """
+    from snnet.modes import torch_threads
     from snnet.processes import from_first, joined
+    from snnet.training.build import build_experiment
     from snnet.training.engine import check_device
-    from snnet.training.experiment import build_experiment, claim_directory, torch_threads
+    from snnet.training.run_directory import claim_directory
 
     if settings:
         _list_settings()

@@ -4,7 +4,7 @@ from snnet.data.augment import BatchAugment
 from snnet.data.calibration import calibration_images
 from snnet.data.classes import check_classes, classes_of
 from snnet.data.corrupt import CorruptImageError, SkippedImages
-from snnet.data.datasets import Images, open_dataset, open_pair
+from snnet.data.datasets import Images, fixed_choice, open_dataset, open_pair
 from snnet.data.images import ImageDataset, StreamImages, TensorImages
 from snnet.data.loader import EvalBatches, TrainBatches, eval_batches, train_batches
 from snnet.data.sources import SOURCES, ArraySource, ImageSource, Request
@@ -36,6 +36,7 @@ __all__ = [
     "classes_of",
     "clean_transform",
     "eval_batches",
+    "fixed_choice",
     "open_dataset",
     "open_pair",
     "train_batches",

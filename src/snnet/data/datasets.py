@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 # Imported for their names in the registry.
+import torch
+
 from snnet.data import embedded as _embedded
 from snnet.data import folder as _folder
 from snnet.data import timm_readers as _timm_readers
@@ -173,3 +175,11 @@ def _files_of(images: Images) -> set[Path]:
 
 def _some(names: tuple[str, ...]) -> str:
     return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def fixed_choice(images: Images, count: int | None) -> Images:
+    """Return a choice of so many images, the same for everyone, in their order."""
+    if count is None or count >= len(images):
+        return images
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    return images.some(order[:count].sort().values.tolist())

@@ -8,9 +8,9 @@ from typing import Any
 from snnet.errors import RecipeError
 from snnet.experiments.values import Scale, Variant
 from snnet.training.checkpoint import content_digest
-from snnet.training.experiment import is_free
 from snnet.training.recipe import Recipe
 from snnet.training.recipe_file import flatten
+from snnet.training.run_directory import is_free
 
 RUNS = "runs"
 _DIGITS = 8

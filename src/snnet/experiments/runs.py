@@ -12,10 +12,13 @@ from snnet.experiments.layer_drop import with_layer_drop
 from snnet.experiments.plans import Plan, plan_variant
 from snnet.experiments.values import Scale, Variant
 from snnet.files import write_aside
+from snnet.modes import torch_threads
 from snnet.route import Stitch
 from snnet.table import StitchRow, StitchTable
-from snnet.training.experiment import Experiment, build_experiment, claim_directory, torch_threads
+from snnet.training.build import build_experiment
+from snnet.training.experiment import Experiment
 from snnet.training.recipe import Recipe
+from snnet.training.run_directory import claim_directory
 
 Progress = Callable[[int, int, str], None]
 Stage = Callable[[str], AbstractContextManager[Progress]]

@@ -1,4 +1,4 @@
-"""From a recipe to built parts: network, images, trainer."""
+"""An experiment: the built parts that a recipe describes, and what is done with them."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,11 +9,8 @@ from typing import Any, cast
 import torch
 from timm.data import Mixup
 
-from snnet.anchors import Anchor, load_anchor, replace_classifier
 from snnet.cost import profile
 from snnet.data import (
-    Augmentation,
-    BatchAugment,
     EvalBatches,
     Images,
     StreamBatches,
@@ -21,40 +18,29 @@ from snnet.data import (
     TrainBatches,
     calibration_images,
     eval_batches,
-    open_pair,
-    train_batches,
+    fixed_choice,
 )
 from snnet.errors import DataError, RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, initialize
-from snnet.network import SCORES, SNNet, StitchLike, stitch
-from snnet.processes import copy_from_first, first_on_machine, share
+from snnet.network import SCORES, SNNet, StitchLike
+from snnet.processes import copy_from_first, share
 from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
-from snnet.saved import load
-from snnet.specs import InputSpec
 from snnet.table import StitchTable
 from snnet.training.checkpoint import content_digest
 from snnet.training.distillation import Distillation, Following, OwnAnchorTeacher, Teacher, anchor_teacher
-from snnet.training.drop_path import drop_path_settings, with_drop_path
-from snnet.training.engine import check_device
-from snnet.training.facts import FREE_SETTINGS
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings
 from snnet.training.probe import Probe, spread_of
 from snnet.training.randomness import stitch_generator
-from snnet.training.recipe import IN_PLACE, BatchShift, NetworkSection, Recipe, SamplerSection, TeacherSection
-from snnet.training.recipe_file import differences
+from snnet.training.recipe import IN_PLACE, Recipe, SamplerSection, TeacherSection
 from snnet.training.samplers import SAMPLERS, StitchSampler
 from snnet.training.settings import TrainSettings, TrainStatus
 from snnet.training.teachers import timm_teacher
-from snnet.training.trainer import CHECKPOINTS, Trainer
+from snnet.training.trainer import Trainer
 
 Progress = Callable[[int, int, str], None]
-RECIPE = "recipe.yaml"
 STARTING_SCORES = "starting_scores.jsonl"
-# What may change between the parts of one run; of a method only what it says counts.
-_FREE = ("recipe", "data.root", "data.workers", "data.max_corrupt", "data.download", "recalibration.", "evaluation.")
-_FREE_OF_RUN = ("threads", *FREE_SETTINGS)
 
 
 @dataclass(frozen=True)
@@ -145,7 +131,7 @@ class Experiment:
                 f"Sampler {self.recipe.sampler.name!r} draws by scores on training images, and a stream of images "
                 "gives no choice of them; use indexed data, or another sampler."
             )
-        return _some(self.images.clean(), count)
+        return fixed_choice(self.images.clean(), count)
 
     def evaluate(
         self,
@@ -229,7 +215,7 @@ class Experiment:
         section = self.recipe.evaluation
         if not section.every:
             return None
-        some = _some(cast(Images, self.validation.dataset), section.every_images)
+        some = fixed_choice(cast(Images, self.validation.dataset), section.every_images)
         batches = eval_batches(some, section.batch_size, self.validation.workers)
         calibration = None
         if self.recalibrates:
@@ -315,136 +301,12 @@ class Experiment:
         return Distillation(teacher, kind=section.kind, alpha=section.alpha, temperature=section.temperature)
 
 
-def build_experiment(recipe: Recipe) -> Experiment:
-    """Open the images and build the network of a recipe.
-
-    Raises:
-        SNNetError: If something that the recipe names does not exist or does not fit.
-    """
-    device = check_device(recipe.run.device, recipe.run.precision)
-    network, data, augment = recipe.network, recipe.data, recipe.augment
-    saved = _load_network(network, recipe.run.seed) if network.saved else None
-    probes = [] if saved else [describe_anchor(source) for source in network.anchors]
-    spec = saved.input if saved else probes[0].input
-    with first_on_machine():
-        images, clean = open_pair(
-            data.name,
-            data.root,
-            input=spec,
-            augment=Augmentation(**augment.image.model_dump()) if augment.image else None,
-            num_classes=saved.num_classes if saved else None,
-            max_corrupt=data.max_corrupt,
-            download=data.download,
-            images=data.images,
-        )
-    for part in (images, clean):
-        if isinstance(part, StreamImages) and probes:
-            part.name_classes(probes[0].num_classes)
-    shift = _batch_augment(augment.batch, spec) if augment.batch else None
-    train = train_batches(images, data.batch_size, recipe.run.seed, shift, data.workers, buffer=data.shuffle_buffer)
-    chosen = _some(clean, recipe.evaluation.images)
-    validation = eval_batches(chosen, recipe.evaluation.batch_size, data.workers)
-    classes = len(images.classes)
-    fresh = {probe.num_classes for probe in probes} - {classes}
-    net = saved or _build_network(network, classes if fresh else None, recipe.run.seed)
-    why = f"the data has {classes} classes and the anchors {_either(fresh)}" if fresh else ""
-    new_heads = why or ("the recipe asks for it" if network.new_heads else "")
-    return Experiment(recipe, net, images, train, validation, device, new_heads)
-
-
-def describe_anchor(source: str) -> Anchor:
-    """Return an anchor without weights, on the meta device, for what its name says about it."""
-    with torch.device("meta"):
-        return load_anchor(source.partition("@")[0])
-
-
-@contextmanager
-def torch_threads(count: int | None) -> Iterator[None]:
-    """Within the block, let torch use so many threads on the CPU; None changes nothing."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(count or before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def claim_directory(recipe: Recipe, directory: Path) -> bool:
-    """Write the recipe into the directory of a run; return whether training has begun there.
-
-    Raises:
-        RecipeError: If the directory holds another run; the message lists what differs.
-    """
-    path = directory / RECIPE
-    begun = any((directory / CHECKPOINTS).glob("step-*.pt"))
-    if begun and path.is_file():
-        before = Recipe.load(path)
-        changed = {name: pair for name, pair in differences(before, recipe).items() if not is_free(name)}
-        if changed:
-            listed = "; ".join(f"{name} was {was!r} and is {now!r}" for name, (was, now) in changed.items())
-            raise RecipeError(f"{directory} holds another run: {listed}. Choose another output, or remove it.")
-    recipe.save(path)
-    return begun
-
-
-def is_free(name: str) -> bool:
-    """Return whether a setting, by its dotted name, may change between the parts of one run."""
-    return name.startswith(_FREE) or name in [f"run.{key}" for key in _FREE_OF_RUN]
-
-
-def _load_network(section: NetworkSection, seed: int) -> SNNet:
-    assert section.saved is not None
-    net = load(section.saved)
-    if section.drop_path:
-        net = with_drop_path(net, section.drop_path)
-    return _with_lora(net, section.lora_rank, seed)
-
-
 @contextmanager
 def _fitting_options(section: SamplerSection) -> Iterator[None]:
     try:
         yield
     except TypeError as error:
         raise RecipeError(f"sampler.options do not fit sampler {section.name!r}: {error}") from error
-
-
-def _build_network(section: NetworkSection, num_classes: int | None, seed: int) -> SNNet:
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        net = stitch(
-            *_load_anchors(section, num_classes),
-            kernel_size=section.kernel_size,
-            stride=section.stride,
-            nearest=section.nearest,
-            direction=section.direction,
-            stages=section.stages,
-            lora_rank=section.lora_rank,
-        )
-        for number in range(len(net.anchors) if section.new_heads else 0):
-            replace_classifier(net.anchor(number), net.num_classes)
-    return net
-
-
-def _load_anchors(section: NetworkSection, num_classes: int | None) -> list[Anchor]:
-    each = drop_path_settings(section.drop_path, len(section.anchors))
-    return [
-        load_anchor(source, pretrained=section.pretrained, num_classes=num_classes, **settings)
-        for source, settings in zip(section.anchors, each, strict=True)
-    ]
-
-
-def _with_lora(net: SNNet, rank: int | None, seed: int) -> SNNet:
-    # An update that the network has goes on; it is merged only if another rank is asked for.
-    if rank is None or rank == net.lora_rank:
-        return net
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return net.set_lora_rank(rank)
-
-
-def _batch_augment(section: BatchShift, spec: InputSpec) -> BatchAugment:
-    black = -spec.mean[0] / spec.std[0] if spec.size[0] == 1 else 0.0
-    return BatchAugment(section.pad, section.flip, black if section.fill is None else section.fill)
 
 
 def _teacher(section: TeacherSection, net: SNNet, *, new_heads: bool) -> Teacher:
@@ -463,15 +325,3 @@ def _teacher(section: TeacherSection, net: SNNet, *, new_heads: bool) -> Teacher
         pretrained=section.pretrained,
         checkpoint=checkpoint,
     )
-
-
-def _some(images: Images, count: int | None) -> Images:
-    """Return a choice of so many images, the same for everyone, in their order."""
-    if count is None or count >= len(images):
-        return images
-    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
-    return images.some(order[:count].sort().values.tolist())
-
-
-def _either(counts: set[int]) -> str:
-    return " or ".join(map(str, sorted(counts)))
