@@ -32,6 +32,17 @@ def test_residual_equals_lstsq_however_ill_conditioned(smallest: float) -> None:
     assert dropped == 0 or smallest < 1e-6
 
 
+@pytest.mark.parametrize("smallest", [1e-2, 1e-5, 1e-9])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_residual_of_a_rounded_solution(smallest: float, dtype: torch.dtype) -> None:
+    a = spectrum(smallest) * 100 + 3
+    b = a @ torch.randn(40, 20, dtype=torch.float64) + torch.randn(500, 20, dtype=torch.float64)
+    solution = equations(a, b).solve()
+    weight, bias = solution.weight.to(dtype), solution.bias.to(dtype)
+    found = equations(a, b).relative_residual(weight, bias, near=solution.weight)
+    assert found == pytest.approx(relative_residual(a, b, weight, bias), rel=1e-5)
+
+
 def test_scales_of_channels_do_not_matter() -> None:
     a = torch.randn(300, 30, dtype=torch.float64) * torch.logspace(-9, 3, 30, dtype=torch.float64)
     b = torch.randn(300, 5, dtype=torch.float64)

@@ -146,7 +146,7 @@ def _fit_layers(
     net: SNNet, sums: StreamingSums | None, method: str, ridge: float, progress: Progress | None
 ) -> tuple[LayerFit, ...]:
     """Solve every layer, then store them all; report what the stored maps give."""
-    maps, fits = [], []
+    maps, fits, optimal = [], [], method == "least-squares" and ridge == 0
     for number, layer in enumerate(net.space.layers):
         linear, sides = _linear(net, layer.name), sums.equations(layer) if sums else None
         if method == "kaiming" or sides is None:
@@ -155,7 +155,7 @@ def _fit_layers(
             solution = sides.solve(ridge)
         stored = replace(solution, weight=solution.weight.to(linear.weight), bias=solution.bias.to(linear.bias))
         maps.append((linear, stored))
-        fits.append(_measure(layer.name, sides, stored))
+        fits.append(_measure(layer.name, sides, stored, solution.weight if optimal else None))
         if progress:
             progress(number + 1, len(net.space.layers), "stitching layers solved")
     for linear, stored in maps:
@@ -166,10 +166,11 @@ def _fit_layers(
     return tuple(fits)
 
 
-def _measure(name: str, sides: NormalEquations | None, stored: Solution) -> LayerFit:
+def _measure(name: str, sides: NormalEquations | None, stored: Solution, near: Tensor | None) -> LayerFit:
     if sides is None:
         return LayerFit(name, math.nan, stored.rank, 0)
-    return LayerFit(name, sides.relative_residual(stored.weight, stored.bias), stored.rank, sides.rows)
+    residual = sides.relative_residual(stored.weight, stored.bias, near)
+    return LayerFit(name, residual, stored.rank, sides.rows)
 
 
 def _linear(net: SNNet, name: str) -> nn.Linear:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from snnet.init.gram import product_over_rows
+
 EPS = torch.finfo(torch.float64).eps
 CONDITION_LIMIT = 1e12
 """Condition number (1-norm, of the correlation matrix) up to which Cholesky is trusted."""
@@ -66,14 +68,28 @@ class NormalEquations:
         weight = solution if every else torch.zeros_like(self.cross).index_copy(0, live, solution)
         return Solution(weight, self.back_mean - self.front_mean @ weight, rank)
 
-    def relative_residual(self, weight: Tensor, bias: Tensor) -> float:
-        """Return `||A W + c - B|| / ||B||` of any map; below about 1e-4 it may be rounding of float32 products."""
+    def relative_residual(self, weight: Tensor, bias: Tensor, near: Tensor | None = None) -> float:
+        """Return `||A W + c - B|| / ||B||` of any map; below about 1e-4 it may be rounding of float32 products.
+
+        Args:
+            weight: `W`, `(C_in, C_out)`.
+            bias: `c`, `(C_out,)`.
+            near: The solution without ridge that `weight` is a rounding of, if it is one; saves most of the time.
+        """
         weight, bias = weight.detach().to(self.cross), bias.detach().to(self.cross)
         offset = self.front_mean @ weight + bias - self.back_mean
-        varying = self.back_scatter + float((weight * torch.addmm(self.cross, self.gram, weight, beta=-2)).sum())
+        varying = self.back_scatter + self._quadratic(weight, near)
         squared = max(varying, 0.0) + self.rows * float(offset @ offset)
         total = self.back_scatter + self.rows * float(self.back_mean @ self.back_mean)
         return math.sqrt(squared / total) if total > 0 else math.sqrt(squared)
+
+    def _quadratic(self, weight: Tensor, near: Tensor | None) -> float:
+        """Return the trace of `W' gram W - 2 W' cross`."""
+        if near is None:
+            return float((weight * torch.addmm(self.cross, self.gram, weight, beta=-2)).sum())
+        # At the solution W0, gram W0 = cross; what rounding adds is tiny, so float32 suffices for it.
+        apart = (weight - near).float()
+        return float((apart * product_over_rows(self.gram.float(), apart.T)).sum() - (near * self.cross).sum())
 
     def _varying_channels(self) -> Tensor:
         """Tell the channels that vary from those that differ from their mean by rounding alone."""
