@@ -12,7 +12,10 @@ anchors.
 
     python benchmarks/training_methods.py --family vit cnn swin cnn-vit --seeds 0 1 2 --output runs/methods
 
-A run takes as long as `snnet demo` on that family. Killed, the same command goes on where it stopped.
+A run takes as long as `snnet demo` on that family. Killed, the same command goes on where it stopped. A family of one's
+own, such as that of `examples/cifar10`:
+
+    python benchmarks/training_methods.py --family recipe.yaml --family-file family.py --set data.root=CIFAR10
 """
 
 import argparse
@@ -22,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import snnet
+from snnet.cli.families import import_families
 from snnet.demo import FAMILIES, DemoResult, run_demo
 from snnet.selection import hypervolume
 from snnet.table import StitchTable
@@ -48,7 +52,7 @@ def recipe_of(family: str, method: str, steps: int | None, settings: dict[str, A
     overrides = {**flag, "run.log_every": 1, "run.trackers": [], "run.threads": 1, **own, **settings}
     if steps is not None:
         overrides["run.steps"] = steps
-    return Recipe.load(FAMILIES[family], overrides)
+    return Recipe.load(FAMILIES.get(family, family), overrides)
 
 
 def macs_per_image(macs: dict[str, float], stitch: str, teacher: str) -> float:
@@ -100,14 +104,15 @@ def figures(result: DemoResult) -> dict[str, float]:
 
 def run(family: str, method: str, seed: int, budget: float | None, args: argparse.Namespace) -> dict[str, float]:
     """Run one method once, or read what an earlier call wrote."""
-    directory = args.output / f"{family}-{method}-{seed}"
+    name = Path(family).stem
+    directory = args.output / f"{name}-{method}-{seed}"
     kept = directory / "figures.json"
     if kept.is_file():
         return dict(json.loads(kept.read_text()))
     settings = {**dict(pair.split("=", 1) for pair in args.set), "run.seed": seed, "evaluation.images": args.images}
     steps = None
     if budget is not None:
-        table = StitchTable.load(args.output / f"{family}-default-{seed}" / "table.jsonl")
+        table = StitchTable.load(args.output / f"{name}-default-{seed}" / "table.jsonl")
         steps = steps_for(budget, recipe_of(family, method, None, settings), table)
     recipe = recipe_of(family, method, steps, settings)
     result = run_demo(directory, recipe=recipe)
@@ -121,12 +126,14 @@ def run(family: str, method: str, seed: int, budget: float | None, args: argpars
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--family", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    parser.add_argument("--family", nargs="+", default=list(FAMILIES), help="an embedded family, or a recipe file")
+    parser.add_argument("--family-file", nargs="*", type=Path, default=[], help="as of every command")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--images", type=int, default=2000, help="test images")
     parser.add_argument("--output", type=Path, default=Path("runs/methods"))
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of both methods")
     args = parser.parse_args()
+    import_families(args.family_file)
     for family in args.family:
         runs: dict[str, list[dict[str, float]]] = {method: [] for method in METHODS}
         for seed in args.seeds:
