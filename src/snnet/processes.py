@@ -3,6 +3,9 @@
 All of them must make the same calls in the same order. In a process of its own every call returns at once.
 """
 
+import re
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -158,12 +161,21 @@ def losing_none() -> Iterator[None]:
     except RuntimeError as error:
         if share().count == 1 or isinstance(error, ProcessLostError) or not _is_connection(error):
             raise
+        _outlive_the_launcher()
         here = share()
-        reason = str(error).splitlines()[0]
+        # Without gloo's place in its source, and its guesses.
+        reason = re.sub(r"^\[\S+\] ", "", str(error).splitlines()[0]).partition(". ")[0]
         raise ProcessLostError(
             f"Process {here.rank} of {here.count} lost the others: one of them has ended, and its own message, or the "
             f"kernel's log if it was killed, says why ({reason})."
         ) from error
+
+
+def _outlive_the_launcher() -> None:
+    # It ends all processes when one has ended; this one ends by itself once it has said what happened.
+    main = threading.current_thread() is threading.main_thread()
+    if main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _is_connection(error: RuntimeError) -> bool:

@@ -77,3 +77,14 @@ def test_module_and_closed_pipe() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "Error" not in done.stderr
+
+
+def test_commands_that_work_in_one_process_refuse_several(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
+    outcome = run("space", "vit_fm_tiny", "vit_fm_small")
+    assert outcome.code == 2 and "2 processes and works in one; start it without torchrun" in outcome.err
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr("snnet.cli.errors._SECONDS_FOR_THE_FIRST", 0.0)
+    outcome = run("init")
+    assert outcome.code == 2 and outcome.err.startswith("[process 1] error:") and not outcome.out

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import TensorDataset
 
-from snnet.data import Augmentation, BatchAugment, TensorImages, TrainBatches, eval_batches, open_dataset
+from snnet.data import Augmentation, BatchAugment, EvalBatches, TensorImages, TrainBatches, eval_batches, open_dataset
 from snnet.data.loader import Batch
 from snnet.errors import DataError
+from snnet.share import Share
 from snnet.specs import InputSpec
 from tests.data.image_files import truncate
 
@@ -163,3 +164,33 @@ def test_evaluation_goes_through_memory_in_order_any_number_of_times() -> None:
 def test_a_batch_larger_than_the_set_names_the_setting() -> None:
     with pytest.raises(DataError, match=r"128 does not fit 50 images; .* batch_size=50 .*--data\.batch-size 50"):
         TrainBatches(tensors(), 128)
+
+
+@pytest.mark.parametrize("augment", [None, BatchAugment()])
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_shares_of_a_batch_are_the_batch(augment: BatchAugment | None, in_memory: bool) -> None:
+    data = tensors(20)
+    batches = TrainBatches(data if in_memory else list(data), 8, 5, augment)  # type: ignore[arg-type]
+    parts = [list(batches.epoch(1, 1, Share(rank, 3))) for rank in range(3)]
+    for whole, *shares in zip(batches.epoch(1, 1), *parts, strict=True):
+        assert [len(labels) for _, labels in shares] == [2, 2, 4]
+        for place in (0, 1):
+            assert torch.equal(torch.cat([share[place] for share in shares]), whole[place])
+
+
+def test_only_images_of_the_own_share_are_read() -> None:
+    read: list[int] = []
+
+    class Reading(torch.utils.data.Dataset):  # type: ignore[type-arg]
+        def __len__(self) -> int:
+            return 12
+
+        def __getitem__(self, index: int) -> tuple[Tensor, int]:
+            read.append(index)
+            return torch.zeros(1, 2, 2), index
+
+    labels = torch.cat([labels for _, labels in TrainBatches(Reading(), 4).epoch(0, 0, Share(1, 2))])
+    assert sorted(read) == sorted(labels.tolist()) and len(read) == 6
+    read.clear()
+    own = EvalBatches(Reading(), 4).of(Share(0, 5))
+    assert [labels.tolist() for _, labels in own] == [[0, 1]] and read == [0, 1] and len(own) == 1

@@ -34,7 +34,7 @@ MEANINGS = {
     ExitCode.INTERRUPTED: "interrupted (143 by SIGTERM); run again, and long commands go on where they stopped",
 }
 
-_SECONDS_FOR_THE_FIRST = 2.0
+_SECONDS_FOR_THE_FIRST = 5.0
 
 
 def guarded(run: Callable[[], object], *, debug: bool) -> int:

@@ -13,7 +13,7 @@ from snnet.training.samplers import StitchSampler
 from snnet.training.settings import TrainSettings
 from snnet.training.stream import Batches
 
-FREE_SETTINGS = ("device", "log_every", "save_every", "keep", "trackers")
+FREE_SETTINGS = ("device", "sharding", "log_every", "save_every", "keep", "trackers")
 """Settings that may change between the parts of a run, for they do not change what is computed or logged."""
 
 

@@ -1,0 +1,61 @@
+"""Processes that are told to stop, and one that is killed."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from snnet.training.interrupt import TrainingInterrupted
+from tests.distributed import torchrun
+from tests.training import spread, waiting
+
+
+def test_all_stop_together_and_save_once(tmp_path: Path) -> None:
+    launcher, _ = start_and_wait(tmp_path, step=4)
+    launcher.send_signal(signal.SIGTERM)
+    time.sleep(0.5)  # the launcher hands it on; a process that gets it a step later stops at the same one
+    (tmp_path / "go").touch()
+    told = launcher.communicate(timeout=200)[1]
+    assert told.count("Training stopped after step 4; resume from") == 1, told
+    names = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert names == ["step-00000003.pt", "step-00000004.pt"]
+
+
+def test_a_killed_process_ends_the_job_and_fewer_go_on(tmp_path: Path) -> None:
+    launcher, pids = start_and_wait(tmp_path, step=7)
+    os.kill(pids[1], signal.SIGKILL)
+    (tmp_path / "go").touch()
+    told = launcher.communicate(timeout=200)[1]
+    assert launcher.returncode != 0
+    assert "Process 0 of 2 lost the others" in told and "as many processes as there are now" in told, told
+    assert f"The last good checkpoint is {tmp_path}/checkpoints/step-00000006.pt" in told
+
+    messages: list[str] = []
+    trainer = waiting.build(tmp_path)
+    trainer.on_message = messages.append
+    resumed = spread.finish(trainer, resume=True)
+    assert "Resuming after step 6 of 12" in messages[0]
+    spread.assert_equal(spread.finish(waiting.build(tmp_path / "whole")), resumed)
+
+
+def start_and_wait(directory: Path, step: int):  # type: ignore[no-untyped-def]
+    """Start two processes; return the launcher, and their ids by rank, once they stand still after a step."""
+    launcher = torchrun(2, "tests.training.waiting", directory, step)
+    pids: dict[int, int] = {}
+    assert launcher.stdout is not None
+    for line in launcher.stdout:
+        if line.startswith("process"):
+            _, rank, pid = line.split()
+            pids[int(rank)] = int(pid)
+        if line == "waiting\n":
+            return launcher, pids
+    pytest.fail(launcher.communicate()[1])
+
+
+def test_the_last_step_hears_a_signal_too(tmp_path: Path) -> None:
+    trainer = waiting.build(tmp_path)
+    trainer.on_step = lambda status: os.kill(os.getpid(), signal.SIGTERM) if status.step == 12 else None
+    with pytest.raises(TrainingInterrupted, match="after step 12"):
+        trainer.fit()

@@ -1,0 +1,37 @@
+"""A run that stands still after a step until it may go on, so that a test can do something to its processes."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from snnet import processes
+from snnet.cli.errors import guarded
+from snnet.training import Trainer, TrainStatus
+from tests.training import spread
+
+
+def build(directory: Path) -> Trainer:
+    return spread.trainer(spread.build_net(), directory, steps=12, save_every=3, accumulation=1)
+
+
+def run(directory: Path, step: int) -> None:
+    def wait(status: TrainStatus) -> None:
+        if status.step == step:
+            print("waiting", flush=True)
+            deadline = time.monotonic() + 100
+            while not (directory / "go").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    with processes.joined("cpu") as share:
+        print("process", share.rank, os.getpid(), flush=True)
+        trainer = build(directory)
+        trainer.on_step = wait
+        trainer.fit(resume=True)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    sys.exit(guarded(lambda: run(Path(sys.argv[1]), int(sys.argv[2])), debug=False))
