@@ -134,7 +134,7 @@ def _after(
     trainer = experiment.trainer(directory, scores=scores, on_message=say)
     with stage("Fine-tuning") as progress:
         trainer.on_step = lambda status: progress(status.step, status.steps, f"loss {status.loss:.3f}  {status.stitch}")
-        trainer.fit(resume=begun)
+        experiment.fit(trainer, resume=begun)
     net = experiment.net
     _recalibrate(experiment, stage)
     net.table = None

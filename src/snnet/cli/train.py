@@ -124,9 +124,7 @@ def _fit(experiment: "Experiment", output: Path, *, begun: bool) -> None:
     trainer = experiment.trainer(output, scores=scores, on_message=say)
     with progress("Training") as report:
         trainer.on_step = lambda status: report(status.step, status.steps, _words(status))
-        result = trainer.fit(resume=begun)
-    if result.averaged is not None:
-        experiment.net.load_state_dict(result.averaged.state_dict())
+        experiment.fit(trainer, resume=begun)
 
 
 def _starting_scores(experiment: "Experiment", output: Path, *, begun: bool) -> StitchTable | None:

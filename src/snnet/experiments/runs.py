@@ -129,9 +129,7 @@ class Bench:
         trainer = experiment.trainer(directory, scores=scores, on_message=self.say)
         with self.stage("Training") as progress:
             trainer.on_step = lambda status: progress(status.step, status.steps, f"loss {status.loss:.3f}")
-            result = trainer.fit(resume=begun)
-        if result.averaged is not None:
-            experiment.net.load_state_dict(result.averaged.state_dict())
+            experiment.fit(trainer, resume=begun)
 
     def _evaluate(self, experiment: Experiment, variant: Variant, path: Path) -> None:
         net = experiment.net.cpu()

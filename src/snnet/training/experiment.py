@@ -35,7 +35,7 @@ from snnet.training.probe import Probe, spread_of
 from snnet.training.randomness import stitch_generator
 from snnet.training.recipe import IN_PLACE, Recipe, SamplerSection, TeacherSection
 from snnet.training.samplers import SAMPLERS, StitchSampler
-from snnet.training.settings import TrainSettings, TrainStatus
+from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.teachers import timm_teacher
 from snnet.training.trainer import Trainer
 
@@ -202,6 +202,13 @@ class Experiment:
             on_step=on_step,
             on_message=on_message,
         )
+
+    def fit(self, trainer: Trainer, *, resume: bool) -> TrainResult:
+        """Train to the last step; the network ends with the moving average of its weights, if the recipe keeps one."""
+        result = trainer.fit(resume=resume)
+        if result.averaged is not None:
+            self.net.load_state_dict(result.averaged.state_dict())
+        return result
 
     def _data_facts(self) -> dict[str, Any]:
         data = self.recipe.data
