@@ -379,7 +379,7 @@ def test_fp16_on_cpu_is_refused(tiny_net: SNNet) -> None:
 def test_impossible_settings_are_refused(tiny_net: SNNet) -> None:
     with pytest.raises(RecipeError, match="steps is 0; it must be at least 1"):
         settings(steps=0)
-    with pytest.raises(RecipeError, match=r"'tensorbored' is not installed; installed:.*tensorboard"):
+    with pytest.raises(RecipeError, match=r"'tensorbored' is unknown; installed:.*tensorboard"):
         settings(trackers=("tensorbored",))
     with pytest.raises(RecipeError, match="sharding is 'zero'; accepted: none, fsdp"):
         settings(sharding="zero")

@@ -20,7 +20,8 @@ _FACTS = {"network": "weights or layers of the network", "precision": "number fo
 def network_digest(net: nn.Module) -> str:
     """Return a digest of the names, types, shapes and values of all parameters and buffers."""
     digest = hashlib.sha256()
-    for name, tensor in net.state_dict().items():
+    # Statistics of batch norms come in another order each time a network is loaded.
+    for name, tensor in sorted(net.state_dict().items()):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
