@@ -13,7 +13,8 @@ from snnet.table import StitchTable
 
 _COLUMNS = ("model", "img_size", "top1", "params_m", "gmacs")
 _GROUPS = 7
-_KIND = re.compile(r"[a-z]+")
+# tf_efficientnetv2_s is one of efficientnet.
+_KIND = re.compile(r"(?:tf_)?([a-z]+?)(?:v\d|[^a-z]|$)")
 
 
 def read_models(path: str | Path = TIMM_MODELS) -> list[Bubble]:
@@ -85,4 +86,4 @@ def _bubble(row: Mapping[str, str], path: Path) -> Bubble:
 
 def _kind(model: Bubble) -> str:
     found = _KIND.match(model.name.lower())
-    return found[0] if found else model.name
+    return found[1] if found else model.name

@@ -70,7 +70,8 @@ def perform(experiment: PaperExperiment, bench: Bench, name: str | None = None, 
 
 def _write(record: Record, output: Path, stem: str, command: str) -> tuple[Path, ...]:
     panels = _panels(record)
-    pictures = [draw_comparison(panels, output / f"{stem}{suffix}") for suffix in (".png", ".svg")]
+    title = record.experiment.title
+    pictures = [draw_comparison(panels, output / f"{stem}{suffix}", title=title) for suffix in (".png", ".svg")]
     text = to_markdown(record, place_of(record.experiment.name), command, pictures[0].name)
     page = write_text(output / f"{stem}.md", text)
     return (*pictures, page, write_text(output / f"{stem}.jsonl", to_json_lines(record)))
