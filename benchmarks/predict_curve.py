@@ -1,4 +1,4 @@
-"""Claim: a quarter of the stitches, or a fifth of the images, say what all stitches score, to 0.3 points of top-1.
+"""Claim: the anchors, and a fifth of the images for the others, say what all stitches score, to 0.3 points of top-1.
 
     python benchmarks/predict_curve.py snnet-demo snnet-demo-cnn --table deit_ti_s_b.json
 

@@ -30,7 +30,7 @@ def test_each_stitch_has_its_scores_in_order(log: Path) -> None:
 def test_every_curve_is_drawn_and_named(log: Path, tmp_path: Path) -> None:
     axes = training._figure(read_curves(log), TABLE).axes[0]
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[10, 50], [20, 60]], [[10, 40], [20, 55]]]
-    assert [text.get_text() for text in axes.texts] == ["anchor 0", "0:0-2,1:2-4"]
+    assert [text.get_text() for text in axes.texts] == ["0:0-2,1:2-4", "anchor 0"]
     path = draw_training(log, tmp_path / "training.png", TABLE)
     assert path is not None
     with Image.open(path) as picture:
@@ -41,3 +41,13 @@ def test_a_log_without_scores_gives_no_picture(tmp_path: Path) -> None:
     (tmp_path / "log.jsonl").write_text('{"step": 1, "loss": 2.0}\n')
     assert draw_training(tmp_path / "log.jsonl", tmp_path / "training.png", TABLE) is None
     assert not (tmp_path / "training.png").exists()
+
+
+def test_labels_of_equal_scores_do_not_lie_on_each_other() -> None:
+    assert training._apart([50.0, 80.0, 80.0, 80.5]) == [
+        50.0,
+        80.0,
+        pytest.approx(81.017, 0.001),
+        pytest.approx(82.03, 0.001),
+    ]
+    assert training._apart([50.0]) == [50.0]

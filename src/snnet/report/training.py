@@ -59,6 +59,7 @@ def _figure(curves: Curves, table: StitchTable) -> Figure:
     axes.tick_params(length=0, labelsize=9, labelcolor=_MUTED)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     names, colors = anchor_names(table), {series.anchors: series.color for series in series_of(table)}
+    ends: list[tuple[float, int, str]] = []
     for stitch, points in curves.items():
         route = Stitch.parse(stitch)
         steps, scores = zip(*points, strict=True)
@@ -67,10 +68,20 @@ def _figure(curves: Curves, table: StitchTable) -> Figure:
         else:
             label, color, width = stitch, colors.get(route.anchors, PALETTE[-1]), 1.0
         axes.plot(steps, scores, marker="o", markersize=2.5, color=color, linewidth=width)
-        last = (steps[-1], scores[-1])
-        axes.annotate(label, last, xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)
+        ends.append((scores[-1], steps[-1], label))
+    for (_, step, label), height in zip(sorted(ends), _apart(sorted(end[0] for end in ends)), strict=True):
+        axes.annotate(label, (step, height), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)
     axes.set_xlabel("step", fontsize=10, color=_INK)
     axes.set_ylabel("Top-1 (%)", fontsize=10, color=_INK)
     heading = f"{len(curves)} stitches while all {len(table)} were trained"
     axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=_INK)
     return figure
+
+
+def _apart(heights: list[float]) -> list[float]:
+    """Return rising heights moved up where two labels would lie on each other; a picture has room for about 30."""
+    gap = max(heights[-1] - heights[0], 1.0) / 30
+    moved = heights[:1]
+    for height in heights[1:]:
+        moved.append(max(height, moved[-1] + gap))
+    return moved
