@@ -44,12 +44,15 @@ def start_and_wait(directory: Path, step: int):  # type: ignore[no-untyped-def]
     """Start two processes; return the launcher, and their ids by rank, once they stand still after a step."""
     launcher = torchrun(2, "tests.training.waiting", directory, step)
     pids: dict[int, int] = {}
+    stands = False
     assert launcher.stdout is not None
     for line in launcher.stdout:
         if line.startswith("process"):
             _, rank, pid = line.split()
             pids[int(rank)] = int(pid)
-        if line == "waiting\n":
+        stands = stands or line == "waiting\n"
+        # Lines of two processes come in any order.
+        if stands and len(pids) == 2:
             return launcher, pids
     pytest.fail(launcher.communicate()[1])
 

@@ -13,6 +13,11 @@ from snnet.training import Trainer, TrainStatus
 from tests.training import spread
 
 
+def say(line: str) -> None:
+    # In one piece: print writes word by word, and the words of two processes would mingle.
+    os.write(sys.stdout.fileno(), f"{line}\n".encode())
+
+
 def build(directory: Path) -> Trainer:
     return spread.trainer(spread.build_net(), directory, steps=12, save_every=3, accumulation=1)
 
@@ -20,13 +25,13 @@ def build(directory: Path) -> Trainer:
 def run(directory: Path, step: int) -> None:
     def wait(status: TrainStatus) -> None:
         if status.step == step:
-            print("waiting", flush=True)
+            say("waiting")
             deadline = time.monotonic() + 100
             while not (directory / "go").exists() and time.monotonic() < deadline:
                 time.sleep(0.02)
 
     with processes.joined("cpu") as share:
-        print("process", share.rank, os.getpid(), flush=True)
+        say(f"process {share.rank} {os.getpid()}")
         trainer = build(directory)
         trainer.on_step = wait
         trainer.fit(resume=True)
