@@ -195,3 +195,16 @@ def _check_label(label: int, classes: Sequence[str], name: str = "") -> None:
         where = f" of {name}" if name else ""
         accepted = f"0 to {len(classes) - 1}" if classes else "0 and up"
         raise DataError(f"Label {label}{where} is outside {accepted}; is this split of the data labeled?")
+
+
+def check_batch_size(batch_size: int, images: int) -> None:
+    """Refuse training batches that hold no image, or more than there are.
+
+    Raises:
+        DataError: The message says what fits, and how to set it.
+    """
+    if not 1 <= batch_size <= images:
+        raise DataError(
+            f"A batch size of {batch_size} does not fit {images} images; choose 1 to {images}: "
+            f"batch_size={images} in Python, --data.batch-size {images} for a recipe."
+        )

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from snnet.data.augment import BatchAugment
 from snnet.data.corrupt import SkippedImages
-from snnet.data.images import StreamImages, TensorImages, read_or_fault, size
+from snnet.data.images import StreamImages, TensorImages, check_batch_size, read_or_fault, size
 from snnet.data.seeding import derive, generator, seeded
 from snnet.data.stream_batches import Batch, StreamBatches, eval_stream
 from snnet.errors import DataError
@@ -51,11 +51,7 @@ class TrainBatches:
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.augment, self.workers = augment, workers
         self.images = size(dataset)
-        if not 1 <= batch_size <= self.images:
-            raise DataError(
-                f"A batch size of {batch_size} does not fit {self.images} images; choose 1 to {self.images}: "
-                f"batch_size={self.images} in Python, --data.batch-size {self.images} for a recipe."
-            )
+        check_batch_size(batch_size, self.images)
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""

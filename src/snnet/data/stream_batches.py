@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
 from snnet.data.augment import BatchAugment
 from snnet.data.corrupt import CorruptImageError, SkippedImages
-from snnet.data.images import Sample, StreamImages
+from snnet.data.images import Sample, StreamImages, check_batch_size
 from snnet.data.seeding import derive, generator, seeded
 from snnet.data.streams import Order, RawImage
 from snnet.errors import DataError
@@ -56,11 +56,7 @@ class StreamBatches:
         self.dataset, self.batch_size, self.seed = images, batch_size, seed
         self.augment, self.workers, self.buffer = augment, workers, buffer
         self.images = len(images)
-        if not 1 <= batch_size <= self.images:
-            raise DataError(
-                f"A batch size of {batch_size} does not fit {self.images} images; choose 1 to {self.images}: "
-                f"batch_size={self.images} in Python, --data.batch-size {self.images} for a recipe."
-            )
+        check_batch_size(batch_size, self.images)
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -93,12 +89,9 @@ class StreamBatches:
     def _augmented(self, batch: Batch, epoch: int, number: int, share: Share) -> Batch:
         if self.augment is None:
             return batch
-        # Random numbers are drawn for the whole batch, so that they do not depend on how many processes share it.
         images, labels = batch
-        own = share.of(self.batch_size)
-        whole = images.new_zeros(self.batch_size, *images.shape[1:])
-        whole[own] = images
-        return self.augment(whole, generator(self.seed, epoch, number, _BATCH))[own], labels
+        draws = generator(self.seed, epoch, number, _BATCH)
+        return self.augment(images, draws, total=self.batch_size, share=share), labels
 
 
 def eval_stream(images: StreamImages, batch_size: int, workers: int = 0, share: Share = WHOLE) -> Iterator[Batch]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FORMATS = ("png", "svg", "pdf")
 _DATE_KEY = {"svg": "Date", "pdf": "CreationDate"}
-INK, MUTED, _FAINT, _RULE = "#1f2328", "#656d76", "#b6bcc4", "#e6e8eb"
+INK, MUTED, _FAINT, RULE = "#1f2328", "#656d76", "#b6bcc4", "#e6e8eb"
 # Beyond so many stitches, dots are drawn smaller.
 _CROWD = 200
 _STEPS = [1, 2, 5, 10]
@@ -109,7 +109,7 @@ def draw_frame(axes: "Axes", x: Axis, y: Axis) -> None:
     """Set up axes: ticks, units and labels."""
     axes.spines[["top", "right", "left"]].set_visible(False)
     axes.spines["bottom"].set_color(_FAINT)
-    axes.grid(axis="y", color=_RULE, linewidth=0.8)
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(axis="both", length=0, labelsize=9, labelcolor=MUTED, pad=6)
     axes.tick_params(axis="x", length=3.5, color=_FAINT, pad=4)

@@ -6,13 +6,12 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from snnet.files import write_aside
+from snnet.report.plots import INK, MUTED, RULE, save_figure
 from snnet.report.view import PALETTE, anchor_names, series_of
 from snnet.route import Stitch
 from snnet.table import StitchTable
 
 _PREFIX = "top1/"
-_INK, _MUTED, _RULE = "#1f2328", "#656d76", "#e6e8eb"
 
 Curves = dict[str, list[tuple[int, float]]]
 
@@ -45,18 +44,15 @@ def draw_training(log: str | Path, path: str | Path, table: StitchTable) -> Path
     curves = read_curves(log)
     if not curves:
         return None
-    target = Path(path)
-    with write_aside(target) as partial:
-        _figure(curves, table).savefig(partial, format=target.suffix.removeprefix("."), dpi=200)
-    return target
+    return save_figure(_figure(curves, table), path)
 
 
 def _figure(curves: Curves, table: StitchTable) -> Figure:
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.grid(axis="y", color=_RULE, linewidth=0.8)
-    axes.tick_params(length=0, labelsize=9, labelcolor=_MUTED)
+    axes.grid(axis="y", color=RULE, linewidth=0.8)
+    axes.tick_params(length=0, labelsize=9, labelcolor=MUTED)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
     names, colors = anchor_names(table), {series.anchors: series.color for series in series_of(table)}
     ends: list[tuple[float, int, str]] = []
@@ -64,17 +60,17 @@ def _figure(curves: Curves, table: StitchTable) -> Figure:
         route = Stitch.parse(stitch)
         steps, scores = zip(*points, strict=True)
         if route.is_anchor:
-            label, color, width = names[route.anchors[0]], _INK, 1.8
+            label, color, width = names[route.anchors[0]], INK, 1.8
         else:
             label, color, width = stitch, colors.get(route.anchors, PALETTE[-1]), 1.0
         axes.plot(steps, scores, marker="o", markersize=2.5, color=color, linewidth=width)
         ends.append((scores[-1], steps[-1], label))
     for (_, step, label), height in zip(sorted(ends), _apart(sorted(end[0] for end in ends)), strict=True):
         axes.annotate(label, (step, height), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)
-    axes.set_xlabel("step", fontsize=10, color=_INK)
-    axes.set_ylabel("Top-1 (%)", fontsize=10, color=_INK)
+    axes.set_xlabel("step", fontsize=10, color=INK)
+    axes.set_ylabel("Top-1 (%)", fontsize=10, color=INK)
     heading = f"{len(curves)} stitches while all {len(table)} were trained"
-    axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=_INK)
+    axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=INK)
     return figure
 
 

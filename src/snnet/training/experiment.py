@@ -118,12 +118,8 @@ class Experiment:
         batches = eval_batches(
             self._clean_images(self.recipe.sampler.images), self.recipe.evaluation.batch_size, self.recipe.data.workers
         )
-        try:
-            return evaluate(self.net, batches, device=self.device, output=path, progress=progress)
-        except TableError:
-            # Left behind by another recipe that never came to train.
-            path.unlink(missing_ok=True)
-            return evaluate(self.net, batches, device=self.device, output=path, progress=progress)
+        # Scores may have been left behind by another recipe that never came to train.
+        return _anew(path, lambda: evaluate(self.net, batches, device=self.device, output=path, progress=progress))
 
     def _clean_images(self, count: int) -> Images:
         if isinstance(self.images, StreamImages):
@@ -158,14 +154,7 @@ class Experiment:
         on_message: Callable[[str], None] | None = None,
     ) -> StitchTable:
         """Evaluate what `output` lacks; all of it if its scores are of other weights or images."""
-        try:
-            return self.evaluate(output, progress, stitches=stitches)
-        except TableError as error:
-            if on_message is not None:
-                on_message(f"{error} All stitches are evaluated anew.")
-            if share().is_first:
-                output.unlink(missing_ok=True)
-            return self.evaluate(output, progress, stitches=stitches)
+        return _anew(output, lambda: self.evaluate(output, progress, stitches=stitches), on_message)
 
     def trainer(
         self,
@@ -306,6 +295,18 @@ class Experiment:
             return None
         teacher = _teacher(section, self.net, new_heads=bool(self.new_heads))
         return Distillation(teacher, kind=section.kind, alpha=section.alpha, temperature=section.temperature)
+
+
+def _anew(output: Path, run: Callable[[], StitchTable], on_message: Callable[[str], None] | None = None) -> StitchTable:
+    """Run an evaluation into a file; if that holds scores of something else, remove it and run again."""
+    try:
+        return run()
+    except TableError as error:
+        if on_message is not None:
+            on_message(f"{error} All stitches are evaluated anew.")
+        if share().is_first:
+            output.unlink(missing_ok=True)
+        return run()
 
 
 @contextmanager
