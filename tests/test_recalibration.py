@@ -10,7 +10,6 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import snnet
 from snnet.cost import step_macs
-from snnet.cost.replica import replicate
 from snnet.data import TensorImages, open_dataset
 from snnet.errors import AnchorError, CheckpointError, DataError
 from snnet.evaluation import evaluate
@@ -20,6 +19,7 @@ from snnet.evaluation.record import network_digest
 from snnet.init import initialize
 from snnet.network import SNNet
 from snnet.recalibration import has_batch_norm, recalibrate
+from snnet.replica import replicate
 from snnet.route import Stitch
 from snnet.saved import load
 from snnet.space import StitchSpace

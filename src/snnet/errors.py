@@ -40,6 +40,18 @@ class TrainingError(SNNetError, RuntimeError):
     """A training run that cannot go on."""
 
 
+class EngineError(SNNetError, RuntimeError):
+    """A stitch that an engine cannot make ready or run as asked."""
+
+
+class ExportError(SNNetError, RuntimeError):
+    """An export that does not compute what the network does, or files of one that are missing or damaged."""
+
+
+class ExtraError(SNNetError, ImportError):
+    """A package that only some uses need is not installed; the message names the extra that brings it."""
+
+
 class ProcessLostError(TrainingError):
     """One of the processes that worked together has ended, and the others cannot go on without it."""
 

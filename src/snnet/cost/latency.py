@@ -10,10 +10,10 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from snnet.cost.conditions import Conditions
-from snnet.cost.replica import replicate
+from snnet.engines.conditions import Conditions
 from snnet.errors import RecipeError
 from snnet.network import SNNet, StitchLike
+from snnet.replica import replicate
 from snnet.route import Stitch
 
 Progress = Callable[[int, int, str], None]

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from snnet.cost.replica import replicate
 from snnet.flops import MacCounter
 from snnet.meta import stand_in
 from snnet.network import SNNet
+from snnet.replica import replicate
 from snnet.steps import Step
 
 

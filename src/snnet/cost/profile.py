@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from snnet.cost.conditions import Conditions
 from snnet.cost.latency import Progress, measure_latency
 from snnet.cost.macs import step_macs
 from snnet.cost.params import stitch_params
+from snnet.engines.conditions import Conditions
 from snnet.network import SNNet, StitchLike
 from snnet.route import Stitch
 from snnet.table import StitchRow, StitchTable

@@ -2,8 +2,8 @@
 
 import torch
 
-from snnet.cost.replica import replicate
 from snnet.network import SNNet
+from snnet.replica import replicate
 
 
 def test_equal_output_on_shared_tensors(tiny_net: SNNet) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from snnet.cost.conditions import Conditions
+from snnet.engines.conditions import Conditions
 from snnet.errors import RecipeError
 from snnet.network import SNNet
 

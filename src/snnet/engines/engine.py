@@ -1,0 +1,73 @@
+"""What makes stitches of a network ready to run, and what a ready stitch is."""
+
+from abc import ABC, abstractmethod
+from typing import ClassVar
+
+from torch import Tensor
+
+from snnet.engines.conditions import Conditions
+from snnet.network import SNNet, StitchLike
+from snnet.registry import Registry
+from snnet.steps import Step
+
+
+class Ready(ABC):
+    """A stitch, or one step of one, that runs at once. Safe to call from several threads."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor) -> Tensor:
+        """Run it: images `(B, C, H, W)` to logits `(B, classes)`, or features to features for a step."""
+
+    @property
+    def nbytes(self) -> int:
+        """Memory in bytes that goes when this is closed; weights that others share are not counted."""
+        return 0
+
+    def close(self) -> None:  # noqa: B027
+        """Let go of what only this one holds; calls that are under way end as if nothing had happened."""
+
+
+class Engine(ABC):
+    """One way to run the stitches of a network on one device.
+
+    Loading may take seconds (a compilation, an export), running never waits for it. An engine keeps one copy of the
+    weights for all that it loads, as far as its library can.
+
+    Args:
+        net: The network; it is neither moved nor changed, and later changes of its weights do not reach the engine.
+        conditions: Device, type of number and threads; those of the network and of torch if None.
+
+    Raises:
+        ExtraError: If the library that runs it is not installed.
+        EngineError: If it cannot run under these conditions.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, net: SNNet, conditions: Conditions | None = None) -> None:
+        self.net = net
+        self.conditions = conditions or Conditions.of(net)
+
+    @abstractmethod
+    def load(self, stitch: StitchLike) -> Ready:
+        """Return a stitch, ready to run.
+
+        Raises:
+            SpaceError: If the space has no such stitch.
+            EngineError: If the engine cannot make it ready.
+        """
+
+    @abstractmethod
+    def load_step(self, step: Step, example: Tensor) -> Ready:
+        """Return one step of a route alone, for measuring.
+
+        Args:
+            step: One of `net.steps(stitch)`.
+            example: What the step is given, of the shape and type that it will be run with.
+        """
+
+    def close(self) -> None:  # noqa: B027
+        """Let go of the weights; nothing that was loaded may be called afterwards."""
+
+
+ENGINES: Registry[type[Engine]] = Registry("engine", "snnet.engines")
