@@ -10,7 +10,8 @@ import snnet
 from snnet import StitchTable
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.cli.demo import Family
-from snnet.demo import FAMILIES, DemoResult, Progress, run_demo
+from snnet.demo import FAMILIES, DemoResult, run_demo
+from snnet.progress import Progress
 from snnet.errors import BudgetError, RecipeError
 from snnet.training.recipe import Recipe
 
@@ -54,7 +55,7 @@ def test_all_stitches_are_evaluated_before_and_after(result: DemoResult) -> None
 
 def test_every_stage_is_shown(result: DemoResult, stages: list[str]) -> None:
     scoring = ["Scoring for the sampler"]
-    assert stages == ["Least squares", "Evaluating all, before", *scoring, "Fine-tuning", "Evaluating all, after"]
+    assert stages == ["Least squares", "Evaluating all, before", *scoring, "Training", "Evaluating all, after"]
 
 
 def test_network_curve_and_page_are_written(result: DemoResult, output: Path) -> None:
@@ -102,7 +103,7 @@ def test_a_kill_before_the_first_checkpoint_keeps_the_first_evaluation(
 
     @contextmanager
     def stage(title: str) -> Iterator[Progress]:
-        if title == "Fine-tuning":
+        if title == "Training":
             raise KeyboardInterrupt
         yield lambda done, total, note: notes.append(note)
 

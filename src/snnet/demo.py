@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -12,6 +11,7 @@ from snnet.cost import profile
 from snnet.errors import RecipeError
 from snnet.init import InitReport
 from snnet.modes import torch_threads
+from snnet.progress import Stage, silent
 from snnet.report import write_report
 from snnet.selection import anchor_regression, gap_to_lines, select
 from snnet.table import StitchRow, StitchTable
@@ -24,9 +24,6 @@ FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDE
 """Families that come with the package -> their recipes."""
 
 BEFORE, AFTER = "before.jsonl", "table.jsonl"
-Progress = Callable[[int, int, str], None]
-Stage = Callable[[str], AbstractContextManager[Progress]]
-"""Entered with a title around each piece of long work; gives what that work reports its progress to."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +67,7 @@ def run_demo(
     family: str = "vit",
     seed: int | None = None,
     recipe: Recipe | None = None,
-    stage: Stage | None = None,
+    stage: Stage = silent,
     say: Callable[[str], None] | None = None,
 ) -> DemoResult:
     """Turn embedded anchors into one network, and show what became of them.
@@ -94,12 +91,12 @@ def run_demo(
     chosen = recipe or Recipe.load(FAMILIES[family])
     if seed is not None:
         chosen = chosen.model_copy(update={"run": chosen.run.model_copy(update={"seed": seed})})
-    directory, show = Path(output), stage or (lambda _: nullcontext(_silent))
+    directory = Path(output)
     begun = claim_directory(chosen, directory)
     with torch_threads(chosen.run.threads):
         experiment = build_experiment(chosen)
-        fit, before = _before(experiment, directory, show, begun=begun)
-        after = _after(experiment, directory, show, say, begun=begun)
+        fit, before = _before(experiment, directory, stage, begun=begun)
+        after = _after(experiment, directory, stage, say, begun=begun)
     files = {"network": directory, **write_report(after, directory, before=before, before_label="after least squares")}
     choices = {budget: select(after, macs=budget) for budget in chosen.evaluation.budgets}
     return DemoResult(before, after, fit, choices, files, time.perf_counter() - start)
@@ -118,7 +115,7 @@ def _before(
         return None, StitchTable.load(path)
     with stage("Least squares") as progress:
         fit = experiment.initialize(progress)
-    _recalibrate(experiment, stage)
+    experiment.recalibrate_if_needed(stage)
     with stage("Evaluating all, before") as progress:
         return fit, experiment.evaluate_anew(path, progress)
 
@@ -127,29 +124,11 @@ def _after(
     experiment: Experiment, directory: Path, stage: Stage, say: Callable[[str], None] | None, *, begun: bool
 ) -> StitchTable:
     """Train, evaluate and save."""
-    scores = None
-    if experiment.wants_scores:
-        with stage("Scoring for the sampler") as progress:
-            scores = experiment.starting_scores(directory, progress, begun=begun)
-    trainer = experiment.trainer(directory, scores=scores, on_message=say)
-    with stage("Fine-tuning") as progress:
-        trainer.on_step = lambda status: progress(status.step, status.steps, f"loss {status.loss:.3f}  {status.stitch}")
-        experiment.fit(trainer, resume=begun)
+    experiment.fit(directory, stage, begun=begun, on_message=say)
     net = experiment.net
-    _recalibrate(experiment, stage)
     net.table = None
     profile(net)
     with stage("Evaluating all, after") as progress:
         table = experiment.evaluate_anew(directory / AFTER, progress)
     net.save_pretrained(directory)
     return table
-
-
-def _recalibrate(experiment: Experiment, stage: Stage) -> None:
-    if experiment.recalibrates:
-        with stage("Recalibrating") as progress:
-            experiment.recalibrate(progress)
-
-
-def _silent(done: int, total: int, note: str) -> None:
-    """Report nothing."""

@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -17,9 +17,8 @@ from snnet.evaluation.plan import Node, Tree
 from snnet.init.images import count_images, image_batches
 from snnet.modes import evaluating
 from snnet.network import SNNet, StitchLike
+from snnet.progress import Progress
 from snnet.statistics import MeasuringStatistics, batch_norms
-
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,5 +19,5 @@ def test_the_demo_prints_table_choices_summary_and_paths(
     for words in ("The best stitch under a budget", "vit_fm_base", "68 stitches, mean", "mean gap to the lines"):
         assert words in outcome.out
     assert str(tmp_path / "demo" / "index.html") in outcome.out
-    assert "Fine-tuning: 2/2" in outcome.err
+    assert "Training: 2/2" in outcome.err
     assert "seed: 2" in (tmp_path / "demo" / "recipe.yaml").read_text()

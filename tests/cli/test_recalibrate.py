@@ -116,7 +116,7 @@ def test_the_demo_recalibrates_before_each_evaluation(tmp_path: Path) -> None:
         "evaluation.budgets": [1e9],
     }
     result = run_demo(tmp_path, recipe=Recipe.load("embedded_vit", changes), stage=Stage)
-    middle = ["Recalibrating", "Evaluating all, before", "Scoring for the sampler", "Fine-tuning", "Recalibrating"]
+    middle = ["Recalibrating", "Evaluating all, before", "Scoring for the sampler", "Training", "Recalibrating"]
     assert stages == ["Least squares", *middle, "Evaluating all, after"]
     net = snnet.load(tmp_path)
     assert len(net.statistics) and len(result.after) == len(net.space)

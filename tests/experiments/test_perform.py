@@ -8,7 +8,7 @@ import pytest
 import snnet
 from snnet.errors import RecipeError
 from snnet.experiments import EXPERIMENTS, Bench, Outcome, perform
-from snnet.experiments.runs import Progress
+from snnet.progress import Progress
 from tests.experiments.conftest import QUICK
 
 ROUTES = {"deit": 71, "swin": 17, "resnet": 8, "resnet-swin": 8, "levit": 8, "alone": 9, "nearest": 71}

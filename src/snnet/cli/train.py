@@ -15,7 +15,6 @@ from snnet.table import StitchTable
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
-    from snnet.training import TrainStatus
     from snnet.training.experiment import Experiment
     from snnet.training.recipe import Recipe
 
@@ -119,28 +118,13 @@ def _fit(experiment: "Experiment", output: Path, *, begun: bool) -> None:
     if not begun and experiment.recipe.network.anchors:
         with progress("Initializing") as report:
             experiment.initialize(report)
-    scores = _starting_scores(experiment, output, begun=begun)
-    # The trainer copies anchors that teach, so it is made before they move.
-    trainer = experiment.trainer(output, scores=scores, on_message=say)
-    with progress("Training") as report:
-        trainer.on_step = lambda status: report(status.step, status.steps, _words(status))
-        experiment.fit(trainer, resume=begun)
-
-
-def _starting_scores(experiment: "Experiment", output: Path, *, begun: bool) -> StitchTable | None:
-    if not experiment.wants_scores:
-        return None
-    with progress("Scoring for the sampler") as report:
-        return experiment.starting_scores(output, report, begun=begun)
+    experiment.fit(output, progress, begun=begun, on_message=say)
 
 
 def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:
     from snnet.processes import share
 
     net, section = experiment.net, experiment.recipe.evaluation
-    if experiment.recalibrates:
-        with progress("Recalibrating") as report:
-            experiment.recalibrate(report)
     _count(net.cpu(), output / TABLE, begun=begun)
     # Scores are written as they are found, so the network is saved with all of them.
     table = None if section.stitches == "none" else _evaluate(experiment, output / TABLE)
@@ -175,10 +159,6 @@ def _count(net: "SNNet", path: Path, *, begun: bool) -> None:
 def _evaluate(experiment: "Experiment", path: Path) -> StitchTable:
     with progress("Evaluating") as report:
         return experiment.evaluate_anew(path, report, on_message=say)
-
-
-def _words(status: "TrainStatus") -> str:
-    return f"loss {status.loss:.3f}  lr {status.lr:.1e}  {status.images_per_second:,.0f} images/s"
 
 
 def _list_settings() -> None:

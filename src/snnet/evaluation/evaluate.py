@@ -16,11 +16,11 @@ from snnet.fast_linear import fast_linear
 from snnet.modes import evaluating
 from snnet.network import SNNet
 from snnet.processes import from_first, gather, join, sum_numbers
+from snnet.progress import Progress
 from snnet.route import Stitch
 from snnet.steps import Step
 from snnet.table import StitchTable
 
-Progress = Callable[[int, int, str], None]
 AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -15,10 +15,10 @@ from snnet.evaluation.sample import ImageSample, SamplePass
 from snnet.fast_linear import fast_linear
 from snnet.modes import evaluating
 from snnet.network import SNNet
+from snnet.progress import Progress
 from snnet.selection import measured
 from snnet.table import StitchTable
 
-Progress = Callable[[int, int, str], None]
 # Each round is one more pass over the data, so a round takes a twentieth of the stitches.
 _ROUNDS = 20
 

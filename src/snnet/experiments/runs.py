@@ -1,7 +1,6 @@
 """Running the variants of experiments, each distinct run once, and going on after a kill."""
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +12,13 @@ from snnet.experiments.plans import Plan, plan_variant
 from snnet.experiments.values import Scale, Variant
 from snnet.files import write_aside
 from snnet.modes import torch_threads
+from snnet.progress import Stage, silent
 from snnet.route import Stitch
 from snnet.table import StitchRow, StitchTable
 from snnet.training.build import build_experiment
 from snnet.training.experiment import Experiment
 from snnet.training.recipe import Recipe
 from snnet.training.run_directory import claim_directory
-
-Progress = Callable[[int, int, str], None]
-Stage = Callable[[str], AbstractContextManager[Progress]]
-"""Entered with a title around each piece of long work; gives what that work reports its progress to."""
 
 
 class Bench:
@@ -42,13 +38,13 @@ class Bench:
         scale: Scale = "embedded",
         overrides: Mapping[str, Any] | None = None,
         *,
-        stage: Stage | None = None,
+        stage: Stage = silent,
         say: Callable[[str], None] | None = None,
     ) -> None:
         self.output = Path(output)
         self.scale: Scale = scale
         self.overrides = dict(overrides or {})
-        self.stage = stage or (lambda _: nullcontext(_silent))
+        self.stage = stage
         self.say = say or (lambda _: None)
 
     def plan(self, variant: Variant) -> Plan:
@@ -107,11 +103,9 @@ class Bench:
             return
         if state == "untrained":
             self._initialize(experiment)
+            experiment.recalibrate_if_needed(self.stage)
         else:
             self._train(experiment, directory, begun=begun)
-        if experiment.recalibrates:
-            with self.stage("Recalibrating") as progress:
-                experiment.recalibrate(progress)
 
     def _initialize(self, experiment: Experiment) -> None:
         if experiment.net.space.layers:
@@ -121,15 +115,7 @@ class Bench:
     def _train(self, experiment: Experiment, directory: Path, *, begun: bool) -> None:
         if not begun:
             self._initialize(experiment)
-        scores = None
-        if experiment.wants_scores:
-            with self.stage("Scoring for the sampler") as progress:
-                scores = experiment.starting_scores(directory, progress, begun=begun)
-        # The trainer copies anchors that teach, so it is made before they move.
-        trainer = experiment.trainer(directory, scores=scores, on_message=self.say)
-        with self.stage("Training") as progress:
-            trainer.on_step = lambda status: progress(status.step, status.steps, f"loss {status.loss:.3f}")
-            experiment.fit(trainer, resume=begun)
+        experiment.fit(directory, self.stage, begun=begun, on_message=self.say)
 
     def _evaluate(self, experiment: Experiment, variant: Variant, path: Path) -> None:
         net = experiment.net.cpu()
@@ -159,7 +145,3 @@ def _wants(variant: Variant, stitch: Stitch) -> bool:
     if variant.state == "anchors" and not stitch.is_anchor:
         return False
     return not variant.only or stitch.id in variant.only
-
-
-def _silent(done: int, total: int, note: str) -> None:
-    """Report nothing."""

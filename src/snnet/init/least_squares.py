@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -19,9 +19,9 @@ from snnet.init.sums import StreamingSums
 from snnet.layers import LowRankLinear, StitchingLayer
 from snnet.modes import evaluating
 from snnet.network import SNNet
+from snnet.progress import Progress
 
 METHODS = ("least-squares", "kaiming")
-Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, slots=True)

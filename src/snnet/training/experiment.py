@@ -25,6 +25,7 @@ from snnet.evaluation import evaluate
 from snnet.init import InitReport, initialize
 from snnet.network import SCORES, SNNet, StitchLike
 from snnet.processes import copy_from_first, share
+from snnet.progress import Progress, Stage, silent
 from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
 from snnet.table import StitchTable
 from snnet.training.checkpoint import content_digest
@@ -39,7 +40,6 @@ from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.teachers import timm_teacher
 from snnet.training.trainer import Trainer
 
-Progress = Callable[[int, int, str], None]
 STARTING_SCORES = "starting_scores.jsonl"
 
 
@@ -192,12 +192,43 @@ class Experiment:
             on_message=on_message,
         )
 
-    def fit(self, trainer: Trainer, *, resume: bool) -> TrainResult:
-        """Train to the last step; the network ends with the moving average of its weights, if the recipe keeps one."""
-        result = trainer.fit(resume=resume)
+    def fit(
+        self,
+        directory: Path,
+        stage: Stage = silent,
+        *,
+        begun: bool,
+        on_message: Callable[[str], None] | None = None,
+    ) -> TrainResult:
+        """Score all stitches if the sampler draws by that, train to the last step, and recalibrate.
+
+        The network ends with the moving average of its weights, if the recipe keeps one.
+
+        Args:
+            directory: Where logs and checkpoints go.
+            stage: Shows progress.
+            begun: Whether training has begun, and goes on from its newest checkpoint.
+            on_message: Told in words what a user should know.
+        """
+        scores = None
+        if self.wants_scores:
+            with stage("Scoring for the sampler") as progress:
+                scores = self.starting_scores(directory, progress, begun=begun)
+        # The trainer copies anchors that teach, so it is made before they move.
+        trainer = self.trainer(directory, scores=scores, on_message=on_message)
+        with stage("Training") as progress:
+            trainer.on_step = lambda status: progress(status.step, status.steps, str(status))
+            result = trainer.fit(resume=begun)
         if result.averaged is not None:
             self.net.load_state_dict(result.averaged.state_dict())
+        self.recalibrate_if_needed(stage)
         return result
+
+    def recalibrate_if_needed(self, stage: Stage = silent) -> None:
+        """Recalibrate, where there is batch norm and the recipe does not forbid it."""
+        if self.recalibrates:
+            with stage("Recalibrating") as progress:
+                self.recalibrate(progress)
 
     def _data_facts(self) -> dict[str, Any]:
         data = self.recipe.data

@@ -101,6 +101,9 @@ class TrainStatus:
     seconds_left: float
     stitch: str
 
+    def __str__(self) -> str:
+        return f"loss {self.loss:.3f}  lr {self.lr:.1e}  {self.images_per_second:,.0f} images/s"
+
 
 @dataclass(frozen=True)
 class TrainResult:
