@@ -4,16 +4,18 @@ import json
 import re
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from snnet.errors import RecipeError, SpaceError
+from snnet.errors import BudgetError, RecipeError, SpaceError, TableError
 from snnet.machine import Machine
 from snnet.network import SNNet
 from snnet.profiling import profile
+from snnet.table import StitchTable
 
 ONE_ROUND: dict[str, Any] = {"warmup": 0, "repeats": 1}
 QUICK: dict[str, Any] = {"warmup": 0, "repeats": 2}
@@ -162,3 +164,23 @@ def test_cuda_is_waited_for_and_the_network_stays_on_the_cpu(tiny_net: SNNet) ->
     assert all(value > 0 for row in table for value in row.values.values())
     assert {p.device.type for p in tiny_net.parameters()} == {"cpu"}
     assert Machine.here().can_stand_for(Machine.of(table.meta["profile"]["machine"]))
+
+
+def test_the_network_chooses_by_what_was_measured_in_its_own_type(tiny_net: SNNet) -> None:
+    limits: dict[str, Any] = {"prefer": "macs", "latency_ms": 1e6, "memory_mb": 1e6}
+    profile(tiny_net, latency=[0, 1, 2], batch_sizes=(2,), **ONE_ROUND)
+    assert tiny_net.select(batch=2, **limits).id == "0:0-4"
+    with pytest.raises(BudgetError, match="no 'latency_ms' at batch 1; it was measured at batch 2"):
+        tiny_net.select(**limits)
+    profile(tiny_net, latency=[0, 1, 2], dtype=torch.bfloat16, **ONE_ROUND)
+    with pytest.raises(TableError, match="measured in bfloat16, and the network runs in float32"):
+        tiny_net.select(**limits)
+    assert tiny_net.select(any_machine=True, **limits).id == "0:0-4"
+    assert tiny_net.to(torch.bfloat16).select(**limits).id == "0:0-4"
+
+
+def test_a_profile_lies_beside_a_saved_network(tiny_net: SNNet, tmp_path: Path) -> None:
+    table = profile(tiny_net, latency=[0, 1], **ONE_ROUND)
+    tiny_net.save_pretrained(tmp_path / "net")
+    loaded = StitchTable.load(tmp_path / "net" / "table.jsonl")
+    assert loaded.rows == table.rows and loaded.meta == table.meta
