@@ -4,8 +4,8 @@
     python benchmarks/latency_lines.py --families vit --batch 8 --engine onnxruntime --output lines
 
 For each stitch the straight lines that join its anchors' latencies, over multiply-adds, say what it should take;
-printed is what it takes more or less, in percent. All are measured in the same rounds. Weights are random, DeiT-Ti/S/B at
-224 pixels.
+printed is what it takes more or less, in percent. All are measured in the same rounds. Weights are random,
+DeiT-Ti/S/B at 224 pixels.
 """
 
 import argparse
