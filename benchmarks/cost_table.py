@@ -14,7 +14,7 @@ from time import perf_counter
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from snnet.cost import profile
+from snnet.cost import count_costs
 from snnet.network import SNNet, stitch
 
 ANCHORS = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
@@ -41,14 +41,14 @@ def main() -> None:
     folds, counts = [], []
     for _ in range(rounds):
         start = perf_counter()
-        table = profile(net)
+        table = count_costs(net)
         folds.append(perf_counter() - start)
         start = perf_counter()
         found = count_every_forward(on_meta)
         counts.append(perf_counter() - start)
     assert all(found[row.stitch][1] == row.params for row in table)
     assert all(0 <= row.macs / found[row.stitch][0] - 1 < 0.01 for row in table)
-    print(f"snnet.profile, {len(table)} stitches:        {median(folds):6.2f} s (first round {folds[0]:.2f} s)")
+    print(f"count_costs, {len(table)} stitches:          {median(folds):6.2f} s (first round {folds[0]:.2f} s)")
     print(f"one whole forward counted each: {median(counts):6.2f} s (first round {counts[0]:.2f} s)")
     print(f"ratio (median over rounds):     {median(c / f for c, f in zip(counts, folds, strict=True)):6.1f}")
 

@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 from statistics import fmean
 
-from snnet.cost import profile
+from snnet.cost import count_costs
 from snnet.data import eval_batches, open_dataset
 from snnet.evaluation import Prediction, evaluate, predict, predict_scores
 from snnet.saved import load
@@ -68,7 +68,7 @@ def main() -> None:
         data = open_dataset("embedded", None, "validation", input=net.input, num_classes=net.num_classes)
         batches = eval_batches(data, 128, 0)
         net.table = None
-        costs = profile(net)
+        costs = count_costs(net)
         truth = evaluate(net, batches, output=arguments.truth / f"{directory.name}.jsonl")
         reveal(directory.name, truth)
         for part in arguments.sample:

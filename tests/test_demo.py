@@ -11,8 +11,8 @@ from snnet import StitchTable
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.cli.demo import Family
 from snnet.demo import FAMILIES, DemoResult, run_demo
-from snnet.progress import Progress
 from snnet.errors import BudgetError, RecipeError
+from snnet.progress import Progress
 from snnet.training.recipe import Recipe
 
 QUICK = {

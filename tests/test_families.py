@@ -6,7 +6,7 @@ import torch
 from timm.models.levit import LevitDistilled
 from torch import nn
 
-from snnet.cost import profile
+from snnet.cost import count_costs
 from snnet.init import initialize
 from snnet.network import SNNet, stitch
 from tests.anchors.checks import disturbed
@@ -64,7 +64,7 @@ def test_every_layer_equals_lstsq_on_its_stacked_rows(net: SNNet) -> None:
 
 
 def test_every_stitch_runs_and_costs_what_its_forward_costs(net: SNNet) -> None:
-    table = profile(net)
+    table = count_costs(net)
     images = torch.randn(2, *net.input.size)
     stitched = [row for row in table if not row.route.is_anchor]
     assert stitched

@@ -8,7 +8,7 @@ from torch import nn
 
 import snnet
 from snnet.anchors import Anchor
-from snnet.cost import profile
+from snnet.cost import count_costs
 from snnet.cost.params import network_params
 from snnet.errors import AnchorError
 from snnet.init import initialize
@@ -63,7 +63,7 @@ def test_saved_and_loaded_and_merged(tmp_path: Path) -> None:
 def test_costs_are_those_of_the_merged_network() -> None:
     plain, low = build_tiny_net(), build_tiny_net().set_lora_rank(RANK)
     for column in ("macs", "params"):
-        assert profile(low).column(column) == profile(plain).column(column)
+        assert count_costs(low).column(column) == count_costs(plain).column(column)
     # Counting merges a copy.
     assert len(low_rank_layers(low)) == len(low.layers) and low.lora_rank == RANK
     ends = [(layer.in_features, layer.out_features) for layer in low_rank_layers(low)]

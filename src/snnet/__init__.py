@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from snnet.anchors import MODELS as MODELS
     from snnet.anchors import Anchor as Anchor
     from snnet.anchors import AnchorSource as AnchorSource
-    from snnet.cost import profile as profile
     from snnet.errors import SNNetError as SNNetError
     from snnet.evaluation import evaluate as evaluate
     from snnet.hub import push_to_hub as push_to_hub
     from snnet.init import initialize as initialize
     from snnet.network import SNNet as SNNet
     from snnet.network import stitch as stitch
+    from snnet.profiling import profile as profile
     from snnet.recalibration import recalibrate as recalibrate
     from snnet.report import write_report as write_report
     from snnet.route import Stitch as Stitch
@@ -42,7 +42,7 @@ _HOME = {
     "initialize": "init",
     "load": "saved",
     "pareto_frontier": "selection",
-    "profile": "cost",
+    "profile": "profiling",
     "push_to_hub": "hub",
     "recalibrate": "recalibration",
     "select": "selection",

@@ -7,7 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from snnet.anchors import EMBEDDED_FAMILIES
-from snnet.cost import profile
+from snnet.cost import count_costs
 from snnet.errors import RecipeError
 from snnet.init import InitReport
 from snnet.modes import torch_threads
@@ -107,10 +107,10 @@ def _before(
 ) -> tuple[InitReport | None, StitchTable]:
     """Initialize and evaluate, unless training has begun and both are behind."""
     path = directory / BEFORE
-    costs = profile(experiment.net)
+    costs = count_costs(experiment.net)
     for budget in experiment.recipe.evaluation.budgets:
         # Minutes before the choice is made, for it cannot be made later either.
-        select(costs, by="params", macs=budget)
+        select(costs, prefer="params", macs=budget)
     if begun and path.is_file():
         return None, StitchTable.load(path)
     with stage("Least squares") as progress:
@@ -127,7 +127,7 @@ def _after(
     experiment.fit(directory, stage, begun=begun, on_message=say)
     net = experiment.net
     net.table = None
-    profile(net)
+    count_costs(net)
     with stage("Evaluating all, after") as progress:
         table = experiment.evaluate_anew(directory / AFTER, progress)
     net.save_pretrained(directory)

@@ -247,22 +247,22 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self.lora_rank = rank
         return self
 
-    def select(self, *, by: str = "top1", **limits: float) -> Stitch:
-        """Return the best stitch within every limit, by the numbers in `net.table`.
-
-        Args:
-            by: The column to maximize.
-            limits: Upper bounds by column: `macs=3e9`, `params=30e6`, `latency_ms=8`.
+    def select(
+        self, *, prefer: str = "top1", batch: int | None = None, any_machine: bool = False, **limits: float
+    ) -> Stitch:
+        """Return the best stitch within every limit, by the numbers in `net.table`; see `snnet.select`.
 
         Raises:
             BudgetError: If nothing fits, or the table lacks a column.
+            TableError: If a limit is on what was measured on another machine, or in another type of number.
         """
         if self.table is None:
             raise BudgetError(
                 "This network has no table to choose from; snnet.profile(net) measures costs and "
                 "snnet.evaluate(net, data) scores."
             )
-        return select(self.table, by=by, **limits).route
+        dtype = str(next(self.parameters()).dtype).removeprefix("torch.")
+        return select(self.table, prefer=prefer, batch=batch, dtype=dtype, any_machine=any_machine, **limits).route
 
     def forget_scores(self) -> None:
         """Drop from the table what was measured on other weights; costs and latencies stay."""

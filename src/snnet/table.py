@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT, VERSION = "snnet-table", 1
-_ORDER = ("macs", "params", "top1", "top5", "loss", "latency_ms", "latency_ms_p95", "throughput")
+_ORDER = (
+    *("macs", "params", "top1", "top5", "loss"),
+    *("latency_ms", "latency_ms_p95", "latency_ms_p99", "throughput", "memory_mb", "energy_mj"),
+)
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class StitchRow:
         index: Number of the stitch in its space.
         stitch: Id of the stitch, `0:0-5,1:6-12`.
         values: Column -> number. MACs and parameters are counts, top-1 and top-5 percent, loss nats,
-            latency milliseconds, throughput images per second.
+            latency milliseconds and energy millijoules per forward pass, throughput images per second, memory
+            megabytes (a million bytes).
     """
 
     index: int
@@ -59,7 +63,7 @@ class StitchTable:
 
     Args:
         rows: One row per stitch, in the order of the space.
-        meta: Facts about the whole table: names and depths of the anchors, device, versions, date.
+        meta: Facts about the whole table: names and depths of the anchors, versions, date, the machine of latencies.
 
     Raises:
         TableError: If two rows bear the same stitch.

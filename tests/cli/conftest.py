@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snnet.cli import main
-from snnet.cost import profile
+from snnet.cost import count_costs
 from tests.conftest import build_tiny_net
 
 
@@ -36,7 +36,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 def master(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("master") / "net"
     net = build_tiny_net()
-    profile(net)
+    count_costs(net)
     net.save_pretrained(directory)
     return directory
 

@@ -1,6 +1,8 @@
 """`evaluate`, `profile` and `report`, one after another on one network."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,6 +53,56 @@ def test_profile_of_the_frontier(run: Run, scored: Path) -> None:
     assert "latency_ms@2" in table.columns and "top1" in table.columns
 
 
+def test_a_profile_alone_is_enough_to_choose(run: Run, scored: Path, tmp_path: Path) -> None:
+    file = tmp_path / "laptop.jsonl"
+    tokens = ("--stitches", "0 1 2 3", "--batch", "1,2", "--repeats", "1", "--warmup", "0", "--threads", "1")
+    outcome = run("profile", scored, *tokens, "--output", file)
+    assert outcome.code == 0, outcome.err
+    assert "cores: eager on cpu, float32, 1 thread" in outcome.out and "Memory is computed" in outcome.out
+    # Without torch, and without the network.
+    choose = "import sys; from snnet.cli import main; code = main(sys.argv[1:]); assert 'torch' not in sys.modules"
+    limits = ("--latency-ms", "1e6", "--memory-mb", "1e6", "--batch", "2", "--json")
+    found = subprocess.run(
+        [sys.executable, "-c", f"{choose}; sys.exit(code)", "select", str(file), *limits],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+    table = StitchTable.load(file)
+    best = max(
+        (row for row in table if row.get("latency_ms@2")), key=lambda row: (row.top1, -row.values["latency_ms@2"])
+    )
+    assert json.loads(found.stdout)["stitch"] == best.stitch
+    assert json.loads(found.stdout)["profile"]["engine"] == "eager"
+    assert "measured at batch 1, 2" in run("select", file, "--latency-ms", "1e6", "--batch", "4").err
+    assert run("select", file, "--latency-ms", "1e-9", "--batch", "2").code == 3
+
+
+def test_a_profile_of_another_machine_asks_for_force(run: Run, scored: Path, tmp_path: Path) -> None:
+    table = StitchTable.load(scored / "table.jsonl").with_column("latency_ms", {"0:0-4": 1.0, "1:0-4": 2.0})
+    facts = {"machine": {"cpu": "Elsewhere 1", "cores": 96}, "dtype": "float32", "network_dtype": "float32"}
+    file = StitchTable(table.rows, {**table.meta, "profile": facts}).save(tmp_path / "there.jsonl")
+    outcome = run("select", file, "--latency-ms", "5")
+    assert outcome.code == 2 and "(Elsewhere 1, 96 cores) than this one" in outcome.err and "--force" in outcome.err
+    assert run("select", file, "--macs", "1G").code == 0
+    forced = run("select", file, "--latency-ms", "5", "--force")
+    assert forced.code == 0 and "measured on Elsewhere 1, 96 cores" in forced.out
+
+
+def test_profile_by_blocks_says_what_it_is_worth(run: Run, scored: Path) -> None:
+    outcome = run("profile", scored, "--blocks", "--repeats", "2", "--warmup", "0")
+    assert outcome.code == 0, outcome.err
+    assert "measured stitches off by" in outcome.out and "No energy: measured on whole stitches only" in outcome.err
+    table = StitchTable.load(scored / "table.jsonl")
+    assert table.meta["profile"]["prediction"]["1"]["checked_on"] == 3
+    whole = [row.stitch for row in table if "latency_ms_error" not in row.values]
+    measured = run("select", scored, "--prefer", "latency_ms", "--measured", "--json")
+    assert json.loads(measured.out)["stitch"] in whole and len(whole) == 6
+    few = run("profile", scored, "--blocks", "--stitches", "anchors")
+    assert few.code == 2 and "Of 3 stitches none is left to predict" in few.err
+
+
 def test_report_writes_picture_and_page(run: Run, scored: Path, tmp_path: Path) -> None:
     outcome = run("report", scored, "--output", tmp_path / "report", "--before", scored / "table.jsonl")
     assert outcome.code == 0
@@ -68,6 +120,7 @@ def test_bad_input(run: Run, saved: Path, tmp_path: Path) -> None:
         (("evaluate", saved, "--stitches", "99"), "99"),
         (("profile", saved, "--stitches", "frontier"), "snnet evaluate"),
         (("profile", saved, "--batch", "1,x"), "1,x"),
+        (("profile", saved, "--engine", "egaer"), "Did you mean 'eager'"),
         (("report", saved, "--output", tmp_path / "report"), "snnet evaluate"),
     ):
         outcome = run(*tokens)
@@ -90,7 +143,7 @@ def test_predict_measures_a_few_and_says_what_the_rest_is_worth(run: Run, saved:
     table = StitchTable.load(saved / "table.jsonl")
     predicted = [row.stitch for row in table if "top1_error" in row.values]
     assert len(predicted) == 19 and all("top1" in row.values for row in table)
-    measured = run("select", saved, "--by", "top1", "--measured", "--json")
+    measured = run("select", saved, "--prefer", "top1", "--measured", "--json")
     assert json.loads(measured.out)["stitch"] not in predicted
     clash = run("evaluate", saved, "--predict", "--stitches", "anchors")
     assert clash.code == 2 and "give one of the two" in clash.err

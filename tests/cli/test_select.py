@@ -19,7 +19,7 @@ def test_limits_combine_and_the_column_can_be_another(run: Run, reference_dir: P
     file = reference_dir / "deit_ti_s_b.json"
     found = json.loads(run("select", file, "--macs", "9G", "--params", "30M", "--json").out)
     assert found["macs"] <= 9e9 and found["params"] <= 30e6
-    cheapest = json.loads(run("select", file, "--by", "macs", "--limit", "top1=80", "--json").out)
+    cheapest = json.loads(run("select", file, "--prefer", "macs", "--limit", "top1=80", "--json").out)
     assert cheapest["top1"] >= 80
 
 
@@ -36,7 +36,7 @@ def test_nothing_fits_exits_with_3_and_names_the_cheapest(run: Run, reference_di
         (["--macs", "much"], "not a number"),
         (["--macs", "nan"], "not a number"),
         (["--limit", "top1"], "NAME=VALUE"),
-        (["--by", "top2"], "top1"),
+        (["--prefer", "top2"], "top1"),
     ],
 )
 def test_bad_input_exits_with_2(run: Run, reference_dir: Path, options: list[str], words: str) -> None:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from snnet.cost import profile
+from snnet.cost import count_costs
 from snnet.errors import DataError, TableError
 from snnet.evaluation import evaluate, predict
 from snnet.selection import is_predicted, select, without_predictions
@@ -16,7 +16,7 @@ def data():
 
 @pytest.fixture
 def net(tiny_net):
-    profile(tiny_net)
+    count_costs(tiny_net)
     return tiny_net
 
 
@@ -52,7 +52,7 @@ def test_predicting_again_takes_up_what_was_measured(net, data, tmp_path):
     output = tmp_path / "table.jsonl"
     evaluate(net, data, stitches=[4, 7], output=output)
     net.table = None
-    profile(net)
+    count_costs(net)
     found = predict(net, data, at_most=0, output=output)
     assert found.measured == len(net.anchors) + 2
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from snnet.cost import profile
+from snnet.cost import count_costs
 from snnet.errors import RecipeError
 from snnet.experiments.layer_drop import CroppedAnchor, evenly_kept, layer_drop_network
 from tests.conftest import build_tiny_anchor
@@ -31,7 +31,7 @@ def test_a_crop_runs_the_kept_blocks_of_the_shared_model() -> None:
 def test_costs_of_a_crop_are_those_of_what_it_runs() -> None:
     anchor = build_tiny_anchor(16, 12)
     net = layer_drop_network(anchor, 0.0)
-    profile(net)
+    count_costs(net)
     table = net.table
     assert table is not None
     per_block = (table[6].macs - table[0].macs) / 10

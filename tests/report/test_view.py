@@ -31,6 +31,8 @@ def one(**values: float) -> StitchTable:
         ("latency_ms@8", 123.4, "Latency, batch 8 (ms)", "123 ms"),
         ("latency_ms_p95", 2.0, "Latency p95 (ms)", "2.00 ms"),
         ("throughput", 1234.5, "Throughput (images/s)", "1234 images/s"),
+        ("memory_mb@8", 23.456, "Memory, batch 8 (MB)", "23.5 MB"),
+        ("energy_mj", 8.0, "Energy (mJ)", "8.00 mJ"),
         ("top1", 76.48, "Top-1 (%)", "76.48%"),
         ("loss", 0.0, "Loss", "0.00"),
         ("energy", 3.0, "energy", "3.00"),
@@ -44,6 +46,8 @@ def test_columns_are_written_with_their_units(column: str, value: float, title: 
 def test_budgets_are_offered_for_costs() -> None:
     table = one(top1=1, latency_ms_p95=1, **{"latency_ms@8": 1}, macs=1, throughput=1, params=1)
     assert cost_columns(table) == ["macs", "params", "latency_ms@8"]
+    table = one(macs=1, memory_mb=1, latency_ms=1, latency_ms_error=1, **{"latency_ms@8": 1, "latency_ms@8_error": 1})
+    assert cost_columns(table) == ["macs", "latency_ms", "latency_ms@8", "memory_mb"]
 
 
 @pytest.mark.parametrize(

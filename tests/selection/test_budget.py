@@ -46,7 +46,7 @@ def test_limits_combine_and_include_their_own_value() -> None:
 def test_what_is_better_when_larger_is_limited_from_below() -> None:
     assert select(TABLE, throughput=500).index == 2
     assert select(TABLE, throughput=501).index == 0
-    assert select(TABLE, by="latency_ms", top1=75).index == 1
+    assert select(TABLE, prefer="latency_ms", top1=75).index == 1
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_what_is_better_when_larger_is_limited_from_below() -> None:
         ({"throughput": 1000}, "The highest throughput there is: 900 (stitch 0, 0:0-4)."),
         ({"macs": 100, "top1": 80}, "Each limit alone can be kept, all of them together cannot."),
         ({"latency_ms": 1.2}, "1 unscored would fit"),
-        ({"memory": 5}, "it has macs, params, top1, latency_ms, throughput"),
+        ({"speed": 5}, "it has macs, params, top1, latency_ms, throughput"),
         ({"loss": 5}, "`snnet evaluate` adds it"),
         ({"macs": math.nan}, "not a number"),
         ({"macs": "3e9"}, "macs='3e9' is not a number"),
@@ -83,7 +83,11 @@ def test_unscored_tables_name_the_command() -> None:
 
 def test_columns_of_other_batch_sizes_are_budgets_too() -> None:
     table = TABLE.with_column("latency_ms@8", {"0:0-4": 9.0, "1:0-4": 20.0})
-    assert select(table, **{"latency_ms@8": 10}).index == 0
+    assert select(table, **{"latency_ms@8": 10}).index == select(table, latency_ms=10, batch=8).index == 0
+    assert select(table, latency_ms=10, batch=1).index == select(table, latency_ms=10).index == 1
+    assert select(table, prefer="latency_ms", batch=8, top1=75).index == 1
+    with pytest.raises(BudgetError, match="no 'latency_ms' at batch 4; it was measured at batch 1, 8"):
+        select(table, latency_ms=10, batch=4)
 
 
 def test_a_budget_prints_itself() -> None:

@@ -21,7 +21,7 @@ cost = App(
 
 
 @cost.default
-def count_costs(
+def count_stitches(
     *sources: str,
     options: SpaceOptions = ANY_SPACE,
     num_classes: Classes = None,
@@ -36,9 +36,9 @@ def count_costs(
         output: Write the table to this file too, as JSON Lines.
     """
     net = network_shape(sources, num_classes, **options.given())
-    from snnet.cost import network_params, profile
+    from snnet.cost import count_costs, network_params
 
-    table = profile(net)
+    table = count_costs(net)
     if output is not None:
         table.save(output)
     if json:

@@ -72,7 +72,7 @@ def evaluate_network(
         sample: With --predict, the part of the images that the others see; 0 predicts from the curve alone.
         live: Draw the curve in the terminal while it fills in; by default where the terminal has room.
     """
-    from snnet.cost import profile
+    from snnet.cost import count_costs
     from snnet.data import eval_batches, open_dataset
     from snnet.evaluation import evaluate as run
     from snnet.evaluation import predict as run_prediction
@@ -81,7 +81,7 @@ def evaluate_network(
     net = saved_network(network)
     routes = chosen_stitches(net, stitches)
     images = open_dataset(data, root, split, input=net.input, num_classes=net.num_classes, max_corrupt=max_corrupt)
-    profile(net)
+    count_costs(net)
     path = output or (Path(network) / TABLE if is_network(network) else Path(TABLE))
     batches, found = eval_batches(images, batch_size, workers), None
     if predict and stitches != "all":

@@ -56,7 +56,7 @@ def init_network(
     """
     import torch
 
-    from snnet.cost import profile
+    from snnet.cost import count_costs
     from snnet.data import calibration_images, open_dataset
     from snnet.init import initialize
     from snnet.network import stitch
@@ -74,7 +74,7 @@ def init_network(
         clean = calibration_images(dataset, recalibration_images, seed)
         with progress("Recalibrating") as report:
             recalibrate(net, clean, device=place, progress=report)
-    profile(net)
+    count_costs(net)
     net.save_pretrained(output)
     rows = ([layer.name, f"{layer.relative_residual:.4f}", str(layer.rank)] for layer in fit.layers)
     show_table(["layer", "relative residual", "rank"], rows, left=("layer",))

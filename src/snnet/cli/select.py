@@ -1,6 +1,6 @@
 """`snnet select`: the best stitch under a budget."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -8,9 +8,17 @@ from snnet.amounts import parse_amount
 from snnet.cli.console import show, show_json
 from snnet.cli.sources import read_table
 from snnet.cli.tables import cell
-from snnet.cli.values import Amount, Json
+from snnet.cli.values import DTYPES, Amount, Dtype, Json
 from snnet.errors import TableError
-from snnet.selection import Budget, missing_column, without_predictions
+from snnet.selection import (
+    PROFILE,
+    Budget,
+    at_batch,
+    describe_profile,
+    is_per_batch,
+    missing_column,
+    without_predictions,
+)
 from snnet.selection import select as choose
 from snnet.table import StitchRow
 
@@ -20,7 +28,8 @@ select = App(
 
     snnet select runs/deit --macs 3e9
     snnet select table.jsonl --params 30M --latency-ms 8 --json
-    snnet select table.jsonl --by macs --limit top1=80
+    snnet select laptop.jsonl --latency-ms 40 --batch 8 --memory-mb 200
+    snnet select table.jsonl --prefer throughput --limit top1=80
 """,
 )
 
@@ -33,9 +42,14 @@ def select_stitch(
     macs: Amount = None,
     params: Amount = None,
     latency_ms: Amount = None,
+    memory_mb: Amount = None,
+    energy_mj: Amount = None,
     limit: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    by: str = "top1",
+    prefer: str = "top1",
+    batch: int | None = None,
+    dtype: Dtype = None,
     measured: Annotated[bool, Parameter(negative="")] = False,
+    force: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
     """Choose the best stitch within all limits, from measured numbers; no weights are loaded.
@@ -43,27 +57,36 @@ def select_stitch(
     Exits with 3 if nothing fits, and names the cheapest that exists.
 
     Args:
-        source: Directory of a saved network with a table, or a table file (JSON Lines, or published JSON).
+        source: Directory of a saved network with a table, or a table file: a profile, JSON Lines, or published JSON.
         macs: Most multiply-adds, such as 3e9 or 3G.
         params: Most parameters, such as 30e6 or 30M.
-        latency_ms: Largest median latency at batch 1, in milliseconds.
-        limit: Any other column as NAME=VALUE, such as latency_ms@8=20; top-1, top-5 and throughput are lower bounds.
+        latency_ms: Largest median latency of a forward pass, in milliseconds.
+        memory_mb: Most memory, of weights and features, in megabytes.
+        energy_mj: Most energy of a forward pass, in millijoules.
+        limit: Any other column as NAME=VALUE, such as latency_ms_p95=20; top-1, top-5 and throughput are lower bounds.
             May be given several times.
-        by: Column to be best in: highest for top1, top5 and throughput, lowest for all others.
-        measured: Pass over stitches whose top-1 is predicted (`snnet evaluate --predict`).
+        prefer: Column to be best in: highest for top1, top5 and throughput, lowest for all others.
+        batch: Images at once, for what was measured on a machine; 1 by default.
+        dtype: Type of number that the network will run in; its own by default.
+        measured: Pass over what is predicted (`snnet evaluate --predict`, `snnet profile --blocks`).
+        force: Take latencies and the like whatever machine and type of number they are of.
     """
-    named = {"macs": macs, "params": params, "latency_ms": latency_ms}
-    limits = {name: value for name, value in named.items() if value is not None} | dict(map(_parse_limit, limit))
-    table = without_predictions(read_table(source)) if measured else read_table(source)
-    for column in (by, *limits):
+    named = {"macs": macs, "params": params, "latency_ms": latency_ms, "memory_mb": memory_mb, "energy_mj": energy_mj}
+    given = {name: value for name, value in named.items() if value is not None} | dict(map(_parse_limit, limit))
+    limits: dict[str, Any] = {at_batch(name, batch): value for name, value in given.items()}
+    columns = (at_batch(prefer, batch), *limits)
+    table = read_table(source)
+    for column in columns:
+        table = without_predictions(table, column) if measured else table
         if message := missing_column(table, column):
             raise TableError(message)
-    row = choose(table, by=by, **limits)
+    row = choose(table, prefer=columns[0], dtype=DTYPES[dtype] if dtype else None, any_machine=force, **limits)
+    origin = describe_profile(table) if any(map(is_per_batch, columns)) else None
     if json:
-        show_json(row.to_dict())
+        show_json({**row.to_dict(), **({"profile": table.meta[PROFILE]} if origin else {})})
         return
-    show(f"{row.stitch}  (number {row.index} of {len(table)}, best {by} with {Budget(limits)})")
-    show(describe_row(row))
+    show(f"{row.stitch}  (number {row.index} of {len(table)}, best {columns[0]} with {Budget(limits)})")
+    show(describe_row(row), *([origin] if origin else []))
 
 
 def describe_row(row: StitchRow) -> str:
@@ -80,4 +103,4 @@ def _parse_limit(text: str) -> tuple[str, float]:
 
 
 def _refuse(text: str) -> tuple[str, float]:
-    raise ValueError(f"{text!r} is not NAME=VALUE, such as latency_ms@8=20.")
+    raise ValueError(f"{text!r} is not NAME=VALUE, such as top1=80.")

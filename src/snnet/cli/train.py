@@ -143,7 +143,7 @@ def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:
 
 def _count(net: "SNNet", path: Path, *, begun: bool) -> None:
     """Set the costs in the network's table, and what this run and `snnet profile` have written before."""
-    from snnet.cost import profile
+    from snnet.cost import count_costs
     from snnet.processes import from_first
 
     def known() -> StitchTable | None:
@@ -153,7 +153,7 @@ def _count(net: "SNNet", path: Path, *, begun: bool) -> None:
         return StitchTable.load(path) if path.is_file() else None
 
     net.table = from_first(known)
-    profile(net)
+    count_costs(net)
 
 
 def _evaluate(experiment: "Experiment", path: Path) -> StitchTable:

@@ -1,8 +1,7 @@
-"""What a stitch costs: multiply-adds, parameters, latency and throughput."""
+"""What a stitch costs: multiply-adds and parameters, counted without running anything."""
 
-from snnet.cost.latency import measure_latency
+from snnet.cost.costs import count_costs
 from snnet.cost.macs import step_macs
-from snnet.cost.params import network_params, step_params
-from snnet.cost.profile import profile
+from snnet.cost.params import network_params, step_params, stitch_params
 
-__all__ = ["measure_latency", "network_params", "profile", "step_macs", "step_params"]
+__all__ = ["count_costs", "network_params", "step_macs", "step_params", "stitch_params"]

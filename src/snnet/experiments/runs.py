@@ -6,7 +6,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from snnet.cost import profile
+from snnet.cost import count_costs
 from snnet.experiments.layer_drop import with_layer_drop
 from snnet.experiments.plans import Plan, plan_variant
 from snnet.experiments.values import Scale, Variant
@@ -120,7 +120,7 @@ class Bench:
     def _evaluate(self, experiment: Experiment, variant: Variant, path: Path) -> None:
         net = experiment.net.cpu()
         net.table = StitchTable.load(path) if path.is_file() else None
-        profile(net)
+        count_costs(net)
         wanted = [stitch for stitch in net.space if _wants(variant, stitch)]
         with self.stage("Evaluating") as progress:
             experiment.evaluate_anew(path, progress, stitches=wanted, on_message=self.say)

@@ -81,7 +81,8 @@ function showRow(row) {
   $("choice-score").textContent = format(D.score, value(row, D.score));
   $("choice-why").textContent = state.looking ? "Under the pointer" : `Best with ${limitText()}`;
   $("choice-stitch").textContent = `${row.index} · ${row.id}`;
-  const key = /^\w+$/.test(state.cost) ? `${state.cost}=${state.limit}` : `**{"${state.cost}": ${state.limit}}`;
+  const [cost, batch] = state.cost.split("@");
+  const key = `${cost}=${state.limit}${batch ? `, batch=${batch}` : ""}`;
   $("choice-code").textContent = state.looking ? `net(images, "${row.id}")` : `net.select(${key})`;
   facts($("choice-facts"), row, measures);
   drawRoute(row);

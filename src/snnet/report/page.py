@@ -18,7 +18,7 @@ from snnet.report.view import (
     series_of,
     short_names,
 )
-from snnet.selection import measured, pareto_frontier, select
+from snnet.selection import ERROR, describe_profile, measured, pareto_frontier, select
 from snnet.table import StitchRow, StitchTable
 
 
@@ -69,7 +69,7 @@ def _data(
 ) -> dict[str, Any]:
     series = series_of(table)
     group = {row.stitch: number for number, one in enumerate(series) for row in one.rows}
-    extra = [name for name in table.columns if name.startswith("throughput")]
+    extra = [name for name in table.columns if name.startswith("throughput") and not name.endswith(ERROR)]
     return {
         "score": score,
         "costs": costs,
@@ -126,10 +126,15 @@ def _view(table: StitchTable, before: StitchTable | None, cost: str, score: str)
     earlier = before if before is not None and {cost, score} <= set(before.columns) else None
     return view | {
         "frontier": [position[row.stitch] for row in frontier],
-        "choices": [[at, position[select(table, by=score, **{cost: at}).stitch]] for at in steps],
+        "choices": [[at, position[_choice(table, score, {cost: at})]] for at in steps],
         "range": score_range(table, earlier, cost, score),
         "before": [[row.values[cost], row.values[score]] for row in earlier or () if measured(row, cost, score)],
     }
+
+
+def _choice(table: StitchTable, score: str, limits: Any) -> str:
+    # A page shows what was measured, on whichever machine that was.
+    return select(table, prefer=score, any_machine=True, **limits).stitch
 
 
 def _subtitle(table: StitchTable) -> str:
@@ -142,5 +147,5 @@ def _footer(table: StitchTable) -> str:
     facts = []
     if images := table.meta.get("images"):
         facts.append(f"scored on {images:,} images" if isinstance(images, int) else f"scored on {images} images")
-    facts += [str(table.meta[key]) for key in ("device", "dtype", "date") if table.meta.get(key)]
+    facts += [fact for fact in (describe_profile(table), table.meta.get("date")) if fact]
     return "MACs are multiply-adds of one forward pass at batch 1. " + (" · ".join(facts) and f"{' · '.join(facts)}.")

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from snnet.amounts import SCALES, fixed
 from snnet.errors import TableError
-from snnet.selection import higher_is_better, measured, missing_column
+from snnet.selection import at_batch, higher_is_better, measured, measured_batches, missing_column
 from snnet.table import StitchRow, StitchTable
 
 # Okabe and Ito's palette, darkened where it is too light on white: told apart with any color vision.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8569a", "#8a6d00", "#3c9ccf", "#6b4ea0", "#7a7a7a")
 _LABELS = {"macs": "MACs", "params": "Parameters", "top1": "Top-1", "top5": "Top-5", "loss": "Loss"}
+_MEASURES = {"throughput": ("Throughput", "images/s"), "memory_mb": ("Memory", "MB"), "energy_mj": ("Energy", "mJ")}
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,9 @@ def axis_of(table: StitchTable, column: str) -> Axis:
         return Axis(column, _LABELS[kind] + suffix, 1.0, "%")
     if kind.startswith("latency_ms"):
         return Axis(column, "Latency" + kind.removeprefix("latency_ms").replace("_", " ") + suffix, 1.0, "ms")
-    if kind == "throughput":
-        return Axis(column, "Throughput" + suffix, 1.0, "images/s")
+    if kind in _MEASURES:
+        label, unit = _MEASURES[kind]
+        return Axis(column, label + suffix, 1.0, unit)
     if kind not in ("macs", "params"):
         return Axis(column, _LABELS.get(kind, kind), 1.0, "")
     largest = max((row.values[column] for row in table if measured(row, column)), default=1.0)
@@ -62,9 +64,13 @@ def axis_of(table: StitchTable, column: str) -> Axis:
 
 
 def cost_columns(table: StitchTable) -> list[str]:
-    """Return the columns that a budget can be set on: MACs, parameters, median latencies."""
-    latencies = [name for name in table.columns if name == "latency_ms" or name.startswith("latency_ms@")]
-    return [name for name in ("macs", "params", *latencies) if any(measured(row, name) for row in table)]
+    """Return the columns that a budget can be set on: MACs, parameters, median latencies, memory, energy."""
+    costs = [
+        at_batch(kind, batch)
+        for kind in ("latency_ms", "memory_mb", "energy_mj")
+        for batch in measured_batches(table, kind)
+    ]
+    return [name for name in ("macs", "params", *costs) if any(measured(row, name) for row in table)]
 
 
 def anchor_depths(table: StitchTable) -> list[list[int]]:

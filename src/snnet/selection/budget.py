@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from snnet.errors import BudgetError
-from snnet.selection.columns import badness, higher_is_better, measured, missing_column
+from snnet.selection.columns import at_batch, badness, higher_is_better, measured, missing_column
+from snnet.selection.profiled import check_profile
 from snnet.table import StitchRow, StitchTable
 
 
@@ -43,47 +44,64 @@ class Budget:
         )
 
 
-def select(table: StitchTable, *, by: str = "top1", **limits: float) -> StitchRow:
+def select(
+    table: StitchTable,
+    *,
+    prefer: str = "top1",
+    batch: int | None = None,
+    dtype: str | None = None,
+    any_machine: bool = False,
+    **limits: float,
+) -> StitchRow:
     """Return the best stitch within all limits: `select(table, macs=3e9, latency_ms=5)`.
 
     Among equally good stitches the cheaper is taken: by the limited columns in the order given, then by MACs,
-    parameters and number in the space. Rows whose value of `by` is missing or not finite are passed over.
+    parameters and number in the space. Rows whose value of `prefer` is missing or not finite are passed over.
 
     Args:
         table: Stitches with their costs and scores.
-        by: Column to be best in: highest for top-1, top-5 and throughput, lowest for all others, so that
-            `select(table, by="latency_ms", top1=80)` is the fastest stitch that reaches 80 %.
-        limits: Column = limit, as in `Budget`.
+        prefer: Column to be best in: highest for top-1, top-5 and throughput, lowest for all others, so that
+            `select(table, prefer="latency_ms", top1=80)` is the fastest stitch that reaches 80 %.
+        batch: Images at once: what was measured is then read at this batch size (`latency_ms@8` for
+            `latency_ms`), in limits and in `prefer`; batch 1 if None.
+        dtype: Type of number that the network will run in, such as `bfloat16`; its own if None.
+        any_machine: Take latencies, throughputs, memory and energy whatever machine and type of number they are of.
+        limits: Column = limit, as in `Budget`: `macs`, `params`, `latency_ms` (milliseconds per batch), `memory_mb`,
+            `energy_mj` (millijoules per batch), or any other column.
 
     Raises:
         BudgetError: If a column does not exist, or nothing fits; then the message names the cheapest there is.
+        TableError: If a column that counts was measured elsewhere, see `check_profile`.
     """
-    budget = Budget(limits)
-    for column in (by, *limits):
+    prefer = at_batch(prefer, batch)
+    budget = Budget({at_batch(column, batch): limit for column, limit in limits.items()})
+    for column in (prefer, *budget.limits):
         if message := missing_column(table, column):
             raise BudgetError(message)
-    candidates = [row for row in table if measured(row, by)]
+    if not any_machine:
+        check_profile(table, (prefer, *budget.limits), dtype)
+    candidates = [row for row in table if measured(row, prefer)]
     fitting = [row for row in candidates if budget.admits(row)]
     if not fitting:
-        raise BudgetError(_nothing_fits(table, candidates, budget, by))
-    ties = dict.fromkeys((*limits, "macs", "params"))
-    return min(fitting, key=lambda row: (*(_rank(row, column) for column in (by, *ties)), row.index))
+        raise BudgetError(_nothing_fits(table, candidates, budget, prefer))
+    ties = dict.fromkeys((*budget.limits, "macs", "params"))
+    return min(fitting, key=lambda row: (*(_rank(row, column) for column in (prefer, *ties)), row.index))
 
 
 def _rank(row: StitchRow, column: str) -> float:
     return badness(column, row.values[column]) if measured(row, column) else math.inf
 
 
-def _nothing_fits(table: StitchTable, candidates: list[StitchRow], budget: Budget, by: str) -> str:
+def _nothing_fits(table: StitchTable, candidates: list[StitchRow], budget: Budget, prefer: str) -> str:
     if not candidates:
-        return f"None of the {len(table)} stitches has a finite {by!r}; `snnet evaluate` measures it."
+        return f"None of the {len(table)} stitches has a finite {prefer!r}; `snnet evaluate` measures it."
     unmet = [name for name in budget.limits if not any(budget.admits(row, name) for row in candidates)]
     parts = [f"No stitch keeps {budget}."]
     if not unmet:
         parts.append("Each limit alone can be kept, all of them together cannot.")
     parts += [_extreme(candidates, name) for name in unmet or budget.limits]
     if unscored := sum(budget.admits(row) for row in table):
-        parts.append(f"{unscored} unscored would fit; `snnet evaluate` measures their {by!r}.")
+        parts.append(f"{unscored} unscored would fit; `snnet evaluate` measures their {prefer!r}.")
     return " ".join(parts)
 
 

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from timm.data import Mixup
 
-from snnet.cost import profile
+from snnet.cost import count_costs
 from snnet.data import (
     EvalBatches,
     Images,
@@ -277,7 +277,7 @@ class Experiment:
         return int(epochs * len(self.train)) // self.recipe.run.accumulation
 
     def _sampler(self, scores: StitchTable | None) -> StitchSampler:
-        table = profile(self.net).without(*SCORES) if self._sampler_columns() else StitchTable([])
+        table = count_costs(self.net).without(*SCORES) if self._sampler_columns() else StitchTable([])
         # Other scores that the network has may be those of test images, which must not decide what is trained.
         table = table if scores is None else table.merge(scores)
         with _fitting_options(self.recipe.sampler):

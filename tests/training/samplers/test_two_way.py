@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 import torch
 
-from snnet.cost import profile
+from snnet.cost import count_costs
 from snnet.network import SNNet
 from snnet.space import StitchSpace
 from snnet.training import SAMPLERS, Trainer, TrainSettings, TrainStatus
@@ -29,7 +29,7 @@ def two_way_net() -> SNNet:
 )
 def test_routes_there_and_back_are_trained(name: str, options: dict[str, Any]) -> None:
     net, seen = two_way_net(), set[str]()
-    sampler = SAMPLERS.get(name).build(net.space, profile(net), **options)
+    sampler = SAMPLERS.get(name).build(net.space, count_costs(net), **options)
     settings = TrainSettings(steps=40, trackers=(), device="cpu")
     before = {layer: module.transform.weight.clone() for layer, module in net.layers.items()}  # type: ignore[operator,union-attr]
 

@@ -6,14 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from snnet.cost import network_params, profile
-from snnet.errors import RecipeError, SpaceError
+from snnet.cost import count_costs, network_params
 from snnet.network import SNNet, stitch
 from snnet.table import StitchTable
 
 FAMILIES = {"deit_ti_s_b": 71, "swin_ti_s_b": 41}
 TOKENS, WIDTHS = 197, (192, 384, 768)
-QUICK = {"warmup": 0, "repeats": 2}
 
 
 def build_published(published: StitchTable) -> SNNet:
@@ -25,7 +23,7 @@ def build_published(published: StitchTable) -> SNNet:
 @pytest.mark.parametrize("name", FAMILIES)
 def test_equals_the_published_tables(reference_dir: Path, name: str) -> None:
     published = StitchTable.load(reference_dir / f"{name}.json")
-    table = profile(build_published(published))
+    table = count_costs(build_published(published))
     assert len(table) == len(published) == FAMILIES[name]
     assert [(row.index, row.stitch) for row in table] == [(row.index, row.stitch) for row in published]
     assert table.column("params") == published.column("params")
@@ -45,58 +43,22 @@ def test_parameters_of_the_whole_published_network() -> None:
 
 
 def test_meta_says_of_what_and_when(tiny_net: SNNet) -> None:
-    meta = profile(tiny_net, latency=[0], threads=1, **QUICK).meta
+    meta = count_costs(tiny_net).meta
     assert meta["anchors"] == ["vit_tiny_patch16_224"] * 3 and meta["depths"] == [[4], [4], [4]]
     assert meta["versions"]["torch"] == torch.__version__
-    assert (meta["device"], meta["dtype"], meta["threads"]) == ("cpu", "float32", 1)
     assert meta["date"].startswith("20")
     json.dumps(meta)
 
 
-def test_without_latency_no_device_is_named(tiny_net: SNNet) -> None:
-    table = profile(tiny_net)
-    assert table.columns == ("macs", "params") and "device" not in table.meta
+def test_every_stitch_has_its_costs_in_the_networks_table(tiny_net: SNNet) -> None:
+    table = count_costs(tiny_net)
+    assert table.columns == ("macs", "params")
     assert tiny_net.table is table and len(table) == len(tiny_net.space)
 
 
-def test_latency_of_all_or_of_some(tiny_net: SNNet) -> None:
-    some = profile(tiny_net, latency=["0:0-4", 2], **QUICK)
-    assert [row.index for row in some if row.get("latency_ms") is not None] == [0, 2]
-    assert profile(tiny_net, latency="1:0-4", **QUICK)["1:0-4"].latency_ms > 0
-    every = profile(tiny_net, latency=True, batch_sizes=(2,), **QUICK)
-    assert None not in every.column("latency_ms@2") and None not in every.column("throughput")
-
-
 def test_other_columns_are_kept_and_rows_follow_the_space(tiny_net: SNNet) -> None:
-    full = profile(tiny_net).with_column("top1", {"1:0-4": 70.0})
+    full = count_costs(tiny_net).with_column("top1", {"1:0-4": 70.0})
     tiny_net.table = full.where(lambda row: row.index == 1)
-    table = profile(tiny_net)
+    table = count_costs(tiny_net)
     assert table["1:0-4"].top1 == 70.0 and table[1].macs == full[1].macs
     assert [row.index for row in table] == list(range(len(tiny_net.space)))
-
-
-def test_latencies_of_other_conditions_are_not_mixed(tiny_net: SNNet) -> None:
-    profile(tiny_net, latency=[0], threads=1, **QUICK)
-    same = profile(tiny_net, latency=[1], threads=1, **QUICK)
-    assert [row.index for row in same if row.get("latency_ms")] == [0, 1]
-    other = profile(tiny_net, latency=[2], dtype=torch.bfloat16, threads=1, **QUICK)
-    assert [row.index for row in other if row.get("latency_ms")] == [2]
-
-
-def test_throughput_is_of_one_batch_size(tiny_net: SNNet) -> None:
-    profile(tiny_net, latency=[0], threads=1, **QUICK)
-    table = profile(tiny_net, latency=[1], batch_sizes=(2,), threads=1, **QUICK)
-    assert table[0].get("latency_ms") and table[1].get("latency_ms@2")
-    assert table[0].get("throughput") is None and table[1].get("throughput")
-    assert profile(tiny_net)[1].get("throughput")
-
-
-def test_refusals_leave_the_table_alone(tiny_net: SNNet) -> None:
-    before = profile(tiny_net)
-    with pytest.raises(RecipeError, match="Unknown device 'gpu'"):
-        profile(tiny_net, latency=True, device="gpu")
-    with pytest.raises(RecipeError, match="batch size 0"):
-        profile(tiny_net, latency=True, batch_sizes=(0,))
-    with pytest.raises(SpaceError, match="No stitch '99'"):
-        profile(tiny_net, latency=[99])
-    assert tiny_net.table is before

@@ -1,0 +1,95 @@
+"""Latencies of whole spaces from their steps (`profile(blocks=True)`) against every stitch measured: time and error.
+
+    python benchmarks/profile_prediction.py
+    python benchmarks/profile_prediction.py --families vit cnn --batch 8 --repeats 10
+
+Weights are random, DeiT-Ti/S/B at 224 pixels. For the error, steps and all stitches are measured in the same rounds, so
+that a machine that slows down touches both; it is that of the stitches that do not calibrate, in percent of what was
+measured. The seconds are those of a whole profile either way, of one batch size.
+"""
+
+import argparse
+from statistics import fmean, median
+from time import perf_counter
+
+import torch
+
+from snnet.anchors.embedded import EMBEDDED_FAMILIES
+from snnet.cost import step_macs
+from snnet.engines import ENGINES, Conditions
+from snnet.modes import torch_threads
+from snnet.network import SNNet, stitch
+from snnet.profiling import MeasureSettings, profile
+from snnet.profiling.bench import Bench
+from snnet.profiling.steps import calibrate, choose_whole, plan_walks, relative_errors
+
+FAMILIES = {
+    "deit": ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224"),
+    **EMBEDDED_FAMILIES,
+}
+
+
+def predict(bench: Bench) -> tuple[dict[str, float], dict[str, float]]:
+    """Return predicted and measured milliseconds of the stitches that do not calibrate, all from the same rounds."""
+    net, batch = bench.net, bench.settings.batch_sizes[0]
+    routes, images = list(net.space), bench.images(batch)
+    steps = {route.id: net.steps(route) for route in routes}
+    whole, parts = bench.time(routes, plan_walks(list(steps.values())), images, bench.inputs(routes, images))
+    macs = step_macs(net)
+    rough = {route: float(sum(macs[step] for step in taken)) for route, taken in steps.items()}
+    calibrating = {route.id for route in choose_whole(routes, rough, 0)[0]}
+    measured = {route: median(times) for route, times in whole.items()}
+    sums = {route: sum(median(parts[step]) for step in taken) for route, taken in steps.items()}
+    predicted = calibrate(sums, {route: measured[route] for route in calibrating})
+    return predicted, {route: value for route, value in measured.items() if route not in calibrating}
+
+
+def seconds(net: SNNet, args: argparse.Namespace, *, blocks: bool) -> float:
+    start = perf_counter()
+    profile(
+        net,
+        latency=True,
+        blocks=blocks,
+        batch_sizes=(args.batch,),
+        engine=args.engine,
+        device=args.device,
+        threads=args.threads,
+        repeats=args.repeats,
+        energy=False,
+    )
+    return perf_counter() - start
+
+
+def compare(name: str, args: argparse.Namespace) -> None:
+    torch.manual_seed(0)
+    net = stitch(*FAMILIES[name]).eval()
+    whole, steps = (seconds(net, args, blocks=blocks) for blocks in (False, True))
+    conditions = Conditions.of(net, args.device, threads=args.threads)
+    with torch_threads(conditions.threads):
+        engine = ENGINES.get(args.engine)(net, conditions)
+        settings = MeasureSettings((args.batch,), repeats=args.repeats)
+        predicted, measured = predict(Bench(net, engine, settings))
+    errors = [abs(error) for error in relative_errors(predicted, measured).values()]
+    print(
+        f"{name:8} {len(net.space):3} stitches: {whole:.1f} s whole, {steps:.1f} s by blocks ({whole / steps:.1f} x); "
+        f"error {100 * fmean(errors):.1f} % on average, {100 * max(errors):.1f} % at worst, of {len(errors)}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=20)
+    parser.add_argument("--engine", default="eager")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
+    args = parser.parse_args()
+    print(f"{args.engine} on {args.device}, batch {args.batch}, {args.repeats} rounds")
+    for name in args.families:
+        compare(name, args)
+
+
+if __name__ == "__main__":
+    main()

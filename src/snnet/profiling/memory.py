@@ -1,0 +1,109 @@
+"""Memory that a stitch needs: its weights, the images, and what lives at once while it runs."""
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from snnet.cost import stitch_params
+from snnet.engines import EagerEngine, Ready
+from snnet.network import SNNet
+from snnet.route import Stitch
+from snnet.steps import Step
+
+COMPUTED = "computed: parameters, images and the peak of live tensors of plain PyTorch"
+MEASURED = "measured: parameters, images and the peak by torch.cuda.max_memory_allocated of plain PyTorch"
+
+
+class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Follows the tensors that operations make inside the `with` block, until they are let go of.
+
+    What a kernel takes for itself and gives back before it returns is not seen.
+
+    Attributes:
+        peak: Most bytes that lived at once; tensors from outside and views of them do not count.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak = 0
+        self._sizes: dict[int, int] = {}
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Run the operation and note the tensors that it has made."""
+        for given in _tensors(args, kwargs):
+            # An output that is a view of what came from outside shares its storage with an argument.
+            self._note(given, counts=False)
+        output = func(*args, **(kwargs or {}))
+        for made in _tensors(output):
+            self._note(made, counts=True)
+        self.peak = max(self.peak, sum(self._sizes.values()))
+        return output
+
+    def _note(self, tensor: Tensor, *, counts: bool) -> None:
+        storage = tensor.untyped_storage()
+        key = storage._cdata
+        if key not in self._sizes:
+            self._sizes[key] = storage.nbytes() if counts else 0
+            weakref.finalize(storage, self._sizes.pop, key, None)
+
+
+def memory_bytes(
+    net: SNNet, routes: Sequence[Stitch], images: Tensor, inputs: Mapping[Step, Tensor], engine: EagerEngine
+) -> dict[str, int]:
+    """Return what each stitch needs in bytes, as plain PyTorch runs it: a fold over its steps.
+
+    A step holds its input and what it makes on the way; of a route, the step that holds most counts. Parameters are
+    those of the route alone, in the engine's type of number; buffers, such as running statistics, do not count.
+
+    Args:
+        net: The network.
+        routes: Stitches of it.
+        images: A batch of images, on the engine's device.
+        inputs: What each step is given at this batch size.
+        engine: Plain PyTorch, under the conditions in question.
+    """
+    steps = dict.fromkeys(step for route in routes for step in net.steps(route))
+    # The images stay with the caller all the way, and are counted once.
+    held = {step: _size(inputs[step]) if step.kind != "stem" else 0 for step in steps}
+    peaks = {step: held[step] + _peak(engine.load_step(step, inputs[step]), inputs[step]) for step in steps}
+    params, width = stitch_params(net), engine.conditions.dtype.itemsize
+    return {
+        route.id: width * params[route.id] + _size(images) + max(peaks[step] for step in net.steps(route))
+        for route in routes
+    }
+
+
+def _peak(ready: Ready, features: Tensor) -> int:
+    """Return the most bytes that live at once while a step runs, beyond its input."""
+    if features.device.type == "cuda":
+        return _cuda_peak(ready, features)
+    live = LiveTensors()
+    with live:
+        ready(features)
+    return live.peak
+
+
+def _cuda_peak(ready: Ready, features: Tensor) -> int:
+    ready(features)  # libraries keep some memory from their first call on, which is no stitch's own
+    torch.cuda.synchronize(features.device)
+    torch.cuda.reset_peak_memory_stats(features.device)
+    before = torch.cuda.memory_allocated(features.device)
+    ready(features)
+    torch.cuda.synchronize(features.device)
+    peak: int = torch.cuda.max_memory_allocated(features.device) - before
+    return peak
+
+
+def _tensors(*trees: Any) -> list[Tensor]:
+    return [leaf for leaf in tree_leaves(trees) if isinstance(leaf, Tensor)]
+
+
+def _size(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.itemsize

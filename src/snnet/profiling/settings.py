@@ -1,0 +1,43 @@
+"""How often something is measured, and with how many images."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from snnet.errors import RecipeError
+
+
+@dataclass(frozen=True)
+class MeasureSettings:
+    """How a measurement is made.
+
+    Attributes:
+        batch_sizes: Images per forward pass; each size is measured apart.
+        warmup: Rounds before those that count.
+        repeats: Rounds that count.
+        blocks: Measure steps (blocks, stitching layers, heads) and a few whole stitches, and predict the others.
+        energy: Measure energy where there is a meter.
+        seed: Of the images and the orders.
+
+    Raises:
+        RecipeError: If a number is out of range; the message lists all such numbers.
+    """
+
+    batch_sizes: Sequence[int] = (1,)
+    warmup: int = 3
+    repeats: int = 20
+    blocks: bool = False
+    energy: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = [f"batch size {size}; accepted: 1 and more" for size in self.batch_sizes if size < 1]
+        faults += [] if self.batch_sizes else ["no batch size; give at least one, such as (1,)"]
+        faults += [f"warmup {self.warmup}; accepted: 0 and more"] if self.warmup < 0 else []
+        faults += [f"repeats {self.repeats}; accepted: 1 and more"] if self.repeats < 1 else []
+        if faults:
+            raise RecipeError(f"Latency cannot be measured with {'; with '.join(faults)}.")
+
+    @property
+    def rounds(self) -> int:
+        """Rounds in all, for one batch size."""
+        return self.warmup + self.repeats

@@ -1,0 +1,105 @@
+"""Steps measured once, and the latency of every route from the sum of its steps."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+from torch import Tensor
+
+from snnet.engines import Ready
+from snnet.errors import RecipeError
+from snnet.profiling.timing import Stopwatch
+from snnet.route import Stitch
+from snnet.steps import Step
+
+CALIBRATED, CHECKED, SHARE = 4, 8, 6
+"""Whole stitches that are measured besides the steps: to calibrate, and to find the error; at most one in `SHARE`."""
+FEWEST = 5
+"""Stitches below which there is nothing to predict."""
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Steps run one after another, as in a route.
+
+    Attributes:
+        steps: In order.
+        lead: Whether the first is only run so that the second finds its input as fresh as in a whole route.
+    """
+
+    steps: tuple[Step, ...]
+    lead: bool
+
+    def trial(
+        self, ready: Mapping[Step, Ready], inputs: Mapping[Step, Tensor], watch: Stopwatch
+    ) -> Callable[[], Iterator[tuple[Step, float]]]:
+        """Return what runs the walk and times its steps."""
+
+        def run() -> Iterator[tuple[Step, float]]:
+            features = inputs[self.steps[0]]
+            for number, step in enumerate(self.steps):
+                features, milliseconds = watch.time(ready[step], features)
+                if number or not self.lead:
+                    yield step, milliseconds
+
+        return run
+
+
+def plan_walks(routes: Sequence[Sequence[Step]]) -> list[Walk]:
+    """Return walks in which each step of the routes is timed once, after the step that comes before it in a route."""
+    known: set[Step] = set()
+    walks = []
+    for steps in routes:
+        for is_known, places in groupby(range(len(steps)), key=lambda place: steps[place] in known):
+            first, *rest = places
+            if not is_known:
+                stop = (rest or [first])[-1] + 1
+                walks.append(Walk(tuple(steps[max(0, first - 1) : stop]), lead=first > 0))
+        known.update(steps)
+    return walks
+
+
+def choose_whole(routes: Sequence[Stitch], rough: Mapping[str, float], seed: int) -> tuple[list[Stitch], list[Stitch]]:
+    """Return the stitches to measure whole: those that calibrate, spread over the costs, and others at random to check.
+
+    Args:
+        routes: All stitches in question.
+        rough: Id -> some cost that rises with latency.
+        seed: Of the random ones.
+
+    Raises:
+        RecipeError: If there are too few stitches for that.
+    """
+    if len(routes) < FEWEST:
+        raise RecipeError(
+            f"Of {len(routes)} stitches none is left to predict from blocks; measure them whole, or name {FEWEST} "
+            "or more."
+        )
+    part = max(2, len(routes) // SHARE)
+    ordered = sorted(routes, key=lambda route: (rough[route.id], route.id))
+    count = min(CALIBRATED, part)
+    calibrating = [ordered[round(number * (len(ordered) - 1) / (count - 1))] for number in range(count)]
+    others = [route for route in routes if route not in calibrating]
+    return calibrating, random.Random(seed).sample(others, min(CHECKED, part))
+
+
+def calibrate(sums: Mapping[str, float], measured: Mapping[str, float]) -> dict[str, float]:
+    """Return milliseconds for each sum of steps: `a + b * sum`, fitted to the stitches that were measured.
+
+    What comes once in a pass, whatever it runs, is in `a`, and what each step gains or loses by following another in
+    `b`; the relative errors are the least (weighted least squares).
+    """
+    known = list(measured)
+    x = np.array([[1.0, sums[stitch]] for stitch in known])
+    y = np.array([measured[stitch] for stitch in known])
+    (a, b), *_ = np.linalg.lstsq(x / y[:, None], np.ones(len(known)), rcond=None)
+    if b <= 0:  # noise of few times can turn the line over; the ratio alone cannot
+        a, b = 0.0, float(y.sum() / x[:, 1].sum())
+    return {stitch: float(a + b * value) for stitch, value in sums.items()}
+
+
+def relative_errors(predicted: Mapping[str, float], measured: Mapping[str, float]) -> dict[str, float]:
+    """Return how far predictions lie from measurements, as parts of these; positive is too slow."""
+    return {stitch: predicted[stitch] / value - 1 for stitch, value in measured.items()}
