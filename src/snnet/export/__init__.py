@@ -1,0 +1,1 @@
+"""One stitch as a file that other programs run."""
