@@ -100,8 +100,6 @@ def _simplify(model: "onnx_ir.Model", weights: Container[str]) -> None:
 
 def _store_transposed(model: "onnx_ir.Model") -> None:
     """Replace transposed matrices of weights by matrices that are stored transposed."""
-    import onnx_ir as ir
-
     stored = model.graph.initializers
     for node in list(model.graph):
         source = node.inputs[0] if node.op_type == "Transpose" else None
