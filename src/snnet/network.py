@@ -174,12 +174,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         if step.kind == "stitch":
             mapped: Tensor = self.layers[step.layer](features)
             return mapped
-        anchor = self.anchor(step.anchor)
-        if step.kind == "block":
-            return anchor.block(step.index, features)
-        if step.kind == "stem":
-            return anchor.enter(features)
-        return anchor.head(features) if step.kind == "head" else anchor.head_without_norm(features)
+        return self.anchor(step.anchor).run_step(step, features)
 
     def step_parameters(self, step: Step) -> list[nn.Parameter]:
         """Return the parameters that one step uses."""
@@ -221,7 +216,11 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def layer(self, cut: Cut) -> StitchingLayer:
         """Return the stitching layer that serves a cut."""
-        layer = self.layers[self._layer_at(cut)]
+        return self.layer_named(self._layer_at(cut))
+
+    def layer_named(self, name: str) -> StitchingLayer:
+        """Return one stitching layer, typed."""
+        layer = self.layers[name]
         assert isinstance(layer, StitchingLayer)
         return layer
 

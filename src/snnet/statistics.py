@@ -140,11 +140,11 @@ class UsingStatistics(_BatchNormMode):
 
     def __init__(self, norms: Sequence[BatchNorm], values: Tensor) -> None:
         super().__init__(norms)
-        self.values = torch.split(values, _sizes(norms))
+        self.values = statistics_of(norms, values)
 
     def normalize(self, place: int, features: Tensor, options: dict[str, Any]) -> Tensor:
         """Normalize by the kept mean and variance."""
-        return batch_norm(features, self.values[2 * place], self.values[2 * place + 1], **options)
+        return batch_norm(features, *self.values[place], **options)
 
 
 class MeasuringStatistics(_BatchNormMode):
@@ -203,6 +203,12 @@ class _Pool:
 
     def result(self) -> tuple[Tensor, Tensor]:
         return self.mean, self.squares / (self.count - 1)
+
+
+def statistics_of(norms: Sequence[BatchNorm], values: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return mean and variance of each batch norm out of what is kept for all of them, flat."""
+    parts = torch.split(values, _sizes(norms))
+    return list(zip(parts[::2], parts[1::2], strict=True))
 
 
 def statistics_size(norms: Sequence[BatchNorm]) -> int:

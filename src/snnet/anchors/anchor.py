@@ -15,6 +15,7 @@ from snnet.modes import evaluating
 from snnet.registry import Registry
 from snnet.renormalize import Renormalize
 from snnet.specs import FeatureSpec, InputSpec, Layout
+from snnet.steps import Step
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,14 @@ class Anchor(nn.Module, ABC):
         for index in range(start, stop):
             features = self.block(index, features)
         return features
+
+    def run_step(self, step: Step, features: Tensor) -> Tensor:
+        """Run one step of a route that is this anchor's: stem, block or head."""
+        if step.kind == "block":
+            return self.block(step.index, features)
+        if step.kind == "stem":
+            return self.enter(features)
+        return self.head(features) if step.kind == "head" else self.head_without_norm(features)
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the wrapped model's own forward pass on the images that the network takes."""

@@ -21,9 +21,10 @@ def from_positions(positions: Tensor, spec: FeatureSpec) -> Tensor:
     """Return `(B, prefix_tokens + H * W, C)` in the layout of `spec`."""
     if spec.layout == "tokens":
         return positions
+    # The size of the batch from the shape: `len` would fix it in an exported graph.
     if spec.layout == "NHWC":
-        return positions.reshape(len(positions), *spec.grid, -1)
-    return positions.transpose(1, 2).reshape(len(positions), -1, *spec.grid)
+        return positions.reshape(positions.shape[0], *spec.grid, -1)
+    return positions.transpose(1, 2).reshape(positions.shape[0], -1, *spec.grid)
 
 
 def fit_positions(positions: Tensor, source: FeatureSpec, target: FeatureSpec) -> Tensor:
@@ -71,11 +72,11 @@ def _resample(grid: Tensor, source: tuple[int, int], target: tuple[int, int]) ->
     if source == target:
         return grid
     if (shrink := _factor(source, target)) is not None:
-        squares = grid.reshape(len(grid), target[0], shrink[0], target[1], shrink[1], -1)
+        squares = grid.reshape(grid.shape[0], target[0], shrink[0], target[1], shrink[1], -1)
         return squares.mean(dim=(2, 4)).flatten(1, 2)
     grow = _factor(target, source)
     assert grow is not None, "checked when the layer was made"
-    rows = grid.reshape(len(grid), *source, -1).repeat_interleave(grow[0], dim=1)
+    rows = grid.reshape(grid.shape[0], *source, -1).repeat_interleave(grow[0], dim=1)
     return rows.repeat_interleave(grow[1], dim=2).flatten(1, 2)
 
 
