@@ -1,7 +1,8 @@
 """Ways to run a stitch: engines, looked up by name."""
 
+from snnet.engines.compile import CompileEngine
 from snnet.engines.conditions import Conditions
 from snnet.engines.eager import EagerEngine
 from snnet.engines.engine import ENGINES, Engine, Ready
 
-__all__ = ["ENGINES", "Conditions", "EagerEngine", "Engine", "Ready"]
+__all__ = ["ENGINES", "CompileEngine", "Conditions", "EagerEngine", "Engine", "Ready"]
