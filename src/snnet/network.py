@@ -201,7 +201,10 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """Return the modules that a step runs one after another outside training; None if there is more to it."""
         if step.kind == "stitch":
             return (self.layers[step.layer],)
-        return self.anchor(step.anchor).block_chain(step.index) if step.kind == "block" else None
+        anchor = self.anchor(step.anchor)
+        if step.kind == "block":
+            return anchor.block_chain(step.index)
+        return anchor.stem_chain() if step.kind == "stem" else None
 
     def step_parameters(self, step: Step) -> list[nn.Parameter]:
         """Return the parameters that one step uses."""

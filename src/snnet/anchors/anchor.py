@@ -193,6 +193,10 @@ class Anchor(nn.Module, ABC):
         """
         return None
 
+    def stem_chain(self) -> tuple[nn.Module, ...] | None:
+        """Return the modules that `enter` runs one after another, if that is all it does; see `block_chain`."""
+        return None
+
     @abstractmethod
     def head_modules(self) -> Iterable[nn.Module]:
         """Return the modules that `head` runs."""

@@ -18,11 +18,15 @@ class _Lane:
         best_first: Signed values of the columns (smaller is better) and the stitch, the best stitch first.
         thresholds: For one column: its signed values, rising.
         best: For each threshold, the place in `best_first` of the best stitch that costs no more.
+        values: For one column: what the table says of each stitch.
+        cheapest: For one column: the stitch that is best in it.
     """
 
     best_first: tuple[tuple[tuple[float, ...], Stitch], ...]
     thresholds: tuple[float, ...]
     best: tuple[int, ...]
+    values: Mapping[Stitch, float]
+    cheapest: Stitch | None
 
 
 class Menu:
@@ -81,11 +85,13 @@ class Menu:
 
     def cheapest(self, column: str, batch: int = 1) -> Stitch:
         """Return the stitch that is best in a column; among equals the one that `best` would take."""
-        return min(self._lane((column,), batch).best_first, key=lambda pair: pair[0])[1]
+        found = self._lane((column,), batch).cheapest
+        assert found is not None
+        return found
 
     def value(self, stitch: Stitch, column: str, batch: int = 1) -> float:
         """Return what the table says of a stitch."""
-        return self.table[stitch].values[column_at(self.table, column, batch)]
+        return self._lane((column,), batch).values[stitch]
 
     def _lane(self, columns: tuple[str, ...], batch: int) -> _Lane:
         lane = self._lanes.get((columns, batch))
@@ -107,7 +113,9 @@ class Menu:
         for costs, place in sorted((costs, place) for place, (costs, _) in enumerate(pairs)):
             thresholds.append(costs[0] if costs else 0.0)
             best.append(min(place, best[-1] if best else place))
-        return _Lane(pairs, tuple(thresholds), tuple(best))
+        values = {self.routes[row.stitch]: row.values[name] for row in rows for name in columns[:1]}
+        cheapest = min(pairs, key=lambda pair: pair[0])[1] if columns else None
+        return _Lane(pairs, tuple(thresholds), tuple(best), values, cheapest)
 
     def _nothing(self, limits: Mapping[str, float], batch: int, *, ready: bool = False) -> str:
         kind = "ready stitch" if ready else "stitch"
