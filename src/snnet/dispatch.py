@@ -1,6 +1,6 @@
 """Reaching the modules of a step by their names: as fast as holding them, and right after one was exchanged."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from torch import Tensor, nn
@@ -40,4 +40,13 @@ def run_paths(root: nn.Module, paths: Iterable[Path], features: Tensor) -> Tenso
             # What `get_submodule` does too, which checks every name and takes longer than a small block may.
             module = module._modules[name]  # type: ignore[assignment]
         features = module(features)
+    return features
+
+
+def run_plan(
+    root: nn.Module, plan: Iterable[PlannedStep], features: Tensor, run_step: Callable[[Step, Tensor], Tensor]
+) -> Tensor:
+    """Run a route: modules as `run_paths` does, and `run_step` for steps that are more than modules."""
+    for step, _, paths in plan:
+        features = run_step(step, features) if paths is None else run_paths(root, paths, features)
     return features

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snnet.anchors import Anchor, AnchorLike, load_anchor
 from snnet.card import AnchorFacts, is_generated, model_card
-from snnet.dispatch import PlannedStep, paths_of, run_paths
+from snnet.dispatch import PlannedStep, paths_of, run_plan
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.family import anchor_macs, build_stitching_layer, check_family
 from snnet.layers import StitchingLayer, check_rank
@@ -109,14 +109,13 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         Raises:
             SpaceError: If the space has no such stitch.
         """
-        features, kept = images, self.statistics.kept
-        for step, prefix, paths in self._plan(self._active if stitch is None else stitch):
-            if prefix in kept:
-                features = self.run_step(step, prefix, features)
-            elif paths is None or self.training:  # training may have blocks that run again in the backward pass
-                features = self.apply_step(step, features)
-            else:
-                features = run_paths(self, paths, features)
+        plan = self._plan(self._active if stitch is None else stitch)
+        # In training blocks may do more, such as to run again in the backward pass.
+        if not (self.training or len(self.statistics)):
+            return run_plan(self, plan, images, self.apply_step)
+        features = images
+        for step, prefix, _ in plan:
+            features = self.run_step(step, prefix, features)
         return features
 
     @property

@@ -22,6 +22,8 @@ from tests.runtime.conftest import WatchedEngine
 class OnPaper:
     """What a governor asks a runtime for, without one: stitch n takes n + 1 ms."""
 
+    batch_sizes = (1,)
+
     def __init__(self) -> None:
         rows = (StitchRow(n, f"0:0-{n + 1}", {"latency_ms": n + 1.0, "top1": float(n)}) for n in range(10))
         self.menu = Menu(StitchTable(rows))

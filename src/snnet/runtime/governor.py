@@ -60,7 +60,8 @@ class Governor:
         self._clock = clock
         self._lock = threading.Lock()
         self._held: dict[int, _Held] = {}
-        runtime.menu.cheapest(column)
+        for batch in runtime.batch_sizes:
+            runtime.menu.cheapest(column, batch)
 
     @property
     def budget(self) -> float:
