@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from snnet.recalibration import recalibrate as recalibrate
     from snnet.report import write_report as write_report
     from snnet.route import Stitch as Stitch
+    from snnet.runtime import Governor as Governor
+    from snnet.runtime import Runtime as Runtime
     from snnet.saved import load as load
     from snnet.selection import pareto_frontier as pareto_frontier
     from snnet.selection import select as select
@@ -33,6 +35,8 @@ _HOME = {
     "MODELS": "anchors",
     "Anchor": "anchors",
     "AnchorSource": "anchors",
+    "Governor": "runtime",
+    "Runtime": "runtime",
     "SNNet": "network",
     "SNNetError": "errors",
     "Stitch": "route",

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from snnet.anchors import Anchor, AnchorLike, load_anchor
 from snnet.card import AnchorFacts, is_generated, model_card
+from snnet.dispatch import PlannedStep, paths_of, run_plan
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.family import anchor_macs, build_stitching_layer, check_family
 from snnet.layers import StitchingLayer, check_rank
@@ -96,6 +97,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self._active = space[0]
         self._steps: dict[Stitch, tuple[Step, ...]] = {}
         self._prefixes: dict[Stitch, tuple[str, ...]] = {}
+        self._plans: dict[object, tuple[PlannedStep, ...]] = {}
 
     def forward(self, images: Tensor, stitch: StitchLike | None = None) -> Tensor:
         """Run one stitch: images `(B, C, H, W)` to logits `(B, classes)`.
@@ -107,9 +109,12 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         Raises:
             SpaceError: If the space has no such stitch.
         """
-        route = self._active if stitch is None else self.space.find(stitch)
+        plan = self._plan(self._active if stitch is None else stitch)
+        # In training blocks may do more, such as to run again in the backward pass.
+        if not (self.training or len(self.statistics)):
+            return run_plan(self, plan, images, self.apply_step)
         features = images
-        for step, prefix in zip(self.steps(route), self.prefixes(route), strict=True):
+        for step, prefix, _ in plan:
             features = self.run_step(step, prefix, features)
         return features
 
@@ -134,7 +139,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def anchor(self, number: int) -> Anchor:
         """Return one anchor, typed."""
-        anchor = self.anchors[number]
+        anchor = self.anchors._modules[str(number)]  # indexing a ModuleList takes as long as a small step
         assert isinstance(anchor, Anchor)
         return anchor
 
@@ -161,6 +166,16 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             self._prefixes[route] = route_prefixes(self.steps(route))
         return self._prefixes[route]
 
+    def _plan(self, stitch: StitchLike) -> tuple[PlannedStep, ...]:
+        # By what was given: to look a stitch up in the space takes longer than a small step.
+        plan = self._plans.get(stitch)
+        if plan is None:
+            names = {module: name for name, module in self.named_modules()}
+            pairs = zip(self.steps(stitch), self.prefixes(stitch), strict=True)
+            plan = tuple(PlannedStep(s, prefix, paths_of(names, self.step_chain(s))) for s, prefix in pairs)
+            self._plans[stitch] = plan
+        return plan
+
     def run_step(self, step: Step, prefix: str, features: Tensor) -> Tensor:
         """Run the step that ends the beginning `prefix` of a route, with the statistics measured there, if any."""
         values = self.statistics.get(prefix)
@@ -175,6 +190,15 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             mapped: Tensor = self.layers[step.layer](features)
             return mapped
         return self.anchor(step.anchor).run_step(step, features)
+
+    def step_chain(self, step: Step) -> tuple[nn.Module, ...] | None:
+        """Return the modules that a step runs one after another outside training; None if there is more to it."""
+        if step.kind == "stitch":
+            return (self.layers[step.layer],)
+        anchor = self.anchor(step.anchor)
+        if step.kind == "block":
+            return anchor.block_chain(step.index)
+        return anchor.stem_chain() if step.kind == "stem" else None
 
     def step_parameters(self, step: Step) -> list[nn.Parameter]:
         """Return the parameters that one step uses."""

@@ -53,6 +53,11 @@ class RouteStatistics(nn.Module):
         """Yield the beginnings that have statistics."""
         return (name for name in self._buffers if name != "_home")
 
+    @property
+    def kept(self) -> Mapping[str, Tensor | None]:
+        """What is kept by beginning of a route, for looking up many at once."""
+        return self._buffers
+
     def get(self, prefix: str) -> Tensor | None:
         """Return the statistics after one beginning of a route, flat; None if there are none."""
         return self._buffers.get(prefix)

@@ -187,6 +187,17 @@ class Anchor(nn.Module, ABC):
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the modules that `block(index, ...)` runs."""
 
+    def block_chain(self, index: int) -> tuple[nn.Module, ...] | None:  # noqa: ARG002
+        """Return the modules that `block(index, ...)` runs one after another, if outside training that is all it does.
+
+        None says that it does more, and must be called itself.
+        """
+        return None
+
+    def stem_chain(self) -> tuple[nn.Module, ...] | None:
+        """Return the modules that `enter` runs one after another, if that is all it does; see `block_chain`."""
+        return None
+
     @abstractmethod
     def head_modules(self) -> Iterable[nn.Module]:
         """Return the modules that `head` runs."""

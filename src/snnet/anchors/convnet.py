@@ -32,6 +32,13 @@ class ConvNetAnchor(TimmAnchor):
         """Run the stem: `(B, C, H, W)` to a smaller `(B, C', H', W')`."""
         return run_in_turn(self.stem_modules(), images, recompute=False)
 
+    def stem_chain(self) -> tuple[nn.Module, ...] | None:
+        """Return the stem's modules, after what corrects the images, if anything; None where a family does more."""
+        if type(self).stem is not ConvNetAnchor.stem:
+            return None
+        corrections = () if isinstance(self.renormalize, nn.Identity) else (self.renormalize,)
+        return (*corrections, *self.stem_modules())
+
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the one block, with its stride if it is the first of a stage."""
         return [self._blocks()[index]]

@@ -51,6 +51,10 @@ class TimmAnchor(Anchor):
         """Run one block, with what leads into its stage if it is the first."""
         return run_in_turn(self.block_modules(index), features, recompute=self.recomputes(index))
 
+    def block_chain(self, index: int) -> tuple[nn.Module, ...] | None:
+        """Return the block, after what leads into its stage; None where a family does more than run them."""
+        return tuple(self.block_modules(index)) if type(self).block is TimmAnchor.block else None
+
     def head(self, features: Tensor) -> Tensor:
         """Apply pooling and the classifier."""
         logits: Tensor = self.model.forward_head(features)

@@ -1,8 +1,9 @@
 """Ways to run a stitch: engines, looked up by name."""
 
+from snnet.engines.compile import CompileEngine
 from snnet.engines.conditions import Conditions
 from snnet.engines.eager import EagerEngine
 from snnet.engines.engine import ENGINES, Engine, Ready
 from snnet.engines.openvino import OpenVinoEngine
 
-__all__ = ["ENGINES", "Conditions", "EagerEngine", "Engine", "OpenVinoEngine", "Ready"]
+__all__ = ["ENGINES", "CompileEngine", "Conditions", "EagerEngine", "Engine", "OpenVinoEngine", "Ready"]

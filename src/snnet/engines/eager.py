@@ -1,56 +1,46 @@
 """Plain PyTorch: every stitch is ready as soon as it is named."""
 
-import torch
+from collections.abc import Callable, Sequence
+
 from torch import Tensor
 
+from snnet.engines.bound import bind, bind_stitch, run_all, serving_replica
 from snnet.engines.conditions import Conditions
 from snnet.engines.engine import ENGINES, Engine, Ready
+from snnet.engines.faster import use_channels_last, use_onednn
 from snnet.network import SNNet, StitchLike
-from snnet.replica import replicate
-from snnet.route import Stitch
 from snnet.steps import Step
 
 
-class _EagerStitch(Ready):
-    def __init__(self, net: SNNet, stitch: Stitch) -> None:
-        self.net, self.stitch = net, stitch
+class _Eager(Ready):
+    def __init__(self, parts: Sequence[Callable[[Tensor], Tensor]]) -> None:
+        self.parts = tuple(parts)
 
-    @torch.inference_mode()
     def __call__(self, images: Tensor) -> Tensor:
-        logits: Tensor = self.net(images, self.stitch)
-        return logits
-
-
-class _EagerStep(Ready):
-    def __init__(self, net: SNNet, step: Step) -> None:
-        self.net, self.step = net, step
-
-    @torch.inference_mode()
-    def __call__(self, features: Tensor) -> Tensor:
-        return self.net.apply_step(self.step, features)
+        return run_all(self.parts, images)
 
 
 @ENGINES.register("eager")
 class EagerEngine(Engine):
     """Runs the network's own modules, in evaluation and inference mode.
 
-    Where device and type of number are the network's own, the weights are the very same tensors.
+    Where device and type of number are the network's own, the weights are the very same tensors, but for kernels of
+    convolutions that a CPU wants laid out otherwise. Linear layers run through oneDNN on an x86 CPU. Attention is
+    the fused one of PyTorch wherever the model leaves it on, which is timm's default.
     """
 
     name = "eager"
 
     def __init__(self, net: SNNet, conditions: Conditions | None = None) -> None:
         super().__init__(net, conditions)
-        self.replica = replicate(net, self._convert)
+        self.replica = serving_replica(net, self.conditions)
+        use_onednn(self.replica)
+        use_channels_last(self.replica)
 
     def load(self, stitch: StitchLike) -> Ready:
         """Return the stitch; this takes no time."""
-        return _EagerStitch(self.replica, self.replica.space.find(stitch))
+        return _Eager(bind_stitch(self.replica, stitch))
 
     def load_step(self, step: Step, example: Tensor) -> Ready:  # noqa: ARG002
         """Return the step; this takes no time."""
-        return _EagerStep(self.replica, step)
-
-    def _convert(self, tensor: Tensor) -> Tensor:
-        dtype = self.conditions.dtype if tensor.is_floating_point() else tensor.dtype
-        return tensor.to(self.conditions.device, dtype)
+        return _Eager(bind(self.replica, step))

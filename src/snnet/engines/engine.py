@@ -18,6 +18,14 @@ class Ready(ABC):
     def __call__(self, images: Tensor) -> Tensor:
         """Run it: images `(B, C, H, W)` to logits `(B, classes)`, or features to features for a step."""
 
+    def serves(self, images: Tensor) -> bool:  # noqa: ARG002
+        """Tell whether images of this shape and type run at once; where not, `prepare` sees to it."""
+        return True
+
+    def prepare(self, images: Tensor) -> None:
+        """Do whatever the first call with images of this shape would have to do."""
+        self(images)
+
     @property
     def nbytes(self) -> int:
         """Memory in bytes that goes when this is closed; weights that others share are not counted."""

@@ -1,0 +1,267 @@
+"""Stitches kept ready, and the best of them for every call's budget."""
+
+import logging
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from snnet.engines import ENGINES, Engine, Ready
+from snnet.errors import BudgetError, EngineError
+from snnet.network import SNNet, StitchLike
+from snnet.route import Stitch
+from snnet.runtime.menu import Menu, spread
+from snnet.runtime.records import Answer, Counters, Switch
+from snnet.runtime.shelf import Shelf
+from snnet.selection import measured, pareto_frontier
+from snnet.table import StitchTable
+
+_LOG = logging.getLogger(__name__)
+
+
+class Runtime:
+    """Answers batches within budgets by stitches that are ready, from as many threads as there are.
+
+    Nothing is ever built while a batch waits. A background thread makes stitches ready; until the stitch that a
+    budget asks for is, the best ready one within the budget answers. The cheapest stitch is made ready by the
+    constructor, so there is an answer from the beginning.
+
+    Args:
+        net: The network; its table says what stitches cost and how good they are.
+        engine: How stitches run: a name in `ENGINES`, or an engine built on this network.
+        stitches: Those that may answer; the frontier of `cost` and `prefer` if None.
+        profile: In place of `net.table`, such as a table measured on this machine.
+        prefer: Column to be best in.
+        cost: Column that makes the frontier and says which stitch is the cheapest; `latency_ms` if every stitch has
+            one, else `macs`.
+        batch_sizes: Images per batch that every ready stitch is prepared for. An engine that has to build for each
+            (`compile`) refuses others.
+        max_ready: How many stitches are ready at most, at least 2. Others make room when they were not used for the
+            longest time.
+        max_bytes: Memory that ready stitches hold at most beyond shared weights.
+
+    Raises:
+        BudgetError: If there is no table, or it lacks a column.
+        EngineError: If the cheapest stitch cannot be made ready, or a bound is too small.
+        SpaceError: If a stitch is not in the network's space.
+
+    Example:
+        >>> runtime = Runtime(net)
+        >>> logits = runtime(images, latency_ms=8)
+    """
+
+    def __init__(
+        self,
+        net: SNNet,
+        engine: str | Engine = "eager",
+        *,
+        stitches: Iterable[StitchLike] | None = None,
+        profile: StitchTable | None = None,
+        prefer: str = "top1",
+        cost: str | None = None,
+        batch_sizes: Sequence[int] = (1,),
+        max_ready: int | None = None,
+        max_bytes: int | None = None,
+    ) -> None:
+        table = _table(net, profile)
+        cost = cost or _usual_cost(table)
+        chosen = _rows(net, table, stitches) if stitches is not None else pareto_frontier(table, cost, prefer)
+        self.net, self.cost, self.batch_sizes = net, cost, tuple(batch_sizes)
+        self.menu = Menu(chosen, prefer)
+        self.on_switch: list[Callable[[Switch], object]] = []
+        self.engine = ENGINES.get(engine)(net) if isinstance(engine, str) else engine
+        self._owns_engine = isinstance(engine, str)
+        self._lock = threading.Lock()
+        self._current: Stitch | None = None
+        self._switches = self._substituted = 0
+        self._answers: Counter[Stitch] = Counter()
+        rows = sorted(self.menu.table, key=lambda row: row.get(cost) or 0.0)
+        self._shelf = Shelf(self._build, self.menu.cheapest(cost), max_ready=max_ready, max_bytes=max_bytes)
+        self._shelf.fill(spread(row.route for row in rows))
+
+    def __call__(
+        self, images: Tensor, *, stitch: StitchLike | None = None, wait: bool = False, **limits: float
+    ) -> Tensor:
+        """Return the logits of a batch, see `run`."""
+        return self.run(images, stitch=stitch, wait=wait, **limits).logits
+
+    def run(self, images: Tensor, *, stitch: StitchLike | None = None, wait: bool = False, **limits: float) -> Answer:
+        """Answer a batch by the best ready stitch within all limits, or by one stitch.
+
+        Args:
+            images: `(B, C, H, W)`, normalized as `net.input` says, of the engine's device and type.
+            stitch: The stitch to run, in place of limits.
+            wait: Wait until the stitch is ready.
+            limits: Column = limit, as `snnet.select` takes them: `latency_ms=8`. Latencies are those measured for
+                batches of this size.
+
+        Raises:
+            BudgetError: If nothing fits, or limits and a stitch are given.
+            EngineError: If the stitch is not ready, or stitches are not prepared for batches of this size.
+        """
+        if stitch is not None:
+            if limits:
+                raise BudgetError(f"A stitch and limits ({', '.join(limits)}) were given; give one of the two.")
+            route = self.net.space.find(stitch)
+            return self._run_exactly(images, route, wait=wait)
+        return self.run_within(images, limits)
+
+    def run_within(self, images: Tensor, limits: Mapping[str, float]) -> Answer:
+        """Answer a batch by the best ready stitch within all limits, as `run` does."""
+        while True:
+            chosen, wanted = self._choose(limits, len(images))
+            with self._shelf.taken(chosen) as ready:
+                # It may have had to make room in between; then another one answers.
+                if ready is not None:
+                    self._note(chosen, wanted, limits)
+                    return Answer(self._call(ready, images), chosen, wanted)
+
+    def choose(self, batch: int = 1, **limits: float) -> Stitch:
+        """Return the stitch that would answer now, and have the best one made ready if it is not.
+
+        Raises:
+            BudgetError: If nothing fits.
+        """
+        return self._choose(limits, batch)[0]
+
+    @property
+    def stitches(self) -> tuple[Stitch, ...]:
+        """The stitches that may answer limits, in the order of the space."""
+        return tuple(self.menu.routes.values())
+
+    @property
+    def ready(self) -> tuple[Stitch, ...]:
+        """The stitches that are ready."""
+        return self._shelf.stitches
+
+    @property
+    def failures(self) -> Mapping[Stitch, Exception]:
+        """Stitches that the engine could not make ready, and why."""
+        return dict(self._shelf.failures)
+
+    def prepare(self, *stitches: StitchLike) -> None:
+        """Have stitches made ready in the background, also those that failed before."""
+        for route in [self.net.space.find(stitch) for stitch in stitches]:
+            self._shelf.retry(route)
+            self._shelf.ask_for(route)
+
+    def wait_ready(self, timeout: float | None = None) -> None:
+        """Wait until everything asked for is ready: at first all stitches for which there is room.
+
+        Args:
+            timeout: Seconds to wait at most.
+
+        Raises:
+            EngineError: If time is over, or a stitch could not be made ready.
+        """
+        if not self._shelf.wait(timeout=timeout):
+            raise EngineError(f"After {timeout} s {self._shelf.waiting} stitches are still not ready; wait longer.")
+        for stitch, error in self._shelf.failures.items():
+            raise EngineError(
+                f"{len(self._shelf.failures)} stitches cannot be made ready, the first of them {stitch}: {error}"
+            ) from error
+
+    def counters(self) -> Counters:
+        """Return what happened so far."""
+        shelf = self._shelf
+        with self._lock:
+            answers = dict(self._answers)
+            switches, substituted = self._switches, self._substituted
+        return Counters(
+            calls=sum(answers.values()),
+            substituted=substituted,
+            switches=switches,
+            built=shelf.built,
+            evicted=shelf.evicted,
+            failed=len(shelf.failures),
+            building=shelf.waiting,
+            nbytes=shelf.nbytes,
+            ready=shelf.stitches,
+            answers=answers,
+        )
+
+    def close(self) -> None:
+        """Stop building and let go of all stitches, once no call is under way; also of an engine given by name."""
+        self._shelf.close()
+        if self._owns_engine:
+            self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.close()
+
+    def _choose(self, limits: Mapping[str, float], batch: int) -> tuple[Stitch, Stitch]:
+        wanted = self.menu.best(limits, batch)
+        if wanted in self._shelf:
+            return wanted, wanted
+        self._shelf.ask_for(wanted)
+        return self.menu.best(limits, batch, among=self._shelf.__contains__), wanted
+
+    def _run_exactly(self, images: Tensor, route: Stitch, *, wait: bool) -> Answer:
+        if route not in self._shelf:
+            self.prepare(route)
+            if wait:
+                self._shelf.wait(route)
+        with self._shelf.taken(route) as ready:
+            if ready is None:
+                why = self._shelf.failures.get(route) or "it is being made ready; wait=True waits for it"
+                raise EngineError(f"Stitch {route} is not ready: {why}.")
+            self._note(route, route, {})
+            return Answer(self._call(ready, images), route, route)
+
+    def _call(self, ready: Ready, images: Tensor) -> Tensor:
+        if not ready.serves(images):
+            raise EngineError(
+                f"Stitches are not prepared for {images.dtype} of shape {tuple(images.shape)}; batches of "
+                f"{', '.join(map(str, self.batch_sizes))} run at once. Runtime(batch_sizes=...) names others."
+            )
+        return ready(images)
+
+    def _note(self, chosen: Stitch, wanted: Stitch, limits: Mapping[str, float]) -> None:
+        with self._lock:
+            self._answers[chosen] += 1
+            self._substituted += chosen != wanted
+            before, self._current = self._current, chosen
+            if before == chosen:
+                return
+            self._switches += before is not None
+        event = Switch(before, chosen, wanted, limits, time.monotonic())
+        for listener in tuple(self.on_switch):
+            try:
+                listener(event)
+            except Exception:
+                # Whoever watches must not cost an answer.
+                _LOG.exception("a listener to switches failed")
+
+    def _build(self, stitch: Stitch) -> Ready:
+        ready, conditions = self.engine.load(stitch), self.engine.conditions
+        for batch in self.batch_sizes:
+            shape = (batch, *self.net.input.size)
+            ready.prepare(torch.zeros(shape, device=conditions.device, dtype=conditions.dtype))
+        return ready
+
+
+def _table(net: SNNet, profile: StitchTable | None) -> StitchTable:
+    table = net.table if profile is None else profile
+    if table is None:
+        raise BudgetError(
+            "This network has no table to choose from; snnet.profile(net) measures costs and snnet.evaluate(net, data) "
+            "scores."
+        )
+    # Scores belong to the network and latencies to a machine: a profile alone need not have the first.
+    return table if net.table is None or profile is None else net.table.merge(profile)
+
+
+def _usual_cost(table: StitchTable) -> str:
+    return "latency_ms" if all(measured(row, "latency_ms") for row in table) else "macs"
+
+
+def _rows(net: SNNet, table: StitchTable, stitches: Iterable[StitchLike]) -> StitchTable:
+    chosen = {net.space.find(stitch).id for stitch in stitches}
+    return table.where(lambda row: row.stitch in chosen)

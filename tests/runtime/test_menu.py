@@ -1,0 +1,83 @@
+"""The choice that was worked out beforehand is the one that `select` makes."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snnet.errors import BudgetError
+from snnet.route import Segment, Stitch
+from snnet.runtime.menu import Menu, column_at, spread
+from snnet.selection import select
+from snnet.table import StitchRow, StitchTable
+
+VALUES = st.integers(0, 6).map(float)
+ROWS = st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=12)
+
+
+def table_of(rows: list[tuple[float, ...]], names: tuple[str, ...] = ("macs", "latency_ms", "top1")) -> StitchTable:
+    return StitchTable(
+        StitchRow(n, f"0:0-{n + 1}", dict(zip(names, values, strict=True))) for n, values in enumerate(rows)
+    )
+
+
+@given(ROWS, st.dictionaries(st.sampled_from(["macs", "latency_ms", "top1"]), VALUES))
+def test_equals_select(rows: list[tuple[float, ...]], limits: dict[str, float]) -> None:
+    table = table_of(rows)
+    menu = Menu(table)
+    try:
+        expected = select(table, **limits).stitch
+    except BudgetError:
+        with pytest.raises(BudgetError, match=r"No stitch of \d+ keeps"):
+            menu.best(limits)
+    else:
+        assert menu.best(limits).id == expected
+
+
+@given(ROWS, VALUES, st.sets(st.integers(0, 11)))
+def test_among_some(rows: list[tuple[float, ...]], limit: float, some: set[int]) -> None:
+    table = table_of(rows)
+    ready = {row.stitch for row in table if row.index in some}
+    try:
+        expected = select(table.where(lambda row: row.stitch in ready), latency_ms=limit).stitch
+    except BudgetError:
+        with pytest.raises(BudgetError):
+            Menu(table).best({"latency_ms": limit}, among=lambda stitch: stitch.id in ready)
+    else:
+        assert Menu(table).best({"latency_ms": limit}, among=lambda stitch: stitch.id in ready).id == expected
+
+
+def test_other_preferences_and_batches() -> None:
+    table = table_of([(1, 8, 5), (2, 4, 9)], ("latency_ms", "latency_ms@8", "throughput"))
+    menu = Menu(table, prefer="throughput")
+    assert menu.best({}).id == "0:0-2"
+    assert menu.best({"latency_ms": 1}).id == "0:0-1"
+    assert menu.best({"latency_ms": 4}, batch=8).id == "0:0-2"
+    assert menu.value(Stitch((Segment(0, 0, 1),)), "latency_ms", 8) == 8
+    assert menu.cheapest("latency_ms", 8).id == "0:0-2"
+    with pytest.raises(BudgetError, match=r"for a batch of 3; it has batches of 1, 8"):
+        menu.best({"latency_ms": 4}, batch=3)
+    assert column_at(table, "macs", 8) == "macs"
+
+
+@pytest.mark.parametrize("limit", [float("nan"), "8", True, None])
+def test_what_is_no_limit(limit: float) -> None:
+    with pytest.raises(BudgetError, match="is not a number"):
+        Menu(table_of([(1, 1, 1)])).best({"latency_ms": limit})
+
+
+def test_missing_columns() -> None:
+    menu = Menu(table_of([(1, 1, 1)]))
+    with pytest.raises(BudgetError, match="no column 'energy_mj'"):
+        menu.best({"energy_mj": 3})
+    with pytest.raises(BudgetError, match="no column 'top5'"):
+        Menu(table_of([(1, 1, 1)]), prefer="top5")
+    with pytest.raises(BudgetError, match=r"The lowest latency_ms there is: 1 \(stitch 0:0-1\)"):
+        menu.best({"latency_ms": 0.5})
+
+
+def test_spread_covers_evenly() -> None:
+    stitches = [Stitch((Segment(0, 0, n + 1),)) for n in range(9)]
+    order = [stitch.segments[0].stop - 1 for stitch in spread(stitches)]
+    assert order == [0, 8, 4, 2, 6, 1, 3, 5, 7]
+    assert spread([]) == [] and spread(stitches[:1]) == stitches[:1]
+    assert set(spread(stitches[:4])) == set(stitches[:4])

@@ -1,0 +1,199 @@
+"""A runtime answers at once by what is ready, and makes ready in the background."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+
+from snnet.errors import BudgetError, EngineError, SpaceError
+from snnet.network import SNNet
+from snnet.runtime import Runtime, Switch
+from snnet.table import StitchTable
+from tests.runtime.conftest import WatchedEngine
+
+
+@pytest.fixture
+def images(net: SNNet) -> torch.Tensor:
+    return torch.randn(1, *net.input.size, generator=torch.Generator().manual_seed(1))
+
+
+@torch.no_grad()
+def test_the_best_within_limits_answers(net: SNNet, images: torch.Tensor) -> None:
+    with Runtime(net) as runtime:
+        runtime.wait_ready()
+        for number in (0, 4, len(net.space) - 1):
+            answer = runtime.run(images, latency_ms=number + 1.5)
+            assert answer.stitch == answer.wanted == net.space[number]
+            torch.testing.assert_close(answer.logits, net(images, number))
+        assert runtime.choose(macs=350, latency_ms=10) == net.space[2]
+        torch.testing.assert_close(runtime(images, stitch=3), net(images, 3))
+        assert len(runtime.ready) == len(runtime.stitches) == len(net.space)
+
+
+def test_until_the_wanted_one_is_ready_the_best_ready_one_answers(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net)
+    engine.gate.clear()
+    with Runtime(net, engine) as runtime:
+        answer = runtime.run(images, latency_ms=6)
+        assert (answer.stitch, answer.wanted) == (net.space[0], net.space[5])
+        assert runtime.counters().substituted == 1
+        engine.gate.set()
+        runtime.wait_ready()
+        assert runtime.run(images, latency_ms=6).stitch == net.space[5]
+        # What was asked for came before what only fills, of which the first may have been in work already.
+        assert net.space[5] in [route for route, _ in engine.loads[1:3]]
+        assert len(engine.loads) == len(set(engine.loads)) == len(net.space)
+
+
+def test_nothing_is_built_by_those_who_ask(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net)
+    with Runtime(net, engine, max_ready=3) as runtime, ThreadPoolExecutor(4) as pool:
+        runtime.wait_ready()
+        answers = list(pool.map(lambda n: runtime.run(images, latency_ms=1 + n % 8), range(200)))
+        runtime.wait_ready()
+    assert all(net.table[answer.stitch].latency_ms <= 1 + n % 8 for n, answer in enumerate(answers))
+    assert engine.loads[0] == (net.space[0], threading.main_thread().name)
+    assert {name for _, name in engine.loads[1:]} == {"snnet-runtime-build"}
+
+
+def test_a_stitch_by_name(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net)
+    engine.gate.clear()
+    with Runtime(net, engine) as runtime:
+        with pytest.raises(EngineError, match=rf"Stitch {net.space[7]} is not ready.*wait=True"):
+            runtime(images, stitch=7)
+        with pytest.raises(BudgetError, match=r"A stitch and limits \(macs\)"):
+            runtime(images, stitch=7, macs=3)
+        with pytest.raises(SpaceError):
+            runtime(images, stitch=10_000)
+        threading.Timer(0.05, engine.gate.set).start()
+        assert runtime.run(images, stitch=7, wait=True).stitch == net.space[7]
+
+
+def test_memory_is_bounded_and_the_least_used_goes(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net)
+    with Runtime(net, engine, max_ready=3) as runtime:
+        runtime.wait_ready()
+        assert runtime.ready == (net.space[0], net.space[len(net.space) - 1], net.space[(len(net.space) - 1) // 2])
+        runtime(images)  # the dearest is used, so the one in the middle goes
+        runtime.prepare(5)
+        runtime.wait_ready()
+        assert set(runtime.ready) == {net.space[0], net.space[len(net.space) - 1], net.space[5]}
+        assert engine.made[net.space[(len(net.space) - 1) // 2]].closed == 1
+        assert runtime.counters().evicted == 1
+    assert all(ready.closed == 1 for ready in engine.made.values())
+
+
+def test_bytes_are_bounded(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net, nbytes=100)
+    with Runtime(net, engine, max_bytes=450) as runtime:
+        runtime.wait_ready()
+        assert runtime.counters().nbytes == 400 and runtime.counters().evicted == 0
+        runtime.prepare(1)
+        runtime.wait_ready()
+        assert net.space[1] in runtime.ready and runtime.counters().nbytes == 400
+        engine.nbytes = 1000
+        runtime.prepare(6)
+        with pytest.raises(EngineError, match=r"takes 1,000 bytes, and max_bytes=450"):
+            runtime.wait_ready()
+        assert runtime.run(images, latency_ms=7).stitch == net.space[0]
+    with pytest.raises(EngineError, match="takes 1,000 bytes"):
+        Runtime(net, WatchedEngine(net, nbytes=1000), max_bytes=450)
+
+
+def test_a_stitch_in_use_outlives_its_place(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net)
+    with Runtime(net, engine, max_ready=2) as runtime:
+        runtime.wait_ready()
+        ready = engine.made[runtime.ready[1]]
+        inside, leave = threading.Event(), threading.Event()
+
+        def during() -> None:
+            inside.set()
+            assert leave.wait(20)
+
+        ready.during = during
+        with ThreadPoolExecutor(1) as pool:
+            answer = pool.submit(runtime, images)
+            assert inside.wait(20)
+            runtime.prepare(3)
+            runtime.wait_ready()
+            assert net.space[3] in runtime.ready and not ready.closed
+            leave.set()
+            assert answer.result().shape == (1, 10)
+        assert ready.closed == 1
+
+
+def test_a_failure_is_told_and_others_answer(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net)
+    engine.failing = {net.space[4]}
+    with Runtime(net, engine) as runtime:
+        with pytest.raises(
+            EngineError, match=rf"1 stitches cannot be made ready, the first of them {net.space[4]}: no"
+        ):
+            runtime.wait_ready()
+        assert runtime.run(images, latency_ms=5).stitch == net.space[3]
+        with pytest.raises(EngineError, match="is not ready: no such kernel"):
+            runtime(images, stitch=4, wait=True)
+        assert list(runtime.failures) == [net.space[4]] and runtime.counters().failed == 1
+        engine.failing.clear()
+        assert runtime.run(images, stitch=4, wait=True).stitch == net.space[4]
+
+
+def test_switches_are_seen(net: SNNet, images: torch.Tensor) -> None:
+    seen: list[Switch] = []
+    with Runtime(net) as runtime:
+        runtime.wait_ready()
+        runtime.on_switch += [seen.append, lambda _: 1 / 0]
+        for limit in (2, 2, 5, 5, 2):
+            runtime(images, latency_ms=limit)
+        counters = runtime.counters()
+    assert [(s.before, s.after) for s in seen] == [
+        (None, net.space[1]),
+        (net.space[1], net.space[4]),
+        (net.space[4], net.space[1]),
+    ]
+    assert seen[1].limits == {"latency_ms": 5} and seen[0].seconds <= seen[1].seconds
+    assert (counters.calls, counters.switches) == (5, 2)
+    assert counters.answers == {net.space[1]: 3, net.space[4]: 2}
+
+
+def test_the_frontier_answers_unless_stitches_are_named(net: SNNet, images: torch.Tensor) -> None:
+    net.table = net.table.with_column("top1", {net.space[3].id: 0.0})
+    with Runtime(net) as runtime:
+        assert net.space[3] not in runtime.stitches and len(runtime.stitches) == len(net.space) - 1
+    with Runtime(net, stitches=[2, 3, net.space[5].id]) as runtime:
+        assert runtime.stitches == (net.space[2], net.space[3], net.space[5])
+        runtime.wait_ready()
+        assert runtime.run(images, latency_ms=4).stitch == net.space[2]
+
+
+def test_a_profile_lies_over_the_table(net: SNNet) -> None:
+    assert net.table is not None
+    profile = StitchTable(net.table.rows).without("top1", "macs")
+    turned = profile.with_column("latency_ms", {row.stitch: 100.0 - row.index for row in profile})
+    with Runtime(net, profile=turned, cost="latency_ms") as runtime:
+        assert runtime.choose(latency_ms=95) == runtime.stitches[-1]
+        assert runtime.menu.value(net.space[len(net.space) - 1], "latency_ms") == 101.0 - len(net.space)
+    net.table = None
+    with pytest.raises(BudgetError, match="no table to choose from"):
+        Runtime(net)
+
+
+def test_faults(net: SNNet, images: torch.Tensor) -> None:
+    with pytest.raises(EngineError, match="max_ready is 1; accepted: 2 and more"):
+        Runtime(net, max_ready=1)
+    with Runtime(net) as runtime, pytest.raises(BudgetError, match=r"keeps latency_ms <= 0\.5"):
+        runtime(images, latency_ms=0.5)
+
+
+def test_a_batch_that_would_be_compiled_is_refused(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net, only_prepared=True)
+    pair = torch.cat([images, images])
+    with Runtime(net, engine, stitches=[0]) as runtime:
+        with pytest.raises(EngineError, match=r"of shape \(2, 1, 28, 28\); batches of 1 run at once"):
+            runtime(pair, macs=1000)
+        assert runtime(images).shape == (1, 10)
+    with Runtime(net, WatchedEngine(net, only_prepared=True), batch_sizes=(1, 2)) as runtime:
+        assert runtime(pair, macs=1000).shape == (2, 10)
