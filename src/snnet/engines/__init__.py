@@ -3,5 +3,6 @@
 from snnet.engines.conditions import Conditions
 from snnet.engines.eager import EagerEngine
 from snnet.engines.engine import ENGINES, Engine, Ready
+from snnet.engines.onnxruntime import OnnxRuntimeEngine
 
-__all__ = ["ENGINES", "Conditions", "EagerEngine", "Engine", "Ready"]
+__all__ = ["ENGINES", "Conditions", "EagerEngine", "Engine", "OnnxRuntimeEngine", "Ready"]
