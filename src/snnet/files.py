@@ -29,6 +29,24 @@ def write_aside(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextmanager
+def write_beside(path: str | Path) -> Iterator[Path]:
+    """Yield a path of the same name in a temporary folder beside `path`; for formats that write several files.
+
+    Once the block has ended well, everything in the folder moves beside `path`, what bears its own name last. On any
+    error the folder is removed and what stood there before is untouched.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        yield Path(folder) / target.name
+        written = sorted(Path(folder).iterdir(), key=lambda file: file.name == target.name)
+        for file in written:
+            _flush_to_disk(file)
+        for file in written:
+            file.replace(target.parent / file.name)
+
+
 def write_text(path: str | Path, text: str) -> Path:
     """Write `text` as UTF-8, whole or not at all, and return the path."""
     with write_aside(path) as partial:

@@ -1,0 +1,155 @@
+"""Write one stitch as a file, and only if the file computes what the network computes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from snnet.anchors.anchor import sample_images
+from snnet.data import fixed_choice, open_dataset
+from snnet.data.images import StreamImages
+from snnet.errors import DataError, ExportError
+from snnet.export.facts import stitch_facts
+from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
+from snnet.files import write_beside
+from snnet.network import SNNet, StitchLike
+from snnet.replica import replicate
+from snnet.route import Stitch
+from snnet.specs import InputSpec
+
+_RANDOM, _REAL = 3, 8  # images to compare on
+_BATCHES = (1, 3)
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written, and how well it agrees with the network.
+
+    Attributes:
+        path: The file.
+        format: Its kind.
+        stitch: What it holds.
+        nbytes: Size of the file in bytes, with those that belong to it.
+        errors: `random` and `real` images -> largest difference of a logit, relative to the largest logit. Without
+            `real` for networks whose images no data set of pictures gives.
+    """
+
+    path: Path
+    format: str
+    stitch: Stitch
+    nbytes: int
+    errors: dict[str, float]
+
+
+def export_stitch(
+    net: SNNet,
+    stitch: StitchLike,
+    path: str | Path,
+    *,
+    format: str | None = None,
+    images: Tensor | None = None,
+    tolerance: float = 1e-4,
+) -> ExportReport:
+    """Write one stitch as a file that other programs run, for any size of batch.
+
+    The file is written aside, read again and compared with `net(x, stitch)`, one image and several at a time. It
+    takes the place of an earlier one only if it agrees. Batch norms hold the statistics of this stitch and are folded
+    into the layers before them.
+
+    Args:
+        net: The network; it stays as it is. Weights are written in float32.
+        stitch: Number, id or value.
+        path: The file; its suffix is the format's.
+        format: One of `EXPORTS`; by the suffix if None.
+        images: Real images to compare on, `(N, C, H, W)`, normalized as `net.input` says; embedded ones if None.
+        tolerance: Largest error, relative to the largest logit.
+
+    Raises:
+        ExportError: If the stitch cannot be written, the written file computes something else, or the suffix is none
+            of the format's.
+        ExtraError: If a package that the format needs is not installed.
+        DataError: If `images` are not of the network's size.
+        SpaceError: If there is no such stitch.
+    """
+    target, route = Path(path), net.space.find(stitch)
+    name = format or format_of(target)
+    kind = EXPORTS.get(name)()
+    if target.suffix != kind.suffix:
+        raise ExportError(f"{target} does not end as files of format {name} do; call it {target.stem}{kind.suffix}.")
+    reference = replicate(net, _to_plain)
+    samples = {"random": sample_images(net.input, _RANDOM)}
+    real = _real_images(net.input) if images is None else _checked(images, net.input)
+    if real is not None:
+        samples["real"] = real
+    with write_beside(target) as aside:
+        opened = _written(kind, reference, route, samples["random"], aside)
+        errors = {what: _error(opened.run, reference, route, some) for what, some in samples.items()}
+        _check(errors, tolerance, target, route)
+        nbytes = sum(file.stat().st_size for file in aside.parent.iterdir())
+        del opened  # lets go of the files before they move
+    return ExportReport(target, name, route, nbytes, errors)
+
+
+def format_of(path: Path) -> str:
+    """Return the format to which the suffix of a path belongs.
+
+    Raises:
+        ExportError: If there is none.
+    """
+    suffixes = {EXPORTS.get(name).suffix: name for name in EXPORTS.names()}
+    if path.suffix not in suffixes:
+        known = ", ".join(f"{suffix} ({name})" for suffix, name in suffixes.items())
+        raise ExportError(f"The name {path.name} does not tell a format; let it end with one of {known}.")
+    return suffixes[path.suffix]
+
+
+def _to_plain(tensor: Tensor) -> Tensor:
+    return tensor.to("cpu", torch.float32) if tensor.is_floating_point() else tensor.cpu()
+
+
+def _written(kind: ExportFormat, net: SNNet, stitch: Stitch, images: Tensor, path: Path) -> OpenedFile:
+    """Write the file and read it again, with all that it shall say."""
+    facts = stitch_facts(net, stitch)
+    kind.write(net.at(stitch).to_module(fold_batch_norm=True, share=True), images, path, facts)
+    opened = kind.read(path)
+    if dict(opened.facts) != facts:
+        raise ExportError(f"The metadata of {path.name} was not read as it was written; nothing is kept.")
+    return opened
+
+
+def _error(run: Callable[[Tensor], Tensor], net: SNNet, stitch: Stitch, images: Tensor) -> float:
+    """Return the largest difference relative to the largest logit, over batches of several sizes."""
+    with torch.no_grad():
+        expected = torch.cat([net(part, stitch) for part in torch.split(images, max(_BATCHES))])
+    found = [torch.cat([run(part) for part in torch.split(images, size)]) for size in _BATCHES]
+    largest = expected.abs().max().clamp_min(1e-12)
+    return max(float((each - expected).abs().max() / largest) for each in found)
+
+
+def _check(errors: dict[str, float], tolerance: float, path: Path, stitch: Stitch) -> None:
+    # Written so that NaN fails too.
+    wrong = {what: error for what, error in errors.items() if not error <= tolerance}
+    if wrong:
+        shown = ", ".join(f"{error:.1e} on {what} images" for what, error in wrong.items())
+        raise ExportError(
+            f"{path.name} does not compute what the network does for stitch {stitch}: its logits are {shown} away, "
+            f"relative to the largest, and at most {tolerance:.0e} is accepted. It was not kept."
+        )
+
+
+def _real_images(spec: InputSpec) -> Tensor | None:
+    """Return embedded images as the network takes them; None where it takes other channels than pictures have."""
+    try:
+        data = fixed_choice(open_dataset("embedded", split="validation", input=spec), _REAL)
+    except DataError:
+        return None
+    assert not isinstance(data, StreamImages)
+    return torch.stack([data[index][0] for index in range(len(data))])
+
+
+def _checked(images: Tensor, spec: InputSpec) -> Tensor:
+    if images.ndim != 4 or tuple(images.shape[1:]) != spec.size or not len(images):
+        raise DataError(f"images have shape {tuple(images.shape)}; expected (N, {', '.join(map(str, spec.size))}).")
+    return _to_plain(images)

@@ -1,0 +1,85 @@
+"""A stitch as an OpenVINO model, for Intel's CPUs and GPUs."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from snnet.errors import ExportError
+from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
+from snnet.export.onnx_graph import INPUT, OUTPUT
+from snnet.export.program import export_program, quiet
+from snnet.extras import require
+
+if TYPE_CHECKING:
+    import openvino
+
+
+def openvino_model(module: nn.Module, images: Tensor) -> "openvino.Model":
+    """Return a module as an OpenVINO model from `images` to `logits`, for any size of batch.
+
+    Args:
+        module: In evaluation mode, on the CPU.
+        images: Example `(B, C, H, W)`, or features for a step of a route; its numbers do not matter.
+
+    Raises:
+        ExportError: If the module cannot be converted.
+        ExtraError: If OpenVINO is not installed.
+    """
+    convert = require("openvino", "openvino").convert_model
+    program = export_program(module, images)
+    try:
+        with quiet():
+            model: openvino.Model = convert(program)
+        model.reshape([-1, *images.shape[1:]])
+        model.inputs[0].get_tensor().set_names({INPUT})
+        model.outputs[0].get_tensor().set_names({OUTPUT})
+    except Exception as error:
+        raise ExportError(f"OpenVINO cannot convert this stitch: {error}") from error
+    return model
+
+
+def compile_openvino(model: "openvino.Model", threads: int) -> "openvino.CompiledModel":
+    """Return a model ready to run on the CPU, in the numbers that its weights have.
+
+    Machines with kernels for bfloat16 would otherwise compute in that, three digits long.
+    """
+    settings: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_NUM_THREADS": threads,
+        "PERFORMANCE_HINT": "LATENCY",
+    }
+    compiled: openvino.CompiledModel = require("openvino", "openvino").Core().compile_model(model, "CPU", settings)
+    return compiled
+
+
+@EXPORTS.register("openvino")
+class OpenVinoFile(ExportFormat):
+    """`.xml`, with the weights beside it in `.bin`."""
+
+    suffix = ".xml"
+
+    def write(self, module: nn.Module, images: Tensor, path: Path, facts: Mapping[str, str]) -> None:
+        """Write graph and weights with the facts in the graph's `rt_info`."""
+        model = openvino_model(module, images)
+        for name, text in facts.items():
+            model.set_rt_info(text, name.split("."))
+        # By default it would halve the weights to float16.
+        require("openvino", "openvino").save_model(model, path, compress_to_fp16=False)
+
+    def read(self, path: Path) -> OpenedFile:
+        """Open the two files with OpenVINO on the CPU."""
+        model = require("openvino", "openvino").Core().read_model(path)
+        compiled = compile_openvino(model, torch.get_num_threads())
+
+        def run(images: Tensor) -> Tensor:
+            return torch.from_numpy(compiled(images.numpy(), share_outputs=False)[0])
+
+        facts = {
+            f"{room}.{name}": text.astype(str)
+            for room in ("snnet", "torch")
+            for name, text in model.get_rt_info(room).astype(dict).items()
+        }
+        return OpenedFile(run, facts)
