@@ -147,39 +147,6 @@ class UsingStatistics(_BatchNormMode):
         return batch_norm(features, *self.values[place], **options)
 
 
-class ScaledNorms(_BatchNormMode):
-    """While entered, batch norms multiply by a factor per channel and add an offset, which is all that they compute.
-
-    For tools that would fold a batch norm into the layer before it. The numbers are taken when this is made.
-
-    Args:
-        norms: The batch norms.
-        values: Mean and variance of each, one after another, flat; their own if None.
-    """
-
-    def __init__(self, norms: Sequence[BatchNorm], values: Tensor | None = None) -> None:
-        super().__init__(norms)
-        own = [part for norm in norms for part in (norm.running_mean, norm.running_var)]
-        parts = own if values is None else torch.split(values, _sizes(norms))
-        self.scales = [_scale_of(norm, *parts[2 * n : 2 * n + 2]) for n, norm in enumerate(norms)]
-
-    def normalize(self, place: int, features: Tensor, options: dict[str, Any]) -> Tensor:  # noqa: ARG002
-        """Multiply by the factors and add the offsets."""
-        factor, offset = (part.reshape(-1, *[1] * (features.ndim - 2)) for part in self.scales[place])
-        return features * factor + offset
-
-
-@torch.no_grad()
-def _scale_of(norm: BatchNorm, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
-    factor = (variance.double() + norm.eps).rsqrt()
-    if norm.weight is not None:
-        factor = factor * norm.weight
-    offset = -mean.double() * factor
-    if norm.bias is not None:
-        offset = offset + norm.bias
-    return factor.to(mean.dtype), offset.to(mean.dtype)
-
-
 class MeasuringStatistics(_BatchNormMode):
     """While entered, batch norms normalize with the batch's own statistics, which are pooled over all batches.
 

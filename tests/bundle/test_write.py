@@ -77,7 +77,7 @@ def test_batch_norms_share_the_weights_before_them(tmp_path: Path) -> None:
     StitchGraphs(net, tmp_path / "plain").add(stitch)
     assert (tmp_path / "plain" / "weights.bin").stat().st_size == (tmp_path / "weights.bin").stat().st_size == before
     kinds = [node.op_type for node in onnx.load(str(graphs.add(stitch)), load_external_data=False).graph.node]
-    assert "BatchNormalization" not in kinds and kinds.count("Conv") == 7
+    assert kinds.count("Conv") == kinds.count("BatchNormalization") == 7
 
 
 def test_a_graph_that_computes_something_else_is_refused(

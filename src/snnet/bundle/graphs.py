@@ -10,9 +10,10 @@ from torch import Tensor
 
 from snnet.bundle.manifest import WEIGHTS
 from snnet.bundle.sessions import open_session
-from snnet.bundle.step_graph import IMAGES, export_step, join
+from snnet.bundle.step_graph import export_step, join
 from snnet.bundle.weights import WeightFile
 from snnet.errors import ExportError
+from snnet.export import INPUT
 from snnet.files import write_aside
 from snnet.network import SNNet, StitchLike
 from snnet.replica import replicate
@@ -42,7 +43,7 @@ class StitchGraphs:
         self.weights = WeightFile(folder / WEIGHTS)
         self._reference = replicate(net, _to_float32)
         # Low-rank updates become part of the weights.
-        self._net = replicate(net, _to_float32).set_lora_rank(None)
+        self._net = replicate(net, _to_float32).set_lora_rank(None).requires_grad_(False)
         self._steps: dict[tuple[Step, str], ModelProto] = {}
         self._lock = RLock()
         self._images = check_images(net.input.size, images)
@@ -131,7 +132,7 @@ def check_session(session: Any, images: Tensor, expected: Tensor, name: str) -> 
 def run_session(session: Any, images: Tensor) -> Tensor:
     """Run a session on images `(B, ...)` in the memory where they lie."""
     given = images.detach().contiguous().numpy()
-    result: Tensor = torch.from_numpy(session.run(None, {IMAGES: given})[0])
+    result: Tensor = torch.from_numpy(session.run(None, {INPUT: given})[0])
     return result
 
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from snnet.bundle.graphs import run_session
 from snnet.bundle.manifest import WEIGHTS
 from snnet.bundle.sessions import open_session
-from snnet.bundle.step_graph import IMAGES
 from snnet.bundle.weights import WeightFile
 from snnet.errors import ExportError
+from snnet.export import INPUT
 from snnet.extras import require
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -128,7 +128,7 @@ class _Reader:
     def get_next(self) -> dict[str, Any] | None:
         """Return the next image; None at the end."""
         image = next(self._images, None)
-        return None if image is None else {IMAGES: image.numpy()}
+        return None if image is None else {INPUT: image.numpy()}
 
 
 def _top1(graph: Path, batches: Batches) -> float:

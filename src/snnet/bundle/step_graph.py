@@ -4,23 +4,19 @@ Steps are exported one by one, because a space has many stitches and few steps: 
 once, and a further stitch costs no more than joining.
 """
 
-import warnings
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 
+from snnet.export import INPUT, OUTPUT, onnx_model
 from snnet.extras import require
 from snnet.network import SNNet
-from snnet.statistics import ScaledNorms
 from snnet.steps import Step
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto
 
-IMAGES, LOGITS = "images", "logits"
 OPSET = 23
 """The first with an attention operator: a third fewer nodes for a transformer, and none the slower."""
 
@@ -28,52 +24,31 @@ OPSET = 23
 class StepModule(nn.Module):
     """Runs one step as it is at one place of a route.
 
-    The network is no submodule: the exporter would walk through all of it, which takes longer than the step. Batch
-    norms are written as a factor and an offset per channel. As batch norms the exporter folds them into the
-    convolutions before them, and each beginning of a route would have weights of its own.
+    The network is no submodule: the exporter would walk through all of it, which takes longer than the step.
+
+    Args:
+        net: The network, in evaluation mode and without gradients.
+        step: The step.
+        prefix: The beginning of a route that it ends, which says what statistics its batch norms use.
     """
 
     def __init__(self, net: SNNet, step: Step, prefix: str) -> None:
         super().__init__()
-        self._run: Callable[[Tensor], Tensor] = lambda features: net.apply_step(step, features)
-        norms = net.step_norms(step)
-        self._norms: Any = ScaledNorms(norms, net.statistics.get(prefix)) if norms else nullcontext()
+        self._run: Callable[[Tensor], Tensor] = lambda features: net.run_step(step, prefix, features)
+        self.eval()
 
     def forward(self, features: Tensor) -> Tensor:
         """Run the step."""
-        with self._norms:
-            return self._run(features)
+        return self._run(features)
 
 
 def export_step(net: SNNet, step: Step, prefix: str, example: Tensor) -> "ModelProto":
-    """Return the graph of one step, from `features` to `result`, for batches of any size.
-
-    Args:
-        net: The network, in evaluation mode.
-        step: The step.
-        prefix: The beginning of a route that it ends, which says what statistics its batch norms use.
-        example: What it is given, two images or more.
-    """
-    require("onnxscript", "onnx")
-    module = StepModule(net, step, prefix).eval()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            module,
-            (example,),
-            dynamo=True,
-            input_names=["features"],
-            output_names=["result"],
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            opset_version=OPSET,
-            verbose=False,
-        )
-    assert program is not None
-    return _without_notes(program.model_proto)
+    """Return the graph of one step, for batches of any size; see `StepModule` and `onnx_model`."""
+    return onnx_model(StepModule(net, step, prefix), example, opset=OPSET)
 
 
 def join(models: Sequence["ModelProto"]) -> "ModelProto":
-    """Return one graph, from `images` to `logits`, that runs graphs of `export_step` one after another.
+    """Return one graph, from `images` to `logits`, that runs graphs of steps one after another.
 
     Weights of the graphs may lie in another file.
     """
@@ -92,18 +67,8 @@ def join(models: Sequence["ModelProto"]) -> "ModelProto":
 
 
 def _rename_ends(graph: "GraphProto") -> None:
-    names = {graph.input[0].name: IMAGES, graph.output[0].name: LOGITS}
+    names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
-    graph.name, graph.input[0].name, graph.output[0].name = "stitch", IMAGES, LOGITS
-
-
-def _without_notes(model: "ModelProto") -> "ModelProto":
-    """Take out where in the source each node comes from, and shapes between nodes: most of a graph's size."""
-    graph = model.graph
-    for part in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-    graph.ClearField("value_info")
-    return model
+    graph.name, graph.input[0].name, graph.output[0].name = "stitch", INPUT, OUTPUT
