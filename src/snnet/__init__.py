@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from snnet.cost import profile as profile
     from snnet.errors import SNNetError as SNNetError
     from snnet.evaluation import evaluate as evaluate
+    from snnet.export import export_stitch as export_stitch
     from snnet.hub import push_to_hub as push_to_hub
     from snnet.init import initialize as initialize
     from snnet.network import SNNet as SNNet
@@ -39,6 +40,7 @@ _HOME = {
     "StitchTable": "table",
     "Trainer": "training",
     "evaluate": "evaluation",
+    "export_stitch": "export",
     "initialize": "init",
     "load": "saved",
     "pareto_frontier": "selection",

@@ -29,7 +29,7 @@ class RoutedNetwork(Protocol):
     def prefixes(self, stitch: Stitch) -> tuple[str, ...]: ...  # noqa: D102
     def layer_named(self, name: str) -> StitchingLayer: ...  # noqa: D102
     def step_norms(self, step: Step) -> list[BatchNorm]: ...  # noqa: D102
-    def parameters_of(self, stitch: Stitch) -> list[nn.Parameter]: ...  # noqa: D102
+    def step_parameters(self, step: Step) -> list[nn.Parameter]: ...  # noqa: D102
 
 
 class RouteModule(nn.Module):
@@ -82,21 +82,39 @@ def extract_route(net: RoutedNetwork, stitch: Stitch, *, share: bool = False) ->
     Raises:
         ExportError: If the route runs a block twice with different running statistics.
     """
-    steps = net.steps(stitch)
+    module, memo = _extract(net, net.steps(stitch), share=share)
+    _write_statistics(net, stitch, memo)
+    return module
+
+
+def extract_step(net: RoutedNetwork, step: Step, prefix: str = "") -> RouteModule:
+    """Return one step as a module of its own, in evaluation mode, on the network's own tensors.
+
+    It takes what the step before gives. Batch norms have the statistics that were measured for the beginning `prefix`
+    of a route, which the step ends; without any, those that their anchor came with.
+    """
+    module, memo = _extract(net, (step,), share=True)
+    values = net.statistics.get(prefix)
+    if values is not None:
+        _set_statistics(net.step_norms(step), values, memo)
+    return module
+
+
+def _extract(net: RoutedNetwork, steps: Sequence[Step], *, share: bool) -> tuple[RouteModule, dict[int, Any]]:
+    """Return a module that runs these steps, and the memo that leads from originals to copies."""
     numbers = sorted({step.anchor for step in steps if step.kind != "stitch"})
     anchors = {number: net.anchor(number) for number in numbers}
     layers = {step.layer: net.layer_named(step.layer) for step in steps if step.kind == "stitch"}
-    used = net.parameters_of(stitch)
+    used = [parameter for step in steps for parameter in net.step_parameters(step)]
     memo = _kept_as_they_are([*anchors.values(), *layers.values()], () if share else used)
     copies: tuple[dict[int, Anchor], dict[str, StitchingLayer]] = deepcopy((anchors, layers), memo)
     _leave_out(copies[0].values(), {id(memo[id(parameter)]) for parameter in used})
     for number in numbers:
         if Step("stem", number) not in steps:
             copies[0][number].renormalize = nn.Identity()
-    _write_statistics(net, stitch, memo)
     for layer in copies[1].values():
         layer.set_lora_rank(None)
-    return RouteModule(steps, *copies).eval()
+    return RouteModule(steps, *copies).eval(), memo
 
 
 def _kept_as_they_are(parts: Iterable[nn.Module], copied: Iterable[nn.Parameter]) -> dict[int, Any]:
@@ -132,5 +150,9 @@ def _write_statistics(net: RoutedNetwork, stitch: Stitch, memo: Mapping[int, Any
                 "its own each time, which one module cannot have; choose another stitch, or drop the statistics with "
                 "net.forget_statistics()."
             )
-        for norm, (mean, variance) in zip(norms, statistics_of(norms, values), strict=True):
-            memo[id(norm)].running_mean, memo[id(norm)].running_var = mean.clone(), variance.clone()
+        _set_statistics(norms, values, memo)
+
+
+def _set_statistics(norms: Sequence[BatchNorm], values: Tensor, memo: Mapping[int, Any]) -> None:
+    for norm, (mean, variance) in zip(norms, statistics_of(norms, values), strict=True):
+        memo[id(norm)].running_mean, memo[id(norm)].running_var = mean.clone(), variance.clone()

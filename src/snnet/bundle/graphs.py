@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from snnet.anchors.anchor import sample_images
 from snnet.bundle.manifest import WEIGHTS
 from snnet.bundle.sessions import open_session
 from snnet.bundle.step_graph import export_step, join
@@ -16,7 +17,7 @@ from snnet.errors import ExportError
 from snnet.export import INPUT
 from snnet.files import write_aside
 from snnet.network import SNNet, StitchLike
-from snnet.replica import replicate
+from snnet.replica import plain_replica
 from snnet.steps import Step
 
 if TYPE_CHECKING:
@@ -34,19 +35,18 @@ class StitchGraphs:
     Args:
         net: The network; it is not changed. Numbers are written as float32.
         folder: Where to write; made if it does not exist.
-        images: Images `(B, C, H, W)`, two or more, to compare on; besides random ones.
+        images: Images `(B, C, H, W)` to compare on, besides random ones.
     """
 
     def __init__(self, net: SNNet, folder: Path, images: Tensor | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.weights = WeightFile(folder / WEIGHTS)
-        self._reference = replicate(net, _to_float32)
-        # Low-rank updates become part of the weights.
-        self._net = replicate(net, _to_float32).set_lora_rank(None).requires_grad_(False)
+        self._net = plain_replica(net)
         self._steps: dict[tuple[Step, str], ModelProto] = {}
         self._lock = RLock()
-        self._images = check_images(net.input.size, images)
+        samples = sample_images(net.input, 2)
+        self._images = samples if images is None else torch.cat([samples, images.detach().cpu().float()])
 
     def add(self, stitch: StitchLike) -> Path:
         """Return the graph of a stitch, written now or before.
@@ -71,7 +71,7 @@ class StitchGraphs:
             ExportError: If they differ.
         """
         with torch.inference_mode():
-            expected = self._reference(self._images, stitch)
+            expected = self._net(self._images, stitch)
         check_session(session, self._images, expected, f"The graph of stitch {self._net.space.find(stitch)}")
 
     def add_step(self, step: Step, example: Tensor, path: Path) -> Path:
@@ -109,12 +109,6 @@ class StitchGraphs:
         path.write_bytes(model.SerializeToString())
 
 
-def check_images(size: Sequence[int], images: Tensor | None) -> Tensor:
-    """Return images to compare on: two random ones and those given."""
-    noise = torch.randn(2, *size, generator=torch.Generator().manual_seed(0))
-    return noise if images is None else torch.cat([noise, images.detach().cpu().float()])
-
-
 def check_session(session: Any, images: Tensor, expected: Tensor, name: str) -> None:
     """Compare what a session computes with what the network does.
 
@@ -134,7 +128,3 @@ def run_session(session: Any, images: Tensor) -> Tensor:
     given = images.detach().contiguous().numpy()
     result: Tensor = torch.from_numpy(session.run(None, {INPUT: given})[0])
     return result
-
-
-def _to_float32(tensor: Tensor) -> Tensor:
-    return tensor.to("cpu", torch.float32) if tensor.is_floating_point() else tensor.cpu()

@@ -4,14 +4,15 @@ Steps are exported one by one, because a space has many stitches and few steps: 
 once, and a further stitch costs no more than joining.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from snnet.export import INPUT, OUTPUT, onnx_model
 from snnet.extras import require
 from snnet.network import SNNet
+from snnet.route_module import extract_step
 from snnet.steps import Step
 
 if TYPE_CHECKING:
@@ -21,30 +22,9 @@ OPSET = 23
 """The first with an attention operator: a third fewer nodes for a transformer, and none the slower."""
 
 
-class StepModule(nn.Module):
-    """Runs one step as it is at one place of a route.
-
-    The network is no submodule: the exporter would walk through all of it, which takes longer than the step.
-
-    Args:
-        net: The network, in evaluation mode and without gradients.
-        step: The step.
-        prefix: The beginning of a route that it ends, which says what statistics its batch norms use.
-    """
-
-    def __init__(self, net: SNNet, step: Step, prefix: str) -> None:
-        super().__init__()
-        self._run: Callable[[Tensor], Tensor] = lambda features: net.run_step(step, prefix, features)
-        self.eval()
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Run the step."""
-        return self._run(features)
-
-
 def export_step(net: SNNet, step: Step, prefix: str, example: Tensor) -> "ModelProto":
-    """Return the graph of one step, for batches of any size; see `StepModule` and `onnx_model`."""
-    return onnx_model(StepModule(net, step, prefix), example, opset=OPSET)
+    """Return the graph of one step, for batches of any size; see `extract_step` and `onnx_model`."""
+    return onnx_model(extract_step(net, step, prefix), example, opset=OPSET)
 
 
 def join(models: Sequence["ModelProto"]) -> "ModelProto":

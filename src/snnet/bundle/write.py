@@ -14,6 +14,7 @@ from snnet.bundle.graphs import StitchGraphs
 from snnet.bundle.manifest import GRAPHS, MANIFEST, Manifest
 from snnet.bundle.quantize import Batches, Quantization, quantize_graphs
 from snnet.errors import ExportError
+from snnet.export import real_images
 from snnet.extras import require
 from snnet.network import SNNet, StitchLike
 from snnet.table import StitchRow, StitchTable
@@ -39,7 +40,7 @@ def write_bundle(
         net: The network.
         path: The folder; it may hold an earlier bundle, and nothing else.
         stitches: Numbers, ids or values; all of the space if None.
-        images: Images `(B, C, H, W)` to compare on, besides random ones.
+        images: Real images `(B, C, H, W)`, normalized, to compare on besides random ones; embedded ones if None.
         quantization: Write 8-bit weights.
         scored_on: Batches of images and labels on which the accuracy before and after quantization is measured.
         progress: Told `(stitches done, stitches in all, id)`.
@@ -55,7 +56,7 @@ def write_bundle(
     _check_free(target)
     total = len(routes) * (1 if quantization is None else 2)
     with _staged(target) as staged:
-        graphs = StitchGraphs(net, staged / GRAPHS, images)
+        graphs = StitchGraphs(net, staged / GRAPHS, real_images(net.input) if images is None else images)
         files = {}
         for number, route in enumerate(routes):
             _tell(progress, number, total, str(route))

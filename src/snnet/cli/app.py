@@ -15,6 +15,7 @@ from snnet.cli.demo import demo
 from snnet.cli.errors import MEANINGS, ExitCode, guarded
 from snnet.cli.evaluate import evaluate
 from snnet.cli.experiment import experiment
+from snnet.cli.export import export
 from snnet.cli.families import import_families
 from snnet.cli.init import init
 from snnet.cli.profile import profile
@@ -28,15 +29,15 @@ from snnet.errors import RecipeError
 from snnet.share import started_share
 
 _IN_SEVERAL_PROCESSES = ("train", "evaluate")
-COMMANDS = (demo, space, cost, init, train, recalibrate, evaluate, profile, select, report, push, experiment)
+COMMANDS = (demo, space, cost, init, train, recalibrate, evaluate, profile, select, export, report, push, experiment)
 
 _ABOUT = """Stitch a family of pretrained models into one network with a route for every budget.
 
 A first look, in minutes and without a download: `snnet demo`.
 
 A network of your own: `snnet init` makes one, `snnet train` trains it, `snnet evaluate` and `snnet profile`
-measure its stitches, `snnet select` chooses one under a budget, `snnet report` draws the curve, `snnet push`
-uploads the network.
+measure its stitches, `snnet select` chooses one under a budget, `snnet export` writes it as a file for other
+programs, `snnet report` draws the curve, `snnet push` uploads the network.
 Where anchors have batch norm, `snnet recalibrate` measures its statistics for every stitch.
 `snnet experiment` repeats the experiments of the paper.
 

@@ -4,5 +4,6 @@ from snnet.engines.conditions import Conditions
 from snnet.engines.eager import EagerEngine
 from snnet.engines.engine import ENGINES, Engine, Ready
 from snnet.engines.onnxruntime import OnnxRuntimeEngine
+from snnet.engines.openvino import OpenVinoEngine
 
-__all__ = ["ENGINES", "Conditions", "EagerEngine", "Engine", "OnnxRuntimeEngine", "Ready"]
+__all__ = ["ENGINES", "Conditions", "EagerEngine", "Engine", "OnnxRuntimeEngine", "OpenVinoEngine", "Ready"]

@@ -15,7 +15,7 @@ from snnet.export.facts import stitch_facts
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
 from snnet.files import write_beside
 from snnet.network import SNNet, StitchLike
-from snnet.replica import replicate
+from snnet.replica import plain_replica, to_plain
 from snnet.route import Stitch
 from snnet.specs import InputSpec
 
@@ -78,9 +78,9 @@ def export_stitch(
     kind = EXPORTS.get(name)()
     if target.suffix != kind.suffix:
         raise ExportError(f"{target} does not end as files of format {name} do; call it {target.stem}{kind.suffix}.")
-    reference = replicate(net, _to_plain)
+    reference = plain_replica(net)
     samples = {"random": sample_images(net.input, _RANDOM)}
-    real = _real_images(net.input) if images is None else _checked(images, net.input)
+    real = real_images(net.input) if images is None else _checked(images, net.input)
     if real is not None:
         samples["real"] = real
     with write_beside(target) as aside:
@@ -105,13 +105,9 @@ def format_of(path: Path) -> str:
     return suffixes[path.suffix]
 
 
-def _to_plain(tensor: Tensor) -> Tensor:
-    return tensor.to("cpu", torch.float32) if tensor.is_floating_point() else tensor.cpu()
-
-
 def _written(kind: ExportFormat, net: SNNet, stitch: Stitch, images: Tensor, path: Path) -> OpenedFile:
     """Write the file and read it again, with all that it shall say."""
-    facts = stitch_facts(net, stitch)
+    facts = stitch_facts(net, stitch, *kind.packages)
     kind.write(net.at(stitch).to_module(fold_batch_norm=True, share=True), images, path, facts)
     opened = kind.read(path)
     if dict(opened.facts) != facts:
@@ -139,7 +135,7 @@ def _check(errors: dict[str, float], tolerance: float, path: Path, stitch: Stitc
         )
 
 
-def _real_images(spec: InputSpec) -> Tensor | None:
+def real_images(spec: InputSpec) -> Tensor | None:
     """Return embedded images as the network takes them; None where it takes other channels than pictures have."""
     try:
         data = fixed_choice(open_dataset("embedded", split="validation", input=spec), _REAL)
@@ -152,4 +148,4 @@ def _real_images(spec: InputSpec) -> Tensor | None:
 def _checked(images: Tensor, spec: InputSpec) -> Tensor:
     if images.ndim != 4 or tuple(images.shape[1:]) != spec.size or not len(images):
         raise DataError(f"images have shape {tuple(images.shape)}; expected (N, {', '.join(map(str, spec.size))}).")
-    return _to_plain(images)
+    return to_plain(images)

@@ -2,20 +2,19 @@
 
 import json
 from dataclasses import asdict
-from importlib.metadata import version
-
-import torch
 
 from snnet.network import SNNet
 from snnet.route import Stitch
+from snnet.versions import versions
 
 
-def stitch_facts(net: SNNet, stitch: Stitch) -> dict[str, str]:
-    """Return facts by name, as texts; all but the ids and versions are JSON.
+def stitch_facts(net: SNNet, stitch: Stitch, *packages: str) -> dict[str, str]:
+    """Return facts by name, as texts; all but the id of the stitch are JSON.
 
     `snnet.input` holds size `(C, H, W)`, mean and std of the normalization, filter of the resize and share of the
-    center crop; `snnet.classes` the names of the classes in the order of the logits, or null; `snnet.measured` costs
-    and scores of the stitch, as far as the network's table has them.
+    center crop; `snnet.classes` the names of the classes in the order of the logits, or null; `snnet.anchors` the names
+    of the anchors; `snnet.measured` costs and scores of the stitch, as far as the network's table has them;
+    `snnet.versions` those of snnet, torch, timm and the given packages.
     """
     row = next((row for row in net.table or () if row.route == stitch), None)
     values = {
@@ -23,6 +22,6 @@ def stitch_facts(net: SNNet, stitch: Stitch) -> dict[str, str]:
         "classes": net.classes,
         "anchors": [anchor.name for anchor in net.family],
         "measured": {} if row is None else dict(row.values),
+        "versions": versions(*packages),
     }
-    texts = {f"snnet.{name}": json.dumps(value) for name, value in values.items()}
-    return {"snnet.stitch": stitch.id, **texts, "snnet.version": version("snnet"), "torch.version": torch.__version__}
+    return {"snnet.stitch": stitch.id, **{f"snnet.{name}": json.dumps(value) for name, value in values.items()}}

@@ -29,6 +29,8 @@ class ExportFormat(ABC):
 
     suffix: ClassVar[str]
     """How names of such files end, with the dot."""
+    packages: ClassVar[tuple[str, ...]] = ()
+    """Packages besides torch whose versions the metadata shall name."""
 
     @abstractmethod
     def write(self, module: nn.Module, images: Tensor, path: Path, facts: Mapping[str, str]) -> None:

@@ -20,6 +20,7 @@ class OnnxFile(ExportFormat):
     """`.onnx`, checked with onnxruntime; weights of 2 GiB and more lie beside it in `.onnx.data`."""
 
     suffix = ".onnx"
+    packages = ("onnx", "onnxscript", "onnxruntime")
 
     def write(self, module: nn.Module, images: Tensor, path: Path, facts: Mapping[str, str]) -> None:
         """Write the graph with the facts in its metadata."""

@@ -60,6 +60,7 @@ class OpenVinoFile(ExportFormat):
     """`.xml`, with the weights beside it in `.bin`."""
 
     suffix = ".xml"
+    packages = ("openvino",)
 
     def write(self, module: nn.Module, images: Tensor, path: Path, facts: Mapping[str, str]) -> None:
         """Write graph and weights with the facts in the graph's `rt_info`."""
@@ -77,9 +78,5 @@ class OpenVinoFile(ExportFormat):
         def run(images: Tensor) -> Tensor:
             return torch.from_numpy(compiled(images.numpy(), share_outputs=False)[0])
 
-        facts = {
-            f"{room}.{name}": text.astype(str)
-            for room in ("snnet", "torch")
-            for name, text in model.get_rt_info(room).astype(dict).items()
-        }
-        return OpenedFile(run, facts)
+        names = model.get_rt_info("snnet").astype(dict)
+        return OpenedFile(run, {f"snnet.{name}": model.get_rt_info(["snnet", name]).astype(str) for name in names})

@@ -1,0 +1,76 @@
+"""Stitches of every embedded family, and of the DeiTs at their own size, agree with the network as ONNX graphs.
+
+An export takes seconds, so a few stitches of each family stand for all; `-m slow` takes every one.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+
+from snnet.anchors import EMBEDDED_FAMILIES
+from snnet.data import calibration_images, open_dataset
+from snnet.export import INPUT, OUTPUT, onnx_model
+from snnet.network import SNNet, stitch
+from snnet.recalibration import has_batch_norm, recalibrate
+from snnet.route import Stitch
+
+pytest.importorskip("onnx", reason="the package onnx is not installed")
+ort = pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
+
+DEITS = tuple(f"deit_{size}_patch16_224" for size in ("tiny", "small", "base"))
+
+
+@cache
+def family(name: str) -> tuple[SNNet, torch.Tensor]:
+    """Return a network with the embedded weights, recalibrated where that matters, and real images."""
+    torch.manual_seed(0)
+    net = stitch(*EMBEDDED_FAMILIES[name], pretrained=True).eval()
+    images = calibration_images(open_dataset("embedded", input=net.input), 16)
+    if has_batch_norm(net):
+        recalibrate(net, images)
+        assert len(net.statistics)
+    return net, images
+
+
+def relative_error(net: SNNet, route: Stitch, images: torch.Tensor, batches: Sequence[int]) -> float:
+    """Return the largest difference of a logit, relative to the largest, over batches of several sizes."""
+    model: Any = onnx_model(net.at(route).to_module(share=True), images[:2])
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    worst = 0.0
+    with torch.no_grad():
+        for size in batches:
+            expected = net(images[:size], route)
+            found = torch.from_numpy(session.run([OUTPUT], {INPUT: images[:size].numpy()})[0])
+            worst = max(worst, ((found - expected).abs().max() / expected.abs().max()).item())
+    return worst
+
+
+@pytest.mark.parametrize(
+    ("name", "number"), [("vit", 2), ("vit", 45), ("cnn", 7), ("cnn", 3), ("swin", 10), ("cnn-vit", 5)]
+)
+def test_a_spread(name: str, number: int) -> None:
+    net, images = family(name)
+    noise = torch.randn(3, *net.input.size, generator=torch.Generator().manual_seed(number))
+    assert relative_error(net, net.space[number], noise, (1, 3)) < 1e-4
+    assert relative_error(net, net.space[number], images, (1, 16)) < 1e-4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EMBEDDED_FAMILIES)
+def test_every_stitch(name: str) -> None:
+    net, images = family(name)
+    errors = {route.id: relative_error(net, route, images, (1, 2, 16)) for route in net.space}
+    assert {route: error for route, error in errors.items() if not error < 1e-4} == {}
+
+
+@pytest.mark.slow
+def test_every_stitch_of_the_deits_at_224() -> None:
+    torch.manual_seed(0)
+    net = stitch(*DEITS).eval()
+    assert len(net.space) == 71
+    images = torch.randn(2, *net.input.size)
+    errors = {route.id: relative_error(net, route, images, (1, 2)) for route in net.space}
+    assert {route: error for route, error in errors.items() if not error < 1e-4} == {}
