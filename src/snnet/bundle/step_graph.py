@@ -38,6 +38,7 @@ def join(models: Sequence["ModelProto"]) -> "ModelProto":
     for graph in graphs[1:]:
         joined = compose.merge_graphs(joined, graph, [(joined.output[0].name, graph.input[0].name)])
     _rename_ends(joined)
+    joined.ClearField("value_info")  # shapes between nodes, which readers infer
     opsets = {entry.domain: entry for model in models for entry in model.opset_import}
     version = max(model.ir_version for model in models)
     whole: ModelProto = onnx.helper.make_model(

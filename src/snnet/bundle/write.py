@@ -56,7 +56,7 @@ def write_bundle(
     _check_free(target)
     total = len(routes) * (1 if quantization is None else 2)
     with _staged(target) as staged:
-        graphs = StitchGraphs(net, staged / GRAPHS, real_images(net.input) if images is None else images)
+        graphs = StitchGraphs(net, staged / GRAPHS, _images(net) if images is None else images)
         files = {}
         for number, route in enumerate(routes):
             _tell(progress, number, total, str(route))
@@ -78,6 +78,12 @@ def write_bundle(
         ).save(staged)
         _tell(progress, total, total, "")
     return Bundle.open(target, verify=False)
+
+
+def _images(net: SNNet) -> Tensor | None:
+    """Return a few embedded images; each is run through every stitch, by torch and by onnxruntime."""
+    images = real_images(net.input)
+    return None if images is None else images[:2]
 
 
 def _tell(progress: Progress | None, done: int, total: int, note: str) -> None:

@@ -17,7 +17,7 @@ from snnet.extras import require
 from snnet.network import SNNet, StitchLike
 from snnet.steps import Step
 
-MEMORY_PER_BYTE = 50
+MEMORY_PER_BYTE = 30
 """Bytes that onnxruntime takes in memory for each byte of a graph's file, see `benchmarks/bundle_memory.py`."""
 
 
