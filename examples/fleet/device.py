@@ -13,8 +13,8 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
-from snnet.bundle import Bundle
 
+from snnet.bundle import Bundle
 from snnet.errors import BudgetError
 from snnet.machine import Machine
 from snnet.selection import select

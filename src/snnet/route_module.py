@@ -87,12 +87,17 @@ def extract_route(net: RoutedNetwork, stitch: Stitch, *, share: bool = False) ->
     return module
 
 
-def extract_step(net: RoutedNetwork, step: Step) -> RouteModule:
+def extract_step(net: RoutedNetwork, step: Step, prefix: str = "") -> RouteModule:
     """Return one step as a module of its own, in evaluation mode, on the network's own tensors.
 
-    It takes what the step before gives; batch norms have the statistics that their anchor came with.
+    It takes what the step before gives. Batch norms have the statistics that were measured for the beginning `prefix`
+    of a route, which the step ends; without any, those that their anchor came with.
     """
-    return _extract(net, (step,), share=True)[0]
+    module, memo = _extract(net, (step,), share=True)
+    values = net.statistics.get(prefix)
+    if values is not None:
+        _set_statistics(net.step_norms(step), values, memo)
+    return module
 
 
 def _extract(net: RoutedNetwork, steps: Sequence[Step], *, share: bool) -> tuple[RouteModule, dict[int, Any]]:
@@ -145,5 +150,9 @@ def _write_statistics(net: RoutedNetwork, stitch: Stitch, memo: Mapping[int, Any
                 "its own each time, which one module cannot have; choose another stitch, or drop the statistics with "
                 "net.forget_statistics()."
             )
-        for norm, (mean, variance) in zip(norms, statistics_of(norms, values), strict=True):
-            memo[id(norm)].running_mean, memo[id(norm)].running_var = mean.clone(), variance.clone()
+        _set_statistics(norms, values, memo)
+
+
+def _set_statistics(norms: Sequence[BatchNorm], values: Tensor, memo: Mapping[int, Any]) -> None:
+    for norm, (mean, variance) in zip(norms, statistics_of(norms, values), strict=True):
+        memo[id(norm)].running_mean, memo[id(norm)].running_var = mean.clone(), variance.clone()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, Parameter
 
 from snnet.cli.console import say, show, show_json
+from snnet.cli.export_bundle import BUNDLE, Quantize, check_one_stitch, export_bundle
 from snnet.cli.sources import saved_network
 from snnet.cli.values import DataName, Json, Root
 
@@ -23,6 +24,7 @@ export = App(
     snnet export runs/fm --stitch 17 --output stitch.onnx
     snnet export runs/deit --stitch 0:0-5,1:5-12 --format openvino --output stitch.xml
     snnet export runs/mine --stitch 3 --output stitch.pt2 --data folder --root /data/mine
+    snnet export runs/deit --stitches frontier --format onnx-bundle --output bundle
 """,
 )
 
@@ -32,14 +34,20 @@ def export_network(
     network: str,
     /,
     *,
-    stitch: str,
+    stitch: str | None = None,
+    stitches: Annotated[
+        str | None, Parameter(help="For a bundle: all, anchors, frontier (the default), or numbers and ids.")
+    ] = None,
     output: Path,
     format: Annotated[
         str | None,
         Parameter(
-            help="torch (.pt2), onnx (.onnx) or openvino (.xml with .bin); by the ending of --output if not given."
+            help="torch (.pt2), onnx (.onnx) or openvino (.xml with .bin), by the ending of --output if not given; "
+            "or onnx-bundle, a folder with many stitches and one copy of the weights."
         ),
     ] = None,
+    quantize: Quantize = None,
+    calibration_images: int = 128,
     data: DataName = "embedded",
     root: Root = None,
     json: Json = False,
@@ -49,15 +57,35 @@ def export_network(
     The file is compared with the network before it takes its place, on random and on real images. Its metadata tells
     size and normalization of the images, the classes, the stitch and the versions.
 
+    With --format onnx-bundle, many stitches are written as one folder, in which each weight is stored once.
+
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
         stitch: Number or id of the stitch; `snnet select` finds the best under a budget.
-        output: The file.
+        output: The file, or the folder of a bundle.
+        quantize: For a bundle: 8-bit weights, and activations as they come (dynamic) or by calibration (static). The
+            accuracy before and after is measured on the validation images.
+        calibration_images: Training images on which static quantization measures activations.
     """
     from snnet.export import export_stitch
 
+    if format == BUNDLE:
+        net = saved_network(network)
+        export_bundle(
+            net,
+            stitches or stitch or "frontier",
+            output,
+            data=data,
+            root=root,
+            images=_real_images(net, data, root),
+            quantize=quantize,
+            calibration_images=calibration_images,
+            json=json,
+        )
+        return
+    chosen = check_one_stitch(stitch, quantize, stitches)
     net = saved_network(network)
-    route = net.space.find(stitch)
+    route = net.space.find(chosen)
     say(f"Exporting stitch {route}")
     report = export_stitch(net, route, output, format=format, images=_real_images(net, data, root))
     if json:

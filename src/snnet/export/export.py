@@ -80,7 +80,7 @@ def export_stitch(
         raise ExportError(f"{target} does not end as files of format {name} do; call it {target.stem}{kind.suffix}.")
     reference = plain_replica(net)
     samples = {"random": sample_images(net.input, _RANDOM)}
-    real = _real_images(net.input) if images is None else _checked(images, net.input)
+    real = real_images(net.input) if images is None else _checked(images, net.input)
     if real is not None:
         samples["real"] = real
     with write_beside(target) as aside:
@@ -135,7 +135,7 @@ def _check(errors: dict[str, float], tolerance: float, path: Path, stitch: Stitc
         )
 
 
-def _real_images(spec: InputSpec) -> Tensor | None:
+def real_images(spec: InputSpec) -> Tensor | None:
     """Return embedded images as the network takes them; None where it takes other channels than pictures have."""
     try:
         data = fixed_choice(open_dataset("embedded", split="validation", input=spec), _REAL)

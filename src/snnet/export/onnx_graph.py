@@ -34,7 +34,7 @@ _RULES = (
 """Of onnxscript's rules those that leave weights alone."""
 
 
-def onnx_model(module: nn.Module, images: Tensor) -> "onnx.ModelProto":
+def onnx_model(module: nn.Module, images: Tensor, *, opset: int | None = None) -> "onnx.ModelProto":
     """Return a module as an ONNX graph from `images` `(batch, C, H, W)` to `logits` `(batch, classes)`.
 
     Weights are initializers under the names of the module's `state_dict()`. Matrices that the graph multiplies with
@@ -46,18 +46,19 @@ def onnx_model(module: nn.Module, images: Tensor) -> "onnx.ModelProto":
     Args:
         module: In evaluation mode, on the CPU, such as `net.at(stitch).to_module()` gives.
         images: Example `(B, C, H, W)`; its numbers do not matter.
+        opset: Version of ONNX's operators; torch's usual if None.
 
     Raises:
         ExportError: If torch cannot write the module as a graph.
         ExtraError: If the packages of the extra `onnx` are not installed.
     """
-    graph = _translate(module, images)
+    graph = _translate(module, images, opset)
     _simplify(graph, set(module.state_dict()))
     model: onnx.ModelProto = require("onnx_ir", "onnx").to_proto(graph)
     return model
 
 
-def _translate(module: nn.Module, images: Tensor) -> "onnx_ir.Model":
+def _translate(module: nn.Module, images: Tensor, opset: int | None) -> "onnx_ir.Model":
     for name in ("onnx", "onnxscript"):
         require(name, "onnx")
     import torch
@@ -66,7 +67,7 @@ def _translate(module: nn.Module, images: Tensor) -> "onnx_ir.Model":
     try:
         with quiet():
             # Without its own optimization, which gives weights new names and folds batch norms into them.
-            names: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT]}
+            names: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT], "opset_version": opset}
             written: Any = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False, **names)
             written.rename_axes({written.model.graph.inputs[0].shape[0]: "batch"})
     except Exception as error:

@@ -1,0 +1,71 @@
+"""Time of one call through onnxruntime and OpenVINO against eager PyTorch: DeiT-Ti and DeiT-S at 224, batch 1 and 8.
+
+The anchors of one network with random weights, alone. All engines run in one process with as many threads, in turn, in
+random order, each as often; the figures are medians, and the ratio says how many times as fast as eager.
+
+    python benchmarks/exported_engines.py
+    python benchmarks/exported_engines.py --engines eager onnxruntime --batch 1 --repeats 5
+"""
+
+import argparse
+import random
+import time
+from statistics import median
+
+import torch
+
+import snnet
+from snnet.engines import ENGINES, Conditions, Ready
+from snnet.errors import ExtraError
+
+ANCHORS = ("deit_tiny_patch16_224", "deit_small_patch16_224")
+
+
+def measure(ready: dict[str, Ready], images: torch.Tensor, repeats: int, seconds: float) -> dict[str, list[float]]:
+    """Return the times of all calls in milliseconds, by engine."""
+    found: dict[str, list[float]] = {name: [] for name in ready}
+    order = list(ready)
+    for stitch in ready.values():
+        for _ in range(3):
+            stitch(images)
+    begin = time.perf_counter()
+    while len(found[order[0]]) < repeats or time.perf_counter() - begin < seconds:
+        random.shuffle(order)
+        for name in order:
+            start = time.perf_counter()
+            ready[name](images)
+            found[name].append(1000 * (time.perf_counter() - start))
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--engines", nargs="+", default=["eager", "onnxruntime", "openvino"])
+    parser.add_argument("--batch", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--repeats", type=int, default=30, help="rounds at least")
+    parser.add_argument("--seconds", type=float, default=10, help="time for each size of batch at least")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    args = parser.parse_args()
+    torch.manual_seed(0)
+    random.seed(0)
+    torch.set_num_threads(args.threads)
+    net = snnet.stitch(*ANCHORS).eval()
+    engines = {}
+    for name in args.engines:
+        try:
+            engines[name] = ENGINES.get(name)(net, Conditions.of(net, threads=args.threads))
+        except ExtraError as error:
+            print(f"{name} is left out: {error}")
+    print(f"{args.threads} threads; median milliseconds of a call")
+    for number, anchor in enumerate(ANCHORS):
+        ready = {name: engine.load(number) for name, engine in engines.items()}
+        for batch in args.batch:
+            images = torch.randn(batch, *net.input.size)
+            times = {name: median(row) for name, row in measure(ready, images, args.repeats, args.seconds).items()}
+            reference = times.get("eager", next(iter(times.values())))
+            shown = ", ".join(f"{name} {ms:.1f} ({reference / ms:.2f}x)" for name, ms in times.items())
+            print(f"{anchor:24} batch {batch}: {shown}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,89 @@
+"""`snnet export --format onnx-bundle`: many stitches and one copy of their weights."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from snnet.cli.console import show, show_json
+from snnet.cli.progress import progress
+from snnet.cli.stitches import chosen_stitches
+from snnet.cli.tables import show_rows
+from snnet.errors import ExportError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from snnet.bundle import Bundle
+    from snnet.network import SNNet
+
+BUNDLE = "onnx-bundle"
+Quantize = Literal["dynamic", "static"] | None
+
+
+def export_bundle(
+    net: "SNNet",
+    stitches: str,
+    output: Path,
+    *,
+    data: str,
+    root: Path | None,
+    images: "Tensor | None",
+    quantize: Quantize,
+    calibration_images: int,
+    json: bool,
+) -> None:
+    """Write a bundle, and print what it holds."""
+    from snnet.bundle import write_bundle
+
+    routes = chosen_stitches(net, stitches)
+    settings: dict[str, Any] = {}
+    if quantize is not None:
+        settings = _quantizing(net, quantize, calibration_images, data, root)
+    with progress("Exporting") as report:
+        bundle = write_bundle(net, output, routes, images=images, progress=report, **settings)
+    if json:
+        show_json(_facts(bundle))
+        return
+    show_rows(bundle.table)
+    facts = _facts(bundle)
+    show(f"{bundle.path}: {facts['stitches']} stitches, weights {facts['weights_bytes'] / 1e6:.1f} MB in one file")
+    show("Checked: every graph was compared with the network before it was kept.")
+
+
+def check_one_stitch(stitch: str | None, quantize: Quantize, stitches: str | None) -> str:
+    """Return the one stitch that a file is for.
+
+    Raises:
+        ExportError: If an option was given that is for many stitches alone, or no stitch.
+    """
+    if stitches is not None or quantize is not None:
+        option = "--stitches" if stitches is not None else "--quantize"
+        raise ExportError(f"{option} is for bundles; add --format {BUNDLE}, and name a folder with --output.")
+    if stitch is None:
+        raise ExportError(
+            f"Name the stitch with --stitch NUMBER or ID, or several with --stitches and --format {BUNDLE}."
+        )
+    return stitch
+
+
+def _quantizing(
+    net: "SNNet", mode: Literal["dynamic", "static"], count: int, data: str, root: Path | None
+) -> dict[str, Any]:
+    from snnet.bundle import Quantization
+    from snnet.data import calibration_images, eval_batches, open_dataset
+
+    images = None
+    if mode == "static":
+        images = calibration_images(open_dataset(data, root, "train", input=net.input), count)
+    held_out = open_dataset(data, root, "validation", input=net.input)
+    return {"quantization": Quantization(mode, images), "scored_on": eval_batches(held_out, 64)}
+
+
+def _facts(bundle: "Bundle") -> dict[str, Any]:
+    return {
+        "path": str(bundle.path),
+        "format": BUNDLE,
+        "stitches": len(bundle.table),
+        "weights_bytes": bundle.weights.stat().st_size,
+        "quantization": bundle.manifest.quantization,
+        "table": [row.to_dict() for row in bundle.table],
+    }

@@ -1,0 +1,103 @@
+"""onnxruntime on the CPU: stitches as ONNX graphs, all of them on one file of weights."""
+
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnet.bundle import Bundle, StitchGraphs, open_session
+from snnet.bundle.graphs import run_session
+from snnet.engines.conditions import Conditions
+from snnet.engines.engine import ENGINES, Engine, Ready
+from snnet.errors import EngineError, ExportError
+from snnet.extras import require
+from snnet.network import SNNet, StitchLike
+from snnet.steps import Step
+
+MEMORY_PER_BYTE = 30
+"""Bytes that onnxruntime takes in memory for each byte of a graph's file, see `benchmarks/bundle_memory.py`."""
+
+
+class _Session(Ready):
+    def __init__(self, graph: Path, threads: int) -> None:
+        self.session: Any = open_session(graph, threads=threads)
+        self._nbytes = MEMORY_PER_BYTE * graph.stat().st_size
+
+    def __call__(self, images: Tensor) -> Tensor:
+        session = self.session
+        if session is None:
+            raise EngineError("This stitch was closed; load it again.")
+        return run_session(session, images)
+
+    @property
+    def nbytes(self) -> int:
+        return self._nbytes
+
+    def close(self) -> None:
+        # A call that is under way holds the session until it ends.
+        self.session = None
+
+
+@ENGINES.register("onnxruntime")
+class OnnxRuntimeEngine(Engine):
+    """Runs stitches through onnxruntime on the CPU, in float32, with the weights mapped from one file.
+
+    A stitch is exported when it is first loaded, and compared with the network. Its steps are exported once: a
+    further stitch of steps that are known is ready in a fraction of a second.
+
+    Args:
+        net: The network.
+        conditions: Device, type of number and threads; those of the network and of torch if None.
+        bundle: A bundle of this network, or its folder, that has what will be loaded; in place of exporting.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(
+        self, net: SNNet, conditions: Conditions | None = None, *, bundle: Bundle | str | Path | None = None
+    ) -> None:
+        require("onnxruntime", "onnx")
+        super().__init__(net, conditions)
+        _check(self.conditions)
+        self.bundle = bundle if isinstance(bundle, Bundle) or bundle is None else Bundle.open(bundle)
+        self._folder = TemporaryDirectory(prefix="snnet-onnxruntime-")
+        self._graphs = StitchGraphs(net, Path(self._folder.name))
+        self._numbers = count()
+
+    def load(self, stitch: StitchLike) -> Ready:
+        """Return a stitch in a session of its own.
+
+        Raises:
+            SpaceError: If the network has no such stitch.
+            EngineError: If it cannot be exported, or the bundle does not have it or is of another network.
+        """
+        route = self.net.space.find(stitch)
+        try:
+            if self.bundle is None:
+                return _Session(self._graphs.add(route), self.conditions.threads)
+            ready = _Session(self.bundle.graph(route), self.conditions.threads)
+            if self.bundle.manifest.quantization is None:
+                self._graphs.check(ready.session, route)
+            return ready
+        except ExportError as error:
+            raise EngineError(str(error)) from error
+
+    def load_step(self, step: Step, example: Tensor) -> Ready:
+        """Return one step in a session of its own."""
+        path = Path(self._folder.name) / f"step-{next(self._numbers)}.onnx"
+        return _Session(self._graphs.add_step(step, example, path), self.conditions.threads)
+
+    def close(self) -> None:
+        """Remove the files."""
+        self._graphs.close()
+        self._folder.cleanup()
+
+
+def _check(conditions: Conditions) -> None:
+    if conditions.device.type != "cpu":
+        raise EngineError(f"The engine onnxruntime runs on cpu, and {conditions.device} was asked for.")
+    if conditions.dtype != torch.float32:
+        raise EngineError(f"The engine onnxruntime computes in float32, and {conditions.dtype} was asked for.")
