@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from snnet.files import write_aside, write_json, write_text
+from snnet.files import write_aside, write_beside, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -20,3 +20,18 @@ def test_a_whole_write_replaces(tmp_path: Path) -> None:
     write_json(target, {"a": 2})
     assert '"a": 2' in target.read_text()
     assert target.stat().st_mode & 0o044
+
+
+def test_several_files_come_together_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "a.xml").write_text("old")
+    for fails in (True, False):
+        try:
+            with write_beside(tmp_path / "a.xml") as path:
+                path.write_text("new")
+                path.with_suffix(".bin").write_text("weights")
+                if fails:
+                    raise OSError("disk full")
+        except OSError:
+            assert [file.name for file in tmp_path.iterdir()] == ["a.xml"]
+            assert (tmp_path / "a.xml").read_text() == "old"
+    assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"a.xml": "new", "a.bin": "weights"}

@@ -1,6 +1,7 @@
 """Files of one stitch: each format runs alone, says what it is, and takes its place only if it is right."""
 
 import json
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from snnet.errors import DataError, ExportError, RecipeError
+from snnet.errors import DataError, ExportError, ExtraError, RecipeError
 from snnet.export import EXPORTS, ExportFormat, OpenedFile, export_stitch
 from snnet.network import SNNet
 from snnet.recalibration import recalibrate
@@ -104,6 +105,16 @@ def test_metadata_that_is_lost_is_noticed(net: SNNet, tmp_path: Path, monkeypatc
     monkeypatch.setattr(Wrong, "write", lambda self, module, images, path, facts: path.write_text("{}"))
     with pytest.raises(ExportError, match=r"metadata of a\.wrong"):
         export_stitch(net, 0, tmp_path / "a.wrong")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("missing", "file"), [("onnxscript", "a.onnx"), ("openvino", "a.xml")])
+def test_a_package_that_is_not_there(
+    net: SNNet, missing: str, file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, missing, None)
+    with pytest.raises(ExtraError, match=rf"needs {missing}, which is not installed; pip install 'snnet\["):
+        export_stitch(net, 0, tmp_path / file)
     assert not list(tmp_path.iterdir())
 
 

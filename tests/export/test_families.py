@@ -4,7 +4,6 @@ An export takes seconds, so a few stitches of each family stand for all; `-m slo
 """
 
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import pytest
@@ -23,14 +22,13 @@ ort = pytest.importorskip("onnxruntime", reason="the package onnxruntime is not 
 DEITS = tuple(f"deit_{size}_patch16_224" for size in ("tiny", "small", "base"))
 
 
-@cache
-def family(name: str) -> tuple[SNNet, torch.Tensor]:
-    """Return a network with the embedded weights, recalibrated where that matters, and real images."""
+def family(name: str, *stitches: int) -> tuple[SNNet, torch.Tensor]:
+    """Return a network with the embedded weights, stitches recalibrated where that matters, and real images."""
     torch.manual_seed(0)
     net = stitch(*EMBEDDED_FAMILIES[name], pretrained=True).eval()
     images = calibration_images(open_dataset("embedded", input=net.input), 16)
     if has_batch_norm(net):
-        recalibrate(net, images)
+        recalibrate(net, images, stitches=[net.space[number] for number in stitches] or None)
         assert len(net.statistics)
     return net, images
 
@@ -48,11 +46,9 @@ def relative_error(net: SNNet, route: Stitch, images: torch.Tensor, batches: Seq
     return worst
 
 
-@pytest.mark.parametrize(
-    ("name", "number"), [("vit", 2), ("vit", 45), ("cnn", 7), ("cnn", 3), ("swin", 10), ("cnn-vit", 5)]
-)
+@pytest.mark.parametrize(("name", "number"), [("vit", 45), ("cnn", 3), ("swin", 10), ("cnn-vit", 5)])
 def test_a_spread(name: str, number: int) -> None:
-    net, images = family(name)
+    net, images = family(name, number)
     noise = torch.randn(3, *net.input.size, generator=torch.Generator().manual_seed(number))
     assert relative_error(net, net.space[number], noise, (1, 3)) < 1e-4
     assert relative_error(net, net.space[number], images, (1, 16)) < 1e-4
