@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import onnx
 import pytest
 import torch
 
@@ -34,14 +35,14 @@ def test_quantized_weights_are_shared_small_and_right(
     assert row.top1_float == 100
     assert row.top1 == 100 * float((result.argmax(dim=1) == labels).float().mean())
     assert row.macs == 11 and quantized.manifest.quantization is not None
-    # Quantized alone, the stitches take more room than together: what they share is one.
-    alone = [_size(small_net, tmp_path / stitch.replace(":", "_"), stitch, mode, images) for stitch in STITCHES[:1]]
-    assert quantized.weights.stat().st_size < alone[0] + bundle.weights.stat().st_size
+    # The blocks that it shares with the anchors are the same bytes of the file.
+    names = [_stored(quantized, stitch) for stitch in STITCHES]
+    assert names[2] & names[0] and names[2] & names[1]
 
 
-def _size(net: SNNet, folder: Path, stitch: str, mode: str, images: torch.Tensor) -> int:
-    written = write_bundle(net, folder, [stitch], quantization=Quantization(mode, images))  # type: ignore[arg-type]
-    return written.weights.stat().st_size
+def _stored(bundle: Bundle, stitch: str) -> set[str]:
+    tensors = onnx.load(str(bundle.graph(stitch)), load_external_data=False).graph.initializer
+    return {str(sorted((entry.key, entry.value) for entry in t.external_data)) for t in tensors if t.external_data}
 
 
 def test_what_cannot_be() -> None:

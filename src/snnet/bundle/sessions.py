@@ -1,4 +1,4 @@
-"""Sessions of onnxruntime that share what they can: mapped weights, one arena, one pool of threads.
+"""Sessions of onnxruntime that share what they can: mapped weights and one arena.
 
 Measured on the 39 stitches of the frontier of DeiT-Ti/S/B, see `benchmarks/bundle_memory.py`:
 
@@ -6,6 +6,8 @@ Measured on the 39 stitches of the frontier of DeiT-Ti/S/B, see `benchmarks/bund
   file, which all sessions share; a call takes about a tenth longer.
 * Weights handed over from memory (`add_external_initializers_from_files_in_memory`) are copied into every session.
 * An arena of its own in every session keeps the activations of all stitches; one for all keeps the largest.
+* A common pool of threads (`set_global_thread_pool_sizes`) saves little memory, and once a process has one, onnxruntime
+  refuses every session with threads of its own, those of other programs in the process too.
 * Folding batch norms, factors and offsets into convolutions makes copies, and so does the reordering of
   `ORT_ENABLE_ALL`.
 """
@@ -43,7 +45,8 @@ def open_session(graph: str | Path, *, threads: int = 1, prepack: bool = False, 
         _share_arena()
         options.add_session_config_entry("session.use_env_allocators", "1")
     options.intra_op_num_threads = threads
-    options.use_per_session_threads = not _has_pool(threads)
+    # The threads of many sessions share the cores: let them sleep as soon as a call has ended.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return ort.InferenceSession(
             str(graph), options, providers=PROVIDERS, disabled_optimizers=None if prepack else COPYING
@@ -57,15 +60,3 @@ def _share_arena() -> None:
     ort = require("onnxruntime", "onnx")
     kind = ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR
     ort.create_and_register_allocator(ort.OrtMemoryInfo("Cpu", kind, 0, ort.OrtMemType.DEFAULT), None)
-
-
-@cache
-def _has_pool(threads: int) -> bool:
-    """Return whether the process's one pool has so many threads, and make it if there is none."""
-    if threads == 1:
-        return False
-    try:
-        require("onnxruntime", "onnx").set_global_thread_pool_sizes(threads, 1)
-    except Exception:  # there is one of another size, and it cannot be replaced
-        return False
-    return True
