@@ -1,13 +1,18 @@
 """Compiled steps compute what the network does, and are compiled once whatever stitch they belong to."""
 
 from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 
 import pytest
 import torch
+from torch import nn
 
 from snnet.engines import ENGINES, CompileEngine, Conditions
+from snnet.engines.bound import BoundStep
 from snnet.engines.cuda_graphs import CudaGraphs
+from snnet.engines.lowered import lower
 from snnet.errors import EngineError
+from snnet.fast_linear import has_fast_linear
 from snnet.network import SNNet, stitch
 from snnet.recalibration import recalibrate
 from snnet.space import StitchSpace
@@ -53,6 +58,20 @@ def test_an_open_batch_size(net: SNNet) -> None:
     assert ready.serves(features) and not ready.serves(features[:1])
     with torch.no_grad():
         torch.testing.assert_close(ready(features), net.apply_step(block, features), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.skipif(not has_fast_linear("cpu"), reason="linear layers run through MKL alone here")
+def test_large_linear_layers_run_through_onednn(net: SNNet) -> None:
+    net = deepcopy(net)
+    mlp = net.anchor(0).model.blocks[1].mlp
+    mlp.fc1, mlp.fc2 = nn.Linear(16, 1024), nn.Linear(1024, 16)
+    engine, features = CompileEngine(net.eval()), torch.randn(1, 17, 16)
+    step = net.steps(0)[2]
+    graph = lower(BoundStep(engine.replica, step), features).graph
+    assert "onednn_linear" in graph.code
+    with torch.no_grad():
+        expected = net.apply_step(step, features)
+    torch.testing.assert_close(engine.load_step(step, features)(features), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_steps_alone_and_in_threads(net: SNNet, engine: CompileEngine) -> None:

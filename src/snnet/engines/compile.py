@@ -11,6 +11,7 @@ from snnet.engines.bound import BoundStep, serving_replica
 from snnet.engines.conditions import Conditions
 from snnet.engines.cuda_graphs import CudaGraphs
 from snnet.engines.engine import ENGINES, Engine, Ready
+from snnet.engines.faster import use_onednn
 from snnet.engines.lowered import Lowered, lower
 from snnet.errors import EngineError
 from snnet.modes import torch_threads
@@ -55,6 +56,7 @@ class CompileEngine(Engine):
         self.batch_sizes, self.dynamic = tuple(batch_sizes), dynamic
         self.cuda_graphs = cuda_graphs and self.conditions.device.type == "cuda"
         self.replica = serving_replica(net, self.conditions)
+        use_onednn(self.replica)
         self.compilations = 0
         self._compiled: dict[str, Callable[..., Any]] = {}
         self._steps: dict[tuple[Step, str, str], Run] = {}

@@ -7,6 +7,20 @@ from snnet.fast_linear import SMALLEST, fast_product, has_fast_linear
 from snnet.network import SNNet
 
 
+@torch.library.custom_op("snnet::onednn_linear", mutates_args=())
+def onednn_linear(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return what `fast_product` does, as one operation.
+
+    A compiler leaves it whole; of what is within, it would take the weights to be constants that it may copy.
+    """
+    return fast_product(rows, weight, bias)
+
+
+@onednn_linear.register_fake
+def _(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: ARG001
+    return rows.new_empty((*rows.shape[:-1], weight.shape[0]))
+
+
 class OneDnnLinear(nn.Linear):
     """A linear layer that runs through oneDNN and not through MKL, see `snnet.fast_linear`."""
 
@@ -19,7 +33,10 @@ class OneDnnLinear(nn.Linear):
 
     def forward(self, input: Tensor) -> Tensor:
         """Map `(..., in_features)` to `(..., out_features)`."""
-        return fast_product(input, self.weight, self.bias)
+        if not torch.compiler.is_exporting():
+            return fast_product(input, self.weight, self.bias)
+        result: Tensor = onednn_linear(input, self.weight, self.bias)
+        return result
 
 
 def use_onednn(net: SNNet) -> None:
