@@ -5,10 +5,11 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
+from snnet.assemble import stitch
 from snnet.engines import ENGINES, CompileEngine, Conditions
 from snnet.engines.cuda_graphs import CudaGraphs
 from snnet.errors import EngineError
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 from snnet.recalibration import recalibrate
 from snnet.space import StitchSpace
 from tests.conftest import build_tiny_anchor
