@@ -16,7 +16,8 @@ import torch
 from timing import by_turns, ratio
 
 from snnet.anchors import EMBEDDED_FAMILIES
-from snnet.network import SNNet, stitch
+from snnet.assemble import stitch
+from snnet.network import SNNet
 
 DEIT = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
 FAMILIES = {"deit": DEIT, **EMBEDDED_FAMILIES}

@@ -14,8 +14,9 @@ from time import perf_counter
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from snnet.assemble import stitch
 from snnet.cost import count_costs
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 
 ANCHORS = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
 

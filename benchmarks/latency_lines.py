@@ -15,7 +15,7 @@ from statistics import fmean, median
 import torch
 
 from snnet.anchors.embedded import EMBEDDED_FAMILIES
-from snnet.network import stitch
+from snnet.assemble import stitch
 from snnet.profiling import profile
 from snnet.selection import at_batch, line_between_anchors
 from snnet.table import StitchTable

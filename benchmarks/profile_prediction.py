@@ -15,10 +15,11 @@ from time import perf_counter
 import torch
 
 from snnet.anchors.embedded import EMBEDDED_FAMILIES
+from snnet.assemble import stitch
 from snnet.cost import step_macs
 from snnet.engines import ENGINES, Conditions
 from snnet.modes import torch_threads
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 from snnet.profiling import MeasureSettings, profile
 from snnet.profiling.bench import Bench
 from snnet.profiling.steps import calibrate, choose_whole, plan_walks, relative_errors

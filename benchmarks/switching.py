@@ -15,9 +15,10 @@ from time import perf_counter_ns
 import torch
 from torch import Tensor
 
+from snnet.assemble import stitch
 from snnet.cost import profile
 from snnet.engines import EagerEngine, Ready
-from snnet.network import StitchLike, stitch
+from snnet.network import StitchLike
 from snnet.runtime import Governor, Runtime, Setting
 from snnet.table import StitchTable
 

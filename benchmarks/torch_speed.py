@@ -18,10 +18,11 @@ import torch
 from timing import by_turns, ratio
 from torch import Tensor
 
+from snnet.assemble import stitch
 from snnet.engines import CompileEngine, Conditions, EagerEngine
 from snnet.engines.bound import bind_stitch, run_all, serving_replica
 from snnet.engines.faster import use_channels_last, use_onednn
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 
 DEFAULT = (
     "deit_tiny_patch16_224,deit_small_patch16_224",

@@ -6,9 +6,10 @@ import torch
 from timm.models.levit import LevitDistilled
 from torch import nn
 
+from snnet.assemble import stitch
 from snnet.cost import count_costs
 from snnet.init import initialize
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 from tests.anchors.checks import disturbed
 from tests.cost.test_macs import counted_by_a_whole_forward
 from tests.cost.test_params import elements_with_gradient

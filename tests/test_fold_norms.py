@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from snnet.assemble import stitch
 from snnet.fold_norms import fold_batch_norms
-from snnet.network import stitch
 from snnet.recalibration import recalibrate
 from snnet.statistics import batch_norms
 from tests.batch_norm_family import build_conv_net

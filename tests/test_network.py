@@ -12,8 +12,9 @@ from torch import nn
 
 import snnet
 from snnet.anchors import Anchor, AnchorSource, load_anchor
+from snnet.assemble import stitch
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 from snnet.route import Cut
 from snnet.saved import load
 from snnet.space import StitchSpace

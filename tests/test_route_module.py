@@ -7,9 +7,10 @@ import torch
 from torch import nn
 
 from snnet.anchors import Anchor
+from snnet.assemble import stitch
 from snnet.errors import ExportError
 from snnet.layers import LowRankLinear
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 from snnet.recalibration import recalibrate
 from snnet.space import StitchSpace
 from snnet.statistics import batch_norms

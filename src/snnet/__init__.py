@@ -8,13 +8,13 @@ if TYPE_CHECKING:
     from snnet.anchors import MODELS as MODELS
     from snnet.anchors import Anchor as Anchor
     from snnet.anchors import AnchorSource as AnchorSource
+    from snnet.assemble import stitch as stitch
     from snnet.errors import SNNetError as SNNetError
     from snnet.evaluation import evaluate as evaluate
     from snnet.export import export_stitch as export_stitch
     from snnet.hub import push_to_hub as push_to_hub
     from snnet.init import initialize as initialize
     from snnet.network import SNNet as SNNet
-    from snnet.network import stitch as stitch
     from snnet.profiling import profile as profile
     from snnet.recalibration import recalibrate as recalibrate
     from snnet.report import write_report as write_report
@@ -52,7 +52,7 @@ _HOME = {
     "push_to_hub": "hub",
     "recalibrate": "recalibration",
     "select": "selection",
-    "stitch": "network",
+    "stitch": "assemble",
     "write_report": "report",
 }
 __all__ = sorted(_HOME)

@@ -13,7 +13,8 @@ from timm.models import save_for_hf
 from torch import Tensor
 
 from snnet.anchors import AnchorSource, load_anchor
-from snnet.network import SNNet, stitch
+from snnet.assemble import stitch
+from snnet.network import SNNet
 from snnet.saved import load
 
 CLASSES = ["ant", "bee", "cat"]

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from snnet.assemble import stitch
 from snnet.cost import count_costs, network_params
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 from snnet.table import StitchTable
 
 FAMILIES = {"deit_ti_s_b": 71, "swin_ti_s_b": 41}

@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from snnet.assemble import stitch
 from snnet.engines import EagerEngine
 from snnet.engines.bound import BoundStep, bind
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 from snnet.recalibration import recalibrate
 
 

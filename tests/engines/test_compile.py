@@ -7,13 +7,14 @@ import pytest
 import torch
 from torch import nn
 
+from snnet.assemble import stitch
 from snnet.engines import ENGINES, CompileEngine, Conditions
 from snnet.engines.bound import BoundStep
 from snnet.engines.cuda_graphs import CudaGraphs
 from snnet.engines.lowered import lower
 from snnet.errors import EngineError
 from snnet.fast_linear import has_fast_linear
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 from snnet.recalibration import recalibrate
 from snnet.space import StitchSpace
 from tests.conftest import build_tiny_anchor

@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from snnet.assemble import stitch
 from snnet.engines import EagerEngine
 from snnet.engines.faster import OneDnnLinear, use_channels_last, use_onednn
 from snnet.fast_linear import has_fast_linear
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 
 
 @pytest.mark.skipif(not has_fast_linear("cpu"), reason="linear layers run through MKL alone here")

@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from snnet.assemble import stitch
 from snnet.errors import RecipeError
 from snnet.experiments import EXPERIMENTS, FIGURES, Bench, find_experiments
 from snnet.experiments.families import FAMILIES
-from snnet.network import stitch
 from snnet.training.build import describe_anchor
 from snnet.training.recipe import Recipe
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from snnet.anchors import EMBEDDED_FAMILIES
+from snnet.assemble import stitch
 from snnet.data import calibration_images, open_dataset
 from snnet.export import INPUT, OUTPUT, onnx_model
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 from snnet.recalibration import has_batch_norm, recalibrate
 from snnet.route import Stitch
 

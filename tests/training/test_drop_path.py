@@ -7,8 +7,9 @@ from timm.layers import DropPath
 from torch import Tensor
 
 from snnet.anchors import Anchor
+from snnet.assemble import stitch
 from snnet.errors import AnchorError, CheckpointError, RecipeError
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 from snnet.saved import load
 from snnet.training.checkpoint import content_digest, read_checkpoint
 from snnet.training.drop_path import drop_path_settings, with_drop_path

@@ -56,10 +56,10 @@ def init_network(
     """
     import torch
 
+    from snnet.assemble import stitch
     from snnet.cost import count_costs
     from snnet.data import calibration_images, open_dataset
     from snnet.init import initialize
-    from snnet.network import stitch
     from snnet.recalibration import has_batch_norm, recalibrate
 
     torch.manual_seed(seed)

@@ -34,7 +34,7 @@ def network_shape(sources: Sequence[str], num_classes: int | None = None, **spac
         raise AnchorError("Name two or more anchors, such as deit_tiny_patch16_224 deit_small_patch16_224.")
     import torch
 
-    from snnet.network import stitch
+    from snnet.assemble import stitch
 
     if len(sources) == 1 and _may_be_network(sources[0]):
         return saved_network(sources[0], {**space, **given(num_classes=num_classes)})

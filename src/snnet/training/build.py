@@ -3,6 +3,7 @@
 import torch
 
 from snnet.anchors import Anchor, load_anchor, replace_classifier
+from snnet.assemble import stitch
 from snnet.data import (
     Augmentation,
     BatchAugment,
@@ -12,7 +13,7 @@ from snnet.data import (
     open_pair,
     train_batches,
 )
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet
 from snnet.processes import first_on_machine
 from snnet.saved import load
 from snnet.specs import InputSpec
