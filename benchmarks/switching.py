@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from snnet.assemble import stitch
-from snnet.cost import profile
+from snnet.cost import count_costs
 from snnet.engines import EagerEngine, Ready
 from snnet.network import StitchLike
 from snnet.runtime import Governor, Runtime, Setting
@@ -59,7 +59,7 @@ def main() -> None:
     switches = parser.parse_args().switches
     torch.set_num_threads(1)
     net = stitch(*FAMILY).eval()
-    net.table = scored(profile(net))
+    net.table = scored(count_costs(net))
     images, draw = torch.zeros(1, *net.input.size), random.Random(0)
     budgets = [1.5]
     while len(budgets) < switches:

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnet.errors import BudgetError
+from snnet.errors import BudgetError, TableError
+from snnet.machine import Machine
 from snnet.route import Segment, Stitch
-from snnet.runtime.menu import Menu, column_at, spread
+from snnet.runtime.menu import Menu, spread
 from snnet.selection import select
 from snnet.table import StitchRow, StitchTable
 
@@ -54,9 +55,8 @@ def test_other_preferences_and_batches() -> None:
     assert menu.best({"latency_ms": 4}, batch=8).id == "0:0-2"
     assert menu.value(Stitch((Segment(0, 0, 1),)), "latency_ms", 8) == 8
     assert menu.cheapest("latency_ms", 8).id == "0:0-2"
-    with pytest.raises(BudgetError, match=r"for a batch of 3; it has batches of 1, 8"):
+    with pytest.raises(BudgetError, match=r"at batch 3; it was measured at batch 1, 8"):
         menu.best({"latency_ms": 4}, batch=3)
-    assert column_at(table, "macs", 8) == "macs"
 
 
 @pytest.mark.parametrize("limit", [float("nan"), "8", True, None])
@@ -81,3 +81,15 @@ def test_spread_covers_evenly() -> None:
     assert order == [0, 8, 4, 2, 6, 1, 3, 5, 7]
     assert spread([]) == [] and spread(stitches[:1]) == stitches[:1]
     assert set(spread(stitches[:4])) == set(stitches[:4])
+
+
+def test_what_another_machine_measured_is_refused_unless_it_is_meant() -> None:
+    facts = {"machine": {"cpu": "another", "cores": 3}, "dtype": "float32", "network_dtype": "float32"}
+    table = StitchTable(table_of([(1, 1, 1)]), {"profile": facts})
+    with pytest.raises(TableError, match="another machine"):
+        Menu(table).best({"latency_ms": 2})
+    assert Menu(table, any_machine=True).best({"latency_ms": 2}).id == "0:0-1"
+    here = StitchTable(table, {"profile": {**facts, "machine": Machine.here().on().to_dict()}})
+    assert Menu(here, dtype="float32").best({"latency_ms": 2}).id == "0:0-1"
+    with pytest.raises(TableError, match="bfloat16"):
+        Menu(here, dtype="bfloat16").best({"latency_ms": 2})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from snnet.errors import BudgetError
 from snnet.route import Stitch
-from snnet.selection import Budget, higher_is_better, measured, missing_column
+from snnet.selection import Budget, at_batch, check_profile, higher_is_better, measured, missing_column
 from snnet.table import StitchRow, StitchTable
 
 
@@ -38,15 +38,19 @@ class Menu:
     Args:
         table: Rows of these stitches.
         prefer: Column to be best in.
+        dtype: Type of number that the stitches run in, such as `float32`; the network's own if None.
+        any_machine: Take what was measured on another machine, or in another type of number, as it is.
 
     Raises:
         BudgetError: If the table lacks the column, or has no row with a value in it.
     """
 
-    def __init__(self, table: StitchTable, prefer: str = "top1") -> None:
+    def __init__(
+        self, table: StitchTable, prefer: str = "top1", *, dtype: str | None = None, any_machine: bool = False
+    ) -> None:
         if message := missing_column(table, prefer):
             raise BudgetError(message)
-        self.prefer = prefer
+        self.prefer, self.dtype, self.any_machine = prefer, dtype, any_machine
         self.table = table.where(lambda row: measured(row, prefer))
         if not len(self.table):
             raise BudgetError(
@@ -67,6 +71,7 @@ class Menu:
 
         Raises:
             BudgetError: If a limit is not a number, a column does not exist, or nothing fits.
+            TableError: If a column was measured on another machine, or in another type of number.
         """
         Budget(limits)
         lane = self._lane(tuple(limits), batch)
@@ -96,7 +101,9 @@ class Menu:
     def _lane(self, columns: tuple[str, ...], batch: int) -> _Lane:
         lane = self._lanes.get((columns, batch))
         if lane is None:
-            names = tuple(column_at(self.table, column, batch) for column in columns)
+            names = tuple(at_batch(column, batch) for column in columns)
+            if not self.any_machine:
+                check_profile(self.table, names, self.dtype)
             lane = self._lanes[columns, batch] = self._sorted_by(names)
         return lane
 
@@ -125,24 +132,6 @@ class Menu:
             word = "highest" if higher_is_better(column) else "lowest"
             parts.append(f"The {word} {column} there is: {self.value(stitch, column, batch):,.6g} (stitch {stitch}).")
         return " ".join(parts)
-
-
-def column_at(table: StitchTable, column: str, batch: int) -> str:
-    """Return the column for a batch size: `latency_ms@8` for `latency_ms` and eight images.
-
-    Raises:
-        BudgetError: If latency is measured for other batches only.
-    """
-    if not column.startswith("latency_ms") or "@" in column:
-        return column
-    name = column if batch == 1 else f"{column}@{batch}"
-    have = [c.partition("@")[2] or "1" for c in table.columns if c.partition("@")[0] == column]
-    if have and name not in table.columns:
-        raise BudgetError(
-            f"The table has no {column!r} for a batch of {batch}; it has batches of {', '.join(have)}. "
-            "`snnet profile` measures others."
-        )
-    return name
 
 
 def spread(stitches: Iterable[Stitch]) -> list[Stitch]:

@@ -43,11 +43,13 @@ class Runtime:
         max_ready: How many stitches are ready at most, at least 2. Others make room when they were not used for the
             longest time.
         max_bytes: Memory that ready stitches hold at most beyond shared weights.
+        any_machine: Take latencies that were measured on another machine, or in another type of number, as they are.
 
     Raises:
         BudgetError: If there is no table, or it lacks a column.
         EngineError: If the cheapest stitch cannot be made ready, or a bound is too small.
         SpaceError: If a stitch is not in the network's space.
+        TableError: If `cost` was measured on another machine, or in another type of number.
 
     Example:
         >>> runtime = Runtime(net)
@@ -66,14 +68,16 @@ class Runtime:
         batch_sizes: Sequence[int] = (1,),
         max_ready: int | None = None,
         max_bytes: int | None = None,
+        any_machine: bool = False,
     ) -> None:
         table = _table(net, profile)
         cost = cost or _usual_cost(table)
         chosen = _rows(net, table, stitches) if stitches is not None else pareto_frontier(table, cost, prefer)
         self.net, self.cost, self.batch_sizes = net, cost, tuple(batch_sizes)
-        self.menu = Menu(chosen, prefer)
-        self.on_switch: list[Callable[[Switch], object]] = []
         self.engine = ENGINES.get(engine)(net) if isinstance(engine, str) else engine
+        dtype = str(self.engine.conditions.dtype).removeprefix("torch.")
+        self.menu = Menu(chosen, prefer, dtype=dtype, any_machine=any_machine)
+        self.on_switch: list[Callable[[Switch], object]] = []
         self._owns_engine = isinstance(engine, str)
         self._lock = threading.Lock()
         self._current: Stitch | None = None
