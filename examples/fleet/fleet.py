@@ -2,9 +2,10 @@
 
     snnet demo --output snnet-demo
     snnet export snnet-demo --stitches frontier --format onnx-bundle --output bundle
-    python fleet.py bundle --latency-ms 4
+    python fleet.py bundle --latency-ms 25
 
 The three devices are this machine with all its cores, with one of them, and with one that other work half fills.
+A frame has 32 crops, and 95 of 100 frames are to be in time.
 `device.py` runs once on each, as it would on devices of their own, and leaves a profile, from which alone the choice is
 made: here for a range of latencies, drawn into a picture.
 """
@@ -26,6 +27,7 @@ from snnet.table import StitchTable
 
 HERE = Path(__file__).parent
 CORES = sorted(os.sched_getaffinity(0))
+BATCH, COLUMN = 32, "latency_ms_p95@32"
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Device:
         """Run `device.py` under these conditions, and return the profile that it leaves."""
         output = bundle.parent / f"{self.name}.jsonl"
         own = {"OMP_NUM_THREADS": str(self.cores)}
-        command = [sys.executable, HERE / "device.py", bundle, "--threads", str(self.cores)]
+        command = [sys.executable, HERE / "device.py", bundle, "--threads", str(self.cores), "--batch", str(BATCH)]
         with self._other_work():
             run = subprocess.run(
                 [*map(str, command), "--latency-ms", str(latency_ms), "--output", str(output)],
@@ -78,19 +80,24 @@ def draw(profiles: dict[str, StitchTable], latency_ms: float, picture: Path) -> 
     """Draw what every device offers within a latency, and what it chooses."""
     figure, axes = plt.subplots(figsize=(7, 4.2), layout="constrained")
     for name, table in profiles.items():
-        front = pareto_frontier(table, "latency_ms")
-        x, y = front.column("latency_ms"), front.column("top1")
+        front = pareto_frontier(table, COLUMN)
+        x, y = front.column(COLUMN), front.column("top1")
         (line,) = axes.step(x, y, where="post", marker=".", linewidth=1.2, label=name)
         try:
-            best = select(table, latency_ms=latency_ms, any_machine=True)
+            best = select(table, any_machine=True, **{COLUMN: latency_ms})
         except BudgetError:
             continue
-        axes.plot(best.values["latency_ms"], best.top1, "*", color=line.get_color(), markersize=15)
+        axes.plot(best.values[COLUMN], best.top1, "*", color=line.get_color(), markersize=15)
         axes.annotate(
-            best.stitch, (best.values["latency_ms"], best.top1), xytext=(6, -13), textcoords="offset points", fontsize=8
+            best.stitch, (best.values[COLUMN], best.top1), xytext=(6, -13), textcoords="offset points", fontsize=8
         )
     axes.axvline(latency_ms, color="0.6", linestyle="--", linewidth=1)
-    axes.set(xscale="log", xlabel="latency of one image, ms", ylabel="top-1 %", title="One bundle, three devices")
+    axes.set(
+        xscale="log",
+        xlabel="ms for 32 images, in 95 of 100 calls",
+        ylabel="top-1 %",
+        title="One bundle, three devices",
+    )
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(picture, dpi=144)
@@ -99,7 +106,7 @@ def draw(profiles: dict[str, StitchTable], latency_ms: float, picture: Path) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--latency-ms", type=float, default=4.0)
+    parser.add_argument("--latency-ms", type=float, default=25.0)
     parser.add_argument("--picture", type=Path, default=Path("fleet.png"))
     args = parser.parse_args()
     profiles = {device.name: device.profile(args.bundle, args.latency_ms) for device in FLEET}
