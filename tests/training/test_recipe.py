@@ -25,7 +25,7 @@ METHODS = {
     "default": {
         "loss": {
             "smoothing": 0.1,
-            "teacher": {"source": "own-anchors", "kind": "soft", "alpha": 1.0, "temperature": 2.0},
+            "teacher": {"source": "own-anchors", "kind": "soft", "alpha": 0.5, "temperature": 2.0},
         },
         "optim": {"anchor_lr_scale": 0.3, "betas": [0.9, 0.98], "clip_norm": 1.0},
         "sampler": {"name": "weighted", "options": {"by": "need", "share": 0.15, "floor": 0.5}, "images": 256},
