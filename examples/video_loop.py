@@ -1,6 +1,6 @@
 """A video-like loop that keeps its frame rate while another process loads the machine.
 
-    snnet demo runs/demo
+    snnet demo --output runs/demo
     python examples/video_loop.py runs/demo --picture video_loop.png
 
 Every frame is a batch of crops that must be classified before the next frame comes. The loop runs twice on the same
@@ -61,6 +61,7 @@ def play(
                 others = []
             budget, start = deadline(), time.perf_counter()
             found = answer(frames[len(shown) % len(frames)])
+            found.logits.sum().item()  # waits for accelerators, which run behind
             took = time.perf_counter() - start
             shown.append({"at": now, "budget": budget, "ms": 1e3 * took, "stitch": found.stitch})  # type: ignore[dict-item]
             time.sleep(max(interval - took, 0.0))

@@ -88,3 +88,20 @@ def test_anchors_of_timm(names: tuple[str, ...]) -> None:
     assert len(batch_norms([folded])) == (1 if "levit" in names[0] else 0)
     expected = net(images, route)
     torch.testing.assert_close(folded(images), expected, rtol=1e-4, atol=1e-5 * expected.abs().max().item())
+
+
+def test_weights_given_by_keyword_are_seen() -> None:
+    class ByKeyword(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.linear, self.norm = nn.Linear(4, 4), nn.BatchNorm1d(4)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rows = nn.functional.linear(x.flatten(1), weight=self.linear.weight, bias=self.linear.bias)
+            result: torch.Tensor = self.norm(rows)
+            return result
+
+    module, images = unsettled(ByKeyword()), torch.randn(3, 1, 2, 2)
+    expected = module(images)
+    assert fold_batch_norms(module, (1, 2, 2)) == 1
+    torch.testing.assert_close(module(images), expected)

@@ -56,12 +56,14 @@ class _Watching(TorchFunctionMode):
         # Whoever asks for the shape alone, and gets no tensor, does not use the values.
         if any(True for _ in _tensors([output])):
             values = args[:1] if func is Tensor.reshape_as else (*args, *(kwargs or {}).values())
-            self._note(func, args, [self.made[value] for value in _tensors(values) if value in self.made], output)
+            read = [self.made[value] for value in _tensors(values) if value in self.made]
+            self._note(func, args, kwargs or {}, read, output)
         return output
 
-    def _note(self, func: Any, args: Any, read: list[Maker], output: Any) -> None:
-        if func in _PRODUCTS and args[1] in self.makers:
-            self.made[output] = maker = self.makers[args[1]]
+    def _note(self, func: Any, args: Any, kwargs: Any, read: list[Maker], output: Any) -> None:
+        weight = args[1] if func in _PRODUCTS and len(args) > 1 else kwargs.get("weight")
+        if func in _PRODUCTS and weight in self.makers:
+            self.made[output] = maker = self.makers[weight]
             self.calls[maker] += 1
         elif func is Tensor.flatten and args[1:] == (0, 1) and read and isinstance(read[0], nn.Linear):
             # The channels stay last: to normalize the rows is to normalize the layer's output.

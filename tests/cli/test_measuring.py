@@ -79,6 +79,14 @@ def test_a_profile_alone_is_enough_to_choose(run: Run, scored: Path, tmp_path: P
     assert run("select", file, "--latency-ms", "1e-9", "--batch", "2").code == 3
 
 
+def test_a_profile_grows_by_another_batch_size(run: Run, scored: Path, tmp_path: Path) -> None:
+    file = tmp_path / "laptop.jsonl"
+    for batch in ("1", "2"):
+        tokens = ("--stitches", "anchors", "--warmup", "0", "--repeats", "1", "--threads", "1", "--batch", batch)
+        assert run("profile", scored, *tokens, "--output", file).code == 0
+    assert {"latency_ms", "latency_ms@2"} <= set(StitchTable.load(file).columns)
+
+
 def test_a_profile_of_another_machine_asks_for_force(run: Run, scored: Path, tmp_path: Path) -> None:
     table = StitchTable.load(scored / "table.jsonl").with_column("latency_ms", {"0:0-4": 1.0, "1:0-4": 2.0})
     facts = {"machine": {"cpu": "Elsewhere 1", "cores": 96}, "dtype": "float32", "network_dtype": "float32"}

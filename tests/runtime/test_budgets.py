@@ -60,6 +60,23 @@ def test_a_polled_reading_is_taken_elsewhere() -> None:
     assert polled() >= 1 and set(names[1:]) == {"snnet-polled"}
 
 
+def test_a_reading_that_fails_is_followed_by_the_next() -> None:
+    count, third = [0], threading.Event()
+
+    def reading() -> float:
+        count[0] += 1
+        if count[0] == 2:
+            raise OSError("the sensor is away")
+        if count[0] == 4:
+            third.set()
+        return float(count[0])
+
+    polled = Polled(reading, 0.001)
+    assert third.wait(10)
+    polled.close()
+    assert polled() >= 3
+
+
 def test_a_deadline_shrinks_fast_and_grows_slowly() -> None:
     deadline = Deadline(10.0, slower=0.5, faster=0.1)
     assert deadline() == 10.0

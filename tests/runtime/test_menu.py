@@ -93,3 +93,19 @@ def test_what_another_machine_measured_is_refused_unless_it_is_meant() -> None:
     assert Menu(here, dtype="float32").best({"latency_ms": 2}).id == "0:0-1"
     with pytest.raises(TableError, match="bfloat16"):
         Menu(here, dtype="bfloat16").best({"latency_ms": 2})
+
+
+def test_what_another_machine_measured_is_not_preferred_either() -> None:
+    facts = {"machine": {"cpu": "another", "cores": 3}, "dtype": "float32", "network_dtype": "float32"}
+    table = StitchTable(table_of([(1, 1, 1), (2, 2, 2)]), {"profile": facts})
+    with pytest.raises(TableError, match="another machine"):
+        Menu(table, "latency_ms")
+    assert Menu(table, "latency_ms", any_machine=True).best({"macs": 5}).id == "0:0-1"
+
+
+def test_columns_that_no_stitch_has_together() -> None:
+    table = StitchTable(
+        [StitchRow(0, "0:0-1", {"top1": 1.0, "macs": 1.0}), StitchRow(1, "0:0-2", {"top1": 2.0, "params": 1.0})]
+    )
+    with pytest.raises(BudgetError, match="No stitch of 2 keeps"):
+        Menu(table).best({"macs": 5, "params": 5})

@@ -9,7 +9,7 @@ import torch
 from snnet.errors import BudgetError, EngineError, SpaceError
 from snnet.network import SNNet
 from snnet.runtime import Runtime, Switch
-from snnet.table import StitchTable
+from snnet.table import StitchRow, StitchTable
 from tests.runtime.conftest import WatchedEngine
 
 
@@ -97,9 +97,28 @@ def test_bytes_are_bounded(net: SNNet, images: torch.Tensor) -> None:
         runtime.prepare(6)
         with pytest.raises(EngineError, match=r"takes 1,000 bytes, and max_bytes=450"):
             runtime.wait_ready()
-        assert runtime.run(images, latency_ms=7).stitch == net.space[0]
+        assert runtime.counters().nbytes == 400 and runtime.counters().evicted == 1
     with pytest.raises(EngineError, match="takes 1,000 bytes"):
         Runtime(net, WatchedEngine(net, nbytes=1000), max_bytes=450)
+
+
+def test_what_can_never_fit_takes_nobodys_place(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net, nbytes=100)
+    with Runtime(net, engine, max_bytes=450) as runtime:
+        runtime.wait_ready()
+        before = runtime.ready
+        engine.nbytes = 400
+        runtime.prepare(next(route for route in net.space if route not in before))
+        with pytest.raises(EngineError, match="max_bytes=450"):
+            runtime.wait_ready()
+        assert runtime.ready == before
+
+
+def test_who_waits_for_what_fails_does_not_wait_for_the_others(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net)
+    engine.failing.add(net.space[7])
+    with Runtime(net, engine) as runtime, pytest.raises(EngineError, match=f"Stitch {net.space[7]} is not ready"):
+        runtime(images, stitch=7, wait=True)
 
 
 def test_a_stitch_in_use_outlives_its_place(net: SNNet, images: torch.Tensor) -> None:
@@ -197,3 +216,12 @@ def test_a_batch_that_would_be_compiled_is_refused(net: SNNet, images: torch.Ten
         assert runtime(images).shape == (1, 10)
     with Runtime(net, WatchedEngine(net, only_prepared=True), batch_sizes=(1, 2)) as runtime:
         assert runtime(pair, macs=1000).shape == (2, 10)
+
+
+def test_a_profile_of_another_machine_leaves_none_of_our_latencies(net: SNNet) -> None:
+    facts = {"machine": {"cpu": "another", "cores": 3}, "dtype": "float32", "network_dtype": "float32"}
+    theirs = StitchTable([StitchRow(0, net.space[0].id, {"latency_ms": 100.0})], {"profile": facts})
+    with Runtime(net, profile=theirs, any_machine=True) as runtime:
+        assert runtime.choose(latency_ms=200) == net.space[0]
+        with pytest.raises(BudgetError):
+            runtime.choose(latency_ms=50)

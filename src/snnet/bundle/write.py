@@ -4,7 +4,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.metadata import version
 from pathlib import Path
 
 from torch import Tensor
@@ -18,6 +17,7 @@ from snnet.export import real_images
 from snnet.extras import require
 from snnet.network import SNNet, StitchLike
 from snnet.table import StitchRow, StitchTable
+from snnet.versions import versions
 
 Progress = Callable[[int, int, str], None]
 
@@ -73,7 +73,7 @@ def write_bundle(
             net.input,
             net.classes,
             net.num_classes,
-            _versions(),
+            versions("onnx", "onnxscript", "onnxruntime"),
             None if quantization is None else quantization.to_dict(),
         ).save(staged)
         _tell(progress, total, total, "")
@@ -109,10 +109,6 @@ def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> Stitch
         for row in table
     )
     return StitchTable(rows, {key: table.meta[key] for key in ("anchors", "depths") if key in table.meta})
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("snnet", "torch", "onnx", "onnxscript", "onnxruntime")}
 
 
 def _check_free(target: Path) -> None:

@@ -69,12 +69,13 @@ def _quantizing(
     net: "SNNet", mode: Literal["dynamic", "static"], count: int, data: str, root: Path | None
 ) -> dict[str, Any]:
     from snnet.bundle import Quantization
-    from snnet.data import calibration_images, eval_batches, open_dataset
+    from snnet.data import calibration_images, check_classes, eval_batches, open_dataset
 
     images = None
     if mode == "static":
         images = calibration_images(open_dataset(data, root, "train", input=net.input), count)
-    held_out = open_dataset(data, root, "validation", input=net.input)
+    held_out = open_dataset(data, root, "validation", input=net.input, num_classes=net.num_classes)
+    check_classes(net.classes, held_out.classes)
     return {"quantization": Quantization(mode, images), "scored_on": eval_batches(held_out, 64)}
 
 

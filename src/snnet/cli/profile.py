@@ -1,7 +1,7 @@
 """`snnet profile`: latency, throughput, memory and energy on the machine at hand."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
@@ -12,8 +12,11 @@ from snnet.cli.stitches import Stitches, chosen_stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import DTYPES, Device, Dtype, Json, default_device
 from snnet.errors import RecipeError
-from snnet.selection import PROFILE, at_batch, describe_profile
+from snnet.selection import PROFILE, at_batch, describe_profile, is_per_batch
 from snnet.table import StitchTable
+
+if TYPE_CHECKING:
+    from snnet.network import SNNet
 
 profile = App(
     name="profile",
@@ -67,6 +70,8 @@ def profile_network(
 
     net = saved_network(network)
     routes, sizes = chosen_stitches(net, stitches), _sizes(batch)
+    if output is not None and output.is_file():
+        _lay_over(net, StitchTable.load(output))
     with progress("Measuring") as report:
         table = run(
             net,
@@ -119,3 +124,15 @@ def _sizes(text: str) -> list[int]:
         return [int(part) for part in text.split(",")]
     except ValueError:
         raise RecipeError(f"--batch {text!r} is not a list of whole numbers such as 1,8.") from None
+
+
+def _lay_over(net: "SNNet", earlier: StitchTable) -> None:
+    """Go on with what was measured into the same file before; under other conditions it will be dropped."""
+    from snnet.cost import count_costs
+
+    if PROFILE not in earlier.meta:
+        return
+    own = count_costs(net)
+    own = own.without(*filter(is_per_batch, own.columns))
+    others = [column for column in earlier.columns if not is_per_batch(column)]
+    net.table = own.merge(StitchTable(earlier.without(*others), {PROFILE: earlier.meta[PROFILE]}))

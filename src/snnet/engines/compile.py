@@ -153,7 +153,13 @@ class _Compiled(Ready):
                 features = step(features)
             return features
 
-        return CudaGraphs(run) if self.engine.cuda_graphs else run
+        if not self.engine.cuda_graphs:
+            return run
+        graphs = CudaGraphs(run)
+        # Recorded now, and not while the first batch waits.
+        with torch.inference_mode():
+            graphs(images)
+        return graphs
 
 
 def _check_compiler(device: torch.device) -> None:

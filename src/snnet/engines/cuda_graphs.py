@@ -52,6 +52,7 @@ class CudaGraphs:
                 self.run(given)
         torch.cuda.current_stream(images.device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        # Other threads may answer, and allocate, meanwhile.
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             logits = self.run(given)
         return _Captured(graph, given, logits)

@@ -42,7 +42,8 @@ class Engine(ABC):
     weights for all that it loads, as far as its library can.
 
     Args:
-        net: The network; it is neither moved nor changed, and later changes of its weights do not reach the engine.
+        net: The network; it is neither moved nor changed. Changes of its weights in place reach engines that share
+            its tensors.
         conditions: Device, type of number and threads; those of the network and of torch if None.
 
     Raises:

@@ -1,5 +1,6 @@
 """Where a budget comes from: set by hand or by a signal, read from a load or a sensor, or held by a deadline."""
 
+import logging
 import signal
 import threading
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from typing import Any, TypeAlias
 
 from snnet.errors import BudgetError
 from snnet.extras import require
+
+_LOG = logging.getLogger(__name__)
 
 Reader: TypeAlias = Callable[[], float]
 """Returns a number that changes: a budget, or something that a budget is made of."""
@@ -108,7 +111,11 @@ class Polled:
 
     def _poll(self) -> None:
         while not self._over.wait(self.seconds):
-            self._value = self.reading()
+            try:
+                self._value = self.reading()
+            except Exception:
+                # A sensor may be away for a moment; the last value stands until it is back.
+                _LOG.exception("a reading failed")
 
 
 class Deadline:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from snnet.errors import BudgetError
@@ -34,7 +35,7 @@ class Governor:
         clock: Tells seconds.
 
     Attributes:
-        over_budget: Calls whose budget was below the cheapest stitch.
+        over_budget: Calls whose budget was below the cheapest ready stitch.
 
     Raises:
         BudgetError: If the table lacks the column, more of it is better, or a setting is negative.
@@ -85,8 +86,17 @@ class Governor:
         batch = len(images)
         limit = self.limit(batch)
         start = self._clock()
-        answer = self.runtime.run_within(images, {self.column: limit})
+        try:
+            answer = self.runtime.run_within(images, {self.column: limit})
+        except BudgetError:
+            # Cheapest in another column than the runtime's, this stitch may not be ready; that one always is.
+            self.over_budget += 1
+            floor = self.runtime.menu.value(self.runtime.floor, self.column, batch)
+            answer = self.runtime.run_within(images, {self.column: floor})
         if self._observe is not None:
+            if answer.logits.device.type != "cpu":
+                # Accelerators run behind: without this only the launch would be timed.
+                torch.accelerator.synchronize(answer.logits.device)
             expected = self.runtime.menu.value(answer.stitch, self.column, batch)
             self._observe(expected, 1e3 * (self._clock() - start))
         return answer

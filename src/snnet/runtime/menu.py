@@ -43,6 +43,7 @@ class Menu:
 
     Raises:
         BudgetError: If the table lacks the column, or has no row with a value in it.
+        TableError: If the column was measured on another machine, or in another type of number.
     """
 
     def __init__(
@@ -50,6 +51,8 @@ class Menu:
     ) -> None:
         if message := missing_column(table, prefer):
             raise BudgetError(message)
+        if not any_machine:
+            check_profile(table, (prefer,), dtype)
         self.prefer, self.dtype, self.any_machine = prefer, dtype, any_machine
         self.table = table.where(lambda row: measured(row, prefer))
         if not len(self.table):
@@ -89,9 +92,14 @@ class Menu:
         raise BudgetError(self._nothing(limits, batch, ready=among is not None))
 
     def cheapest(self, column: str, batch: int = 1) -> Stitch:
-        """Return the stitch that is best in a column; among equals the one that `best` would take."""
+        """Return the stitch that is best in a column; among equals the one that `best` would take.
+
+        Raises:
+            BudgetError: If no stitch has a value in it.
+        """
         found = self._lane((column,), batch).cheapest
-        assert found is not None
+        if found is None:
+            raise BudgetError(f"No stitch has a finite {at_batch(column, batch)!r}; `snnet profile` measures it.")
         return found
 
     def value(self, stitch: Stitch, column: str, batch: int = 1) -> float:
@@ -121,14 +129,15 @@ class Menu:
             thresholds.append(costs[0] if costs else 0.0)
             best.append(min(place, best[-1] if best else place))
         values = {self.routes[row.stitch]: row.values[name] for row in rows for name in columns[:1]}
-        cheapest = min(pairs, key=lambda pair: pair[0])[1] if columns else None
+        cheapest = min(pairs, key=lambda pair: pair[0])[1] if columns and pairs else None
         return _Lane(pairs, tuple(thresholds), tuple(best), values, cheapest)
 
     def _nothing(self, limits: Mapping[str, float], batch: int, *, ready: bool = False) -> str:
         kind = "ready stitch" if ready else "stitch"
         parts = [f"No {kind} of {len(self.table)} keeps {Budget(dict(limits))}."]
         for column in limits:
-            stitch = self.cheapest(column, batch)
+            if (stitch := self._lane((column,), batch).cheapest) is None:
+                continue
             word = "highest" if higher_is_better(column) else "lowest"
             parts.append(f"The {word} {column} there is: {self.value(stitch, column, batch):,.6g} (stitch {stitch}).")
         return " ".join(parts)

@@ -17,7 +17,7 @@ from snnet.route import Stitch
 from snnet.runtime.menu import Menu, spread
 from snnet.runtime.records import Answer, Counters, Switch
 from snnet.runtime.shelf import Shelf
-from snnet.selection import measured, pareto_frontier
+from snnet.selection import PROFILE, is_per_batch, measured, pareto_frontier
 from snnet.table import StitchTable
 
 _LOG = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class Runtime:
         BudgetError: If there is no table, or it lacks a column.
         EngineError: If the cheapest stitch cannot be made ready, or a bound is too small.
         SpaceError: If a stitch is not in the network's space.
-        TableError: If `cost` was measured on another machine, or in another type of number.
+        TableError: If `cost` or `prefer` was measured on another machine, or in another type of number.
 
     Example:
         >>> runtime = Runtime(net)
@@ -121,8 +121,9 @@ class Runtime:
             with self._shelf.taken(chosen) as ready:
                 # It may have had to make room in between; then another one answers.
                 if ready is not None:
+                    self._check_served(ready, images)
                     self._note(chosen, wanted, limits)
-                    return Answer(self._call(ready, images), chosen, wanted)
+                    return Answer(ready(images), chosen, wanted)
 
     def choose(self, batch: int = 1, **limits: float) -> Stitch:
         """Return the stitch that would answer now, and have the best one made ready if it is not.
@@ -141,6 +142,11 @@ class Runtime:
     def ready(self) -> tuple[Stitch, ...]:
         """The stitches that are ready."""
         return self._shelf.stitches
+
+    @property
+    def floor(self) -> Stitch:
+        """The cheapest stitch, which is always ready."""
+        return self._shelf.floor
 
     @property
     def failures(self) -> Mapping[Stitch, Exception]:
@@ -216,16 +222,16 @@ class Runtime:
             if ready is None:
                 why = self._shelf.failures.get(route) or "it is being made ready; wait=True waits for it"
                 raise EngineError(f"Stitch {route} is not ready: {why}.")
+            self._check_served(ready, images)
             self._note(route, route, {})
-            return Answer(self._call(ready, images), route, route)
+            return Answer(ready(images), route, route)
 
-    def _call(self, ready: Ready, images: Tensor) -> Tensor:
+    def _check_served(self, ready: Ready, images: Tensor) -> None:
         if not ready.serves(images):
             raise EngineError(
                 f"Stitches are not prepared for {images.dtype} of shape {tuple(images.shape)}; batches of "
                 f"{', '.join(map(str, self.batch_sizes))} run at once. Runtime(batch_sizes=...) names others."
             )
-        return ready(images)
 
     def _note(self, chosen: Stitch, wanted: Stitch, limits: Mapping[str, float]) -> None:
         with self._lock:
@@ -259,7 +265,11 @@ def _table(net: SNNet, profile: StitchTable | None) -> StitchTable:
             "scores."
         )
     # Scores belong to the network and latencies to a machine: a profile alone need not have the first.
-    return table if net.table is None or profile is None else net.table.merge(profile)
+    if net.table is None or profile is None:
+        return table
+    # Of two machines' numbers only the profile's may stay, for it says which machine the table is of.
+    theirs = filter(is_per_batch, net.table.columns) if PROFILE in profile.meta else ()
+    return net.table.without(*theirs).merge(profile)
 
 
 def _usual_cost(table: StitchTable) -> str:

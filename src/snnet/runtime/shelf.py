@@ -133,7 +133,9 @@ class Shelf:
 
         def over() -> bool:
             done = not self._queue and not self._fill and self._working is None
-            return self._closed or done if stitch is None else stitch in self._entries or done
+            if stitch is None:
+                return self._closed or done
+            return stitch in self._entries or stitch in self.failures or done
 
         with self._changed:
             return self._changed.wait_for(over, timeout)
@@ -186,7 +188,10 @@ class Shelf:
     def _put(self, stitch: Stitch, ready: Ready, *, fills: bool = False) -> None:
         size, idle = ready.nbytes, list[_Entry]()
         with self._changed:
-            while self._over(size) and len(self._entries) > 1 and not fills:
+            floor = self._entries.get(self.floor)
+            least = size + (floor.ready.nbytes if floor else 0)
+            possible = self.max_bytes is None or least <= self.max_bytes
+            while possible and self._over(size) and len(self._entries) > 1 and not fills:
                 idle += self._evict()
             fits = not self._over(size)
             if fits:
