@@ -94,8 +94,10 @@ def test_a_deadline_is_told_what_calls_took(net: SNNet) -> None:
         assert deadline.ratio == pytest.approx(4.0 / 8.0, abs=0.5)
 
 
-def jump(net: SNNet, seconds: float) -> tuple[list[tuple[float, float, float]], WatchedEngine, float]:
-    """Let the budget jump every 100 ms while four threads call.
+def jump(
+    net: SNNet, seconds: float, top: float | None = None
+) -> tuple[list[tuple[float, float, float]], WatchedEngine, float]:
+    """Let the budget jump every 100 ms while four threads call, up to `top`, or just above the dearest stitch.
 
     Returns:
         Budget when a call began, the milliseconds that the table gives its stitch, and those that it took; the
@@ -129,7 +131,7 @@ def jump(net: SNNet, seconds: float) -> tuple[list[tuple[float, float, float]], 
         generator, end = random.Random(0), time.monotonic() + seconds
         while time.monotonic() < end:
             time.sleep(0.1)
-            budget.value = generator.uniform(1.0, len(net.space) + 2.0)
+            budget.value = generator.uniform(1.0, top or len(net.space) + 2.0)
         over.set()
         for thread in threads:
             thread.join()
@@ -154,7 +156,9 @@ def test_a_jumping_budget_and_four_threads(net: SNNet) -> None:
 
 @pytest.mark.slow
 def test_a_jumping_budget_for_a_minute(net: SNNet) -> None:
-    calls, engine, p99 = jump(net, 60.0)
+    # Four threads on a busy machine may take longer than the table says; then budgets go as far.
+    _, _, rough = jump(net, 3.0)
+    calls, engine, p99 = jump(net, 60.0, top=max(3 * rough, len(net.space) + 2.0))
     check_jumps(calls, engine)
     above = [(budget, took) for budget, _, took in calls if budget > p99]
     assert above, f"no budget was above the slowest stitch's 99th percentile of {p99:.1f} ms"
