@@ -1,6 +1,6 @@
 """What runs on a device: measure a bundle's stitches there, and take the best that is nearly always in time.
 
-    python device.py BUNDLE --threads 1 --batch 32 --latency-ms 21 --output camera.jsonl
+    python device.py BUNDLE --threads 1 --batch 32 --latency-ms 18 --output camera.jsonl
 
 Needs onnxruntime; neither the network nor PyTorch is loaded.
 """

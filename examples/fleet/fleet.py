@@ -2,7 +2,7 @@
 
     snnet demo --output snnet-demo
     snnet export snnet-demo --stitches frontier --format onnx-bundle --output bundle
-    python fleet.py bundle --latency-ms 21
+    python fleet.py bundle --latency-ms 18
 
 The three devices are this machine with all its cores, with one of them, and with one that other work half fills.
 A frame has 32 crops, and 95 of 100 frames are to be in time.
@@ -105,7 +105,7 @@ def draw(profiles: dict[str, StitchTable], latency_ms: float, picture: Path) -> 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path)
-    parser.add_argument("--latency-ms", type=float, default=21.0)
+    parser.add_argument("--latency-ms", type=float, default=18.0)
     parser.add_argument("--picture", type=Path, default=Path("fleet.png"))
     args = parser.parse_args()
     profiles = {device.name: device.profile(args.bundle, args.latency_ms) for device in FLEET}
