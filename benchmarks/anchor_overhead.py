@@ -13,14 +13,11 @@ from collections.abc import Iterable
 from statistics import fmean
 
 import torch
+from spaces import FAMILIES
 from timing import by_turns, ratio
 
-from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.assemble import stitch
 from snnet.network import SNNet
-
-DEIT = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
-FAMILIES = {"deit": DEIT, **EMBEDDED_FAMILIES}
 
 
 def fastest_quarter(times: Iterable[float]) -> float:

@@ -9,11 +9,11 @@ random order, each as often; the figures are medians, and the ratio says how man
 """
 
 import argparse
-import random
-import time
+from functools import partial
 from statistics import median
 
 import torch
+from timing import by_turns
 
 import snnet
 from snnet.engines import ENGINES, Conditions, Ready
@@ -35,23 +35,6 @@ class Plain(Ready):
         return logits
 
 
-def measure(ready: dict[str, Ready], images: torch.Tensor, repeats: int, seconds: float) -> dict[str, list[float]]:
-    """Return the times of all calls in milliseconds, by engine."""
-    found: dict[str, list[float]] = {name: [] for name in ready}
-    order = list(ready)
-    for stitch in ready.values():
-        for _ in range(3):
-            stitch(images)
-    begin = time.perf_counter()
-    while len(found[order[0]]) < repeats or time.perf_counter() - begin < seconds:
-        random.shuffle(order)
-        for name in order:
-            start = time.perf_counter()
-            ready[name](images)
-            found[name].append(1000 * (time.perf_counter() - start))
-    return found
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--engines", nargs="+", default=["eager", "onnxruntime", "openvino"])
@@ -61,7 +44,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     args = parser.parse_args()
     torch.manual_seed(0)
-    random.seed(0)
     torch.set_num_threads(args.threads)
     net = snnet.stitch(*ANCHORS).eval()
     engines = {}
@@ -76,7 +58,9 @@ def main() -> None:
         ready |= {name: engine.load(number) for name, engine in engines.items()}
         for batch in args.batch:
             images = torch.randn(batch, *net.input.size)
-            times = {name: median(row) for name, row in measure(ready, images, args.repeats, args.seconds).items()}
+            ways = {name: partial(stitch, images) for name, stitch in ready.items()}
+            found = by_turns(ways, rounds=args.repeats, seconds=args.seconds)
+            times = {name: median(row) for name, row in found.items()}
             shown = ", ".join(f"{name} {ms:.1f} ({times['plain'] / ms:.2f}x)" for name, ms in times.items())
             print(f"{anchor:24} batch {batch}: {shown}", flush=True)
 

@@ -8,22 +8,15 @@ printed is what it takes more or less, in percent. All are measured in the same 
 DeiT-Ti/S/B at 224 pixels.
 """
 
-import argparse
 from pathlib import Path
 from statistics import fmean, median
 
 import torch
+from spaces import FAMILIES, announce, profile_arguments, profiled
 
-from snnet.anchors.embedded import EMBEDDED_FAMILIES
 from snnet.assemble import stitch
-from snnet.profiling import profile
 from snnet.selection import at_batch, line_between_anchors
 from snnet.table import StitchTable
-
-FAMILIES = {
-    "deit": ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224"),
-    **EMBEDDED_FAMILIES,
-}
 
 
 def excess(table: StitchTable, column: str) -> dict[str, float]:
@@ -50,28 +43,13 @@ def show(name: str, table: StitchTable, batch: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=30)
-    parser.add_argument("--engine", default="eager")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int)
+    parser = profile_arguments(__doc__, repeats=30)
     parser.add_argument("--output", type=Path, help="directory for the profiles")
     args = parser.parse_args()
-    print(f"{args.engine} on {args.device}, batch {args.batch}, {args.repeats} rounds")
+    announce(args)
     for name in args.families:
         torch.manual_seed(0)
-        table = profile(
-            stitch(*FAMILIES[name]).eval(),
-            latency=True,
-            batch_sizes=(args.batch,),
-            engine=args.engine,
-            device=args.device,
-            threads=args.threads,
-            repeats=args.repeats,
-            energy=False,
-        )
+        table = profiled(stitch(*FAMILIES[name]).eval(), args)
         show(name, table, args.batch)
         if args.output is not None:
             table.save(args.output / f"{name}.jsonl")

@@ -13,21 +13,16 @@ from statistics import fmean, median
 from time import perf_counter
 
 import torch
+from spaces import FAMILIES, announce, profile_arguments, profiled
 
-from snnet.anchors.embedded import EMBEDDED_FAMILIES
 from snnet.assemble import stitch
 from snnet.cost import step_macs
 from snnet.engines import ENGINES, Conditions
 from snnet.modes import torch_threads
 from snnet.network import SNNet
-from snnet.profiling import MeasureSettings, profile
+from snnet.profiling import MeasureSettings
 from snnet.profiling.bench import Bench
 from snnet.profiling.steps import calibrate, choose_whole, plan_walks, relative_errors
-
-FAMILIES = {
-    "deit": ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224"),
-    **EMBEDDED_FAMILIES,
-}
 
 
 def predict(bench: Bench) -> tuple[dict[str, float], dict[str, float]]:
@@ -47,17 +42,7 @@ def predict(bench: Bench) -> tuple[dict[str, float], dict[str, float]]:
 
 def seconds(net: SNNet, args: argparse.Namespace, *, blocks: bool) -> float:
     start = perf_counter()
-    profile(
-        net,
-        latency=True,
-        blocks=blocks,
-        batch_sizes=(args.batch,),
-        engine=args.engine,
-        device=args.device,
-        threads=args.threads,
-        repeats=args.repeats,
-        energy=False,
-    )
+    profiled(net, args, blocks=blocks)
     return perf_counter() - start
 
 
@@ -79,15 +64,8 @@ def compare(name: str, args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--families", nargs="+", choices=FAMILIES, default=list(FAMILIES))
-    parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--repeats", type=int, default=20)
-    parser.add_argument("--engine", default="eager")
-    parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int)
-    args = parser.parse_args()
-    print(f"{args.engine} on {args.device}, batch {args.batch}, {args.repeats} rounds")
+    args = profile_arguments(__doc__, repeats=20).parse_args()
+    announce(args)
     for name in args.families:
         compare(name, args)
 

@@ -17,7 +17,7 @@ import numpy as np
 from snnet.bundle import Bundle
 from snnet.errors import BudgetError
 from snnet.machine import Machine
-from snnet.selection import at_batch, is_per_batch, select
+from snnet.selection import at_batch, select, without_profile
 from snnet.table import StitchTable
 
 
@@ -44,8 +44,7 @@ def measure(bundle: Bundle, threads: int, batch: int, rounds: int = 60, warmup: 
     middle = {stitch: median(found) for stitch, found in times.items()}
     slow = {stitch: quantiles(found, n=20)[-1] for stitch, found in times.items()}
     # What the exporting machine measured is not this one's.
-    table = bundle.table.without(*filter(is_per_batch, bundle.table.columns))
-    table = table.with_column(at_batch("latency_ms", batch), middle)
+    table = without_profile(bundle.table).with_column(at_batch("latency_ms", batch), middle)
     table = table.with_column(at_batch("latency_ms_p95", batch), slow)
     return StitchTable(table, {**table.meta, "profile": facts})
 

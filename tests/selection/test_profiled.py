@@ -8,7 +8,7 @@ import pytest
 
 from snnet.errors import TableError
 from snnet.machine import Machine
-from snnet.selection import describe_profile, select
+from snnet.selection import PROFILE, describe_profile, select, without_profile
 from snnet.table import StitchRow, StitchTable
 
 HERE = Machine("Here 9000", 4, ("GPU A", "GPU B"))
@@ -65,3 +65,9 @@ def test_the_origin_is_said_in_one_line() -> None:
     table = profiled(HERE.on(), engine="eager", device="cpu", date="2026-11-21T10:00:00")
     assert describe_profile(table) == "measured on Here 9000, 4 cores: eager on cpu, float32, 1 thread, 2026-11-21"
     assert describe_profile(StitchTable([])) is None
+
+
+def test_without_its_profile_a_table_says_nothing_of_a_machine() -> None:
+    row = StitchRow(0, "0:0-1", {"macs": 1.0, "top1": 2.0, "latency_ms": 3.0, "memory_mb@8": 4.0})
+    bare = without_profile(StitchTable([row], {PROFILE: {"engine": "eager"}, "images": 5}))
+    assert list(bare.columns) == ["macs", "top1"] and bare.meta == {"images": 5}

@@ -12,7 +12,7 @@ from snnet.cli.stitches import Stitches, chosen_stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import DTYPES, Device, Dtype, Json, default_device
 from snnet.errors import RecipeError
-from snnet.selection import PROFILE, at_batch, describe_profile, is_per_batch
+from snnet.selection import PROFILE, at_batch, describe_profile, is_per_batch, without_profile
 from snnet.table import StitchTable
 
 if TYPE_CHECKING:
@@ -132,7 +132,6 @@ def _lay_over(net: "SNNet", earlier: StitchTable) -> None:
 
     if PROFILE not in earlier.meta:
         return
-    own = count_costs(net)
-    own = own.without(*filter(is_per_batch, own.columns))
+    own = without_profile(count_costs(net))
     others = [column for column in earlier.columns if not is_per_batch(column)]
     net.table = own.merge(StitchTable(earlier.without(*others), {PROFILE: earlier.meta[PROFILE]}))

@@ -17,7 +17,7 @@ from snnet.route import Stitch
 from snnet.runtime.menu import Menu, spread
 from snnet.runtime.records import Answer, Counters, Switch
 from snnet.runtime.shelf import Shelf
-from snnet.selection import PROFILE, is_per_batch, measured, pareto_frontier
+from snnet.selection import PROFILE, measured, pareto_frontier, without_profile
 from snnet.table import StitchTable
 
 _LOG = logging.getLogger(__name__)
@@ -268,8 +268,7 @@ def _table(net: SNNet, profile: StitchTable | None) -> StitchTable:
     if net.table is None or profile is None:
         return table
     # Of two machines' numbers only the profile's may stay, for it says which machine the table is of.
-    theirs = filter(is_per_batch, net.table.columns) if PROFILE in profile.meta else ()
-    return net.table.without(*theirs).merge(profile)
+    return (without_profile(net.table) if PROFILE in profile.meta else net.table).merge(profile)
 
 
 def _usual_cost(table: StitchTable) -> str:

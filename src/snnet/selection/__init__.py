@@ -21,7 +21,7 @@ from snnet.selection.frontier import (
     line_between_anchors,
     pareto_frontier,
 )
-from snnet.selection.profiled import PROFILE, check_profile, describe_profile
+from snnet.selection.profiled import PROFILE, check_profile, describe_profile, without_profile
 
 __all__ = [
     "ERROR",
@@ -45,4 +45,5 @@ __all__ = [
     "pareto_frontier",
     "select",
     "without_predictions",
+    "without_profile",
 ]

@@ -46,6 +46,12 @@ def check_profile(table: StitchTable, columns: Iterable[str], dtype: str | None 
         )
 
 
+def without_profile(table: StitchTable) -> StitchTable:
+    """Return the table without what was measured on a machine, and without what was said of that."""
+    bare = table.without(*filter(is_per_batch, table.columns))
+    return StitchTable(bare, {name: fact for name, fact in bare.meta.items() if name != PROFILE})
+
+
 def describe_profile(table: StitchTable) -> str | None:
     """Return in one line where and how the measured columns came about; None where nothing says so."""
     facts = table.meta.get(PROFILE)
