@@ -1,9 +1,10 @@
 """Modules are reached by name: at once, and right after one was exchanged."""
 
+import pytest
 import torch
 from torch import nn
 
-from snnet.dispatch import paths_of, run_paths
+from snnet.dispatch import Run, run_all, runs_of
 from snnet.network import SNNet
 
 
@@ -28,12 +29,24 @@ def test_hooks_of_blocks_run(tiny_net: SNNet) -> None:
     assert seen == [2]
 
 
-def test_paths_lead_to_the_modules() -> None:
-    root = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 2)))
+def no_call(features: torch.Tensor) -> torch.Tensor:
+    pytest.fail("a step was called that its modules are all of")
+
+
+def test_neighbors_under_one_parent_run_together() -> None:
+    root = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 4)), nn.Linear(4, 2))
     names = {module: name for name, module in root.named_modules()}
-    paths = paths_of(names, [root[0], root[1][0], root[1][1]])
-    assert paths == (("0",), ("1", "0"), ("1", "1"))
+    runs = runs_of(names, [([root[0]], no_call), ([root[1][0], root[1][1]], no_call), ([root[2]], no_call)])
+    assert runs == (Run((), ("0",)), Run(("1",), ("0", "1")), Run((), ("2",)))
+    assert runs_of(names, [([root[2]], no_call), ([root[0], root[2]], no_call)]) == (Run((), ("2", "0", "2")),)
     x = torch.randn(5, 3)
-    assert torch.equal(run_paths(root, paths, x), root(x))
-    assert paths_of(names, None) is None
-    assert paths_of(names, [nn.ReLU()]) is None
+    assert torch.equal(run_all(root, runs, x), root(x))
+
+
+def test_what_is_no_chain_of_named_modules_is_called() -> None:
+    root = nn.Sequential(nn.Linear(3, 3))
+    names = {module: name for name, module in root.named_modules()}
+    runs = runs_of(names, [(None, torch.sin), ([root[0]], no_call), ([nn.ReLU()], torch.exp)])
+    assert runs == (Run((), (), torch.sin), Run((), ("0",)), Run((), (), torch.exp))
+    x = torch.randn(2, 3)
+    assert torch.equal(run_all(root, runs, x), root[0](x.sin()).exp())

@@ -1,6 +1,6 @@
 """The stitchable network: anchors, stitching layers, and the space of routes through them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snnet.anchors import Anchor, AnchorLike, load_anchor
 from snnet.card import AnchorFacts, is_generated, model_card
-from snnet.dispatch import PlannedStep, paths_of, run_plan
+from snnet.dispatch import Plan, run_all, runs_of
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.family import build_stitching_layer, check_family
 from snnet.layers import StitchingLayer, check_rank
@@ -97,7 +97,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self._active = space[0]
         self._steps: dict[Stitch, tuple[Step, ...]] = {}
         self._prefixes: dict[Stitch, tuple[str, ...]] = {}
-        self._plans: dict[object, tuple[PlannedStep, ...]] = {}
+        self._plans: dict[object, Plan] = {}
 
     def forward(self, images: Tensor, stitch: StitchLike | None = None) -> Tensor:
         """Run one stitch: images `(B, C, H, W)` to logits `(B, classes)`.
@@ -109,12 +109,12 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         Raises:
             SpaceError: If the space has no such stitch.
         """
-        plan = self._plan(self._active if stitch is None else stitch)
+        chosen = self._active if stitch is None else stitch
         # In training blocks may do more, such as to run again in the backward pass.
         if not (self.training or len(self.statistics)):
-            return run_plan(self, plan, images, self.apply_step)
+            return run_all(self, self._plan(chosen).runs, images)
         features = images
-        for step, prefix, _ in plan:
+        for step, prefix in self._plan(chosen).steps:
             features = self.run_step(step, prefix, features)
         return features
 
@@ -166,15 +166,18 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             self._prefixes[route] = route_prefixes(self.steps(route))
         return self._prefixes[route]
 
-    def _plan(self, stitch: StitchLike) -> tuple[PlannedStep, ...]:
+    def _plan(self, stitch: StitchLike) -> Plan:
         # By what was given: to look a stitch up in the space takes longer than a small step.
         plan = self._plans.get(stitch)
         if plan is None:
             names = {module: name for name, module in self.named_modules()}
-            pairs = zip(self.steps(stitch), self.prefixes(stitch), strict=True)
-            plan = tuple(PlannedStep(s, prefix, paths_of(names, self.step_chain(s))) for s, prefix in pairs)
-            self._plans[stitch] = plan
+            steps, prefixes = self.steps(stitch), self.prefixes(stitch)
+            runs = runs_of(names, [(self.step_chain(step), self._step_call(step)) for step in steps])
+            plan = self._plans[stitch] = Plan(tuple(zip(steps, prefixes, strict=True)), runs)
         return plan
+
+    def _step_call(self, step: Step) -> Callable[[Tensor], Tensor]:
+        return self.layers[step.layer] if step.kind == "stitch" else self.anchor(step.anchor).step_call(step)
 
     def run_step(self, step: Step, prefix: str, features: Tensor) -> Tensor:
         """Run the step that ends the beginning `prefix` of a route, with the statistics measured there, if any."""
@@ -186,10 +189,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def apply_step(self, step: Step, features: Tensor) -> Tensor:
         """Run one step as its modules are, whatever comes before it."""
-        if step.kind == "stitch":
-            mapped: Tensor = self.layers[step.layer](features)
-            return mapped
-        return self.anchor(step.anchor).run_step(step, features)
+        return self._step_call(step)(features)
 
     def step_chain(self, step: Step) -> tuple[nn.Module, ...] | None:
         """Return the modules that a step runs one after another outside training; None if there is more to it."""

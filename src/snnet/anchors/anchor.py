@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import torch
@@ -239,13 +240,13 @@ class Anchor(nn.Module, ABC):
             features = self.block(index, features)
         return features
 
-    def run_step(self, step: Step, features: Tensor) -> Tensor:
-        """Run one step of a route that is this anchor's: stem, block or head."""
+    def step_call(self, step: Step) -> Callable[[Tensor], Tensor]:
+        """Return what runs one step of a route that is this anchor's: stem, block or head."""
         if step.kind == "block":
-            return self.block(step.index, features)
+            return partial(self.block, step.index)
         if step.kind == "stem":
-            return self.enter(features)
-        return self.head(features) if step.kind == "head" else self.head_without_norm(features)
+            return self.stem if isinstance(self.renormalize, nn.Identity) else self.enter
+        return self.head if step.kind == "head" else self.head_without_norm
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the wrapped model's own forward pass on the images that the network takes."""

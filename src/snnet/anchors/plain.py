@@ -29,7 +29,9 @@ class PlainViTAnchor(TimmAnchor):
 
     def head(self, features: Tensor) -> Tensor:
         """Apply the final norm, pooling and the classifier."""
-        return super().head(self.model.norm(features))
+        model = self.model
+        logits: Tensor = model.forward_head(model.norm(features))
+        return logits
 
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the one transformer block."""
