@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snnet.bundle import MANIFEST, Bundle
-from snnet.errors import BudgetError, ExportError
+from snnet.errors import BudgetError, ExportError, SpaceError
 from tests.bundle.conftest import STITCHES
 
 
@@ -22,7 +22,7 @@ def test_chooses_and_finds_by_number_id_and_value(bundle: Bundle) -> None:
     assert bundle.graph(1) == bundle.graph("1:0-2") == bundle.graph(bundle.stitches[1])
     with pytest.raises(BudgetError):
         bundle.select(macs=1)
-    with pytest.raises(ExportError, match=r"has no stitch 0:0-2,1:0-2; it has 3: 0:0-2"):
+    with pytest.raises(SpaceError, match=r"has no stitch 0:0-2,1:0-2; it has 3: 0:0-2"):
         bundle.graph("0:0-2,1:0-2")
 
 

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from snnet.bundle import Bundle
-from snnet.engines import ENGINES, Conditions, OnnxRuntimeEngine
+from snnet.engines import ENGINES, BundleEngine, Conditions, OnnxRuntimeEngine
 from snnet.errors import EngineError, SpaceError
 from snnet.network import SNNet
-from tests.bundle.conftest import STITCHES, build_small_net, bundle, small_net, written
+from tests.bundle.conftest import STITCHES, bundle, small_net, written
 
 pytest.importorskip("onnxruntime")
 __all__ = ["bundle", "small_net", "written"]
@@ -61,24 +61,14 @@ def test_a_step_alone(engine: OnnxRuntimeEngine, small_net: SNNet) -> None:
     assert ready(features.repeat(3, 1, 1)).shape[0] == 3
 
 
-def test_from_a_bundle(small_net: SNNet, bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snnet.bundle.graphs.export_step", None)
-    engine = OnnxRuntimeEngine(small_net, bundle=bundle.path)
+def test_from_a_bundle_without_the_network(small_net: SNNet, bundle: Bundle) -> None:
+    engine = BundleEngine(bundle, threads=2)
+    assert (engine.name, engine.conditions.threads) == ("onnxruntime", 2)
     images = torch.randn(2, *small_net.input.size)
     result = engine.load(STITCHES[2])(images)
     torch.testing.assert_close(result, _expected(small_net, images, STITCHES[2]), rtol=1e-4, atol=1e-5)
-    with pytest.raises(EngineError, match="has no stitch 0:0-1,1:0-2"):
+    with pytest.raises(SpaceError, match="has no stitch 0:0-1,1:0-2"):
         engine.load("0:0-1,1:0-2")
-    with pytest.raises(SpaceError):
-        engine.load("5:0-2")
-
-
-def test_a_bundle_of_other_weights(bundle: Bundle) -> None:
-    other = build_small_net()
-    with torch.no_grad():
-        next(other.anchor(0).model.blocks.parameters()).mul_(3)
-    with pytest.raises(EngineError, match="differs from the network by"):
-        OnnxRuntimeEngine(other, bundle=bundle).load(STITCHES[0])
 
 
 def test_conditions_it_cannot_meet(small_net: SNNet) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from snnet.errors import TableError
 from snnet.machine import Machine
-from snnet.selection import PROFILE, describe_profile, select, without_profile
+from snnet.selection import PROFILE, check_profile, describe_profile, select, without_profile
 from snnet.table import StitchRow, StitchTable
 
 HERE = Machine("Here 9000", 4, ("GPU A", "GPU B"))
@@ -71,3 +71,14 @@ def test_without_its_profile_a_table_says_nothing_of_a_machine() -> None:
     row = StitchRow(0, "0:0-1", {"macs": 1.0, "top1": 2.0, "latency_ms": 3.0, "memory_mb@8": 4.0})
     bare = without_profile(StitchTable([row], {PROFILE: {"engine": "eager"}, "images": 5}))
     assert list(bare.columns) == ["macs", "top1"] and bare.meta == {"images": 5}
+
+
+def test_numbers_of_another_engine_are_refused_where_the_engine_is_known() -> None:
+    table = profiled(HERE.on(), engine="eager")
+    check_profile(table, ["latency_ms"])
+    check_profile(table, ["latency_ms"], engine="eager")
+    check_profile(table, ["macs"], engine="openvino")
+    with pytest.raises(
+        TableError, match=r"measured with the engine eager, and stitches run on openvino"
+    ):
+        check_profile(table, ["latency_ms"], engine="openvino")

@@ -6,9 +6,10 @@ from typing import Any
 
 from snnet.bundle.manifest import GRAPHS, WEIGHTS, Manifest
 from snnet.bundle.sessions import open_session
-from snnet.errors import ExportError, TableError
+from snnet.errors import SpaceError, TableError
 from snnet.route import Stitch
 from snnet.selection import select
+from snnet.specs import InputSpec
 from snnet.table import StitchTable
 
 
@@ -67,20 +68,33 @@ class Bundle:
         """
         return select(self.table, **limits).route
 
+    @property
+    def input(self) -> InputSpec:
+        """Size and normalization of the images."""
+        return self.manifest.input
+
+    def find(self, stitch: int | str | Stitch) -> Stitch:
+        """Return one of its stitches by its number in the space, its id or as a value.
+
+        Raises:
+            SpaceError: If the bundle does not have it.
+        """
+        try:
+            return self.table[stitch].route
+        except TableError:
+            known = ", ".join(list(self.manifest.graphs)[:4])
+            raise SpaceError(
+                f"{self.path} has no stitch {stitch}; it has {len(self.table)}: {known}, ... Export again with this "
+                "one, or choose one of these."
+            ) from None
+
     def graph(self, stitch: int | str | Stitch) -> Path:
         """Return the `.onnx` file of a stitch, by its number in the space, its id or as a value.
 
         Raises:
-            ExportError: If the bundle does not have it.
+            SpaceError: If the bundle does not have it.
         """
-        try:
-            return self.path / self.manifest.graphs[self.table[stitch].stitch]
-        except TableError:
-            known = ", ".join(list(self.manifest.graphs)[:4])
-            raise ExportError(
-                f"{self.path} has no stitch {stitch}; it has {len(self.table)}: {known}, ... Export again with this "
-                "one, or choose one of these."
-            ) from None
+        return self.path / self.manifest.graphs[str(self.find(stitch))]
 
     def session(self, stitch: int | str | Stitch, *, threads: int = 1, prepack: bool = False) -> Any:
         """Return an `onnxruntime.InferenceSession` of a stitch; sessions share the mapped weights.
@@ -91,7 +105,7 @@ class Bundle:
             prepack: Let it pack the weights for itself: faster, and they are no longer shared.
 
         Raises:
-            ExportError: If the bundle does not have the stitch.
+            SpaceError: If the bundle does not have the stitch.
             EngineError: If onnxruntime cannot open it.
         """
         return open_session(self.graph(stitch), threads=threads, prepack=prepack)

@@ -10,7 +10,7 @@ from torch import Tensor
 from snnet.engines.bound import BoundStep, serving_replica
 from snnet.engines.conditions import Conditions
 from snnet.engines.cuda_graphs import CudaGraphs
-from snnet.engines.engine import ENGINES, Engine, Ready
+from snnet.engines.engine import ENGINES, NetworkEngine, Ready
 from snnet.engines.faster import use_onednn
 from snnet.engines.lowered import Lowered, lower
 from snnet.errors import EngineError
@@ -22,7 +22,7 @@ Run = Callable[[Tensor], Tensor]
 
 
 @ENGINES.register("compile")
-class CompileEngine(Engine):
+class CompileEngine(NetworkEngine):
     """Runs steps compiled by Inductor, the compiler behind `torch.compile`.
 
     Steps are compiled and not stitches: a stitch whose steps were all compiled before is ready in milliseconds, and

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from snnet.engines.bound import bind, bind_stitch, run_all, serving_replica
 from snnet.engines.conditions import Conditions
-from snnet.engines.engine import ENGINES, Engine, Ready
+from snnet.engines.engine import ENGINES, NetworkEngine, Ready
 from snnet.engines.faster import use_channels_last, use_onednn
 from snnet.network import SNNet, StitchLike
 from snnet.steps import Step
@@ -21,7 +21,7 @@ class _Eager(Ready):
 
 
 @ENGINES.register("eager")
-class EagerEngine(Engine):
+class EagerEngine(NetworkEngine):
     """Runs the network's own modules, in evaluation and inference mode.
 
     Where device and type of number are the network's own, the weights are the very same tensors, but for kernels of

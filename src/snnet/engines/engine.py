@@ -36,15 +36,13 @@ class Ready(ABC):
 
 
 class Engine(ABC):
-    """One way to run the stitches of a network on one device.
+    """One way to run stitches on one device.
 
     Loading may take seconds (a compilation, an export), running never waits for it. An engine keeps one copy of the
     weights for all that it loads, as far as its library can.
 
     Args:
-        net: The network; it is neither moved nor changed. Changes of its weights in place reach engines that share
-            its tensors.
-        conditions: Device, type of number and threads; those of the network and of torch if None.
+        conditions: Device, type of number and threads.
 
     Raises:
         ExtraError: If the library that runs it is not installed.
@@ -53,18 +51,34 @@ class Engine(ABC):
 
     name: ClassVar[str]
 
-    def __init__(self, net: SNNet, conditions: Conditions | None = None) -> None:
-        self.net = net
-        self.conditions = conditions or Conditions.of(net)
+    def __init__(self, conditions: Conditions) -> None:
+        self.conditions = conditions
 
     @abstractmethod
     def load(self, stitch: StitchLike) -> Ready:
         """Return a stitch, ready to run.
 
         Raises:
-            SpaceError: If the space has no such stitch.
+            SpaceError: If there is no such stitch.
             EngineError: If the engine cannot make it ready.
         """
+
+    def close(self) -> None:  # noqa: B027
+        """Let go of the weights; nothing that was loaded may be called afterwards."""
+
+
+class NetworkEngine(Engine):
+    """An engine that makes stitches of a network ready, and steps of them, which `snnet.profile` measures.
+
+    Args:
+        net: The network; it is neither moved nor changed. Changes of its weights in place reach engines that share
+            its tensors.
+        conditions: Device, type of number and threads; those of the network and of torch if None.
+    """
+
+    def __init__(self, net: SNNet, conditions: Conditions | None = None) -> None:
+        super().__init__(conditions or Conditions.of(net))
+        self.net = net
 
     @abstractmethod
     def load_step(self, step: Step, example: Tensor) -> Ready:
@@ -75,8 +89,5 @@ class Engine(ABC):
             example: What the step is given, of the shape and type that it will be run with.
         """
 
-    def close(self) -> None:  # noqa: B027
-        """Let go of the weights; nothing that was loaded may be called afterwards."""
 
-
-ENGINES: Registry[type[Engine]] = Registry("engine", "snnet.engines")
+ENGINES: Registry[type[NetworkEngine]] = Registry("engine", "snnet.engines")

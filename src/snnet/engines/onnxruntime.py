@@ -1,4 +1,4 @@
-"""onnxruntime on the CPU: stitches as ONNX graphs, all of them on one file of weights."""
+"""onnxruntime on the CPU: stitches as ONNX graphs, of a network or of a bundle, all of them on one file of weights."""
 
 from itertools import count
 from pathlib import Path
@@ -11,7 +11,7 @@ from torch import Tensor
 from snnet.bundle import Bundle, StitchGraphs, open_session
 from snnet.bundle.graphs import run_session
 from snnet.engines.conditions import Conditions
-from snnet.engines.engine import ENGINES, Engine, Ready
+from snnet.engines.engine import ENGINES, Engine, NetworkEngine, Ready
 from snnet.errors import EngineError, ExportError
 from snnet.extras import require
 from snnet.network import SNNet, StitchLike
@@ -42,7 +42,7 @@ class _Session(Ready):
 
 
 @ENGINES.register("onnxruntime")
-class OnnxRuntimeEngine(Engine):
+class OnnxRuntimeEngine(NetworkEngine):
     """Runs stitches through onnxruntime on the CPU, in float32, with the weights mapped from one file.
 
     A stitch is exported when it is first loaded, and compared with the network. Its steps are exported once: a
@@ -51,18 +51,14 @@ class OnnxRuntimeEngine(Engine):
     Args:
         net: The network.
         conditions: Device, type of number and threads; those of the network and of torch if None.
-        bundle: A bundle of this network, or its folder, that has what will be loaded; in place of exporting.
     """
 
     name = "onnxruntime"
 
-    def __init__(
-        self, net: SNNet, conditions: Conditions | None = None, *, bundle: Bundle | str | Path | None = None
-    ) -> None:
+    def __init__(self, net: SNNet, conditions: Conditions | None = None) -> None:
         require("onnxruntime", "onnx")
         super().__init__(net, conditions)
         _check(self.conditions)
-        self.bundle = bundle if isinstance(bundle, Bundle) or bundle is None else Bundle.open(bundle)
         self._folder = TemporaryDirectory(prefix="snnet-onnxruntime-")
         self._graphs = StitchGraphs(net, Path(self._folder.name))
         self._numbers = count()
@@ -72,16 +68,11 @@ class OnnxRuntimeEngine(Engine):
 
         Raises:
             SpaceError: If the network has no such stitch.
-            EngineError: If it cannot be exported, or the bundle does not have it or is of another network.
+            EngineError: If it cannot be exported.
         """
         route = self.net.space.find(stitch)
         try:
-            if self.bundle is None:
-                return _Session(self._graphs.add(route), self.conditions.threads)
-            ready = _Session(self.bundle.graph(route), self.conditions.threads)
-            if self.bundle.manifest.quantization is None:
-                self._graphs.check(ready.session, route)
-            return ready
+            return _Session(self._graphs.add(route), self.conditions.threads)
         except ExportError as error:
             raise EngineError(str(error)) from error
 
@@ -94,6 +85,30 @@ class OnnxRuntimeEngine(Engine):
         """Remove the files."""
         self._graphs.close()
         self._folder.cleanup()
+
+
+class BundleEngine(Engine):
+    """Runs the stitches of a bundle through onnxruntime on the CPU; the network is not needed.
+
+    Args:
+        bundle: The bundle.
+        threads: Threads of one call; as many as torch has if None.
+    """
+
+    name = OnnxRuntimeEngine.name
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        require("onnxruntime", "onnx")
+        super().__init__(Conditions(torch.device("cpu"), torch.float32, threads or torch.get_num_threads()))
+        self.bundle = bundle
+
+    def load(self, stitch: StitchLike) -> Ready:
+        """Return a stitch in a session of its own.
+
+        Raises:
+            SpaceError: If the bundle does not have it.
+        """
+        return _Session(self.bundle.graph(stitch), self.conditions.threads)
 
 
 def _check(conditions: Conditions) -> None:

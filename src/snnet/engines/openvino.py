@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from snnet.engines.conditions import Conditions
-from snnet.engines.engine import ENGINES, Engine, Ready
+from snnet.engines.engine import ENGINES, NetworkEngine, Ready
 from snnet.errors import EngineError, ExportError
 from snnet.export import compile_openvino, openvino_model
 from snnet.extras import require
@@ -49,7 +49,7 @@ class _OpenVinoReady(Ready):
 
 
 @ENGINES.register("openvino")
-class OpenVinoEngine(Engine):
+class OpenVinoEngine(NetworkEngine):
     """Runs stitches as OpenVINO models, in float32.
 
     Loading takes seconds. OpenVINO keeps weights in layouts of its own, so no two stitches share any; a stitch has

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from snnet.engines import Conditions, EagerEngine, Engine, Ready
+from snnet.engines import Conditions, EagerEngine, NetworkEngine, Ready
 from snnet.network import SNNet
 from snnet.profiling.energy import EnergyMeter, measure_energy
 from snnet.profiling.inputs import random_images, step_inputs
@@ -32,7 +32,7 @@ class Bench:
     """
 
     net: SNNet
-    engine: Engine
+    engine: NetworkEngine
     settings: MeasureSettings
     progress: Progress | None = None
     _ready: dict[Stitch, Ready] = field(default_factory=dict)

@@ -39,21 +39,28 @@ class Menu:
         table: Rows of these stitches.
         prefer: Column to be best in.
         dtype: Type of number that the stitches run in, such as `float32`; the network's own if None.
-        any_machine: Take what was measured on another machine, or in another type of number, as it is.
+        engine: What the stitches run on, such as `onnxruntime`; any if None.
+        any_machine: Take what was measured on another machine or engine, or in another type of number, as it is.
 
     Raises:
         BudgetError: If the table lacks the column, or has no row with a value in it.
-        TableError: If the column was measured on another machine, or in another type of number.
+        TableError: If the column was measured on another machine or engine, or in another type of number.
     """
 
     def __init__(
-        self, table: StitchTable, prefer: str = "top1", *, dtype: str | None = None, any_machine: bool = False
+        self,
+        table: StitchTable,
+        prefer: str = "top1",
+        *,
+        dtype: str | None = None,
+        engine: str | None = None,
+        any_machine: bool = False,
     ) -> None:
         if message := missing_column(table, prefer):
             raise BudgetError(message)
         if not any_machine:
-            check_profile(table, (prefer,), dtype)
-        self.prefer, self.dtype, self.any_machine = prefer, dtype, any_machine
+            check_profile(table, (prefer,), dtype, engine)
+        self.prefer, self.dtype, self.engine, self.any_machine = prefer, dtype, engine, any_machine
         self.table = table.where(lambda row: measured(row, prefer))
         if not len(self.table):
             raise BudgetError(
@@ -74,7 +81,7 @@ class Menu:
 
         Raises:
             BudgetError: If a limit is not a number, a column does not exist, or nothing fits.
-            TableError: If a column was measured on another machine, or in another type of number.
+            TableError: If a column was measured on another machine or engine, or in another type of number.
         """
         Budget(limits)
         lane = self._lane(tuple(limits), batch)
@@ -111,7 +118,7 @@ class Menu:
         if lane is None:
             names = tuple(at_batch(column, batch) for column in columns)
             if not self.any_machine:
-                check_profile(self.table, names, self.dtype)
+                check_profile(self.table, names, self.dtype, self.engine)
             lane = self._lanes[columns, batch] = self._sorted_by(names)
         return lane
 

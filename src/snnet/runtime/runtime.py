@@ -10,7 +10,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from snnet.engines import ENGINES, Engine, Ready
+from snnet.bundle import Bundle
+from snnet.engines import ENGINES, BundleEngine, EagerEngine, Engine, Ready
 from snnet.errors import BudgetError, EngineError
 from snnet.network import SNNet, StitchLike
 from snnet.route import Stitch
@@ -31,8 +32,10 @@ class Runtime:
     constructor, so there is an answer from the beginning.
 
     Args:
-        net: The network; its table says what stitches cost and how good they are.
-        engine: How stitches run: a name in `ENGINES`, or an engine built on this network.
+        net: The network, or a bundle of it, which needs no network; its table says what stitches cost and how good
+            they are.
+        engine: How stitches run: a name in `ENGINES`, or an engine built on this network or bundle. If None, a network
+            runs on `eager` and a bundle on onnxruntime, its only one.
         stitches: Those that may answer; the frontier of `cost` and `prefer` if None.
         profile: In place of `net.table`, such as a table measured on this machine.
         prefer: Column to be best in.
@@ -43,23 +46,24 @@ class Runtime:
         max_ready: How many stitches are ready at most, at least 2. Others make room when they were not used for the
             longest time.
         max_bytes: Memory that ready stitches hold at most beyond shared weights.
-        any_machine: Take latencies that were measured on another machine, or in another type of number, as they are.
+        any_machine: Take latencies that were measured on another machine or engine, or in another type of number, as
+            they are.
 
     Raises:
         BudgetError: If there is no table, or it lacks a column.
         EngineError: If the cheapest stitch cannot be made ready, or a bound is too small.
         SpaceError: If a stitch is not in the network's space.
-        TableError: If `cost` or `prefer` was measured on another machine, or in another type of number.
+        TableError: If `cost` or `prefer` was measured on another machine or engine, or in another type of number.
 
     Example:
-        >>> runtime = Runtime(net)
+        >>> runtime = Runtime(net)  # or Runtime(Bundle.open("bundle"))
         >>> logits = runtime(images, latency_ms=8)
     """
 
     def __init__(
         self,
-        net: SNNet,
-        engine: str | Engine = "eager",
+        net: SNNet | Bundle,
+        engine: str | Engine | None = None,
         *,
         stitches: Iterable[StitchLike] | None = None,
         profile: StitchTable | None = None,
@@ -72,13 +76,18 @@ class Runtime:
     ) -> None:
         table = _table(net, profile)
         cost = cost or _usual_cost(table)
-        chosen = _rows(net, table, stitches) if stitches is not None else pareto_frontier(table, cost, prefer)
+        self._find: Callable[[StitchLike], Stitch] = net.find if isinstance(net, Bundle) else net.space.find
         self.net, self.cost, self.batch_sizes = net, cost, tuple(batch_sizes)
-        self.engine = ENGINES.get(engine)(net) if isinstance(engine, str) else engine
+        self._owns_engine = not isinstance(engine, Engine)
+        self.engine = engine if isinstance(engine, Engine) else _engine(net, engine)
+        if stitches is None:
+            chosen = pareto_frontier(table, cost, prefer)
+        else:
+            wanted = {self._find(stitch).id for stitch in stitches}
+            chosen = table.where(lambda row: row.stitch in wanted)
         dtype = str(self.engine.conditions.dtype).removeprefix("torch.")
-        self.menu = Menu(chosen, prefer, dtype=dtype, any_machine=any_machine)
+        self.menu = Menu(chosen, prefer, dtype=dtype, engine=self.engine.name, any_machine=any_machine)
         self.on_switch: list[Callable[[Switch], object]] = []
-        self._owns_engine = isinstance(engine, str)
         self._lock = threading.Lock()
         self._current: Stitch | None = None
         self._switches = self._substituted = 0
@@ -110,7 +119,7 @@ class Runtime:
         if stitch is not None:
             if limits:
                 raise BudgetError(f"A stitch and limits ({', '.join(limits)}) were given; give one of the two.")
-            route = self.net.space.find(stitch)
+            route = self._find(stitch)
             return self._run_exactly(images, route, wait=wait)
         return self.run_within(images, limits)
 
@@ -155,7 +164,7 @@ class Runtime:
 
     def prepare(self, *stitches: StitchLike) -> None:
         """Have stitches made ready in the background, also those that failed before."""
-        for route in [self.net.space.find(stitch) for stitch in stitches]:
+        for route in [self._find(stitch) for stitch in stitches]:
             self._shelf.retry(route)
             self._shelf.ask_for(route)
 
@@ -257,7 +266,15 @@ class Runtime:
         return ready
 
 
-def _table(net: SNNet, profile: StitchTable | None) -> StitchTable:
+def _engine(net: SNNet | Bundle, name: str | None) -> Engine:
+    if isinstance(net, SNNet):
+        return ENGINES.get(name or EagerEngine.name)(net)
+    if name not in (None, BundleEngine.name):
+        raise EngineError(f"A bundle runs on {BundleEngine.name}, and {name} was asked for; leave the engine out.")
+    return BundleEngine(net)
+
+
+def _table(net: SNNet | Bundle, profile: StitchTable | None) -> StitchTable:
     table = net.table if profile is None else profile
     if table is None:
         raise BudgetError(
@@ -273,8 +290,3 @@ def _table(net: SNNet, profile: StitchTable | None) -> StitchTable:
 
 def _usual_cost(table: StitchTable) -> str:
     return "latency_ms" if all(measured(row, "latency_ms") for row in table) else "macs"
-
-
-def _rows(net: SNNet, table: StitchTable, stitches: Iterable[StitchLike]) -> StitchTable:
-    chosen = {net.space.find(stitch).id for stitch in stitches}
-    return table.where(lambda row: row.stitch in chosen)

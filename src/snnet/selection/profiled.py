@@ -12,8 +12,10 @@ PROFILE = "profile"
 """The fact of a table that says under what its latencies, throughputs, memory and energy were measured."""
 
 
-def check_profile(table: StitchTable, columns: Iterable[str], dtype: str | None = None) -> None:
-    """Refuse columns that were measured on another machine, or in another type of number than the network runs in.
+def check_profile(
+    table: StitchTable, columns: Iterable[str], dtype: str | None = None, engine: str | None = None
+) -> None:
+    """Refuse columns that were measured on another machine or engine, or in another type of number than will run.
 
     Columns that are the same everywhere (MACs, scores) are never refused, and neither is a table that says nothing
     of a machine: such a table was made by hand.
@@ -22,6 +24,7 @@ def check_profile(table: StitchTable, columns: Iterable[str], dtype: str | None 
         table: Stitches with what was measured of them.
         columns: Those that a choice depends on.
         dtype: Type of number that the network will run in, such as `float32`; its own if None.
+        engine: What it will run on, such as `onnxruntime`; that of the measurement if None.
 
     Raises:
         TableError: If they do not hold here; the message names both sides.
@@ -43,6 +46,11 @@ def check_profile(table: StitchTable, columns: Iterable[str], dtype: str | None 
             f"{listed} was measured in {facts.get('dtype')}, and the network runs in {wanted}; say that it will run "
             f"in {facts.get('dtype')} with dtype, measure anew with `snnet profile`, or take the numbers as they are "
             "with any_machine=True (--force)."
+        )
+    if engine not in (None, facts.get("engine")):
+        raise TableError(
+            f"{listed} was measured with the engine {facts.get('engine')}, and stitches run on {engine}; measure anew "
+            f"with `snnet profile --engine {engine}`, or take the numbers as they are with any_machine=True."
         )
 
 
