@@ -78,7 +78,5 @@ def test_numbers_of_another_engine_are_refused_where_the_engine_is_known() -> No
     check_profile(table, ["latency_ms"])
     check_profile(table, ["latency_ms"], engine="eager")
     check_profile(table, ["macs"], engine="openvino")
-    with pytest.raises(
-        TableError, match=r"measured with the engine eager, and stitches run on openvino"
-    ):
+    with pytest.raises(TableError, match=r"measured with the engine eager, and stitches run on openvino"):
         check_profile(table, ["latency_ms"], engine="openvino")

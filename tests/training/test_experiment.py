@@ -143,6 +143,27 @@ def test_other_classes_give_fresh_heads_and_forbid_own_teachers(tmp_path: Path) 
     assert experiment.trainer(None).fit().steps == 2
 
 
+def test_a_frozen_anchor_alone_is_not_drawn() -> None:
+    def drawn(**changes: Any) -> set[str]:
+        sampler = build(**changes).trainer().sampler
+        generator = torch.Generator().manual_seed(0)
+        return {route.id for step in range(400) for route in sampler.draw(step, generator)}
+
+    small, large = "0:0-12", "1:0-12"
+    assert {small, large} <= drawn(optim__freeze="nothing")
+    some = drawn(optim__freeze="smallest-anchor")
+    assert small not in some and large in some
+    assert not {small, large} & drawn(optim__freeze="anchors", sampler__name="uniform")
+
+
+def test_a_new_classifier_must_not_be_frozen() -> None:
+    with pytest.raises(
+        RecipeError, match=r"fresh classifiers, for the recipe .* set optim\.freeze to no"
+    ):
+        build(network__new_heads=True, loss__teacher=None, optim__freeze="smallest-anchor").trainer()
+    assert build(network__new_heads=True, loss__teacher=None, optim__freeze="nothing").trainer()
+
+
 def test_a_saved_network_is_taken_as_it_is(tmp_path: Path) -> None:
     net = build_tiny_net()
     net.save_pretrained(tmp_path / "net")

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -33,6 +33,7 @@ from snnet.training import (
 )
 from snnet.training.checkpoint import content_digest, read_checkpoint
 from snnet.training.logging import read_log
+from snnet.training.optim import Freeze
 from snnet.training.randomness import stitch_generator
 from tests.batch_norm_family import build_conv_net
 from tests.training import killable
@@ -268,10 +269,10 @@ def test_a_sampler_that_draws_no_tuple_is_refused(tiny_net: SNNet) -> None:
             Trainer(tiny_net, TinyBatches(), settings=settings(), sampler=sampler).fit()
 
 
-FROZEN = [OptimSettings(lr=0.1, freeze_anchors=True), OptimSettings(lr=0.1, anchor_lr_scale=0.0)]
+FROZEN = [OptimSettings(lr=0.1, freeze="anchors"), OptimSettings(lr=0.1, anchor_lr_scale=0.0)]
 
 
-@pytest.mark.parametrize("optim", FROZEN, ids=["freeze_anchors", "no rate"])
+@pytest.mark.parametrize("optim", FROZEN, ids=["freeze", "no rate"])
 def test_frozen_anchors_have_no_gradient_and_do_not_move(tiny_net: SNNet, optim: OptimSettings) -> None:
     before = copy.deepcopy(tiny_net.state_dict())
     seen: list[str] = []
@@ -288,6 +289,24 @@ def test_frozen_anchors_have_no_gradient_and_do_not_move(tiny_net: SNNet, optim:
     moved = {name for name, tensor in tiny_net.state_dict().items() if not torch.equal(tensor, before[name])}
     assert moved == {f"layers.{name}.transform.{part}" for name in used for part in ("weight", "bias")}
     assert all(p.requires_grad for p in tiny_net.parameters())
+
+
+def test_the_smallest_anchor_alone_can_be_frozen(tiny_net: SNNet) -> None:
+    before = copy.deepcopy(tiny_net.state_dict())
+    optim = OptimSettings(lr=0.1, freeze="smallest-anchor")
+    sampler = AnchorShareSampler([route for route in tiny_net.space if route.cuts or route.anchors != (0,)], 0.5)
+    Trainer(tiny_net, TinyBatches(), settings=settings(steps=8), optim=optim, sampler=sampler).fit()
+    moved = {name for name, tensor in tiny_net.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert not any(name.startswith("anchors.0.") for name in moved)
+    assert any(name.startswith("anchors.1.") for name in moved) and any(name.startswith("layers.") for name in moved)
+    assert all(p.requires_grad for p in tiny_net.parameters())
+
+
+def test_what_may_be_frozen() -> None:
+    assert [list(OptimSettings(freeze=what).frozen(3)) for what in get_args(Freeze)] == [[], [0], [0, 1, 2]]
+    assert list(OptimSettings(anchor_lr_scale=0).frozen(2)) == [0, 1]
+    with pytest.raises(RecipeError, match="freeze is 'heads'; accepted: nothing, smallest-anchor, anchors"):
+        OptimSettings(freeze="heads")  # type: ignore[arg-type]
 
 
 def test_batch_norms_of_frozen_anchors_keep_their_statistics() -> None:

@@ -71,7 +71,7 @@ TUNING = PaperExperiment(
     "Training everything gives better stitches than training the stitching layers alone.",
     variants=(
         _deit("full model"),
-        _deit("stitching layers only", overrides={"optim.freeze_anchors": "true"}),
+        _deit("stitching layers only", overrides={"optim.freeze": "anchors"}),
     ),
     claims=(Claim("mean", "full model", "above", "stitching layers only"),),
 )

@@ -27,6 +27,7 @@ from snnet.network import SCORES, SNNet, StitchLike
 from snnet.processes import copy_from_first, share
 from snnet.progress import Progress, Stage, silent
 from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
+from snnet.route import Stitch
 from snnet.table import StitchTable
 from snnet.training.checkpoint import content_digest
 from snnet.training.distillation import Distillation, Following, OwnAnchorTeacher, Teacher, anchor_teacher
@@ -174,6 +175,7 @@ class Experiment:
         """
         recipe, sampler = self.recipe, self._sampler(scores)
         self._check_in_place(sampler)
+        self._check_frozen()
         return Trainer(
             self.net,
             self.train,
@@ -281,7 +283,12 @@ class Experiment:
         # Other scores that the network has may be those of test images, which must not decide what is trained.
         table = table if scores is None else table.merge(scores)
         with _fitting_options(self.recipe.sampler):
-            return SAMPLERS.get(self.recipe.sampler.name).build(self.net.space, table, **self.recipe.sampler.options)
+            return SAMPLERS.get(self.recipe.sampler.name).build(self._trained(), table, **self.recipe.sampler.options)
+
+    def _trained(self) -> Sequence[Stitch]:
+        """Return the stitches that have something to train: a frozen anchor alone has nothing."""
+        space, frozen = self.net.space, self._optim().frozen(len(self.net.anchors))
+        return [route for route in space if route.cuts or route.anchors[0] not in frozen] if frozen else space
 
     def _sampler_columns(self) -> tuple[str, ...]:
         section = self.recipe.sampler
@@ -311,6 +318,13 @@ class Experiment:
         how = Following(**section.teacher.model_dump(include={"kind", "alpha", "temperature"}))
         first = self._distillation(section.first_teacher)
         return StitchLoss(smoothing=section.smoothing, distillation=first, in_place=how)
+
+    def _check_frozen(self) -> None:
+        if self.new_heads and self._optim().frozen(len(self.net.anchors)):
+            raise RecipeError(
+                f"The anchors have fresh classifiers, for {self.new_heads}, and a frozen one would never learn the "
+                "classes; set optim.freeze to nothing, and optim.anchor_lr_scale above 0."
+            )
 
     def _check_in_place(self, sampler: StitchSampler) -> None:
         teacher, name = self.recipe.loss.teacher, self.recipe.sampler.name

@@ -1,7 +1,7 @@
 """Optimizers over parameter groups, and the learning rate of every step."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from timm.scheduler.cosine_lr import CosineLRScheduler
 from timm.scheduler.scheduler import Scheduler
@@ -10,6 +10,8 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from snnet.errors import RecipeError
 from snnet.network import SNNet
+
+Freeze = Literal["nothing", "smallest-anchor", "anchors"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,8 +23,9 @@ class OptimSettings:
         lr: Peak learning rate of the stitching layers.
         anchor_lr_scale: The anchors' rate as a share of `lr`; the paper takes 0.1 for hierarchical families. At 0
             they are frozen.
-        freeze_anchors: Whether stitching layers alone are trained: no gradient of the anchors' weights is computed,
-            nothing decays, and the running statistics of their batch norms stay.
+        freeze: What stays as it is: `nothing`; the `smallest-anchor`; or all `anchors`, so that stitching layers alone
+            are trained. No gradient of frozen weights is computed, nothing of them decays, and the running statistics
+            of their batch norms stay.
         weight_decay: Decay of all weights but norms, biases, and what each anchor excludes.
         betas: Of AdamW.
         eps: Of AdamW.
@@ -35,7 +38,7 @@ class OptimSettings:
     optimizer: Literal["adamw", "sgd"] = "adamw"
     lr: float = 1e-4
     anchor_lr_scale: float = 1.0
-    freeze_anchors: bool = False
+    freeze: Freeze = "nothing"
     weight_decay: float = 0.05
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
@@ -47,14 +50,17 @@ class OptimSettings:
     def __post_init__(self) -> None:
         if self.optimizer not in ("adamw", "sgd"):
             raise RecipeError(f"Optimizer {self.optimizer!r} is unknown; accepted: 'adamw', 'sgd'.")
+        if self.freeze not in get_args(Freeze):
+            raise RecipeError(f"freeze is {self.freeze!r}; accepted: {', '.join(get_args(Freeze))}.")
         for name in ("lr", "anchor_lr_scale", "weight_decay", "momentum", "warmup_steps", "min_lr"):
             if getattr(self, name) < 0:
                 raise RecipeError(f"{name} is {getattr(self, name)}; it cannot be negative.")
 
-    @property
-    def frozen(self) -> bool:
-        """Whether the anchors stay as they are."""
-        return self.freeze_anchors or self.anchor_lr_scale == 0
+    def frozen(self, anchors: int) -> range:
+        """Return the numbers of the anchors, of so many, that stay as they are."""
+        if self.freeze == "anchors" or self.anchor_lr_scale == 0:
+            return range(anchors)
+        return range(1 if self.freeze == "smallest-anchor" else 0)
 
 
 def parameter_groups(net: SNNet, *, weight_decay: float, anchor_lr_scale: float = 1.0) -> list[dict[str, Any]]:

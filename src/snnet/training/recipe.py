@@ -11,6 +11,7 @@ from snnet.errors import did_you_mean
 from snnet.files import write_text
 from snnet.space.chains import Direction
 from snnet.training.engine import Precision, Sharding
+from snnet.training.optim import Freeze
 from snnet.training.recipe_file import check_recipe, packaged_methods, read_recipe_file
 from snnet.training.samplers import SAMPLERS
 from snnet.training.settings import StitchesPerRank
@@ -195,7 +196,9 @@ class OptimSection(Section):
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
     lr: float = Field(1e-4, gt=0, description="peak learning rate of the stitching layers")
     anchor_lr_scale: float = Field(1.0, ge=0, description="the anchors' rate as a share of lr; 0 freezes them")
-    freeze_anchors: bool = Field(False, description="train stitching layers only")
+    freeze: Freeze = Field(
+        "nothing", description="what is not trained: nothing, smallest-anchor, or anchors (stitching layers alone are)"
+    )
     weight_decay: float = Field(0.05, ge=0, description="decay of all weights but norms, biases and the like")
     betas: tuple[float, float] = Field((0.9, 0.999), description="of adamw")
     eps: float = Field(1e-8, gt=0, description="of adamw")

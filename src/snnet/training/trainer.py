@@ -5,7 +5,7 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +118,9 @@ class Trainer:
         # At once, for checkpoints and averages hold none.
         self.net.forget_statistics()
         try:
-            with fast_linear(self.device), self._frozen():
+            with fast_linear(self.device), ExitStack() as stack:
+                for number in self.optim.frozen(len(self.net.anchors)):
+                    stack.enter_context(without_gradients(self.net.anchor(number)))
                 return _Run(self, resume).go()
         finally:
             self.net.forget_scores()
@@ -130,9 +132,6 @@ class Trainer:
         check_classes(self.net.classes, found)
         if found is not None and len(found) == self.net.num_classes:
             self.net.classes = found
-
-    def _frozen(self) -> AbstractContextManager[None]:
-        return without_gradients(self.net.anchors) if self.optim.frozen else nullcontext()
 
 
 class _Run:
@@ -188,8 +187,8 @@ class _Run:
 
     def go(self) -> TrainResult:
         self.engine.net.train()
-        if self.trainer.optim.frozen:
-            hold_statistics(self.engine.net.anchors)
+        for number in self.trainer.optim.frozen(len(self.engine.net.anchors)):
+            hold_statistics(self.engine.net.anchor(number))
         with self.log, StopRequest(repeats=self.share.count > 1) as stop:
             stream = step_batches(self.trainer.batches, self.settings.accumulation, self.step, self.share)
             try:

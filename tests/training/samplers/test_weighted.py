@@ -88,4 +88,9 @@ def test_weights_that_cannot_be() -> None:
     with pytest.raises(RecipeError, match="none has a weight"):
         WeightedSampler(SPACE, {stitch.id: 0.0 for stitch in SPACE})
     with pytest.raises(RecipeError, match="none has a weight"):
-        WeightedSampler(OTHERS, {stitch.id: 1.0 for stitch in SPACE}, share=0.5)
+        WeightedSampler(SPACE, {stitch.id: float(stitch.is_anchor) for stitch in SPACE}, share=0.5)
+
+
+def test_without_anchors_there_is_nothing_to_share() -> None:
+    sampler = WeightedSampler(OTHERS, {stitch.id: 1.0 for stitch in OTHERS}, share=0.5)
+    assert sampler.probabilities.tolist() == pytest.approx([1 / len(OTHERS)] * len(OTHERS))

@@ -22,7 +22,8 @@ class WeightedSampler(StitchSampler):
     Args:
         stitches: The stitches to draw from, usually a `StitchSpace`.
         weights: Id of each stitch -> its weight, not negative; only their ratios count.
-        share: Probability of an anchor, each as likely as the next; None draws anchors by their weights too.
+        share: Probability of an anchor, each as likely as the next; None draws anchors by their weights too. Where
+            there is no anchor, or nothing else, all steps go to what there is.
     """
 
     def __init__(self, stitches: Sequence[Stitch], weights: Mapping[str, float], share: float | None = None) -> None:
@@ -111,10 +112,11 @@ def _check_weights(stitches: Sequence[Stitch], weights: Mapping[str, float]) -> 
 
 def _probabilities(stitches: Sequence[Stitch], weights: list[float], share: float | None) -> list[float]:
     """Return probabilities that sum to one, with the anchors' part as asked for."""
-    if share is None:
-        return _normalized(weights, 1.0)
-    check_share(share)
     anchors = [float(stitch.is_anchor) for stitch in stitches]
+    if share is not None:
+        check_share(share)
+    if share is None or len(set(anchors)) == 1:
+        return _normalized(weights, 1.0)
     others = [weight * (1 - anchor) for weight, anchor in zip(weights, anchors, strict=True)]
     parts = zip(_normalized(anchors, share), _normalized(others, 1 - share), strict=True)
     return [anchor + other for anchor, other in parts]
