@@ -21,14 +21,16 @@ own, such as that of `examples/cifar10`:
 import argparse
 import json
 import statistics
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import snnet
 from snnet.cli.families import import_families
+from snnet.cost import step_macs
 from snnet.demo import FAMILIES, DemoResult, run_demo
 from snnet.selection import hypervolume
-from snnet.table import StitchTable
+from snnet.training.optim import OptimSettings
 from snnet.training.recipe import Recipe
 
 METHODS = ("default", "paper")
@@ -55,34 +57,48 @@ def recipe_of(family: str, method: str, steps: int | None, settings: dict[str, A
     return Recipe.load(FAMILIES.get(family, family), overrides)
 
 
-def macs_per_image(macs: dict[str, float], stitch: str, teacher: str) -> float:
-    """Return what a step costs for one image: forward and backward of the stitch, forward of its teacher."""
-    route = snnet.Stitch.parse(stitch)
-    anchors = [macs[name] for name in macs if snnet.Stitch.parse(name).is_anchor]
-    taught_by = anchors[max(route.anchors)] if teacher == "own-anchors" else anchors[-1]
-    return 3 * macs[stitch] + taught_by
+class StepCost:
+    """What a step of a run costs in multiply-adds for each image.
+
+    Args:
+        directory: That of a run, with its network.
+        recipe: What it trained by.
+    """
+
+    def __init__(self, directory: Path, recipe: Recipe) -> None:
+        net = snnet.load(directory)
+        macs = step_macs(net)
+        optim = OptimSettings(freeze=recipe.optim.freeze, anchor_lr_scale=recipe.optim.anchor_lr_scale)
+        frozen = optim.frozen(len(net.anchors))
+        anchors = [sum(macs[step] for step in net.steps(number)) for number in range(len(net.anchors))]
+        teacher = recipe.loss.teacher.source if recipe.loss.teacher else ""
+        self.of: dict[str, int] = {}
+        self.forward = 0
+        for route in net.space:
+            steps = net.steps(route)
+            self.forward += sum(macs[step] for step in steps)
+            still = list(takewhile(lambda step: step.kind != "stitch" and step.anchor in frozen, steps))
+            taught = anchors[max(route.anchors) if teacher == "own-anchors" else -1]
+            self.of[route.id] = sum(macs[step] * (1 if step in still else 3) for step in steps) + taught
 
 
-def spent(directory: Path, recipe: Recipe, table: StitchTable) -> float:
+def spent(directory: Path, recipe: Recipe) -> float:
     """Return the multiply-adds of a run, read from its log."""
-    macs = {row.stitch: row.macs for row in table}
-    teacher = recipe.loss.teacher.source if recipe.loss.teacher else ""
+    cost = StepCost(directory, recipe)
     lines = [json.loads(line) for line in (directory / "log.jsonl").read_text().splitlines()]
     drawn = [line["stitch"] for line in lines if "stitch" in line]
     assert len(drawn) == recipe.run.steps, (
         f"{directory}: {len(drawn)} steps in the log, {recipe.run.steps} in the recipe"
     )
-    total = recipe.data.batch_size * sum(macs_per_image(macs, stitch, teacher) for stitch in drawn)
+    total = recipe.data.batch_size * sum(cost.of[stitch] for stitch in drawn)
     if (directory / "starting_scores.jsonl").is_file():
-        total += recipe.sampler.images * sum(macs.values())
+        total += recipe.sampler.images * cost.forward
     return total
 
 
-def steps_for(budget: float, recipe: Recipe, table: StitchTable) -> int:
-    """Return how many steps of uniform sampling the multiply-adds buy."""
-    macs = {row.stitch: row.macs for row in table}
-    teacher = recipe.loss.teacher.source if recipe.loss.teacher else ""
-    mean = statistics.fmean(macs_per_image(macs, stitch, teacher) for stitch in macs)
+def steps_for(budget: float, recipe: Recipe, directory: Path) -> int:
+    """Return how many steps of uniform sampling the multiply-adds buy, on the network of a run."""
+    mean = statistics.fmean(StepCost(directory, recipe).of.values())
     return round(budget / (mean * recipe.data.batch_size))
 
 
@@ -112,11 +128,10 @@ def run(family: str, method: str, seed: int, budget: float | None, args: argpars
     settings = {**dict(pair.split("=", 1) for pair in args.set), "run.seed": seed, "evaluation.images": args.images}
     steps = None
     if budget is not None:
-        table = StitchTable.load(args.output / f"{name}-default-{seed}" / "table.jsonl")
-        steps = steps_for(budget, recipe_of(family, method, None, settings), table)
+        steps = steps_for(budget, recipe_of(family, method, None, settings), args.output / f"{name}-default-{seed}")
     recipe = recipe_of(family, method, steps, settings)
     result = run_demo(directory, recipe=recipe)
-    found = {**figures(result), "macs": spent(directory, recipe, result.after), "steps": float(recipe.run.steps or 0)}
+    found = {**figures(result), "macs": spent(directory, recipe), "steps": float(recipe.run.steps or 0)}
     kept.write_text(json.dumps(found))
     print(
         f"{family} {method} seed {seed}: " + ", ".join(f"{key} {value:.4g}" for key, value in found.items()), flush=True

@@ -153,7 +153,7 @@ def test_damaged_networks_are_refused(tiny_net: SNNet, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be loaded"):
         load(tmp_path)
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match="does not describe a stitchable network"):
+    with pytest.raises(CheckpointError, match="does not describe a network"):
         load(tmp_path)
     (tmp_path / "config.json").write_text('{"format": "snnet", "version": 99}')
     with pytest.raises(CheckpointError, match="has version 99; this snnet reads up to 1"):

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from snnet.errors import SNNetError
+
 
 @contextmanager
 def write_aside(path: str | Path) -> Iterator[Path]:
@@ -57,6 +59,29 @@ def write_text(path: str | Path, text: str) -> Path:
 def write_json(path: str | Path, value: Any) -> Path:
     """Write `value` as readable JSON, whole or not at all, and return the path."""
     return write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_description(path: Path, *, what: str, format: str, version: int, error: type[SNNetError]) -> dict[str, Any]:
+    """Read the JSON file that says what lies in its folder, such as a network or a bundle.
+
+    Args:
+        path: The file.
+        what: What it describes, for messages.
+        format: What it must name as its `format`.
+        version: The newest `version` that is understood.
+        error: Raised if the file is missing, damaged, of another format or newer.
+    """
+    if not path.is_file():
+        raise error(f"There is no {what} at {path.parent}: {path.name} is missing.")
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as fault:
+        raise error(f"{path} is damaged, it is not JSON ({fault}); copy or write the {what} again.") from None
+    if not isinstance(content, dict) or content.get("format") != format:
+        raise error(f"{path} does not describe a {what}: 'format' is not {format!r}.")
+    if content.get("version", 0) > version:
+        raise error(f"{path} has version {content['version']}; this snnet reads up to {version}: update it.")
+    return content
 
 
 def _flush_to_disk(path: Path) -> None:

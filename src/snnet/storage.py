@@ -1,6 +1,5 @@
 """The files of a saved network, written whole or not at all, and read with nothing but tensors and JSON."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from torch import nn
 
 from snnet.anchors import Anchor, AnchorSource, rebuildable_source
 from snnet.errors import CheckpointError
-from snnet.files import write_aside, write_json
+from snnet.files import read_description, write_aside, write_json
 
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTPError.__bases__[0])
 """What the hub's client raises; the last is the base of its HTTP library's errors, of connection for example."""
@@ -53,17 +52,7 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If the file is missing or does not describe one.
     """
-    if not path.is_file():
-        raise CheckpointError(f"There is no network at {path.parent}: {path.name} is missing.")
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise CheckpointError(f"{path} is not JSON ({error.msg}); save the network again.") from None
-    if not isinstance(config, dict) or config.get("format") != FORMAT:
-        raise CheckpointError(f"{path} does not describe a stitchable network: 'format' is not {FORMAT!r}.")
-    if config.get("version", 0) > VERSION:
-        raise CheckpointError(f"{path} has version {config['version']}; this snnet reads up to {VERSION}: update it.")
-    return config
+    return read_description(path, what="network", format=FORMAT, version=VERSION, error=CheckpointError)
 
 
 def write_config(path: Path, anchors: Iterable[Anchor], space: Mapping[str, Any], settings: Mapping[str, Any]) -> None:

@@ -87,9 +87,9 @@ def test_rounds_visit_every_stitch_once_in_changing_order(tiny_net: SNNet) -> No
     seen: list[int] = []
     watch_heads(tiny_net, lambda number, _: seen.append(number))
     profile(tiny_net, latency=[0, 1, 2, 2], warmup=2, repeats=10)
-    rounds = [tuple(seen[start : start + 3]) for start in range(0, 36, 3)]
-    # Once more each for its memory.
-    assert len(seen) == 39 and len(rounds) == 12 and all(sorted(order) == [0, 1, 2] for order in rounds)
+    # Once each before, to be ready, and once after, for its memory.
+    rounds = [tuple(seen[start : start + 3]) for start in range(3, 39, 3)]
+    assert len(seen) == 42 and len(rounds) == 12 and all(sorted(order) == [0, 1, 2] for order in rounds)
     assert len(set(rounds)) > 2
 
 
@@ -101,8 +101,8 @@ def test_runs_in_inference_and_evaluation_mode_and_leaves_the_network_alone(tiny
     tiny_net.anchor(0).model.head.register_forward_hook(lambda module, *_: evaluating.append(not module.training))
     places = [p.data_ptr() for p in tiny_net.parameters()]
     profile(tiny_net, latency=[0], **ONE_ROUND)
-    # Each time twice, for latency and for memory.
-    assert modes == [True] * 2 and evaluating and all(evaluating)
+    # To be ready, for latency, and for memory.
+    assert modes == [True] * 3 and evaluating and all(evaluating)
     assert all(module.training for module in tiny_net.modules())
     assert [p.data_ptr() for p in tiny_net.parameters()] == places
     tiny_net(torch.randn(1, *tiny_net.input.size), 0).sum().backward()
@@ -112,7 +112,7 @@ def test_another_type_is_measured_on_a_replica(tiny_net: SNNet) -> None:
     types: list[torch.dtype] = []
     watch_heads(tiny_net, lambda _, logits: types.append(logits.dtype))
     profile(tiny_net, latency=[0], dtype=torch.bfloat16, **ONE_ROUND)
-    assert types == [torch.bfloat16] * 2
+    assert types == [torch.bfloat16] * 3
     assert {p.dtype for p in tiny_net.parameters()} == {torch.float32}
 
 

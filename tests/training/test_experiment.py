@@ -157,9 +157,7 @@ def test_a_frozen_anchor_alone_is_not_drawn() -> None:
 
 
 def test_a_new_classifier_must_not_be_frozen() -> None:
-    with pytest.raises(
-        RecipeError, match=r"fresh classifiers, for the recipe .* set optim\.freeze to no"
-    ):
+    with pytest.raises(RecipeError, match=r"fresh classifiers, for the recipe .* set optim\.freeze to no"):
         build(network__new_heads=True, loss__teacher=None, optim__freeze="smallest-anchor").trainer()
     assert build(network__new_heads=True, loss__teacher=None, optim__freeze="nothing").trainer()
 

@@ -1,14 +1,13 @@
 """What a bundle holds, as JSON, and whether its files are as they were written."""
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from snnet.errors import ExportError
-from snnet.files import write_json
+from snnet.files import read_description, write_json
 from snnet.specs import InputSpec
 from snnet.table import StitchRow, StitchTable
 
@@ -72,7 +71,7 @@ class Manifest:
             ExportError: If it is missing, damaged, of another format or of a newer version.
         """
         path = folder / MANIFEST
-        content = _read(path)
+        content = read_description(path, what="bundle", format=FORMAT, version=VERSION, error=ExportError)
         try:
             rows = [dict(row) for row in content["stitches"]]
             graphs = {row["stitch"]: row.pop("graph") for row in rows}
@@ -113,17 +112,3 @@ class Manifest:
 def _facts(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise ExportError(f"There is no bundle at {path.parent}: {path.name} is missing.")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ExportError(f"{path} is damaged ({error}); copy or export the bundle again.") from None
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        raise ExportError(f"{path} does not describe a bundle: 'format' is not {FORMAT!r}.")
-    if content.get("version", 0) > VERSION:
-        raise ExportError(f"{path} has version {content['version']}; this snnet reads up to {VERSION}: update it.")
-    return content

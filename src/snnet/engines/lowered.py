@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
@@ -9,6 +10,8 @@ from torch import Tensor, fx
 from torch.export import Dim
 
 from snnet.engines.bound import BoundStep
+
+_UNIQUE = count()
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,7 @@ def fingerprint(graph: fx.Graph, examples: Sequence[Any]) -> str:
     lines = [f"{_facts(example)}" for example in examples]
     for node in graph.nodes:
         target = "" if node.op == "placeholder" else f"{node.target}"
-        unique = f" {id(graph)}" if node.op == "get_attr" else ""
+        unique = f" {next(_UNIQUE)}" if node.op == "get_attr" else ""
         arguments = fx.map_arg((node.args, node.kwargs), lambda used: _Name(numbers[used]))
         lines.append(f"{node.op} {target} {arguments}{unique}")
     return "\n".join(lines)

@@ -65,6 +65,11 @@ class Bench:
         """
         steps = dict.fromkeys(step for walk in walks for step in walk.steps)
         loaded = {step: self.engine.load_step(step, inputs[step]) for step in steps}
+        # What an engine builds for a shape belongs to no round, not even where none warms up.
+        for route in routes:
+            self.load(route).prepare(images)
+        for step, ready in loaded.items():
+            ready.prepare(inputs[step])
         trials = [whole(route, self.load(route), images, self.watch) for route in routes]
         walking = [walk.trial(loaded, inputs, self.watch) for walk in walks]
         found = run_rounds(
