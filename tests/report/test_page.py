@@ -55,6 +55,13 @@ def test_missing_and_nan_scores_are_left_out_of_the_data(table: StitchTable, tmp
     assert data["columns"][-1]["missing"] == "not evaluated"
 
 
+def test_predicted_scores_bear_their_errors(table: StitchTable, tmp_path: Path) -> None:
+    guessed = table[5].stitch
+    data = data_of(write_page(table.with_column("top1_error", {guessed: 0.4}), tmp_path / "index.html"))
+    assert {row["id"]: row["error"] for row in data["rows"] if "error" in row} == {guessed: 0.4}
+    assert "top1_error" not in [column["name"] for column in data["columns"]]
+
+
 def test_what_a_user_wrote_cannot_become_markup(table: StitchTable, tmp_path: Path) -> None:
     evil = "</script><b>$data"
     page = write_page(StitchTable(table.rows, {"anchors": [evil] * 3}), tmp_path / "index.html", title="a < b & $data")

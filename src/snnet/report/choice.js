@@ -78,7 +78,7 @@ function showRow(row) {
   $("choice").classList.toggle("looking", state.looking !== null);
   $("choice").dataset.stitch = row.id;
   $("choice-score-label").textContent = column[D.score].label.toLowerCase();
-  $("choice-score").textContent = format(D.score, value(row, D.score));
+  $("choice-score").textContent = scoreText(row);
   $("choice-why").textContent = state.looking ? "Under the pointer" : `Best with ${limitText()}`;
   $("choice-stitch").textContent = `${row.index} · ${row.id}`;
   const [cost, batch] = state.cost.split("@");
@@ -150,7 +150,7 @@ function look(row) {
   if (!row) return document.body.className ? undefined : drawBudget();
   const tip = $("tip");
   tip.replaceChildren();
-  html("b", `${column[D.score].label}: ${format(D.score, value(row, D.score))}`, tip);
+  html("b", `${column[D.score].label}: ${scoreText(row)}`, tip);
   html("code", `stitch ${row.index} · ${row.id}`, tip);
   facts(html("dl", "", tip), row, measures);
   ring(row, "halo");
@@ -169,7 +169,8 @@ function drawTable() {
     html("td", row.index, line);
     html("code", row.id, html("td", "", line));
     html("td", row.route.map(([a, start, stop]) => `${stop - start} ${D.anchors[a].short}`).join(" → "), line);
-    for (const name of [...costs.map((c) => c.name), D.score]) html("td", format(name, value(row, name)), line);
+    for (const { name } of costs) html("td", format(name, value(row, name)), line);
+    html("td", scoreText(row), line);
     line.dataset.stitch = row.id;
     line.tabIndex = 0;
     line.onclick = () => setLimit(value(row, state.cost), true);

@@ -45,6 +45,9 @@ function ticks(low, high, count) {
 
 const value = (row, name) => row.values[name];
 const scored = (row) => value(row, D.score) !== undefined && value(row, state.cost) !== undefined;
+// Predicted scores bear their standard error.
+const scoreText = (row) => format(D.score, value(row, D.score))
+  + (row.error === undefined ? "" : ` ± ${(row.error / column[D.score].scale).toFixed(2)}, predicted`);
 const starPath = "M0,-11L2.7,-3.7 10.5,-3.4 4.4,1.4 6.5,8.9 0,4.6 -6.5,8.9 -4.4,1.4 -10.5,-3.4 -2.7,-3.7Z";
 
 // ---- the curve
@@ -92,6 +95,10 @@ function drawRow(layer, row, s) {
     return [x, H - M.bottom - 5];
   }
   const y = s.y(value(row, D.score));
+  if (row.error !== undefined) {
+    const [low, high] = [-1, 1].map((side) => s.y(value(row, D.score) + side * row.error));
+    svg("line", { class: "error", x1: x, x2: x, y1: low, y2: high }, layer);
+  }
   if (row.series >= 0) {
     svg("circle", { ...base, class: "mark dot", cx: x, cy: y, r: D.rows.length > 200 ? 2.8 : 4.6, fill: D.series[row.series].color }, layer);
     return [x, y];

@@ -18,7 +18,7 @@ from snnet.report.view import (
     series_of,
     short_names,
 )
-from snnet.selection import ERROR, describe_profile, measured, pareto_frontier, select
+from snnet.selection import ERROR, describe_profile, is_predicted, measured, pareto_frontier, select
 from snnet.table import StitchRow, StitchTable
 
 
@@ -79,7 +79,7 @@ def _data(
             for name, short, depths in zip(anchor_names(table), short_names(table), anchor_depths(table), strict=True)
         ],
         "series": [{"label": one.label, "color": one.color} for one in series],
-        "rows": [_row(row, group.get(row.stitch, -1), [*costs, *extra, score]) for row in table],
+        "rows": [_row(row, group.get(row.stitch, -1), [*costs, *extra, score], score) for row in table],
         "before": before_label if before is not None else None,
         "views": {cost: _view(table, before, cost, score) for cost in costs},
     }
@@ -98,8 +98,10 @@ def _column(table: StitchTable, name: str) -> dict[str, Any]:
     }
 
 
-def _row(row: StitchRow, series: int, columns: list[str]) -> dict[str, Any]:
+def _row(row: StitchRow, series: int, columns: list[str], score: str) -> dict[str, Any]:
+    predicted = {"error": row.values[score + ERROR]} if is_predicted(row, score) else {}
     return {
+        **predicted,
         "index": row.index,
         "id": row.stitch,
         "route": [[segment.anchor, segment.start, segment.stop] for segment in row.route.segments],
