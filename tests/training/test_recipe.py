@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -55,13 +56,13 @@ def test_a_method_lies_under_a_file(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "own"),
     [
-        ("embedded_vit", {"lr": 1e-3, "share": 0.2}),
-        ("embedded_cnn", {"lr": 2e-3, "share": 0.2}),
+        ("embedded_vit", {"lr": 1e-3, "freeze": "smallest-anchor"}),
+        ("embedded_cnn", {"lr": 4e-3, "anchor_lr_scale": 0.25, "freeze": "smallest-anchor", "share": 0.1}),
         ("embedded_swin", {"lr": 2e-3, "share": 0.2}),
-        ("embedded_cnn_vit", {"lr": 2e-3, "anchor_lr_scale": 0.5}),
+        ("embedded_cnn_vit", {"lr": 2e-3, "anchor_lr_scale": 0.5, "freeze": "smallest-anchor", "share": 0.1}),
     ],
 )
-def test_the_embedded_recipes_are_the_default_method_with_few_changes(name: str, own: dict[str, float]) -> None:
+def test_the_embedded_recipes_are_the_default_method_with_few_changes(name: str, own: dict[str, Any]) -> None:
     recipe = Recipe.load(name)
     assert recipe.loss.model_dump(exclude_defaults=True) == {
         "smoothing": 0.1,
@@ -69,8 +70,8 @@ def test_the_embedded_recipes_are_the_default_method_with_few_changes(name: str,
     }
     assert recipe.loss.teacher is not None and recipe.loss.teacher.source == "own-anchors"
     assert recipe.optim.model_dump(exclude_defaults=True) == {
-        "lr": own["lr"],
-        "anchor_lr_scale": own.get("anchor_lr_scale", 0.3),
+        "anchor_lr_scale": 0.3,
+        **{key: value for key, value in own.items() if key != "share"},
         "betas": (0.9, 0.98),
         "warmup_epochs": 0.25,
         "clip_norm": 1.0,
@@ -83,7 +84,7 @@ def test_the_embedded_recipes_are_the_default_method_with_few_changes(name: str,
 def test_a_method_given_as_an_override_wins_over_the_file(name: str) -> None:
     paper = Recipe.load(name, {"recipe": "paper"})
     assert (paper.sampler.name, paper.sampler.options) == ("uniform", {})
-    assert paper.optim.anchor_lr_scale == 1.0 and paper.optim.clip_norm is None
+    assert paper.optim.anchor_lr_scale == 1.0 and paper.optim.clip_norm is None and paper.optim.freeze == "nothing"
     assert paper.loss.teacher is not None and paper.loss.teacher.source == "largest-anchor"
     # What the method says nothing of stays, and other overrides win.
     assert paper.optim.lr == Recipe.load(name).optim.lr and paper.network == Recipe.load(name).network
@@ -98,7 +99,7 @@ def test_options_go_with_the_name_of_the_sampler(tmp_path: Path) -> None:
     assert Recipe.load("embedded_vit", {"sampler.name": "uniform"}).sampler.options == {}
     flags = {"sampler.name": "sandwich", "sampler.options.random": "3"}
     assert Recipe.load("embedded_vit", flags).sampler.options == {"random": 3}
-    kept = {"by": "need", "share": 0.2, "floor": 0.5}
+    kept = {"by": "need", "share": 0.15, "floor": 0.5}
     assert Recipe.load("embedded_vit", {"sampler.name": "weighted"}).sampler.options == kept
     assert Recipe.load("embedded_vit", {"sampler.options.share": "0.3"}).sampler.options == {**kept, "share": 0.3}
 
