@@ -20,7 +20,7 @@ from torch import Tensor
 
 from snnet.assemble import stitch
 from snnet.engines import CompileEngine, Conditions, EagerEngine
-from snnet.engines.bound import bind_stitch, run_all, serving_replica
+from snnet.engines.bound import bind_stitch, run_parts, serving_replica
 from snnet.engines.faster import use_channels_last, use_onednn
 from snnet.network import SNNet
 
@@ -36,7 +36,7 @@ def bound(net: SNNet, route: int, *changes: Callable[[SNNet], None]) -> Callable
     for change in changes:
         change(replica)
     parts = bind_stitch(replica, route)
-    return lambda images: run_all(parts, images)
+    return lambda images: run_parts(parts, images)
 
 
 def unfuse(net: SNNet) -> None:

@@ -1,11 +1,13 @@
 """Modules are reached by name: at once, and right after one was exchanged."""
 
-import pytest
+import copy
+
 import torch
 from torch import nn
 
-from snnet.dispatch import Run, run_all, runs_of
+from snnet.dispatch import Method, Run, run_plan, runs_of
 from snnet.network import SNNet
+from snnet.replica import replicate
 
 
 def test_an_exchanged_block_is_seen_by_routes_that_ran_before(tiny_net: SNNet) -> None:
@@ -29,24 +31,52 @@ def test_hooks_of_blocks_run(tiny_net: SNNet) -> None:
     assert seen == [2]
 
 
-def no_call(features: torch.Tensor) -> torch.Tensor:
-    pytest.fail("a step was called that its modules are all of")
+NONE = Method((), "missing")
+
+
+class Doubling(nn.Linear):
+    def times(self, factor: float, features: torch.Tensor) -> torch.Tensor:
+        return factor * features
 
 
 def test_neighbors_under_one_parent_run_together() -> None:
     root = nn.Sequential(nn.Linear(3, 4), nn.Sequential(nn.ReLU(), nn.Linear(4, 4)), nn.Linear(4, 2))
     names = {module: name for name, module in root.named_modules()}
-    runs = runs_of(names, [([root[0]], no_call), ([root[1][0], root[1][1]], no_call), ([root[2]], no_call)])
+    runs = runs_of(names, [([root[0]], NONE), ([root[1][0], root[1][1]], NONE), ([root[2]], NONE)])
     assert runs == (Run((), ("0",)), Run(("1",), ("0", "1")), Run((), ("2",)))
-    assert runs_of(names, [([root[2]], no_call), ([root[0], root[2]], no_call)]) == (Run((), ("2", "0", "2")),)
+    assert runs_of(names, [([root[2]], NONE), ([root[0], root[2]], NONE)]) == (Run((), ("2", "0", "2")),)
     x = torch.randn(5, 3)
-    assert torch.equal(run_all(root, runs, x), root(x))
+    assert torch.equal(run_plan(root, runs, x), root(x))
 
 
-def test_what_is_no_chain_of_named_modules_is_called() -> None:
-    root = nn.Sequential(nn.Linear(3, 3))
+def test_what_is_no_chain_of_named_modules_is_a_method() -> None:
+    root = nn.Sequential(Doubling(3, 3))
     names = {module: name for name, module in root.named_modules()}
-    runs = runs_of(names, [(None, torch.sin), ([root[0]], no_call), ([nn.ReLU()], torch.exp)])
-    assert runs == (Run((), (), torch.sin), Run((), ("0",)), Run((), (), torch.exp))
+    method = Method(("0",), "times", (2.0,))
+    runs = runs_of(names, [(None, method), ([root[0]], NONE), ([nn.ReLU()], method)])
+    times = Run(("0",), method=("times", (2.0,)))
+    assert runs == (times, Run((), ("0",)), times)
     x = torch.randn(2, 3)
-    assert torch.equal(run_all(root, runs, x), root[0](x.sin()).exp())
+    assert torch.equal(run_plan(root, runs, x), 2 * root[0](2 * x))
+
+
+@torch.no_grad()
+def test_a_replica_runs_its_own_modules_whoever_ran_first(tiny_net: SNNet) -> None:
+    images = torch.randn(2, *tiny_net.input.size)
+    for route in tiny_net.space:
+        replica = replicate(tiny_net, lambda tensor: torch.zeros_like(tensor))
+        for first, second in ((tiny_net, replica), (replica, tiny_net)):
+            tiny_net._plans.clear()
+            outputs = {id(net): net(images, route) for net in (first, second)}
+            assert not outputs[id(replica)].any() and outputs[id(tiny_net)].any()
+
+
+@torch.no_grad()
+def test_an_exchanged_anchor_is_seen_whole(tiny_net: SNNet) -> None:
+    images = torch.randn(2, *tiny_net.input.size)
+    tiny_net(images, 0)
+    other = copy.deepcopy(tiny_net.anchor(0))
+    for parameter in other.parameters():
+        parameter.add_(0.1)
+    tiny_net.anchors[0] = other
+    torch.testing.assert_close(tiny_net(images, 0), other(images))

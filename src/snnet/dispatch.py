@@ -1,25 +1,39 @@
 """Reaching the modules of a route by their names: as fast as holding them, and right after one was exchanged."""
 
-from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
 from snnet.steps import Step
 
 
-class Run(NamedTuple):
-    """What the forward pass of a route does next.
+class Method(NamedTuple):
+    """A method of a module that takes features last, by its name.
 
     Attributes:
-        parent: Names that lead from the root to the module that holds those to run.
-        children: Their names in it: modules that run one after another.
-        call: A step that is more than modules, in place of all that.
+        owner: Names that lead from the root to the module.
+        name: The method's.
+        arguments: What comes before the features.
+    """
+
+    owner: tuple[str, ...]
+    name: str
+    arguments: tuple[Any, ...] = ()
+
+
+class Run(NamedTuple):
+    """What the forward pass of a route does next. There are names alone: networks of the same form can share it.
+
+    Attributes:
+        parent: Names that lead from the root to the module that holds those to run, or whose method is called.
+        children: Names of modules in it that run one after another.
+        method: The name of a method and what it takes before the features, in place of children.
     """
 
     parent: tuple[str, ...]
-    children: tuple[str, ...]
-    call: Callable[[Tensor], Tensor] | None = None
+    children: tuple[str, ...] = ()
+    method: tuple[str, tuple[Any, ...]] | None = None
 
 
 class Plan(NamedTuple):
@@ -35,40 +49,41 @@ class Plan(NamedTuple):
 
 
 def runs_of(
-    names: Mapping[nn.Module, str], steps: Iterable[tuple[Iterable[nn.Module] | None, Callable[[Tensor], Tensor]]]
+    names: Mapping[nn.Module, str], steps: Iterable[tuple[Iterable[nn.Module] | None, Method]]
 ) -> tuple[Run, ...]:
     """Return what a route runs, neighbors under one parent together: to find it takes as long as a small operation.
 
     Args:
         names: Where each module is below the root, `anchors.1.model.blocks.6`.
-        steps: For each step the modules that it runs one after another, None if it does more than that; and what
-            runs it in that case, or if one of the modules has no name.
+        steps: For each step the modules that it runs one after another, None if it does more than that; and the
+            method that runs it in that case, or if one of the modules has no name.
     """
     runs: list[Run] = []
-    for chain, call in steps:
+    for chain, method in steps:
         found = None if chain is None else [names.get(module) for module in chain]
         if found is None or None in found:
-            runs.append(Run((), (), call))
+            runs.append(Run(method.owner, method=(method.name, method.arguments)))
             continue
         for name in found:
             *parent, child = str(name).split(".")
-            if runs and runs[-1].call is None and runs[-1].parent == tuple(parent):
+            if runs and runs[-1].method is None and runs[-1].parent == tuple(parent):
                 runs[-1] = runs[-1]._replace(children=(*runs[-1].children, child))
             else:
                 runs.append(Run(tuple(parent), (child,)))
     return tuple(runs)
 
 
-def run_all(root: nn.Module, runs: Iterable[Run], features: Tensor) -> Tensor:
+def run_plan(root: nn.Module, runs: Iterable[Run], features: Tensor) -> Tensor:
     """Run a route, its modules by their names below `root`."""
-    for parent, children, call in runs:
-        if call is not None:
-            features = call(features)
-            continue
-        # What `get_submodule` does too, which checks every name and takes longer than a small block may.
-        modules = root._modules
+    for parent, children, method in runs:
+        module: Any = root
         for name in parent:
-            modules = modules[name]._modules  # type: ignore[union-attr]
+            # What `get_submodule` does too, which checks every name and takes longer than a small block may.
+            module = module._modules[name]
+        if method is not None:
+            features = getattr(module, method[0])(*method[1], features)
+            continue
+        modules = module._modules
         for name in children:
-            features = modules[name](features)  # type: ignore[misc]
+            features = modules[name](features)
     return features

@@ -1,6 +1,6 @@
 """The stitchable network: anchors, stitching layers, and the space of routes through them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snnet.anchors import Anchor, AnchorLike, load_anchor
 from snnet.card import AnchorFacts, is_generated, model_card
-from snnet.dispatch import Plan, run_all, runs_of
+from snnet.dispatch import Method, Plan, run_plan, runs_of
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.family import build_stitching_layer, check_family
 from snnet.layers import StitchingLayer, check_rank
@@ -112,7 +112,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         chosen = self._active if stitch is None else stitch
         # In training blocks may do more, such as to run again in the backward pass.
         if not (self.training or len(self.statistics)):
-            return run_all(self, self._plan(chosen).runs, images)
+            return run_plan(self, self._plan(chosen).runs, images)
         features = images
         for step, prefix in self._plan(chosen).steps:
             features = self.run_step(step, prefix, features)
@@ -148,6 +148,14 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """All anchors in order, typed."""
         return [self.anchor(number) for number in range(len(self.anchors))]
 
+    def find(self, stitch: StitchLike) -> Stitch:
+        """Return a stitch of the space by its number, its id or as a value.
+
+        Raises:
+            SpaceError: If the space has no such stitch.
+        """
+        return self.space.find(stitch)
+
     def at(self, stitch: StitchLike) -> StitchModule:
         """Return a module that runs one stitch and shares this network's weights."""
         return StitchModule(self, self.space.find(stitch))
@@ -172,12 +180,14 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         if plan is None:
             names = {module: name for name, module in self.named_modules()}
             steps, prefixes = self.steps(stitch), self.prefixes(stitch)
-            runs = runs_of(names, [(self.step_chain(step), self._step_call(step)) for step in steps])
+            runs = runs_of(names, [(self.step_chain(step), self._step_method(step)) for step in steps])
             plan = self._plans[stitch] = Plan(tuple(zip(steps, prefixes, strict=True)), runs)
         return plan
 
-    def _step_call(self, step: Step) -> Callable[[Tensor], Tensor]:
-        return self.layers[step.layer] if step.kind == "stitch" else self.anchor(step.anchor).step_call(step)
+    def _step_method(self, step: Step) -> Method:
+        if step.kind == "stitch":
+            return Method(("layers", step.layer), "forward")
+        return Method(("anchors", str(step.anchor)), *self.anchor(step.anchor).step_method(step))
 
     def run_step(self, step: Step, prefix: str, features: Tensor) -> Tensor:
         """Run the step that ends the beginning `prefix` of a route, with the statistics measured there, if any."""
@@ -189,7 +199,10 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def apply_step(self, step: Step, features: Tensor) -> Tensor:
         """Run one step as its modules are, whatever comes before it."""
-        return self._step_call(step)(features)
+        if step.kind == "stitch":
+            mapped: Tensor = self.layers[step.layer](features)
+            return mapped
+        return self.anchor(step.anchor).run_step(step, features)
 
     def step_chain(self, step: Step) -> tuple[nn.Module, ...] | None:
         """Return the modules that a step runs one after another outside training; None if there is more to it."""

@@ -65,7 +65,7 @@ class RouteModule(nn.Module):
             return mapped
         anchor = self.anchors[str(step.anchor)]
         assert isinstance(anchor, Anchor)
-        return anchor.step_call(step)(features)
+        return anchor.run_step(step, features)
 
 
 def extract_route(net: RoutedNetwork, stitch: Stitch, *, share: bool = False) -> RouteModule:

@@ -162,3 +162,16 @@ def test_a_table_without_scores_says_what_to_run(browser: Any, table: StitchTabl
     webdriver.ActionChains(browser).move_to_element(css(browser, "h1")[0]).perform()
     assert not css(browser, "#tip")[0].is_displayed()
     assert browser.get_log("browser") == []
+
+
+def test_predicted_scores_bear_error_bars(browser: Any, table: StitchTable, tmp_path: Path) -> None:
+    guessed = table[5].stitch
+    browser.get(write_page(table.with_column("top1_error", {guessed: 30.0}), tmp_path / "index.html").as_uri())
+    bars = css(browser, '#chart [data-key="errors"] .error')
+    assert len(bars) == 1 and visible(browser, bars[0])
+    assert "± 30.00, predicted" in hover(browser, guessed)
+    assert "predicted" not in hover(browser, table[6].stitch)
+    assert any("error of a prediction" in entry.text for entry in css(browser, "#legend *"))
+    # A long bar stays within the plot.
+    layer = css(browser, '#chart [data-key="errors"]')[0]
+    assert layer.get_attribute("clip-path") == "url(#area)"

@@ -57,7 +57,8 @@ def test_missing_and_nan_scores_are_left_out_of_the_data(table: StitchTable, tmp
 
 def test_predicted_scores_bear_their_errors(table: StitchTable, tmp_path: Path) -> None:
     guessed = table[5].stitch
-    data = data_of(write_page(table.with_column("top1_error", {guessed: 0.4}), tmp_path / "index.html"))
+    errors = table.with_column("top1_error", {guessed: 0.4, table[6].stitch: math.nan})
+    data = data_of(write_page(errors, tmp_path / "index.html"))
     assert {row["id"]: row["error"] for row in data["rows"] if "error" in row} == {guessed: 0.4}
     assert "top1_error" not in [column["name"] for column in data["columns"]]
 

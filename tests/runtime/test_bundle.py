@@ -38,10 +38,27 @@ def test_it_answers_within_budgets(bundle: Bundle, small_net: SNNet) -> None:
             runtime(images, stitch="0:0-1,1:0-2")
 
 
+def test_a_profile_of_the_whole_network_will_do(bundle: Bundle, small_net: SNNet) -> None:
+    assert small_net.table is not None and len(small_net.table) > len(bundle.table)
+    whole = measured(small_net.table.with_column("top1", {row.stitch: 1.0 for row in small_net.table}), "onnxruntime")
+    with Runtime(bundle, profile=whole) as runtime:
+        assert len(runtime.menu.table) == len(bundle.stitches)
+        # Scores are the bundle's own.
+        assert [row.top1 for row in runtime.menu.table] == [row.top1 for row in bundle.table]
+
+
 def test_its_engine_is_onnxruntime(bundle: Bundle) -> None:
     with pytest.raises(EngineError, match="A bundle runs on onnxruntime, and eager was asked for"):
         Runtime(bundle, engine="eager")
-    with pytest.raises(TableError, match="measured with the engine eager, and stitches run on onnxruntime"):
-        Runtime(bundle, profile=measured(bundle.table, "eager"))
-    with Runtime(bundle, profile=measured(bundle.table, "eager"), any_machine=True) as runtime:
+    eager = measured(bundle.table, "eager")
+    with Runtime(bundle, profile=eager) as runtime:
+        runtime.wait_ready()
+        # Other budgets than latency do as ever.
+        assert runtime.cost == "macs" and runtime.choose(macs=1e12) == max(bundle.table, key=lambda row: row.top1).route
+        with pytest.raises(TableError, match="measured with the engine eager, and stitches run on onnxruntime"):
+            runtime.choose(latency_ms=1.5)
+    with pytest.raises(TableError, match="measured with the engine eager"):
+        Runtime(bundle, profile=eager, cost="latency_ms")
+    with Runtime(bundle, profile=eager, any_machine=True) as runtime:
+        runtime.wait_ready()
         assert runtime.choose(latency_ms=1.5) == bundle.stitches[0]

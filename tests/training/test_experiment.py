@@ -28,6 +28,7 @@ SMALL: dict[str, Any] = {
     "evaluation.images": 16,
     "evaluation.stitches": "anchors",
     "run.trackers": [],
+    "optim.freeze": "nothing",
     # The default draws by scores, which take a while; those that need no scores first are enough here.
     "sampler.name": "anchor-share",
 }
@@ -154,12 +155,16 @@ def test_a_frozen_anchor_alone_is_not_drawn() -> None:
     some = drawn(optim__freeze="smallest-anchor")
     assert small not in some and large in some
     assert not {small, large} & drawn(optim__freeze="anchors", sampler__name="uniform")
+    # As a teacher in its step it is of use.
+    assert {small, large} <= drawn(optim__freeze="anchors", sampler__name="sandwich")
+    with pytest.raises(RecipeError, match=r"share of anchors needs both.*Of 36 stitches 34 can be drawn"):
+        drawn(optim__freeze="anchors")
 
 
 def test_a_new_classifier_must_not_be_frozen() -> None:
-    with pytest.raises(RecipeError, match=r"fresh classifiers, for the recipe .* set optim\.freeze to no"):
-        build(network__new_heads=True, loss__teacher=None, optim__freeze="smallest-anchor").trainer()
-    assert build(network__new_heads=True, loss__teacher=None, optim__freeze="nothing").trainer()
+    with pytest.raises(RecipeError, match=r"fresh classifiers, for the recipe .*optim\.freeze is 'smallest-anchor'"):
+        build(network__new_heads=True, loss__teacher=None, optim__freeze="smallest-anchor")
+    assert build(network__new_heads=True, loss__teacher=None).trainer()
 
 
 def test_a_saved_network_is_taken_as_it_is(tmp_path: Path) -> None:

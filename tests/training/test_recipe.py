@@ -58,7 +58,7 @@ def test_a_method_lies_under_a_file(tmp_path: Path, name: str) -> None:
     [
         ("embedded_vit", {"lr": 1e-3, "freeze": "smallest-anchor"}),
         ("embedded_cnn", {"lr": 4e-3, "anchor_lr_scale": 0.25, "freeze": "smallest-anchor", "share": 0.1}),
-        ("embedded_swin", {"lr": 2e-3, "share": 0.2}),
+        ("embedded_swin", {"lr": 2e-3, "anchor_lr_scale": 0.15, "share": 0.2}),
         ("embedded_cnn_vit", {"lr": 2e-3, "anchor_lr_scale": 0.5, "freeze": "smallest-anchor", "share": 0.1}),
     ],
 )

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self
 
 import torch
@@ -240,13 +239,17 @@ class Anchor(nn.Module, ABC):
             features = self.block(index, features)
         return features
 
-    def step_call(self, step: Step) -> Callable[[Tensor], Tensor]:
-        """Return what runs one step of a route that is this anchor's: stem, block or head."""
+    def step_method(self, step: Step) -> tuple[str, tuple[int, ...]]:
+        """Return the name of the method that runs one step of a route, and what it takes before the features."""
         if step.kind == "block":
-            return partial(self.block, step.index)
-        if step.kind == "stem":
-            return self.stem if isinstance(self.renormalize, nn.Identity) else self.enter
-        return self.head if step.kind == "head" else self.head_without_norm
+            return "block", (step.index,)
+        return {"stem": "enter", "head": "head", "bare head": "head_without_norm"}[step.kind], ()
+
+    def run_step(self, step: Step, features: Tensor) -> Tensor:
+        """Run one step of a route that is this anchor's: stem, block or head."""
+        name, arguments = self.step_method(step)
+        result: Tensor = getattr(self, name)(*arguments, features)
+        return result
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the wrapped model's own forward pass on the images that the network takes."""

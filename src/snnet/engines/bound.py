@@ -60,7 +60,7 @@ def bind_stitch(net: SNNet, stitch: StitchLike) -> list[Callable[[Tensor], Tenso
     return [part for step, prefix in pairs for part in bind(net, step, net.statistics.get(prefix))]
 
 
-def run_all(parts: Iterable[Callable[[Tensor], Tensor]], features: Tensor) -> Tensor:
+def run_parts(parts: Iterable[Callable[[Tensor], Tensor]], features: Tensor) -> Tensor:
     """Run one part after another, without gradients."""
     with torch.inference_mode():
         for part in parts:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from snnet.engines.bound import bind, bind_stitch, run_all, serving_replica
+from snnet.engines.bound import bind, bind_stitch, run_parts, serving_replica
 from snnet.engines.conditions import Conditions
 from snnet.engines.engine import ENGINES, NetworkEngine, Ready
 from snnet.engines.faster import use_channels_last, use_onednn
@@ -17,7 +17,7 @@ class _Eager(Ready):
         self.parts = tuple(parts)
 
     def __call__(self, images: Tensor) -> Tensor:
-        return run_all(self.parts, images)
+        return run_parts(self.parts, images)
 
 
 @ENGINES.register("eager")

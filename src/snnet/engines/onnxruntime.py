@@ -99,7 +99,8 @@ class BundleEngine(Engine):
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         require("onnxruntime", "onnx")
-        super().__init__(Conditions(torch.device("cpu"), torch.float32, threads or torch.get_num_threads()))
+        threads = torch.get_num_threads() if threads is None else threads
+        super().__init__(Conditions(torch.device("cpu"), torch.float32, threads))
         self.bundle = bundle
 
     def load(self, stitch: StitchLike) -> Ready:
@@ -107,6 +108,7 @@ class BundleEngine(Engine):
 
         Raises:
             SpaceError: If the bundle does not have it.
+            EngineError: If onnxruntime cannot open it.
         """
         return _Session(self.bundle.graph(stitch), self.conditions.threads)
 

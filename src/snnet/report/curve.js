@@ -95,10 +95,6 @@ function drawRow(layer, row, s) {
     return [x, H - M.bottom - 5];
   }
   const y = s.y(value(row, D.score));
-  if (row.error !== undefined) {
-    const [low, high] = [-1, 1].map((side) => s.y(value(row, D.score) + side * row.error));
-    svg("line", { class: "error", x1: x, x2: x, y1: low, y2: high }, layer);
-  }
   if (row.series >= 0) {
     svg("circle", { ...base, class: "mark dot", cx: x, cy: y, r: D.rows.length > 200 ? 2.8 : 4.6, fill: D.series[row.series].color }, layer);
     return [x, y];
@@ -108,6 +104,13 @@ function drawRow(layer, row, s) {
   const at = right ? { x: x + 6, y: y - 14, "text-anchor": "end" } : { x: x + 9, y: y + 20 };
   svg("text", { class: "label", ...at }, layer, name);
   return [x, y];
+}
+
+function drawErrors(layer, s) {
+  for (const row of D.rows.filter((one) => one.error !== undefined && scored(one))) {
+    const x = s.x(value(row, state.cost)), [y1, y2] = [-1, 1].map((side) => s.y(value(row, D.score) + side * row.error));
+    svg("line", { class: "error", x1: x, x2: x, y1, y2 }, layer);
+  }
 }
 
 const keyOf = (row) => (!scored(row) ? "unscored" : row.series < 0 ? "anchors" : `series-${row.series}`);
@@ -125,6 +128,7 @@ function drawChart() {
   for (const [x, y] of D.views[state.cost].before) {
     svg("circle", { class: "mark before", cx: scale.x(x), cy: scale.y(y), r: 3.4 }, earlier);
   }
+  drawErrors(layer("errors", true), scale);
   drawFrontier(layer("frontier"), scale);
   for (const key of ["unscored", ...D.series.map((_, n) => `series-${n}`), "anchors"]) layers[key] = layer(key);
   points = D.rows.filter((row) => value(row, state.cost) !== undefined)
@@ -152,6 +156,8 @@ function legendEntries() {
     { key: "frontier", label: "frontier", draw: (g) => svg("path", { class: "step", d: "M0,11H8V4H16" }, g) },
     ...(D.before ? [{ key: "before", label: D.before,
       draw: (g) => svg("circle", { class: "before", cx: 8, cy: 7, r: 4 }, g) }] : []),
+    ...(D.rows.some((row) => row.error !== undefined) ? [{ key: "errors", label: "error of a prediction",
+      draw: (g) => svg("path", { class: "error", d: "M8,1V13" }, g) }] : []),
     ...(unscored ? [ticked] : []),
   ];
 }

@@ -18,7 +18,7 @@ from snnet.report.view import (
     series_of,
     short_names,
 )
-from snnet.selection import ERROR, describe_profile, is_predicted, measured, pareto_frontier, select
+from snnet.selection import ERROR, describe_profile, measured, pareto_frontier, select
 from snnet.table import StitchRow, StitchTable
 
 
@@ -99,7 +99,7 @@ def _column(table: StitchTable, name: str) -> dict[str, Any]:
 
 
 def _row(row: StitchRow, series: int, columns: list[str], score: str) -> dict[str, Any]:
-    predicted = {"error": row.values[score + ERROR]} if is_predicted(row, score) else {}
+    predicted = {"error": row.values[score + ERROR]} if measured(row, score, score + ERROR) else {}
     return {
         **predicted,
         "index": row.index,

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from snnet.bundle import Bundle
 from snnet.engines import ENGINES, BundleEngine, EagerEngine, Engine, Ready
-from snnet.errors import BudgetError, EngineError
-from snnet.network import SNNet, StitchLike
+from snnet.errors import BudgetError, EngineError, TableError
+from snnet.network import SCORES, SNNet, StitchLike
 from snnet.route import Stitch
 from snnet.runtime.menu import Menu, spread
 from snnet.runtime.records import Answer, Counters, Switch
 from snnet.runtime.shelf import Shelf
-from snnet.selection import PROFILE, measured, pareto_frontier, without_profile
+from snnet.selection import PROFILE, check_profile, measured, pareto_frontier, without_profile
 from snnet.table import StitchTable
 
 _LOG = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class Runtime:
         profile: In place of `net.table`, such as a table measured on this machine.
         prefer: Column to be best in.
         cost: Column that makes the frontier and says which stitch is the cheapest; `latency_ms` if every stitch has
-            one, else `macs`.
+            one that holds here, else `macs`.
         batch_sizes: Images per batch that every ready stitch is prepared for. An engine that has to build for each
             (`compile`) refuses others.
         max_ready: How many stitches are ready at most, at least 2. Others make room when they were not used for the
@@ -74,19 +74,19 @@ class Runtime:
         max_bytes: int | None = None,
         any_machine: bool = False,
     ) -> None:
-        table = _table(net, profile)
-        cost = cost or _usual_cost(table)
-        self._find: Callable[[StitchLike], Stitch] = net.find if isinstance(net, Bundle) else net.space.find
-        self.net, self.cost, self.batch_sizes = net, cost, tuple(batch_sizes)
+        self.net, self.batch_sizes = net, tuple(batch_sizes)
         self._owns_engine = not isinstance(engine, Engine)
         self.engine = engine if isinstance(engine, Engine) else _engine(net, engine)
+        dtype = str(self.engine.conditions.dtype).removeprefix("torch.")
+        kind = {"dtype": dtype, "engine": self.engine.name}
+        table = _table(net, profile)
+        self.cost = cost = cost or _usual_cost(table, None if any_machine else kind)
         if stitches is None:
             chosen = pareto_frontier(table, cost, prefer)
         else:
-            wanted = {self._find(stitch).id for stitch in stitches}
+            wanted = {net.find(stitch).id for stitch in stitches}
             chosen = table.where(lambda row: row.stitch in wanted)
-        dtype = str(self.engine.conditions.dtype).removeprefix("torch.")
-        self.menu = Menu(chosen, prefer, dtype=dtype, engine=self.engine.name, any_machine=any_machine)
+        self.menu = Menu(chosen, prefer, **kind, any_machine=any_machine)
         self.on_switch: list[Callable[[Switch], object]] = []
         self._lock = threading.Lock()
         self._current: Stitch | None = None
@@ -114,12 +114,14 @@ class Runtime:
 
         Raises:
             BudgetError: If nothing fits, or limits and a stitch are given.
+            SpaceError: If there is no such stitch.
+            TableError: If a limit is on what was measured on another machine or engine, or in another type of number.
             EngineError: If the stitch is not ready, or stitches are not prepared for batches of this size.
         """
         if stitch is not None:
             if limits:
                 raise BudgetError(f"A stitch and limits ({', '.join(limits)}) were given; give one of the two.")
-            route = self._find(stitch)
+            route = self.net.find(stitch)
             return self._run_exactly(images, route, wait=wait)
         return self.run_within(images, limits)
 
@@ -163,8 +165,12 @@ class Runtime:
         return dict(self._shelf.failures)
 
     def prepare(self, *stitches: StitchLike) -> None:
-        """Have stitches made ready in the background, also those that failed before."""
-        for route in [self._find(stitch) for stitch in stitches]:
+        """Have stitches made ready in the background, also those that failed before.
+
+        Raises:
+            SpaceError: If there is no such stitch.
+        """
+        for route in [self.net.find(stitch) for stitch in stitches]:
             self._shelf.retry(route)
             self._shelf.ask_for(route)
 
@@ -284,9 +290,19 @@ def _table(net: SNNet | Bundle, profile: StitchTable | None) -> StitchTable:
     # Scores belong to the network and latencies to a machine: a profile alone need not have the first.
     if net.table is None or profile is None:
         return table
+    if isinstance(net, Bundle):
+        known = {row.stitch for row in net.table}
+        # Scores of a bundle are its own: those of the network are not for weights of 8 bits.
+        profile = profile.where(lambda row: row.stitch in known).without(*SCORES)
     # Of two machines' numbers only the profile's may stay, for it says which machine the table is of.
     return (without_profile(net.table) if PROFILE in profile.meta else net.table).merge(profile)
 
 
-def _usual_cost(table: StitchTable) -> str:
+def _usual_cost(table: StitchTable, kind: dict[str, str] | None) -> str:
+    """Return `latency_ms` where every stitch has one that holds here, else `macs`."""
+    try:
+        if kind is not None:
+            check_profile(table, ("latency_ms",), **kind)
+    except TableError:
+        return "macs"
     return "latency_ms" if all(measured(row, "latency_ms") for row in table) else "macs"

@@ -47,7 +47,7 @@ def check_profile(
             f"in {facts.get('dtype')} with dtype, measure anew with `snnet profile`, or take the numbers as they are "
             "with any_machine=True (--force)."
         )
-    if engine not in (None, facts.get("engine")):
+    if engine is not None and facts.get("engine") not in (None, engine):
         raise TableError(
             f"{listed} was measured with the engine {facts.get('engine')}, and stitches run on {engine}; measure anew "
             f"with `snnet profile --engine {engine}`, or take the numbers as they are with any_machine=True."

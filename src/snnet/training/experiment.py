@@ -20,17 +20,17 @@ from snnet.data import (
     eval_batches,
     fixed_choice,
 )
-from snnet.errors import DataError, RecipeError, TableError
+from snnet.errors import DataError, RecipeError, SpaceError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, initialize
 from snnet.network import SCORES, SNNet, StitchLike
 from snnet.processes import copy_from_first, share
 from snnet.progress import Progress, Stage, silent
 from snnet.recalibration import RecalibrationReport, has_batch_norm, recalibrate
-from snnet.route import Stitch
 from snnet.table import StitchTable
 from snnet.training.checkpoint import content_digest
 from snnet.training.distillation import Distillation, Following, OwnAnchorTeacher, Teacher, anchor_teacher
+from snnet.training.freezing import with_something_to_train
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings
 from snnet.training.probe import Probe, spread_of
@@ -65,6 +65,15 @@ class Experiment:
     validation: EvalBatches
     device: str
     new_heads: str = ""
+
+    def __post_init__(self) -> None:
+        optim = self.recipe.optim
+        if self.new_heads and self._optim().frozen(len(self.net.anchors)):
+            raise RecipeError(
+                f"The anchors have fresh classifiers, for {self.new_heads}, and a frozen one would never learn the "
+                f"classes; optim.freeze is {optim.freeze!r} and optim.anchor_lr_scale {optim.anchor_lr_scale}: set "
+                "them to 'nothing' and above 0."
+            )
 
     def initialize(self, progress: Progress | None = None) -> InitReport:
         """Fit the stitching layers on clean training images."""
@@ -175,7 +184,6 @@ class Experiment:
         """
         recipe, sampler = self.recipe, self._sampler(scores)
         self._check_in_place(sampler)
-        self._check_frozen()
         return Trainer(
             self.net,
             self.train,
@@ -282,13 +290,20 @@ class Experiment:
         table = count_costs(self.net).without(*SCORES) if self._sampler_columns() else StitchTable([])
         # Other scores that the network has may be those of test images, which must not decide what is trained.
         table = table if scores is None else table.merge(scores)
-        with _fitting_options(self.recipe.sampler):
-            return SAMPLERS.get(self.recipe.sampler.name).build(self._trained(), table, **self.recipe.sampler.options)
-
-    def _trained(self) -> Sequence[Stitch]:
-        """Return the stitches that have something to train: a frozen anchor alone has nothing."""
-        space, frozen = self.net.space, self._optim().frozen(len(self.net.anchors))
-        return [route for route in space if route.cuts or route.anchors[0] not in frozen] if frozen else space
+        kind, space = SAMPLERS.get(self.recipe.sampler.name), self.net.space
+        frozen = () if kind.wants_frozen else self._optim().frozen(len(self.net.anchors))
+        stitches = with_something_to_train(space, frozen) if frozen else space
+        try:
+            with _fitting_options(self.recipe.sampler):
+                return kind.build(stitches, table, **self.recipe.sampler.options)
+        except SpaceError as error:
+            if not frozen:
+                raise
+            raise RecipeError(
+                f"{error} Of {len(space)} stitches {len(stitches)} can be drawn, for optim.freeze is "
+                f"{self.recipe.optim.freeze!r} and optim.anchor_lr_scale {self.recipe.optim.anchor_lr_scale}, and "
+                "frozen anchors alone have nothing to train."
+            ) from error
 
     def _sampler_columns(self) -> tuple[str, ...]:
         section = self.recipe.sampler
@@ -318,13 +333,6 @@ class Experiment:
         how = Following(**section.teacher.model_dump(include={"kind", "alpha", "temperature"}))
         first = self._distillation(section.first_teacher)
         return StitchLoss(smoothing=section.smoothing, distillation=first, in_place=how)
-
-    def _check_frozen(self) -> None:
-        if self.new_heads and self._optim().frozen(len(self.net.anchors)):
-            raise RecipeError(
-                f"The anchors have fresh classifiers, for {self.new_heads}, and a frozen one would never learn the "
-                "classes; set optim.freeze to nothing, and optim.anchor_lr_scale above 0."
-            )
 
     def _check_in_place(self, sampler: StitchSampler) -> None:
         teacher, name = self.recipe.loss.teacher, self.recipe.sampler.name

@@ -1,10 +1,11 @@
 """Anchors that training leaves as they are."""
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
 
 from torch import nn
 
+from snnet.route import Stitch
 from snnet.statistics import batch_norms
 
 
@@ -28,3 +29,13 @@ def hold_statistics(module: nn.Module) -> None:
     """
     for norm in batch_norms([module]):
         norm.eval()
+
+
+def with_something_to_train(stitches: Sequence[Stitch], frozen: Container[int]) -> list[Stitch]:
+    """Return the stitches without frozen anchors alone.
+
+    Args:
+        stitches: Those of a space.
+        frozen: Numbers of the anchors that stay as they are.
+    """
+    return [route for route in stitches if not (route.is_anchor and route.anchors[0] in frozen)]

@@ -20,7 +20,7 @@ from snnet.route import Stitch, join_ids
 from snnet.training.checkpoint import Checkpoint, CheckpointStore
 from snnet.training.engine import Engine, Mixup, Update, build_accelerator, check_device
 from snnet.training.facts import run_facts
-from snnet.training.freezing import hold_statistics, without_gradients
+from snnet.training.freezing import hold_statistics, with_something_to_train, without_gradients
 from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrupted
 from snnet.training.logging import RunLog
 from snnet.training.loss import StitchLoss
@@ -79,7 +79,9 @@ class Trainer:
         self.batches = as_batches(batches, settings.seed)
         self.settings = settings
         self.optim = optim or OptimSettings()
-        self.sampler = sampler or UniformSampler(net.space)
+        self.sampler = sampler or UniformSampler(
+            with_something_to_train(net.space, self.optim.frozen(len(net.anchors)))
+        )
         self.loss = loss or StitchLoss()
         self.mixup = mixup
         self.directory = None if directory is None else Path(directory)

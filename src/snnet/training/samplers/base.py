@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 
@@ -17,7 +17,13 @@ class StitchSampler(ABC):
     """Draws the stitches of each training step.
 
     A draw depends on nothing but its arguments, so that a resumed run draws what the uninterrupted one would have.
+
+    Attributes:
+        wants_frozen: Whether a recipe lets it draw frozen anchors too, which can teach other stitches of a step and
+            have nothing to train themselves.
     """
+
+    wants_frozen: ClassVar[bool] = False
 
     @abstractmethod
     def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:

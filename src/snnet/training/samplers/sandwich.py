@@ -25,6 +25,8 @@ class SandwichSampler(StitchSampler):
         random: How many others are drawn, none twice in a step.
     """
 
+    wants_frozen = True
+
     def __init__(self, stitches: Sequence[Stitch], macs: Mapping[str, float], random: int = 2) -> None:
         check_not_empty(stitches)
         ends = sorted([s for s in stitches if s.is_anchor] or stitches, key=lambda stitch: macs[stitch.id])
