@@ -1,9 +1,9 @@
 """The default training method against the paper's, at equal multiply-adds spent in training, over several seeds.
 
 Both start from the same anchors, stitching layers and images. A training step counts three forward passes of the drawn
-stitch and one of its teacher, for every image; the default's look at training images before it begins counts too. The
-paper's method (uniform sampling, hard labels of the largest anchor, one rate) then takes as many steps as the default's
-multiply-adds buy.
+stitch (one of what comes before the first weight that moves, two of frozen weights behind it) and one of its teacher,
+for every image; the default's look at training images before it begins counts too. The paper's method (uniform
+sampling, hard labels of the largest anchor, one rate) then takes as many steps as the default's multiply-adds buy.
 
 Printed per family and method, mean and spread (standard deviation) over the seeds: the mean top-1 of all stitches, what
 the smallest anchor lost, the largest loss of an anchor, the hypervolume of the frontier (over the range of costs: its
@@ -21,7 +21,7 @@ own, such as that of `examples/cifar10`:
 import argparse
 import json
 import statistics
-from itertools import takewhile
+from operator import mul
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +77,13 @@ class StepCost:
         self.forward = 0
         for route in net.space:
             steps = net.steps(route)
-            self.forward += sum(macs[step] for step in steps)
-            still = list(takewhile(lambda step: step.kind != "stitch" and step.anchor in frozen, steps))
+            moves = [step.kind == "stitch" or step.anchor not in frozen for step in steps]
+            # Forward; backward to the features, from the first weight that moves on; and to weights that move.
+            passes = [1 + any(moves[: place + 1]) + moved for place, moved in enumerate(moves)]
+            forward = [macs[step] for step in steps]
+            self.forward += sum(forward)
             taught = anchors[max(route.anchors) if teacher == "own-anchors" else -1]
-            self.of[route.id] = sum(macs[step] * (1 if step in still else 3) for step in steps) + taught
+            self.of[route.id] = sum(map(mul, forward, passes)) + taught
 
 
 def spent(directory: Path, recipe: Recipe) -> float:
