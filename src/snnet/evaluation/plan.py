@@ -91,7 +91,7 @@ def plan_groups(
     """Divide routes into groups, each of which is evaluated in one pass over the data and then saved.
 
     Routes are taken in the order of their segments, so that those that leave an anchor early come first and
-    neighbours share the most. A group ends where it is heavy enough and the next route shares little with it.
+    neighbors share the most. A group ends where it is heavy enough and the next route shares little with it.
 
     Args:
         routes: Stitches with their steps, in any order.

@@ -53,8 +53,8 @@ _FEWER_IMAGES = {"embedded": {"evaluation.images": 500}}
 
 NEAREST = PaperExperiment(
     "nearest",
-    "Only neighbouring anchors, or all",
-    "Joining only neighbouring anchors gives fewer stitches (71 in place of 732) and a better curve.",
+    "Only neighboring anchors, or all",
+    "Joining only neighboring anchors gives fewer stitches (71 in place of 732) and a better curve.",
     variants=(
         _deit("nearest", defaults=_FEWER_IMAGES),
         _deit("all pairs and triples", overrides={"network.nearest": "false"}, defaults=_FEWER_IMAGES),

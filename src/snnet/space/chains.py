@@ -11,7 +11,7 @@ Direction = Literal["fast-to-slow", "slow-to-fast", "both"]
 def anchor_chains(count: int, *, nearest: bool, direction: Direction) -> list[tuple[int, ...]]:
     """Return every sequence of anchors that a stitched route may take, in the order of the space.
 
-    Nearest stitching keeps to pairs of neighbours; without it every subset of two or more anchors is taken in
+    Nearest stitching keeps to pairs of neighbors; without it every subset of two or more anchors is taken in
     ascending order, by size and then by anchor. `slow-to-fast` reverses each; `both` takes the two directions
     and, for each pair, the returns small-large-small and large-small-large (SN-Netv2, arXiv 2307.00154).
 

@@ -50,7 +50,7 @@ class StitchSpace(Sequence[Stitch]):
             depths: Blocks per stage of each anchor, from the cheapest anchor to the dearest.
             kernel_size: Blocks in a sliding window of paired stitching.
             stride: Blocks by which the window moves.
-            nearest: Join only neighbouring anchors; otherwise every subset of two or more.
+            nearest: Join only neighboring anchors; otherwise every subset of two or more.
             direction: `fast-to-slow`, `slow-to-fast`, or `both`.
             stages: Stages to stitch, all by default.
 

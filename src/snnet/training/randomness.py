@@ -22,6 +22,6 @@ def stitch_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
 
 
 def _derive(seed: int, step: int, stream: int, rank: int) -> int:
-    # SeedSequence mixes well even where seeds and steps are small neighbouring integers.
+    # SeedSequence mixes well even where seeds and steps are small neighboring integers.
     numbers = (seed, step, stream, rank) if rank else (seed, step, stream)
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)
