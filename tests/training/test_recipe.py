@@ -56,7 +56,7 @@ def test_a_method_lies_under_a_file(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "own"),
     [
-        ("embedded_vit", {"lr": 1e-3, "freeze": "smallest-anchor"}),
+        ("embedded_vit", {"lr": 1e-3, "share": 0.2}),
         ("embedded_cnn", {"lr": 4e-3, "anchor_lr_scale": 0.25, "freeze": "smallest-anchor", "share": 0.1}),
         ("embedded_swin", {"lr": 2e-3, "anchor_lr_scale": 0.15, "share": 0.2}),
         ("embedded_cnn_vit", {"lr": 2e-3, "anchor_lr_scale": 0.5, "freeze": "smallest-anchor", "share": 0.1}),
@@ -99,7 +99,7 @@ def test_options_go_with_the_name_of_the_sampler(tmp_path: Path) -> None:
     assert Recipe.load("embedded_vit", {"sampler.name": "uniform"}).sampler.options == {}
     flags = {"sampler.name": "sandwich", "sampler.options.random": "3"}
     assert Recipe.load("embedded_vit", flags).sampler.options == {"random": 3}
-    kept = {"by": "need", "share": 0.15, "floor": 0.5}
+    kept = {"by": "need", "share": 0.2, "floor": 0.5}
     assert Recipe.load("embedded_vit", {"sampler.name": "weighted"}).sampler.options == kept
     assert Recipe.load("embedded_vit", {"sampler.options.share": "0.3"}).sampler.options == {**kept, "share": 0.3}
 
