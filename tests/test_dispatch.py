@@ -5,7 +5,7 @@ import copy
 import torch
 from torch import nn
 
-from snnet.dispatch import Method, Run, run_plan, runs_of
+from snnet.dispatch import Run, run_plan, runs_of
 from snnet.network import SNNet
 from snnet.replica import replicate
 
@@ -31,7 +31,7 @@ def test_hooks_of_blocks_run(tiny_net: SNNet) -> None:
     assert seen == [2]
 
 
-NONE = Method((), "missing")
+NONE = Run((), method=("missing", ()))
 
 
 class Doubling(nn.Linear):
@@ -52,9 +52,8 @@ def test_neighbors_under_one_parent_run_together() -> None:
 def test_what_is_no_chain_of_named_modules_is_a_method() -> None:
     root = nn.Sequential(Doubling(3, 3))
     names = {module: name for name, module in root.named_modules()}
-    method = Method(("0",), "times", (2.0,))
-    runs = runs_of(names, [(None, method), ([root[0]], NONE), ([nn.ReLU()], method)])
     times = Run(("0",), method=("times", (2.0,)))
+    runs = runs_of(names, [(None, times), ([root[0]], NONE), ([nn.ReLU()], times)])
     assert runs == (times, Run((), ("0",)), times)
     x = torch.randn(2, 3)
     assert torch.equal(run_plan(root, runs, x), 2 * root[0](2 * x))

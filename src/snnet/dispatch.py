@@ -8,20 +8,6 @@ from torch import Tensor, nn
 from snnet.steps import Step
 
 
-class Method(NamedTuple):
-    """A method of a module that takes features last, by its name.
-
-    Attributes:
-        owner: Names that lead from the root to the module.
-        name: The method's.
-        arguments: What comes before the features.
-    """
-
-    owner: tuple[str, ...]
-    name: str
-    arguments: tuple[Any, ...] = ()
-
-
 class Run(NamedTuple):
     """What the forward pass of a route does next. There are names alone: networks of the same form can share it.
 
@@ -48,21 +34,19 @@ class Plan(NamedTuple):
     runs: tuple[Run, ...]
 
 
-def runs_of(
-    names: Mapping[nn.Module, str], steps: Iterable[tuple[Iterable[nn.Module] | None, Method]]
-) -> tuple[Run, ...]:
+def runs_of(names: Mapping[nn.Module, str], steps: Iterable[tuple[Iterable[nn.Module] | None, Run]]) -> tuple[Run, ...]:
     """Return what a route runs, neighbors under one parent together: to find it takes as long as a small operation.
 
     Args:
         names: Where each module is below the root, `anchors.1.model.blocks.6`.
         steps: For each step the modules that it runs one after another, None if it does more than that; and the
-            method that runs it in that case, or if one of the modules has no name.
+            call of a method that does it in that case, or if one of the modules has no name.
     """
     runs: list[Run] = []
-    for chain, method in steps:
+    for chain, call in steps:
         found = None if chain is None else [names.get(module) for module in chain]
         if found is None or None in found:
-            runs.append(Run(method.owner, method=(method.name, method.arguments)))
+            runs.append(call)
             continue
         for name in found:
             *parent, child = str(name).split(".")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snnet.anchors import Anchor, AnchorLike, load_anchor
 from snnet.card import AnchorFacts, is_generated, model_card
-from snnet.dispatch import Method, Plan, run_plan, runs_of
+from snnet.dispatch import Plan, Run, run_plan, runs_of
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.family import build_stitching_layer, check_family
 from snnet.layers import StitchingLayer, check_rank
@@ -180,14 +180,14 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         if plan is None:
             names = {module: name for name, module in self.named_modules()}
             steps, prefixes = self.steps(stitch), self.prefixes(stitch)
-            runs = runs_of(names, [(self.step_chain(step), self._step_method(step)) for step in steps])
+            runs = runs_of(names, [(self.step_chain(step), self._step_call(step)) for step in steps])
             plan = self._plans[stitch] = Plan(tuple(zip(steps, prefixes, strict=True)), runs)
         return plan
 
-    def _step_method(self, step: Step) -> Method:
+    def _step_call(self, step: Step) -> Run:
         if step.kind == "stitch":
-            return Method(("layers", step.layer), "forward")
-        return Method(("anchors", str(step.anchor)), *self.anchor(step.anchor).step_method(step))
+            return Run(("layers", step.layer), method=("forward", ()))
+        return Run(("anchors", str(step.anchor)), method=self.anchor(step.anchor).step_method(step))
 
     def run_step(self, step: Step, prefix: str, features: Tensor) -> Tensor:
         """Run the step that ends the beginning `prefix` of a route, with the statistics measured there, if any."""
