@@ -186,7 +186,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def _step_call(self, step: Step) -> Run:
         if step.kind == "stitch":
-            return Run(("layers", step.layer), method=("forward", ()))
+            return Run(("layers",), (step.layer,))
         return Run(("anchors", str(step.anchor)), method=self.anchor(step.anchor).step_method(step))
 
     def run_step(self, step: Step, prefix: str, features: Tensor) -> Tensor:

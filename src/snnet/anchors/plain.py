@@ -29,9 +29,7 @@ class PlainViTAnchor(TimmAnchor):
 
     def head(self, features: Tensor) -> Tensor:
         """Apply the final norm, pooling and the classifier."""
-        model = self.model
-        logits: Tensor = model.forward_head(model.norm(features))
-        return logits
+        return super().head(self.model.norm(features))
 
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the one transformer block."""

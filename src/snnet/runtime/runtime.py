@@ -74,12 +74,13 @@ class Runtime:
         max_bytes: int | None = None,
         any_machine: bool = False,
     ) -> None:
+        # First, for without one there is nothing to build an engine for.
+        table = _table(net, profile)
         self.net, self.batch_sizes = net, tuple(batch_sizes)
         self._owns_engine = not isinstance(engine, Engine)
         self.engine = engine if isinstance(engine, Engine) else _engine(net, engine)
         dtype = str(self.engine.conditions.dtype).removeprefix("torch.")
         kind = {"dtype": dtype, "engine": self.engine.name}
-        table = _table(net, profile)
         self.cost = cost = cost or _usual_cost(table, None if any_machine else kind)
         if stitches is None:
             chosen = pareto_frontier(table, cost, prefer)

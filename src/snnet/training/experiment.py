@@ -68,7 +68,7 @@ class Experiment:
 
     def __post_init__(self) -> None:
         optim = self.recipe.optim
-        if self.new_heads and self._optim().frozen(len(self.net.anchors)):
+        if self.new_heads and self._frozen:
             raise RecipeError(
                 f"The anchors have fresh classifiers, for {self.new_heads}, and a frozen one would never learn the "
                 f"classes; optim.freeze is {optim.freeze!r} and optim.anchor_lr_scale {optim.anchor_lr_scale}: set "
@@ -283,6 +283,10 @@ class Experiment:
         kept = section.model_dump(exclude={"warmup_epochs", "clip_norm"})
         return OptimSettings(**kept, warmup_steps=self._steps(section.warmup_epochs))
 
+    @property
+    def _frozen(self) -> range:
+        return self._optim().frozen(len(self.net.anchors))
+
     def _steps(self, epochs: float) -> int:
         return int(epochs * len(self.train)) // self.recipe.run.accumulation
 
@@ -291,8 +295,8 @@ class Experiment:
         # Other scores that the network has may be those of test images, which must not decide what is trained.
         table = table if scores is None else table.merge(scores)
         kind, space = SAMPLERS.get(self.recipe.sampler.name), self.net.space
-        frozen = () if kind.wants_frozen else self._optim().frozen(len(self.net.anchors))
-        stitches = with_something_to_train(space, frozen) if frozen else space
+        frozen = () if kind.wants_frozen else self._frozen
+        stitches = with_something_to_train(space, frozen)
         try:
             with _fitting_options(self.recipe.sampler):
                 return kind.build(stitches, table, **self.recipe.sampler.options)

@@ -79,9 +79,8 @@ class Trainer:
         self.batches = as_batches(batches, settings.seed)
         self.settings = settings
         self.optim = optim or OptimSettings()
-        self.sampler = sampler or UniformSampler(
-            with_something_to_train(net.space, self.optim.frozen(len(net.anchors)))
-        )
+        self.frozen = self.optim.frozen(len(net.anchors))
+        self.sampler = sampler or UniformSampler(with_something_to_train(net.space, self.frozen))
         self.loss = loss or StitchLoss()
         self.mixup = mixup
         self.directory = None if directory is None else Path(directory)
@@ -121,7 +120,7 @@ class Trainer:
         self.net.forget_statistics()
         try:
             with fast_linear(self.device), ExitStack() as stack:
-                for number in self.optim.frozen(len(self.net.anchors)):
+                for number in self.frozen:
                     stack.enter_context(without_gradients(self.net.anchor(number)))
                 return _Run(self, resume).go()
         finally:
@@ -189,7 +188,7 @@ class _Run:
 
     def go(self) -> TrainResult:
         self.engine.net.train()
-        for number in self.trainer.optim.frozen(len(self.engine.net.anchors)):
+        for number in self.trainer.frozen:
             hold_statistics(self.engine.net.anchor(number))
         with self.log, StopRequest(repeats=self.share.count > 1) as stop:
             stream = step_batches(self.trainer.batches, self.settings.accumulation, self.step, self.share)
