@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from statistics import fmean, median
 from typing import Any
 
+from torch import Tensor
+
 from snnet.cost import step_macs
 from snnet.profiling.bench import Bench
 from snnet.profiling.energy import EnergyMeter
@@ -12,6 +14,7 @@ from snnet.profiling.steps import calibrate, choose_whole, plan_walks, relative_
 from snnet.profiling.timing import summarize
 from snnet.route import Stitch
 from snnet.selection import ERROR, at_batch
+from snnet.steps import Step
 
 Columns = dict[str, dict[str, float]]
 """Id of a stitch -> column -> value."""
@@ -42,7 +45,7 @@ def measure(bench: Bench, routes: Sequence[Stitch], meter: EnergyMeter | None) -
         images = bench.images(batch)
         inputs = bench.inputs(routes, images)
         if bench.settings.blocks:
-            columns, worth = _from_steps(bench, routes, batch)
+            columns, worth = _from_steps(bench, routes, images, inputs)
             found.prediction[str(batch)] = worth
             found.add(columns)
         else:
@@ -56,15 +59,17 @@ def measure(bench: Bench, routes: Sequence[Stitch], meter: EnergyMeter | None) -
     return found
 
 
-def _from_steps(bench: Bench, routes: Sequence[Stitch], batch: int) -> tuple[Columns, dict[str, Any]]:
+def _from_steps(
+    bench: Bench, routes: Sequence[Stitch], images: Tensor, inputs: Mapping[Step, Tensor]
+) -> tuple[Columns, dict[str, Any]]:
     """Return the latencies of all routes from those of their steps, and what they are worth."""
-    images = bench.images(batch)
+    batch = len(images)
     macs = step_macs(bench.net)
     steps = {route.id: bench.net.steps(route) for route in routes}
     rough = {stitch: float(sum(macs[step] for step in taken)) for stitch, taken in steps.items()}
     calibrating, checking = choose_whole(routes, rough, bench.settings.seed)
     walks = plan_walks(list(steps.values()))
-    whole, parts = bench.time([*calibrating, *checking], walks, images, bench.inputs(routes, images))
+    whole, parts = bench.time([*calibrating, *checking], walks, images, inputs)
     sums = {stitch: sum(median(parts[step]) for step in taken) for stitch, taken in steps.items()}
     middles = {stitch: median(times) for stitch, times in whole.items()}
     predicted = calibrate(sums, {route.id: middles[route.id] for route in calibrating})
