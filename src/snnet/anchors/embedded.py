@@ -61,14 +61,7 @@ class _SmallResNet(ResNet):
 
 
 def _resnet(variant: str, pretrained: bool, kwargs: dict[str, Any], **size: Any) -> ResNet:
-    width = size.pop("width")
-    common = {
-        "block": BasicBlock,
-        "channels": (width, 2 * width, 4 * width, 8 * width),
-        "stem_width": width,
-        "in_chans": 1,
-        "num_classes": 10,
-    }
+    common = {"block": BasicBlock, "stem_width": size["channels"][0], "in_chans": 1, "num_classes": 10}
     return build_model_with_cfg(_SmallResNet, variant, pretrained, **{**common, **size, **kwargs})
 
 
@@ -106,13 +99,13 @@ def vit_fm_base(pretrained: bool = False, **kwargs: Any) -> VisionTransformer:
 @register_model
 def resnet_fm_small(pretrained: bool = False, **kwargs: Any) -> ResNet:
     """ResNet for 28x28 grey images, widths 8 to 64, 1-2-2-1 basic blocks."""
-    return _resnet("resnet_fm_small", pretrained, kwargs, width=8, layers=(1, 2, 2, 1))
+    return _resnet("resnet_fm_small", pretrained, kwargs, channels=(8, 16, 32, 64), layers=(1, 2, 2, 1))
 
 
 @register_model
 def resnet_fm_base(pretrained: bool = False, **kwargs: Any) -> ResNet:
-    """ResNet for 28x28 grey images, widths 16 to 128, 1-4-4-1 basic blocks."""
-    return _resnet("resnet_fm_base", pretrained, kwargs, width=16, layers=(1, 4, 4, 1))
+    """ResNet for 28x28 grey images, widths 16 to 112, 1-4-4-1 basic blocks."""
+    return _resnet("resnet_fm_base", pretrained, kwargs, channels=(16, 32, 64, 112), layers=(1, 4, 4, 1))
 
 
 @register_model
