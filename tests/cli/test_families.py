@@ -92,6 +92,8 @@ def test_saved_networks_ask_for_the_file(run: Run, tmp_path: Path) -> None:
     path.write_text(TINY.format(name="my_saved_timm_vit"))
     made = run("init", "my_vit", "my_saved_timm_vit", "--family-file", path, "--output", tmp_path / "net")
     assert made.code == 0, made.err
+    trained, scored = made.out.split("Next: ")[1].split(", or ")
+    assert f" --family-file {path}" in trained and f" --family-file {path}" in scored
     del MODELS._entries["my_vit"]
     outcome = run("evaluate", tmp_path / "net")
     assert outcome.code == 2

@@ -1,5 +1,7 @@
 """The global option `--family-file`: Python files with families and models of the user's own."""
 
+import os.path
+import shlex
 import sys
 from collections.abc import Iterable
 from importlib.util import module_from_spec, spec_from_file_location
@@ -9,6 +11,8 @@ from types import ModuleType
 from zlib import crc32
 
 from snnet.errors import AnchorError
+
+_PREFIX = "snnet_family_"
 
 
 def import_families(paths: Iterable[Path]) -> None:
@@ -20,11 +24,22 @@ def import_families(paths: Iterable[Path]) -> None:
     for path in paths:
         place = path.resolve()
         # A full path, for two families may bear the same file name.
-        name = f"snnet_family_{crc32(bytes(place)):08x}_{place.stem}"
+        name = f"{_PREFIX}{crc32(bytes(place)):08x}_{place.stem}"
         if not place.is_file():
             raise AnchorError(f"--family-file {path} does not exist; give a Python file that registers models.")
         if name not in sys.modules:
             _import(name, place, path)
+
+
+def family_options() -> str:
+    """Return ` --family-file PATH` of each imported file, for commands that the user is told to run next."""
+    files = [str(module.__file__) for name, module in sys.modules.items() if name.startswith(_PREFIX)]
+    return "".join(f" --family-file {shlex.quote(_short(path))}" for path in files)
+
+
+def _short(path: str) -> str:
+    relative = os.path.relpath(path)
+    return path if relative.startswith(os.pardir) else relative
 
 
 def _import(name: str, place: Path, shown: Path) -> None:
