@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -106,6 +107,21 @@ def test_rebuildable_sources_are_proven() -> None:
     changed = timm.create_model("vit_fm_tiny", num_heads=4)  # same shapes, other arithmetic
     nn.init.normal_(changed.blocks[0].attn.qkv.weight)
     assert rebuildable_source(load_anchor(changed)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("vit_tiny_patch16_224", {"img_size": 32, "num_classes": 3}),
+        ("vit_small_patch16_rope_224", {"img_size": 32}),  # no weight depends on the image size
+        ("resnet18", {"pretrained_cfg_overlay": {"input_size": (3, 64, 32)}, "num_classes": 3}),
+    ],
+)
+def test_models_of_another_image_size_are_rebuilt(name: str, settings: dict[str, Any]) -> None:
+    anchor = load_anchor(timm.create_model(name, **settings))
+    source = rebuildable_source(anchor)
+    assert source is not None
+    assert load_anchor(source).input == anchor.input
 
 
 def test_a_proof_names_the_difference() -> None:

@@ -116,21 +116,32 @@ def rebuildable_source(anchor: Anchor) -> AnchorSource | None:
     """Return how to build the anchor's model again, proven by its forward pass; None if that is not known."""
     if anchor.source is not None:
         return replace(anchor.source, pretrained=False, checkpoint=None)
+    size = anchor.input.size
+    # Another image size than the usual one is an argument of timm's transformers, and in the record of its CNNs.
+    sizes: list[dict[str, Any]] = [{}, {"img_size": size[1:]}, {"pretrained_cfg_overlay": {"input_size": size}}]
+    for settings in sizes:
+        source = AnchorSource.of(anchor.name, num_classes=anchor.num_classes, in_chans=size[0], **settings)
+        if _builds(source, anchor):
+            return source
+    return None
+
+
+def _builds(source: AnchorSource, anchor: Anchor) -> bool:
+    """Tell whether a source gives the anchor's model, with the same blocks, input and forward pass."""
     try:
-        source = AnchorSource.of(anchor.name, num_classes=anchor.num_classes, in_chans=anchor.input.size[0])
         rebuilt = _view(build_model(source), anchor.name, source)
         rebuilt.model.load_state_dict(anchor.model.state_dict())
     except (AnchorError, RuntimeError):
-        return None
+        return False
+    # The same model may be cut into other blocks, and the same weights may expect other images than those that timm's
+    # record of the name says; of another size, they may not even run.
+    facts = [(type(each), each.depths, each.input) for each in (rebuilt, anchor)]
+    if facts[0] != facts[1]:
+        return False
     images = sample_images(anchor.input, 1)
     reference = copy.deepcopy(anchor.model).cpu().float().eval()
     with torch.no_grad():
-        same = torch.allclose(rebuilt.eval()(images), reference(images), rtol=1e-4, atol=1e-5)
-    # The same model may be cut into other blocks.
-    same = same and (type(rebuilt), rebuilt.depths) == (type(anchor), anchor.depths)
-    # And the same weights may expect other images than those that timm's record of the name says.
-    same = same and rebuilt.input == anchor.input
-    return source if same else None
+        return torch.allclose(rebuilt.eval()(images), reference(images), rtol=1e-4, atol=1e-5)
 
 
 def _parse(text: str, pretrained: bool) -> AnchorSource:
