@@ -41,6 +41,8 @@ def prove_segments(model: nn.Module, name: str, segments: Segments, images: Tens
     with torch.no_grad():
         visits, logits = record(model, modules_of(model, (entry for _, entry in segments.labeled())), images, name)
         _check_order(model, name, segments, visits)
+        if logits.ndim != 2:
+            raise AnchorError(f"{name} gives {_shape(logits)}, not logits (B, num_classes); stitches end with these.")
         writers = _check_values(model, name, segments, visits, images, logits, tolerance)
     return Proof(logits.shape[-1], writers)
 
