@@ -29,19 +29,25 @@ def load_anchor(
         source: A timm model name, or one filed in `MODELS`; `hf-hub:ORG/NAME`; `NAME@FILE` for a local `.safetensors`
             or `.pth` checkpoint; an `AnchorSource`; a built model; or an anchor, which is returned as it is.
         pretrained: Load the published weights of names without a file.
-        num_classes: Replace the classifier by a fresh one of this width.
+        num_classes: Replace the classifier of a model that is named by a fresh one of this width.
         kwargs: Further arguments of `timm.create_model`.
 
     Raises:
-        AnchorError: If the name is unknown, its weights cannot be had, or no registered family knows the model.
+        AnchorError: If the name is unknown, its weights cannot be had, no registered family knows the model, or a
+            built model has other than `num_classes` classes.
         CheckpointError: If a checkpoint file is missing, corrupt, or of another architecture.
     """
-    if isinstance(source, Anchor):
-        return source
     if isinstance(source, nn.Module):
-        return _view(source, _name_of(source), None)
+        anchor = source if isinstance(source, Anchor) else _view(source, _name_of(source), None)
+        _check_count(anchor, num_classes)
+        return anchor
     if isinstance(source, str):
         source = _parse(source, pretrained)
+    if not isinstance(source, AnchorSource):
+        raise AnchorError(
+            f"{source!r} is no anchor; accepted: a timm name, hf-hub:ORG/NAME, NAME@FILE, an AnchorSource, a built "
+            "model or an anchor, each by itself and not in a list."
+        )
     source = replace(source, kwargs=(*source.kwargs, *kwargs.items()))
     final = source
     if num_classes is not None:
@@ -72,6 +78,14 @@ def replace_classifier(anchor: Anchor, num_classes: int) -> None:
             f"{type(anchor.model).__name__} a method reset_classifier(num_classes), or build it with {num_classes}."
         )
     reset(num_classes)
+
+
+def _check_count(anchor: Anchor, num_classes: int | None) -> None:
+    if num_classes not in (None, anchor.num_classes):
+        raise AnchorError(
+            f"{anchor.name} is a built model of {anchor.num_classes} classes, and num_classes={num_classes} replaces "
+            f"only classifiers of models that are named; build it with {num_classes} classes."
+        )
 
 
 def build_model(source: AnchorSource) -> nn.Module:
