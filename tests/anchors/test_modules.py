@@ -46,7 +46,7 @@ def mean(x: Tensor) -> Tensor:
     return x.mean((2, 3))
 
 
-PARTS = {
+PARTS: dict[str, Any] = {
     "stem": ["embed", torch.relu],
     "stages": ["first", [["down", "second.0"], "second.1"]],
     "head": ["norm", mean, "classifier"],
@@ -263,6 +263,35 @@ def test_faults_are_named(fault: str) -> None:
 def test_a_random_model_is_refused() -> None:
     with pytest.raises(AnchorError, match="the head of Random differs from its forward pass"):
         view(Random(4, 2))
+
+
+class Dropping(Net):
+    """Drops out by a function, and normalizes a weight by what its last forward passes in training left."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__(width, depth)
+        nn.utils.parametrizations.spectral_norm(self.down)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.embed(images).relu()
+        for block in self.first:
+            x = block(x)
+        x = self.norm(self.second(self.down(x)))
+        return self.classifier(self.drop(x.mean((2, 3))))
+
+    def drop(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, 0.5, self.training)
+
+
+def test_what_a_model_does_only_in_training_is_proven_too() -> None:
+    model = Dropping(4, 2).eval()
+    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    with pytest.raises(AnchorError, match=r"the head of Dropping in training mode differs .* 'classifier' receives"):
+        Anchor.from_modules(model, **PARTS)
+    Anchor.from_modules(model, **{**PARTS, "head": ["norm", mean, model.drop, "classifier"]})
+    assert not any(module.training for module in model.modules())
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_modules_may_be_given_themselves() -> None:

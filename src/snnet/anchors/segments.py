@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from snnet.anchors.anchor import Anchor, AnchorSource, run_in_turn, sample_images
 from snnet.anchors.entries import Entry, Segments, modules_of, run_entry
-from snnet.anchors.proof import Proof, prove_segments
+from snnet.anchors.proof import Proof, prove_segments, prove_training
 from snnet.anchors.shapes import feature_shapes, map_spec
 from snnet.anchors.trace import batch_shape
 from snnet.errors import AnchorError
@@ -157,7 +157,10 @@ class SegmentedAnchor(Anchor):
         first = next(self.model.parameters(), torch.empty(0))
         x = (sample_images(self.input, 2) if images is None else images).to(first.device, first.dtype)
         with evaluating(self.model):
-            return prove_segments(self.model, self.name, self.segments, x, tolerance)
+            proof = prove_segments(self.model, self.name, self.segments, x, tolerance)
+        if not x.is_meta and len(x) > 1:  # a batch norm may refuse a single image
+            prove_training(self.model, self.name, self.segments, x, tolerance)
+        return proof
 
 
 def _where(block: int) -> str:
