@@ -92,6 +92,8 @@ def test_saved_networks_ask_for_the_file(run: Run, tmp_path: Path) -> None:
     path.write_text(TINY.format(name="my_saved_timm_vit"))
     made = run("init", "my_vit", "my_saved_timm_vit", "--family-file", path, "--output", tmp_path / "net")
     assert made.code == 0, made.err
+    proposed = " ".join(made.out.split()).partition("or snnet evaluate")[2]
+    assert f" --family-file {path}" in proposed
     del MODELS._entries["my_vit"]
     outcome = run("evaluate", tmp_path / "net")
     assert outcome.code == 2

@@ -4,11 +4,20 @@ import sys
 from collections.abc import Iterable
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from shlex import quote
 from traceback import extract_tb
 from types import ModuleType
 from zlib import crc32
 
 from snnet.errors import AnchorError
+
+_PREFIX = "snnet_family_"
+
+
+def family_options() -> str:
+    """Return the options by which a next command knows the families that this one knows; empty without any."""
+    files = [str(module.__file__) for name, module in sys.modules.items() if name.startswith(_PREFIX)]
+    return "".join(f" --family-file {quote(file)}" for file in files)
 
 
 def import_families(paths: Iterable[Path]) -> None:
@@ -20,7 +29,7 @@ def import_families(paths: Iterable[Path]) -> None:
     for path in paths:
         place = path.resolve()
         # A full path, for two families may bear the same file name.
-        name = f"snnet_family_{crc32(bytes(place)):08x}_{place.stem}"
+        name = f"{_PREFIX}{crc32(bytes(place)):08x}_{place.stem}"
         if place.is_dir():
             raise AnchorError(f"--family-file {path} is a directory; give a Python file in it that registers models.")
         if not place.is_file():

@@ -6,6 +6,7 @@ from typing import Literal
 from cyclopts import App
 
 from snnet.cli.console import say, show, show_table
+from snnet.cli.families import family_options
 from snnet.cli.progress import progress
 from snnet.cli.values import ANY_SPACE, Classes, DataName, Device, Root, SpaceOptions, default_device
 
@@ -79,4 +80,5 @@ def init_network(
     rows = ([layer.name, f"{layer.relative_residual:.4f}", str(layer.rank)] for layer in fit.layers)
     show_table(["layer", "relative residual", "rank"], rows, left=("layer",))
     show(f"Fitted on {fit.images} images in {fit.seconds:.1f} s; network saved in {output}")
-    show(f"Next: snnet train {output} --output RUN, or snnet evaluate {output}")
+    known = family_options()
+    show(f"Next: snnet train {output}{known} --output RUN, or snnet evaluate {output}{known}")

@@ -5,6 +5,7 @@ from pathlib import Path
 from cyclopts import App
 
 from snnet.cli.console import say, show
+from snnet.cli.families import family_options
 from snnet.cli.progress import progress
 from snnet.cli.sources import is_network, saved_network
 from snnet.cli.stitches import Stitches, chosen_stitches
@@ -69,4 +70,4 @@ def recalibrate_network(
     place = output or Path(network)
     net.save_pretrained(place)
     show(f"{done.stitches} stitches recalibrated on {done.images} images in {done.seconds:.1f} s; saved in {place}")
-    show(f"Next: snnet evaluate {place}")
+    show(f"Next: snnet evaluate {place}{family_options()}")
