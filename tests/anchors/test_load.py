@@ -60,7 +60,7 @@ def test_settings_that_a_model_does_not_take_are_refused() -> None:
 
 
 def test_models_of_no_known_family_are_refused() -> None:
-    with pytest.raises(AnchorError, match=r"No anchor family knows Linear .*subclass snnet\.Anchor"):
+    with pytest.raises(AnchorError, match=r"No anchor family knows torch\.nn\.\S*Linear .*subclass snnet\.Anchor"):
         load_anchor(nn.Linear(2, 2))
 
 
@@ -122,6 +122,11 @@ def test_models_of_another_image_size_are_rebuilt(name: str, settings: dict[str,
     source = rebuildable_source(anchor)
     assert source is not None
     assert load_anchor(source).input == anchor.input
+
+
+def test_compiled_models_are_refused(model: nn.Module) -> None:
+    with pytest.raises(AnchorError, match=r"was compiled, .*; give the model as it was before torch\.compile"):
+        load_anchor(torch.compile(model))
 
 
 def test_a_proof_names_the_difference() -> None:

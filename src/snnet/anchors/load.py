@@ -184,13 +184,16 @@ def _view(model: nn.Module, name: str, source: AnchorSource | None) -> Anchor:
     if isinstance(model, Anchor):
         model.source = source
         return model
+    if hasattr(model, "_orig_mod"):
+        raise AnchorError(f"{name} was compiled, and hides its blocks; give the model as it was before torch.compile.")
     for family in reversed(ANCHORS.values()):
         if family.accepts(model):
             return family(model, name, source)
     if is_timm_model(model):
         return GenericAnchor(model, name, source)
     raise AnchorError(
-        f"No anchor family knows {type(model).__name__} ({name}); there are {', '.join(ANCHORS.names())}. Name its "
+        f"No anchor family knows {type(model).__module__}.{type(model).__name__} ({name}); accepted are timm's models, "
+        f"and of these and others the families {', '.join(ANCHORS.names())}. Name its "
         "modules with snnet.Anchor.from_modules, or subclass snnet.Anchor for it and register the class with "
         "@snnet.ANCHORS.register('name')."
     )
