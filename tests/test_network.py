@@ -2,6 +2,7 @@ import copy
 import json
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -176,6 +177,7 @@ def tiny(**changes: object) -> Anchor:
     [
         ({"num_classes": 5}, "number of classes is 10 in one and 5 in the other"),
         ({"img_size": 56}, r"image size is \(1, 28, 28\) in one and \(1, 56, 56\) in the other"),
+        ({"img_size": 56}, r"or build one for the other's size: .*img_size=N"),
         ({"in_chans": 3}, r"image size is \(1, 28, 28\) in one and \(3, 28, 28\)"),
         ({"patch_size": 14}, r"cannot be joined at 0:0->1:0: grid is 4x4 in front and 2x2 behind"),
     ],
@@ -183,6 +185,25 @@ def tiny(**changes: object) -> Anchor:
 def test_anchors_that_cannot_be_joined_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(AnchorError, match=message):
         stitch(tiny(), tiny(**changes), sort=False)
+
+
+def test_anchors_of_other_numbers_of_stages_are_named() -> None:
+    with (
+        torch.device("meta"),
+        pytest.raises(AnchorError, match=r"resnet18 and vit_tiny_.*number of stages is 4 in one and 1 in the other"),
+    ):
+        stitch("resnet18", "vit_tiny_patch16_224")
+
+
+def test_a_classifier_of_a_built_model_is_not_replaced() -> None:
+    with pytest.raises(AnchorError, match="is a built model of 10 classes, and num_classes=5"):
+        stitch(tiny(), tiny().model, num_classes=5)
+
+
+@pytest.mark.parametrize("anchor", [3, ["resnet18", "resnet50"]])
+def test_what_is_no_anchor_is_refused(anchor: Any) -> None:
+    with pytest.raises(AnchorError, match=r"is no anchor; accepted: a timm name, .* and not in a list"):
+        stitch(anchor)
 
 
 def test_classes_in_another_order_are_refused() -> None:

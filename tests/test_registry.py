@@ -1,5 +1,8 @@
+from importlib.metadata import EntryPoint
+
 import pytest
 
+from snnet import registry as rooms
 from snnet.errors import RecipeError
 from snnet.registry import Registry
 
@@ -20,3 +23,12 @@ def test_a_name_is_given_once() -> None:
     assert registry.register("one")(entry) is registry.register("one")(entry)
     with pytest.raises(RecipeError, match="already a sampler named 'one'"):
         registry.register("one")(object())
+
+
+def test_a_package_that_does_not_load_is_named_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    point = EntryPoint("mine", "no_such_package.models", "snnet.models")
+    monkeypatch.setattr(rooms, "entry_points", lambda group: [point] if group == "snnet.models" else [])
+    registry: Registry[int] = Registry("model", group="snnet.models")
+    for _ in range(2):
+        with pytest.raises(RecipeError, match=r"no_such_package\.models cannot be loaded.*'mine' of snnet\.models"):
+            registry.names()

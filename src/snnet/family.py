@@ -12,6 +12,11 @@ from snnet.layers import StitchingLayer
 from snnet.modes import evaluating
 from snnet.space import LayerSpec
 
+_MENDED_BY = {
+    "image size": ", or build one for the other's size: timm.create_model(NAME, img_size=N) makes most transformers "
+    "so, pretrained_cfg_overlay={'input_size': (C, H, W)} most CNNs"
+}
+
 
 def anchor_macs(anchor: Anchor) -> int:
     """Count the multiply-adds of an anchor's own forward pass at batch 1."""
@@ -24,10 +29,11 @@ def check_family(anchors: Sequence[Anchor]) -> None:
     """Refuse anchors that cannot make one network, with the two values named.
 
     Raises:
-        AnchorError: If class counts, class orders or image sizes differ, or there is no classifier.
+        AnchorError: If numbers of classes or stages, class orders or image sizes differ, or there is no classifier.
     """
     facts: dict[str, Callable[[Anchor], Any]] = {
         "number of classes": lambda anchor: anchor.num_classes,
+        "number of stages": lambda anchor: len(anchor.depths),
         "image size": lambda anchor: anchor.input.size,
     }
     for what, fact in facts.items():
@@ -35,7 +41,7 @@ def check_family(anchors: Sequence[Anchor]) -> None:
             if fact(anchor) != fact(anchors[0]):
                 raise AnchorError(
                     f"{anchors[0].name} and {anchor.name} cannot be joined: the {what} is {fact(anchors[0])} in one "
-                    f"and {fact(anchor)} in the other; choose models that agree."
+                    f"and {fact(anchor)} in the other; choose models that agree{_MENDED_BY.get(what, '')}."
                 )
     _check_classes(anchors)
     for anchor in anchors:

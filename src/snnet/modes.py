@@ -1,6 +1,6 @@
 """Borrowing a module for evaluation, or threads for the work, and giving both back as they were."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -24,6 +24,32 @@ def evaluating(module: nn.Module, device: torch.device | str | None = None) -> I
             module.to(home)
         for part in training:
             part.training = True
+
+
+@contextmanager
+def trying_training(module: nn.Module) -> Iterator[Callable[[], None]]:
+    """Put a module in training mode, and give back modes, buffers and the random state at the end.
+
+    Yields a function that sets buffers and random state to the same beginning, for runs that are to be alike.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
+
+    def begin() -> None:
+        torch.manual_seed(0)
+        with torch.no_grad():
+            for buffer, value in buffers:
+                buffer.copy_(value)
+
+    with torch.random.fork_rng():
+        try:
+            module.train()
+            begin()
+            yield begin
+        finally:
+            begin()
+            for part, training in modes:
+                part.training = training
 
 
 @contextmanager

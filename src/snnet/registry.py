@@ -61,6 +61,13 @@ class Registry(Generic[T]):
 
     def _load_plugins(self) -> None:
         group, self._pending_group = self._pending_group, None
-        if group is not None:
-            for point in entry_points(group=group):
+        for point in entry_points(group=group) if group else ():
+            try:
                 point.load()
+            except Exception as error:  # a package of the user's own may raise anything
+                self._pending_group = group
+                package = point.dist.name if point.dist else point.value
+                raise RecipeError(
+                    f"The package {package} cannot be loaded, whose entry point {point.name!r} of {group} adds to what "
+                    f"there is: {type(error).__name__}: {error}; repair or uninstall it."
+                ) from error

@@ -24,15 +24,19 @@ PLACED = {
     "starnet_s1": (3, 3, 9, 4),
     "edgenext_xx_small": (2, 3, 7, 3),
     "fasternet_t0": (1, 2, 8, 2),
+    "coatnet_nano_rw_224": (3, 4, 6, 3),  # timm groups its stages as blocks
+    "efficientformer_l1": (3, 2, 6, 3, 1),  # maps first, then tokens
+    "tresnet_m": (4, 4, 11, 3),  # its first convolution takes 48 channels
 }
-SQUARE = {"mixer_s32_224", "resmlp_12_224"}
+SQUARE = {"mixer_s32_224", "resmlp_12_224", "coatnet_nano_rw_224", "efficientformer_l1"}
 REFUSED = {
     "cait_xxs24_224": r"its 'pos_drop' cannot be placed: it does not receive what 'patch_embed' gives",
     "xcit_nano_12_p16_224": r"its 'pos_embed' cannot be placed: it receives more than the one tensor",
     "hrnet_w18_small": r"its 'transition1\.1' cannot be placed: it does not receive what 'transition1\.0' gives",
     "coat_lite_tiny": r"its 'serial_blocks1\.0' cannot be placed",
-    "densenet121": r"its 'features\.denseblock\d' cannot be opened, so there is nothing to stitch",
-    "cspresnet50": r"its 'stages\.3' cannot be opened",
+    "densenet121": r"denseblock\d' cannot be opened, for its 'features\.denseblock\d\.denselayer1' cannot be placed",
+    "cspresnet50": r"its 'stages\.3' cannot be opened, for its 'stages\.3\.blocks' cannot be placed: it does not",
+    "rexnet_100": r"its 'features\.15' cannot be opened, for the end of its 'features\.15' cannot be placed",
     "crossvit_9_240": r"crossvit_9_240 gives list, not one tensor",
 }
 
@@ -79,6 +83,17 @@ def test_training_mode_updates_statistics_as_the_model_does() -> None:
 def test_what_cannot_be_placed_is_named(name: str) -> None:
     with pytest.raises(AnchorError, match=REFUSED[name]):
         load_anchor(timm.create_model(name))
+
+
+def test_the_image_size_is_that_of_the_grid_of_patches() -> None:
+    anchor = load_anchor(timm.create_model("mixer_s32_224", img_size=(64, 96)))
+    assert anchor.input.size == (3, 64, 96)
+    assert anchor.feature(0).grid == (2, 3)
+
+
+def test_a_model_built_for_another_size_is_told_how_to_say_so() -> None:
+    with pytest.raises(AnchorError, match=r"cannot run on a sample of shape \(B, 3, 224, 224\): .*cfg_overlay=.*"):
+        load_anchor(timm.create_model("coatnet_nano_rw_224", img_size=64))
 
 
 def test_models_are_watched_without_a_trace() -> None:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import timm
@@ -59,7 +60,7 @@ def test_settings_that_a_model_does_not_take_are_refused() -> None:
 
 
 def test_models_of_no_known_family_are_refused() -> None:
-    with pytest.raises(AnchorError, match=r"No anchor family knows Linear .*subclass snnet\.Anchor"):
+    with pytest.raises(AnchorError, match=r"No anchor family knows torch\.nn\.\S*Linear .*subclass snnet\.Anchor"):
         load_anchor(nn.Linear(2, 2))
 
 
@@ -106,6 +107,26 @@ def test_rebuildable_sources_are_proven() -> None:
     changed = timm.create_model("vit_fm_tiny", num_heads=4)  # same shapes, other arithmetic
     nn.init.normal_(changed.blocks[0].attn.qkv.weight)
     assert rebuildable_source(load_anchor(changed)) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("vit_tiny_patch16_224", {"img_size": 32, "num_classes": 3}),
+        ("vit_small_patch16_rope_224", {"img_size": 32}),  # no weight depends on the image size
+        ("resnet18", {"pretrained_cfg_overlay": {"input_size": (3, 64, 32)}, "num_classes": 3}),
+    ],
+)
+def test_models_of_another_image_size_are_rebuilt(name: str, settings: dict[str, Any]) -> None:
+    anchor = load_anchor(timm.create_model(name, **settings))
+    source = rebuildable_source(anchor)
+    assert source is not None
+    assert load_anchor(source).input == anchor.input
+
+
+def test_compiled_models_are_refused(model: nn.Module) -> None:
+    with pytest.raises(AnchorError, match=r"was compiled, .*; give the model as it was before torch\.compile"):
+        load_anchor(torch.compile(model))
 
 
 def test_a_proof_names_the_difference() -> None:

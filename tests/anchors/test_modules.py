@@ -1,5 +1,6 @@
 import copy
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -45,7 +46,7 @@ def mean(x: Tensor) -> Tensor:
     return x.mean((2, 3))
 
 
-PARTS = {
+PARTS: dict[str, Any] = {
     "stem": ["embed", torch.relu],
     "stages": ["first", [["down", "second.0"], "second.1"]],
     "head": ["norm", mean, "classifier"],
@@ -53,7 +54,7 @@ PARTS = {
 }
 
 
-def view(model: nn.Module | None = None, **changes: object) -> Anchor:
+def view(model: Any = None, **changes: Any) -> Anchor:
     torch.manual_seed(0)
     return Anchor.from_modules(model or Net(4, 2), **{**PARTS, **changes})
 
@@ -129,13 +130,13 @@ class Transformer(nn.Module):
         return self.classifier(self.blocks(self.tokens(self.patches(x))).flatten(1, -2).mean(1))
 
 
-def view_tokens(model: Transformer, **settings: object) -> Anchor:
+def view_tokens(model: Transformer, input: tuple[int, int, int] = (1, 8, 6), **settings: object) -> Anchor:
     return Anchor.from_modules(
         model,
         stem=["patches", model.tokens],
         stages=["blocks"],
         head=[lambda x: x.flatten(1, -2).mean(1), "classifier"],
-        input=(1, 8, 6),
+        input=input,
         **settings,  # type: ignore[arg-type]
     )
 
@@ -147,9 +148,19 @@ def test_tokens_with_a_prefix_and_maps_with_channels_last() -> None:
     assert (maps.layout, maps.grid, maps.channels) == ("NHWC", (4, 3), 6)
 
 
+def test_maps_that_are_square_only_in_the_other_layout_are_refused() -> None:
+    with pytest.raises(
+        AnchorError, match=r"stem of Net has shape \(B, 4, 8, 8\), .* layout='NHWC'; give layout='NCHW'"
+    ):
+        view(input=(3, 8, 8), layout="NHWC")
+    model = Transformer("NHWC")
+    with pytest.raises(AnchorError, match=r"stem of Transformer has shape \(B, 4, 4, 6\), .*; give layout='NHWC'"):
+        view_tokens(model, input=(1, 8, 8))
+
+
 def test_tokens_that_make_no_grid_are_refused() -> None:
     with pytest.raises(AnchorError, match=r"output of the stem .* shape \(B, 14, 6\).*square grid.*give layout"):
-        view_tokens(Transformer()).feature(-1)
+        view_tokens(Transformer())
 
 
 class Overwriting(nn.Module):
@@ -177,7 +188,12 @@ class Random(Net):
         return super().forward(images) + torch.rand(())
 
 
-FAULTS = {
+class Dense(Net):
+    def forward(self, images: Tensor) -> Tensor:
+        return super().forward(images)[:, :, None, None]
+
+
+FAULTS: dict[str, tuple[dict[str, object], str]] = {
     "a path that does not exist": (
         {"stages": ["frst"]},
         r"Net has no module 'frst', named in stages\[0\]\. Did you mean 'first'",
@@ -225,6 +241,11 @@ FAULTS = {
     "no stages": ({"stages": []}, "names no blocks"),
     "an empty stage": ({"stages": [[]]}, r"stages\[0\] has no blocks"),
     "an image size of two": ({"input": (3, 10)}, r"input=\(3, 10\) is neither an InputSpec nor"),
+    "an image size of one": ({"input": 10}, r"input=10 is neither an InputSpec nor"),
+    "an unknown layout": ({"layout": "nchw"}, "layout='nchw' is unknown; accepted: tokens, NHWC, NCHW"),
+    "another count of classes": ({"num_classes": 4}, "Net gives 5 logits, and num_classes=4; leave num_classes out"),
+    "a map for logits": ({"model": Dense(4, 2)}, r"Dense gives \(B, 5, 1, 1\), not logits \(B, num_classes\)"),
+    "a name for the model": ({"model": "resnet18"}, "'resnet18' is not a torch.nn.Module"),
     "images that the model does not take": (
         {"input": (4, 10, 14)},
         r"Net cannot run on a sample of shape \(B, 4, 10, 14\)",
@@ -244,9 +265,40 @@ def test_a_random_model_is_refused() -> None:
         view(Random(4, 2))
 
 
+class Dropping(Net):
+    """Drops out by a function, and normalizes a weight by what its last forward passes in training left."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__(width, depth)
+        nn.utils.parametrizations.spectral_norm(self.down)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.embed(images).relu()
+        for block in self.first:
+            x = block(x)
+        x = self.norm(self.second(self.down(x)))
+        return self.classifier(self.drop(x.mean((2, 3))))
+
+    def drop(self, x: Tensor) -> Tensor:
+        return nn.functional.dropout(x, 0.5, self.training)
+
+
+def test_what_a_model_does_only_in_training_is_proven_too() -> None:
+    model = Dropping(4, 2).eval()
+    before, state = copy.deepcopy(model.state_dict()), torch.get_rng_state()
+    with pytest.raises(AnchorError, match=r"the head of Dropping in training mode differs .* 'classifier' receives"):
+        Anchor.from_modules(model, **PARTS)
+    Anchor.from_modules(model, **{**PARTS, "head": ["norm", mean, model.drop, "classifier"]})
+    assert not any(module.training for module in model.modules())
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
 def test_modules_may_be_given_themselves() -> None:
     model = Net(4, 2)
-    assert view(model, stem=[model.embed, nn.ReLU()]).segments.stem[0] == "embed"
+    anchor = view(model, stem=[model.embed, nn.ReLU()], stages=[model.first, [["down", "second.0"], "second.1"]])
+    assert anchor.segments.stem[0] == "embed"
+    assert anchor.segments.stages[0] == (("first.0",), ("first.1",))
 
 
 def test_two_views_are_stitched_initialized_and_saved(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_saved_networks_ask_for_the_file(run: Run, tmp_path: Path) -> None:
         (None, "does not exist; give a Python file"),
         ("x = 1\ny = 1 / 0\n", "cannot be imported: line 2: ZeroDivisionError: division by zero"),
         ("def f(:\n", "cannot be imported: SyntaxError"),
+        ("import sys\nsys.exit(3)\n", "cannot be imported: line 2: SystemExit: 3"),
     ],
 )
 def test_faults_of_the_file_are_named(run: Run, tmp_path: Path, content: str | None, words: str) -> None:
@@ -115,6 +116,12 @@ def test_faults_of_the_file_are_named(run: Run, tmp_path: Path, content: str | N
     outcome = run("space", "12", "12", "--family-file", path)
     assert outcome.code == 2
     assert words in " ".join(outcome.err.split()) and "Traceback" not in outcome.err
+
+
+def test_a_directory_is_no_family_file(run: Run, tmp_path: Path) -> None:
+    outcome = run("space", "12", "12", "--family-file", tmp_path)
+    assert outcome.code == 2
+    assert "is a directory; give a Python file in it" in " ".join(outcome.err.split())
 
 
 def test_the_help_names_the_option(run: Run) -> None:

@@ -87,15 +87,15 @@ class Anchor(nn.Module, ABC):
                 of blocks. A block is an entry, or a list of entries where a transition comes before it.
             head: Entries from the last block's output to logits.
             input: Size and normalization of the images; `(C, H, W)` alone means pixels from 0 to 1.
-            num_classes: Width of the logits; what the model gives if None.
+            num_classes: Width of the logits, checked against what the model gives.
             name: What tables and charts call it; the name of the class if None.
             layout: Of features with four axes, `NCHW` or `NHWC`.
             prefix_tokens: Class and register tokens before the grid, for features `(B, N, C)`.
             grid: Height and width of the grid of tokens; square if None.
 
         Raises:
-            AnchorError: If a module does not exist, or the segments do not give the model's forward pass; the first
-                segment that differs is named.
+            AnchorError: If a module does not exist, the segments do not give the model's forward pass (the first
+                that differs is named), or features or logits are not as `layout` and `num_classes` say.
 
         Example:
             >>> anchor = Anchor.from_modules(
@@ -106,20 +106,22 @@ class Anchor(nn.Module, ABC):
             ...     input=(3, 224, 224),
             ... )
         """
-        from snnet.anchors.modules import read_input, read_segments
+        from snnet.anchors.modules import read_input, read_layout, read_segments
         from snnet.anchors.segments import SegmentedAnchor
 
         name = name or type(model).__name__
-        return SegmentedAnchor(
+        anchor = SegmentedAnchor(
             model,
             name,
             read_segments(model, name, stem, stages, head),
             read_input(input),
             num_classes=num_classes,
-            layout=layout,
+            layout=read_layout(layout),
             prefix_tokens=prefix_tokens,
             grid=grid,
         )
+        anchor.feature(-1)  # Says at once which features have another layout.
+        return anchor
 
     @classmethod
     @abstractmethod

@@ -24,6 +24,8 @@ from snnet.specs import InputSpec, Layout
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 _STEM = r"^(stem|patch_embed|conv_stem)"
 
+_Stages = tuple[tuple[tuple[str, ...], ...], ...]
+
 
 class GenericAnchor(SegmentedAnchor):
     """The last resort for a timm model; its segments are proven on a sample when it is made.
@@ -33,10 +35,10 @@ class GenericAnchor(SegmentedAnchor):
     """
 
     def __init__(self, model: nn.Module, name: str, source: AnchorSource | None = None) -> None:
-        spec = _input(model)
-        segments, features, head = _find_segments(model, name, spec)
-        layout, prefix = _layout(model, name, features)
-        grid = getattr(getattr(model, "patch_embed", None), "grid_size", None) if features.ndim == 3 else None
+        spec = _input(model, name)
+        segments, outputs, head = _find_segments(model, name, spec)
+        layout, prefix = _layout(model, name, outputs)
+        grid = getattr(_patches(model), "grid_size", None) if layout == "tokens" else None
         super().__init__(model, name, segments, spec, source=source, layout=layout, prefix_tokens=prefix, grid=grid)
         self._head_paths = head
 
@@ -50,88 +52,140 @@ def is_timm_model(model: nn.Module) -> bool:
     return all(hasattr(model, name) for name in ("pretrained_cfg", "forward_features", "forward_head"))
 
 
-def _input(model: nn.Module) -> InputSpec:
-    size = getattr(getattr(model, "patch_embed", None), "img_size", None)
-    return input_spec(model, size=size)
+class _NoChainError(Exception):
+    """Where the calls within a module are no chain; the message names the part."""
 
 
-def _find_segments(model: nn.Module, name: str, spec: InputSpec) -> tuple[Segments, Tensor, list[str]]:
-    """Return the segments, the last block's output, and the paths of the head's modules."""
+def _patches(model: nn.Module) -> nn.Module | None:
+    """Return the module that cuts images into patches, by whatever name, if the model has one."""
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    return next((m for m in model.modules() if first is not None and getattr(m, "proj", None) is first), None)
+
+
+def _input(model: nn.Module, name: str) -> InputSpec:
+    size = getattr(_patches(model), "img_size", None)
+    spec = input_spec(model, size=size)
+    recorded: int = model.pretrained_cfg["input_size"][0]  # type: ignore[index, assignment]
+    if spec.size[0] == recorded:
+        return spec
+    try:
+        _watch(model, name, spec)
+    except AnchorError:
+        # What the model does before its first convolution makes other channels of the images.
+        return input_spec(model, size=size, channels=recorded)
+    return spec
+
+
+def _watch(model: nn.Module, name: str, spec: InputSpec) -> tuple[list[Call], Tensor, Tensor]:
+    """Run `forward_features` on a sample; return the calls in it, the sample, and the features."""
     first = next(model.parameters(), torch.empty(0))
     images = sample_images(spec, 2).to(first.device, first.dtype)
-    calls, features = calls_of(model, model.forward_features, images, name)  # type: ignore[arg-type]
+    calls, features = calls_of(model, model.forward_features, images, name, _OTHER_SIZE)  # type: ignore[arg-type]
+    return calls, images, features
+
+
+def _find_segments(model: nn.Module, name: str, spec: InputSpec) -> tuple[Segments, list[Tensor], list[str]]:
+    """Return the segments, the outputs of all blocks, and the paths of the head's modules."""
+    calls, images, features = _watch(model, name, spec)
     late, _ = calls_of(model, model.forward_head, features, name)  # type: ignore[arg-type]
-    units = _flatten(model, calls, _chain(calls, None, images, features, name))
-    stem, body, tail = _split(model, units)
-    stages = _stages(model, body)
-    if max(map(len, stages), default=0) < 2:
-        largest = max(units, key=lambda unit: sum(p.numel() for p in unit.module.parameters()))
-        raise AnchorError(
-            f"{name} has no family of its own, and no two blocks with equal shapes follow each other in it: its "
-            f"{largest.path!r} cannot be opened, so there is nothing to stitch. {_WAY_OUT}"
-        )
+    try:
+        stem, stages, tail = _place(model, calls, _chain(calls, None, images, features))
+    except _NoChainError as gap:
+        raise AnchorError(f"{name} has no family of its own, and {gap}. {_WAY_OUT}") from None
     head: tuple[Entry, ...] = (*(unit.path for unit in tail), model.forward_head)  # type: ignore[arg-type]
-    segments = Segments(tuple(unit.path for unit in stem), stages, head)
-    last = body[-1].output
+    ends = {block[-1] for stage in stages for block in stage}
+    outputs = [call.output for call in calls if call.path in ends]
     tops = [call.path for call in late if call.parent is None]
-    return segments, last, list(dict.fromkeys([unit.path for unit in tail] + tops))
+    paths = list(dict.fromkeys([unit.path for unit in tail] + tops))
+    return Segments(tuple(unit.path for unit in stem), stages, head), outputs, paths
 
 
-def _chain(calls: Sequence[Call], parent: Call | None, start: Tensor, end: Any, name: str) -> list[Call]:
+def _place(model: nn.Module, calls: Sequence[Call], chain: Sequence[Call]) -> tuple[list[Call], _Stages, list[Call]]:
+    """Return the calls of the stem, the stages of blocks, and the calls between them and `forward_head`.
+
+    What timm groups as blocks are whole stages in some models; if nothing can be stitched that way, they are opened.
+
+    Raises:
+        _NoChainError: If nothing can be stitched.
+    """
+    for blocks in (tuple(_patterns(model, "blocks")), ()):
+        units = _flatten(calls, chain, blocks)
+        stem, body, tail = _split(model, units)
+        stages = _stages(model, body)
+        if max(map(len, stages), default=0) > 1:
+            return stem, stages, tail
+    raise _nothing_to_stitch(calls, units)
+
+
+def _nothing_to_stitch(calls: Sequence[Call], units: Sequence[Call]) -> _NoChainError:
+    """Return why there is nothing to stitch: what keeps the largest part closed."""
+    largest = max(units, key=lambda unit: sum(p.numel() for p in unit.module.parameters()))
+    said = "no two blocks with equal shapes follow each other in a container of it, so there is nothing to stitch"
+    try:
+        _chain(calls, largest, largest.only_input, largest.output)
+    except _NoChainError as gap:
+        return _NoChainError(f"{said}: its {largest.path!r} cannot be opened, for {gap}")
+    return _NoChainError(f"{said}: its {largest.path!r} is one block")
+
+
+def _chain(calls: Sequence[Call], parent: Call | None, start: Any, end: Any) -> list[Call]:
     """Return the calls within `parent`, if each receives exactly what the one before it gave.
 
     Raises:
-        AnchorError: If they are no chain; the part at which it breaks is named.
+        _NoChainError: If they are no chain; the part at which it breaks is named.
     """
-    chain, current, before = [], start, "its input"
+    chain, current = [], start
+    before = f"{parent.path!r} receives" if parent else "the model receives"
     for call in (call for call in calls if call.parent is parent):
         if call.only_input is None:
-            raise AnchorError(
-                f"{name} has no family of its own, and its {call.path!r} cannot be placed: it receives more than the "
-                f"one tensor of features that {before} gives. {_WAY_OUT}"
+            raise _NoChainError(
+                f"its {call.path!r} cannot be placed: it receives more than the one tensor of features that {before}"
             )
         if call.only_input is not current:
-            raise AnchorError(
-                f"{name} has no family of its own, and its {call.path!r} cannot be placed: it does not receive what "
-                f"{before} gives; the model does something in between that is no module. {_WAY_OUT}"
+            raise _NoChainError(
+                f"its {call.path!r} cannot be placed: it does not receive what {before}; the model does something in "
+                "between that is no module"
             )
         chain.append(call)
-        current, before = call.output, repr(call.path)
+        current, before = call.output, f"{call.path!r} gives"
     if current is not end:
         where = f"{parent.path!r}" if parent else "forward_features"
-        raise AnchorError(
-            f"{name} has no family of its own, and the end of its {where} cannot be placed: after {before} it does "
-            f"something that is no module. {_WAY_OUT}"
+        raise _NoChainError(
+            f"the end of its {where} cannot be placed: it does something that is no module after what {before}"
         )
     return chain
 
 
 _WAY_OUT = "Name its modules with snnet.Anchor.from_modules, or subclass snnet.Anchor."
+_OTHER_SIZE = (
+    " The image size is that of timm's record; a model built for another one needs it there too: "
+    "timm.create_model(..., pretrained_cfg_overlay={'input_size': (3, H, W)})."
+)
 
 
-def _flatten(model: nn.Module, calls: Sequence[Call], chain: Sequence[Call]) -> list[Call]:
-    """Open stages and other containers down to blocks."""
+def _flatten(calls: Sequence[Call], chain: Sequence[Call], blocks: Sequence[str]) -> list[Call]:
+    """Open stages and other containers down to blocks; `blocks` are patterns of paths that stay closed."""
     units: list[Call] = []
     for call in chain:
-        inner = _inner_chain(model, calls, call)
-        units += _flatten(model, calls, inner) if inner else [call]
+        inner = [] if _is_block(call.path, blocks) else _inner_chain(calls, call)
+        units += _flatten(calls, inner, blocks) if inner else [call]
     return units
 
 
-def _inner_chain(model: nn.Module, calls: Sequence[Call], call: Call) -> list[Call]:
+def _inner_chain(calls: Sequence[Call], call: Call) -> list[Call]:
     """Return what a container runs; nothing for a block, and for a module that is more than a chain."""
     holds = isinstance(call.module, _CONTAINERS) or any(isinstance(m, _CONTAINERS) for m in call.module.children())
-    if not holds or _is_block(model, call.path) or call.only_input is None:
+    if not holds or call.only_input is None:
         return []
     try:
-        return _chain(calls, call, call.only_input, call.output, "")
-    except AnchorError:
+        return _chain(calls, call, call.only_input, call.output)
+    except _NoChainError:
         return []
 
 
-def _is_block(model: nn.Module, path: str) -> bool:
+def _is_block(path: str, blocks: Sequence[str]) -> bool:
     """Tell whether timm's own grouping of parameters takes the module as one block."""
-    for pattern in _patterns(model, "blocks"):
+    for pattern in blocks:
         found = re.match(pattern, f"{path}.")
         if found and found.group(0).rstrip(".") == path:
             return True
@@ -161,7 +215,7 @@ def _split(model: nn.Module, units: Sequence[Call]) -> tuple[list[Call], list[Ca
     return list(units[: inside[0]]), list(units[inside[0] : inside[-1] + 1]), list(units[inside[-1] + 1 :])
 
 
-def _stages(model: nn.Module, body: Sequence[Call]) -> tuple[tuple[tuple[str, ...], ...], ...]:
+def _stages(model: nn.Module, body: Sequence[Call]) -> _Stages:
     """Group units into stages of equal output; what only changes the shape between two begins the later one."""
     stages: list[list[tuple[str, ...]]] = []
     shape: torch.Size | None = None
@@ -187,17 +241,29 @@ def _is_small(module: nn.Module) -> bool:
     return all(parameter.ndim < 2 for parameter in module.parameters())
 
 
-def _layout(model: nn.Module, name: str, features: Tensor) -> tuple[Layout, int]:
-    """Return the layout of features, and how many tokens stand before the grid; maps are square or known by width."""
-    if features.ndim == 3:
-        return "tokens", int(getattr(model, "num_prefix_tokens", 0))
+def _layout(model: nn.Module, name: str, outputs: Sequence[Tensor]) -> tuple[Layout, int]:
+    """Return the layout of feature maps, `tokens` if there are none, and how many tokens stand before a grid."""
+    prefix = int(getattr(model, "num_prefix_tokens", 0))
+    if all(features.ndim == 3 for features in outputs):
+        return "tokens", prefix
+    maps = [features for features in outputs if features.ndim == 4]
+    if not maps:
+        raise _unknown_layout(name, outputs[-1])
+    return _map_layout(model, name, maps[-1]), prefix
+
+
+def _map_layout(model: nn.Module, name: str, features: Tensor) -> Layout:
+    """Return the layout of a feature map, which is square or known by the model's width."""
     width = getattr(model, "num_features", None)
-    if features.ndim == 4 and (features.shape[1] == width) != (features.shape[3] == width):
-        return ("NCHW" if features.shape[1] == width else "NHWC"), 0
-    if features.ndim == 4 and features.shape[2] == features.shape[3] != features.shape[1]:
-        return "NCHW", 0
-    if features.ndim == 4 and features.shape[1] == features.shape[2] != features.shape[3]:
-        return "NHWC", 0
-    raise AnchorError(
-        f"{name} has features of shape {batch_shape(features.shape[1:])}, whose layout is unknown. {_WAY_OUT}"
-    )
+    if (features.shape[1] == width) != (features.shape[3] == width):
+        return "NCHW" if features.shape[1] == width else "NHWC"
+    if features.shape[2] == features.shape[3] != features.shape[1]:
+        return "NCHW"
+    if features.shape[1] == features.shape[2] != features.shape[3]:
+        return "NHWC"
+    raise _unknown_layout(name, features)
+
+
+def _unknown_layout(name: str, features: Tensor) -> AnchorError:
+    shape = batch_shape(features.shape[1:])
+    return AnchorError(f"{name} has features of shape {shape}, whose layout is unknown. {_WAY_OUT}")

@@ -29,19 +29,25 @@ def load_anchor(
         source: A timm model name, or one filed in `MODELS`; `hf-hub:ORG/NAME`; `NAME@FILE` for a local `.safetensors`
             or `.pth` checkpoint; an `AnchorSource`; a built model; or an anchor, which is returned as it is.
         pretrained: Load the published weights of names without a file.
-        num_classes: Replace the classifier by a fresh one of this width.
+        num_classes: Replace the classifier of a model that is named by a fresh one of this width.
         kwargs: Further arguments of `timm.create_model`.
 
     Raises:
-        AnchorError: If the name is unknown, its weights cannot be had, or no registered family knows the model.
+        AnchorError: If the name is unknown, its weights cannot be had, no registered family knows the model, or a
+            built model has other than `num_classes` classes.
         CheckpointError: If a checkpoint file is missing, corrupt, or of another architecture.
     """
-    if isinstance(source, Anchor):
-        return source
     if isinstance(source, nn.Module):
-        return _view(source, _name_of(source), None)
+        anchor = source if isinstance(source, Anchor) else _view(source, _name_of(source), None)
+        _check_count(anchor, num_classes)
+        return anchor
     if isinstance(source, str):
         source = _parse(source, pretrained)
+    if not isinstance(source, AnchorSource):
+        raise AnchorError(
+            f"{source!r} is no anchor; accepted: a timm name, hf-hub:ORG/NAME, NAME@FILE, an AnchorSource, a built "
+            "model or an anchor, each by itself and not in a list."
+        )
     source = replace(source, kwargs=(*source.kwargs, *kwargs.items()))
     final = source
     if num_classes is not None:
@@ -72,6 +78,14 @@ def replace_classifier(anchor: Anchor, num_classes: int) -> None:
             f"{type(anchor.model).__name__} a method reset_classifier(num_classes), or build it with {num_classes}."
         )
     reset(num_classes)
+
+
+def _check_count(anchor: Anchor, num_classes: int | None) -> None:
+    if num_classes not in (None, anchor.num_classes):
+        raise AnchorError(
+            f"{anchor.name} is a built model of {anchor.num_classes} classes, and num_classes={num_classes} replaces "
+            f"only classifiers of models that are named; build it with {num_classes} classes."
+        )
 
 
 def build_model(source: AnchorSource) -> nn.Module:
@@ -116,21 +130,32 @@ def rebuildable_source(anchor: Anchor) -> AnchorSource | None:
     """Return how to build the anchor's model again, proven by its forward pass; None if that is not known."""
     if anchor.source is not None:
         return replace(anchor.source, pretrained=False, checkpoint=None)
+    size = anchor.input.size
+    # Another image size than the usual one is an argument of timm's transformers, and in the record of its CNNs.
+    sizes: list[dict[str, Any]] = [{}, {"img_size": size[1:]}, {"pretrained_cfg_overlay": {"input_size": size}}]
+    for settings in sizes:
+        source = AnchorSource.of(anchor.name, num_classes=anchor.num_classes, in_chans=size[0], **settings)
+        if _builds(source, anchor):
+            return source
+    return None
+
+
+def _builds(source: AnchorSource, anchor: Anchor) -> bool:
+    """Tell whether a source gives the anchor's model, with the same blocks, input and forward pass."""
     try:
-        source = AnchorSource.of(anchor.name, num_classes=anchor.num_classes, in_chans=anchor.input.size[0])
         rebuilt = _view(build_model(source), anchor.name, source)
         rebuilt.model.load_state_dict(anchor.model.state_dict())
     except (AnchorError, RuntimeError):
-        return None
+        return False
+    # The same model may be cut into other blocks, and the same weights may expect other images than those that timm's
+    # record of the name says; of another size, they may not even run.
+    facts = [(type(each), each.depths, each.input) for each in (rebuilt, anchor)]
+    if facts[0] != facts[1]:
+        return False
     images = sample_images(anchor.input, 1)
     reference = copy.deepcopy(anchor.model).cpu().float().eval()
     with torch.no_grad():
-        same = torch.allclose(rebuilt.eval()(images), reference(images), rtol=1e-4, atol=1e-5)
-    # The same model may be cut into other blocks.
-    same = same and (type(rebuilt), rebuilt.depths) == (type(anchor), anchor.depths)
-    # And the same weights may expect other images than those that timm's record of the name says.
-    same = same and rebuilt.input == anchor.input
-    return source if same else None
+        return torch.allclose(rebuilt.eval()(images), reference(images), rtol=1e-4, atol=1e-5)
 
 
 def _parse(text: str, pretrained: bool) -> AnchorSource:
@@ -159,13 +184,16 @@ def _view(model: nn.Module, name: str, source: AnchorSource | None) -> Anchor:
     if isinstance(model, Anchor):
         model.source = source
         return model
+    if hasattr(model, "_orig_mod"):
+        raise AnchorError(f"{name} was compiled, and hides its blocks; give the model as it was before torch.compile.")
     for family in reversed(ANCHORS.values()):
         if family.accepts(model):
             return family(model, name, source)
     if is_timm_model(model):
         return GenericAnchor(model, name, source)
     raise AnchorError(
-        f"No anchor family knows {type(model).__name__} ({name}); there are {', '.join(ANCHORS.names())}. Name its "
+        f"No anchor family knows {type(model).__module__}.{type(model).__name__} ({name}); accepted are timm's models, "
+        f"and of these and others the families {', '.join(ANCHORS.names())}. Name its "
         "modules with snnet.Anchor.from_modules, or subclass snnet.Anchor for it and register the class with "
         "@snnet.ANCHORS.register('name')."
     )

@@ -1,14 +1,14 @@
 """Reading what `Anchor.from_modules` is told about a model."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, get_args
 
 from torch import nn
 
 from snnet.anchors.entries import Entry, Segments
 from snnet.anchors.trace import path_of
 from snnet.errors import AnchorError, did_you_mean
-from snnet.specs import InputSpec
+from snnet.specs import InputSpec, Layout
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 
@@ -19,6 +19,8 @@ def read_segments(model: nn.Module, name: str, stem: Any, stages: Any, head: Any
     Raises:
         AnchorError: If an entry is neither the path of a module nor a function, or there are no blocks.
     """
+    if not isinstance(model, nn.Module):
+        raise AnchorError(f"{model!r} is not a torch.nn.Module; build the model, and give that.")
     segments = Segments(
         tuple(_entry(model, "stem", entry) for entry in _listed("stem", stem)),
         tuple(_stage(model, number, stage) for number, stage in enumerate(_listed("stages", stages))),
@@ -29,7 +31,7 @@ def read_segments(model: nn.Module, name: str, stem: Any, stages: Any, head: Any
     return segments
 
 
-def read_input(input: InputSpec | Sequence[int]) -> InputSpec:
+def read_input(input: Any) -> InputSpec:
     """Return the images that a model takes; a size alone means pixels from 0 to 1.
 
     Raises:
@@ -37,10 +39,22 @@ def read_input(input: InputSpec | Sequence[int]) -> InputSpec:
     """
     if isinstance(input, InputSpec):
         return input
-    if len(input) != 3:
+    if not isinstance(input, list | tuple) or len(input) != 3:
         raise AnchorError(f"input={input!r} is neither an InputSpec nor (channels, height, width).")
     channels, height, width = input
     return InputSpec((channels, height, width), (0.0,) * channels, (1.0,) * channels)
+
+
+def read_layout(layout: Any) -> Layout:
+    """Return the layout of feature maps.
+
+    Raises:
+        AnchorError: If there is no such layout.
+    """
+    if layout not in get_args(Layout):
+        raise AnchorError(f"layout={layout!r} is unknown; accepted: {', '.join(get_args(Layout))}.")
+    known: Layout = layout
+    return known
 
 
 def _listed(what: str, entries: Any) -> Iterable[Any]:
@@ -51,6 +65,8 @@ def _listed(what: str, entries: Any) -> Iterable[Any]:
 
 def _stage(model: nn.Module, number: int, stage: Any) -> tuple[tuple[Entry, ...], ...]:
     where = f"stages[{number}]"
+    if isinstance(stage, nn.Module):
+        stage = _built(model, where, stage)
     if isinstance(stage, list | tuple):
         blocks = tuple(_block(model, where, block) for block in stage)
     elif isinstance(stage, str):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from snnet.anchors.entries import Segments, modules_of, run_entry
 from snnet.anchors.trace import Visit, batch_shape, path_of, record, run_part
 from snnet.errors import AnchorError
+from snnet.modes import trying_training
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,26 @@ def prove_segments(model: nn.Module, name: str, segments: Segments, images: Tens
     with torch.no_grad():
         visits, logits = record(model, modules_of(model, (entry for _, entry in segments.labeled())), images, name)
         _check_order(model, name, segments, visits)
+        if logits.ndim != 2:
+            raise AnchorError(f"{name} gives {_shape(logits)}, not logits (B, num_classes); stitches end with these.")
         writers = _check_values(model, name, segments, visits, images, logits, tolerance)
     return Proof(logits.shape[-1], writers)
+
+
+def prove_training(model: nn.Module, name: str, segments: Segments, images: Tensor, tolerance: float) -> None:
+    """Do as `prove_segments` in training mode, where forward passes may do more: dropout by a function, a second head.
+
+    Batch norms' statistics and the random state are the same for model and segments, and afterwards as before.
+
+    Raises:
+        AnchorError: If something differs, or the model does not run in training mode.
+    """
+    name = f"{name} in training mode"
+    with torch.no_grad(), trying_training(model) as begin:
+        visits, logits = record(model, modules_of(model, (entry for _, entry in segments.labeled())), images, name)
+        _check_order(model, name, segments, visits)
+        begin()
+        _check_values(model, name, segments, visits, images, logits, tolerance)
 
 
 def _check_order(model: nn.Module, name: str, segments: Segments, visits: Sequence[Visit]) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from snnet.anchors.anchor import Anchor, AnchorSource, run_in_turn, sample_images
 from snnet.anchors.entries import Entry, Segments, modules_of, run_entry
-from snnet.anchors.proof import Proof, prove_segments
+from snnet.anchors.proof import Proof, prove_segments, prove_training
 from snnet.anchors.shapes import feature_shapes, map_spec
 from snnet.anchors.trace import batch_shape
 from snnet.errors import AnchorError
@@ -26,7 +26,7 @@ class SegmentedAnchor(Anchor):
         segments: The lists.
         input: The images that the model takes.
         source: How to build the model again, if that is known.
-        num_classes: Width of the logits; found by running the model if None.
+        num_classes: Width of the logits, if it is to be checked.
         layout: Layout of features with four axes.
         prefix_tokens: Tokens before the grid, for features `(B, N, C)`.
         grid: Height and width of the grid of tokens; square if None.
@@ -55,7 +55,14 @@ class SegmentedAnchor(Anchor):
         proof = self._prove(None, 1e-5)
         # Segments that write into what they receive would spoil features that several stitches share.
         self._writers = proof.writers
-        self._num_classes = proof.num_classes if num_classes is None else num_classes
+        self._num_classes = proof.num_classes
+        if num_classes not in (None, proof.num_classes):
+            raise AnchorError(
+                f"{name} gives {proof.num_classes} logits, and num_classes={num_classes}; leave num_classes out, or "
+                "build the model with as many classes."
+            )
+        # timm's models without a classifier say 0, whatever they give.
+        self._counts_classes = getattr(model, "num_classes", None) in (0, proof.num_classes)
 
     @classmethod
     def accepts(cls, model: nn.Module) -> bool:  # noqa: ARG003
@@ -70,8 +77,7 @@ class SegmentedAnchor(Anchor):
     @property
     def num_classes(self) -> int:
         """Width of the logits, also after the model's classifier was replaced."""
-        own = getattr(self.model, "num_classes", None)
-        return own if isinstance(own, int) else self._num_classes
+        return int(self.model.num_classes) if self._counts_classes else self._num_classes  # type: ignore[arg-type]
 
     @property
     def input(self) -> InputSpec:
@@ -88,19 +94,29 @@ class SegmentedAnchor(Anchor):
 
     def _spec(self, block: int, shape: tuple[int, ...]) -> FeatureSpec:
         if len(shape) == 3 and self._layout != "tokens":
+            self._check_layout(block, shape)
             return map_spec(shape, self._layout)
         if len(shape) == 2:
             positions = shape[0] - self._prefix_tokens
             height, width = self._grid or (isqrt(max(positions, 0)),) * 2
             if height * width == positions:
                 return FeatureSpec(shape[1], "tokens", (height, width), self._prefix_tokens)
-        where = "the stem" if block < 0 else f"block {block}"
         raise AnchorError(
-            f"The output of {where} of {self.name} has shape {batch_shape(shape)}, which is neither a "
+            f"The output of {_where(block)} of {self.name} has shape {batch_shape(shape)}, which is neither a "
             f"feature map (B, C, H, W) or (B, H, W, C), nor {self._prefix_tokens} prefix tokens before a "
             f"{'square' if self._grid is None else 'x'.join(map(str, self._grid))} grid (B, N, C); give layout, "
             "prefix_tokens or grid, or name other blocks."
         )
+
+    def _check_layout(self, block: int, shape: tuple[int, ...]) -> None:
+        """Refuse features that are square maps of square images only in the other layout."""
+        square = {"NCHW": shape[1] == shape[2], "NHWC": shape[0] == shape[1]}
+        other: Layout = "NHWC" if self._layout == "NCHW" else "NCHW"
+        if self.input.size[1] == self.input.size[2] and square[other] and not square[self._layout]:
+            raise AnchorError(
+                f"The output of {_where(block)} of {self.name} has shape {batch_shape(shape)}, which is a square map "
+                f"only as {other}, and layout={self._layout!r}; give layout={other!r}."
+            )
 
     def stem(self, images: Tensor) -> Tensor:
         """Run the entries of the stem."""
@@ -141,4 +157,11 @@ class SegmentedAnchor(Anchor):
         first = next(self.model.parameters(), torch.empty(0))
         x = (sample_images(self.input, 2) if images is None else images).to(first.device, first.dtype)
         with evaluating(self.model):
-            return prove_segments(self.model, self.name, self.segments, x, tolerance)
+            proof = prove_segments(self.model, self.name, self.segments, x, tolerance)
+        if not x.is_meta and len(x) > 1:  # a batch norm may refuse a single image
+            prove_training(self.model, self.name, self.segments, x, tolerance)
+        return proof
+
+
+def _where(block: int) -> str:
+    return "the stem" if block < 0 else f"block {block}"

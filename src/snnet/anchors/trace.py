@@ -76,11 +76,11 @@ def record(model: nn.Module, modules: Iterable[nn.Module], images: Tensor, name:
     return visits, logits
 
 
-def _forward(run: Callable[[Tensor], Any], x: Tensor, name: str) -> Tensor:
-    return run_part(run, x, name, f"{name} cannot run on a sample")
+def _forward(run: Callable[[Tensor], Any], x: Tensor, name: str, advice: str = "") -> Tensor:
+    return run_part(run, x, name, f"{name} cannot run on a sample", advice)
 
 
-def run_part(run: Callable[[Tensor], Any], x: Tensor, name: str, failure: str) -> Tensor:
+def run_part(run: Callable[[Tensor], Any], x: Tensor, name: str, failure: str, advice: str = "") -> Tensor:
     """Run a model or a part of it on one tensor, which may fail in any way: it is the user's own.
 
     Args:
@@ -88,6 +88,7 @@ def run_part(run: Callable[[Tensor], Any], x: Tensor, name: str, failure: str) -
         x: Images or features.
         name: What messages call it.
         failure: How the message begins if it fails, before ` of shape ...`.
+        advice: How the message ends if it fails.
 
     Raises:
         AnchorError: If it fails, or gives anything but one tensor.
@@ -97,7 +98,9 @@ def run_part(run: Callable[[Tensor], Any], x: Tensor, name: str, failure: str) -
     except AnchorError:
         raise
     except Exception as error:
-        raise AnchorError(f"{failure} of shape {batch_shape(x.shape[1:])}: {error}") from error
+        # An `assert` without a message says nothing by itself.
+        reason = str(error) or type(error).__name__
+        raise AnchorError(f"{failure} of shape {batch_shape(x.shape[1:])}: {reason}{advice}") from error
     return one_tensor(output, name)
 
 
@@ -125,10 +128,13 @@ def path_of(model: nn.Module, module: nn.Module) -> str:
     return names[module]
 
 
-def calls_of(model: nn.Module, run: Callable[[Tensor], Any], x: Tensor, name: str) -> tuple[list[Call], Any]:
+def calls_of(
+    model: nn.Module, run: Callable[[Tensor], Any], x: Tensor, name: str, advice: str = ""
+) -> tuple[list[Call], Any]:
     """Run a part of `model` in evaluation mode and return every call of a module in it, in order, and its result.
 
-    Tensors are kept as they are, so that one which goes untouched from module to module is the same object.
+    Tensors are kept as they are, so that one which goes untouched from module to module is the same object. `advice`
+    ends the message if the part does not run.
 
     Raises:
         AnchorError: If the model does not run.
@@ -151,7 +157,7 @@ def calls_of(model: nn.Module, run: Callable[[Tensor], Any], x: Tensor, name: st
     try:
         model.eval()
         with torch.no_grad():
-            return calls, _forward(run, x, name)
+            return calls, _forward(run, x, name, advice)
     finally:
         for handle in handles:
             handle.remove()

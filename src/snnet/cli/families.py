@@ -25,6 +25,8 @@ def import_families(paths: Iterable[Path]) -> None:
         place = path.resolve()
         # A full path, for two families may bear the same file name.
         name = f"{_PREFIX}{crc32(bytes(place)):08x}_{place.stem}"
+        if place.is_dir():
+            raise AnchorError(f"--family-file {path} is a directory; give a Python file in it that registers models.")
         if not place.is_file():
             raise AnchorError(f"--family-file {path} does not exist; give a Python file that registers models.")
         if name not in sys.modules:
@@ -51,7 +53,7 @@ def _import(name: str, place: Path, shown: Path) -> None:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # a file of the user's own may raise anything
+    except (Exception, SystemExit) as error:  # a file of the user's own may raise anything
         del sys.modules[name]
         lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == str(place)]
         where = f"line {lines[-1]}: " if lines else ""
