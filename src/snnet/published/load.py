@@ -85,10 +85,12 @@ def _check(
     state: Mapping[str, Tensor], net: SNNet, published: PublishedFamily, places: Mapping[str, str], path: str | Path
 ) -> None:
     own = net.state_dict()
-    wanted = {name: _published_shape(own[place], place, published) for name, place in places.items() if place in own}
+    # Buffers that the models compute may be missing; one that is there tells whether the file is of this network.
+    known = {**dict(net.named_buffers()), **own}
+    wanted = {name: _published_shape(known[place], place, published) for name, place in places.items()}
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     faults = {
-        "is missing": [name for name in wanted if name not in state],
+        "is missing": [name for name, place in places.items() if place in own and name not in state],
         "is not known": [name for name in state if name not in places],
         "has another shape": [
             f"{name}: {shapes[name]} in the file, {shape} in the network"
