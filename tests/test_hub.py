@@ -106,6 +106,7 @@ def test_the_networks_own_push_writes_the_same_card(scored_net: SNNet, uploads: 
     scored_net.push_to_hub("org/net")
     text = uploads[-1]["files"]["README.md"].decode()
     assert "| number | route | macs | params | top1 |" in text
+    assert 'snnet.load("org/net")' in text
     assert "curve.png" not in text
 
 
@@ -116,6 +117,10 @@ def test_what_the_hub_refuses_is_said(tiny_net: SNNet, monkeypatch: pytest.Monke
     monkeypatch.setattr(HfApi, "create_repo", refuse)
     with pytest.raises(CheckpointError, match=r"did not take 'org/net' \(no rights\)"):
         push_to_hub(tiny_net, "org/net")
+    with pytest.raises(CheckpointError, match=r"did not take 'org/net' \(no rights\)"):
+        tiny_net.push_to_hub("org/net")
+    with pytest.raises(CheckpointError, match=r"did not take 'org/net' \(no rights\)"):
+        tiny_net.save_pretrained(tmp_path / "net", push_to_hub=True, repo_id="org/net")
     with pytest.raises(CheckpointError, match=r"recipe .* cannot be read"):
         push_to_hub(tiny_net, "org/net", recipe=tmp_path / "none.yaml")
 
