@@ -120,6 +120,13 @@ def test_unknown_families_and_files_without_a_family_are_refused(resnet_file: Pa
         snnet.load(resnet_file)
 
 
+def test_images_are_cropped_as_the_authors_do(tmp_path: Path) -> None:
+    net = build_published(FAMILIES["levit_192_256"])
+    assert round(net.input.size[1] / net.input.crop_pct) == 256 and net.input.interpolation == "bicubic"
+    net.save_pretrained(tmp_path)
+    assert snnet.load(tmp_path).input == net.input
+
+
 @pytest.mark.slow
 def test_the_deit_network_ends_stitched_routes_without_the_final_norm() -> None:
     state = official_state(DEIT)

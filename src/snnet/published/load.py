@@ -36,7 +36,9 @@ def load_published(path: str | Path, family: str, *, map_location: str = "cpu") 
 
 def build_published(published: PublishedFamily) -> SNNet:
     """Build a published network with random weights: its anchors, its space, and its own end of stitched routes."""
-    anchors = [load_anchor(AnchorSource.of(name)) for name in published.anchors]
+    crop = published.crop_pct
+    record = () if crop is None else (("pretrained_cfg_overlay", {"crop_pct": crop}),)
+    anchors = [load_anchor(AnchorSource(name, kwargs=record)) for name in published.anchors]
     space = published_space([anchor.depths for anchor in anchors], published.stages)
     return SNNet(anchors, space, norm_on_stitched=published.norm_on_stitched)
 
