@@ -85,6 +85,7 @@ def test_without_scores_there_is_no_picture_and_the_card_says_so(tiny_net: SNNet
     assert "Not measured" in text
     assert "curve.png" not in text
     assert "| vit_tiny_patch16_224 | 4 | apache-2.0 |" in text
+    assert "Images have 1 channel of 28x28 pixels" in text
     write_card(tiny_net, tmp_path, repo_id="org/net")
     assert not (tmp_path / "curve.png").exists()
 

@@ -192,10 +192,14 @@ def test_the_class_reads_as_load_does(tiny_net: SNNet, tmp_path: Path, monkeypat
     again, images = SNNet.from_pretrained(tmp_path), torch.randn(1, *tiny_net.input.size)
     assert torch.equal(again(images, 5), tiny_net(images, 5))
 
-    def refuse(*_: object, **__: object) -> None:
-        raise OSError("no connection")
+    def download(_: str, *, allow_patterns: list[str], revision: str | None = None) -> Path:
+        if revision is None:
+            raise OSError("no connection")
+        assert set(allow_patterns) == {"config.json", "model.safetensors", "table.jsonl"}
+        return tmp_path
 
-    monkeypatch.setattr("snnet.storage.snapshot_download", refuse)
+    monkeypatch.setattr("snnet.storage.snapshot_download", download)
+    assert torch.equal(SNNet.from_pretrained("org/net", revision="v1")(images, 5), tiny_net(images, 5))
     with pytest.raises(CheckpointError, match=r"no directory org/net, and the hub does not give it either: no conn"):
         SNNet.from_pretrained("org/net")
 

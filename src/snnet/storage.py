@@ -45,7 +45,8 @@ def find_directory(model_id: str | Path, **options: Any) -> Path:
     if path.exists() or str(model_id).count("/") != 1 or path.parent.is_dir():
         return path
     try:
-        return Path(snapshot_download(str(model_id), **options))
+        # A repository may hold exports and bundles besides, larger than the network.
+        return Path(snapshot_download(str(model_id), allow_patterns=[CONFIG, TABLE, WEIGHTS], **options))
     except HUB_ERRORS as error:
         raise CheckpointError(
             f"There is no directory {model_id}, and the hub does not give it either: {error}"

@@ -10,10 +10,8 @@ from snnet.anchors import AnchorSource, load_anchor
 from snnet.errors import CheckpointError
 from snnet.network import SNNet
 from snnet.published.families import PublishedFamily, find_family
-from snnet.published.reading import read_tensors
+from snnet.published.reading import listed, read_tensors
 from snnet.published.space import layer_number, published_space
-
-_SHOWN = 5
 
 
 def load_published(path: str | Path, family: str, *, map_location: str = "cpu") -> SNNet:
@@ -103,15 +101,10 @@ def _check(
     if any(faults.values()):
         raise CheckpointError(
             f"{path} is not the published network {published.name!r}. "
-            + " ".join(f"What {what}: {_listed(names)}." for what, names in faults.items() if names)
+            + " ".join(f"What {what}: {listed(names)}." for what, names in faults.items() if names)
         )
 
 
 def _published_shape(tensor: Tensor, place: str, published: PublishedFamily) -> tuple[int, ...]:
     convolution = published.convolutions and place.startswith("layers.") and place.endswith(".weight")
     return (*tensor.shape, 1, 1) if convolution else tuple(tensor.shape)
-
-
-def _listed(names: list[str]) -> str:
-    more = f"; and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return "; ".join(names[:_SHOWN]) + more

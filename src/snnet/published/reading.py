@@ -1,7 +1,7 @@
 """Nothing but the tensors of a file that may hold arbitrary Python objects beside them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import is_zipfile
@@ -61,13 +61,16 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     state = _find_state(_load(file), file)
     others = [repr(name) for name, value in state.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
     if others:
-        more = f" and {len(others) - _SHOWN} more" if len(others) > _SHOWN else ""
-        raise CheckpointError(
-            f"{file} holds no state dict: among its tensors are others, {', '.join(others[:_SHOWN])}{more}."
-        )
+        raise CheckpointError(f"{file} holds no state dict: what is no tensor in it: {listed(others)}.")
     if all(name.startswith(_PREFIX) for name in state):
         return {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
     return dict(state)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f"; and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return "; ".join(names[:_SHOWN]) + more
 
 
 def _find_state(content: Any, file: Path) -> dict[Any, Any]:
