@@ -85,6 +85,7 @@ def test_without_scores_there_is_no_picture_and_the_card_says_so(tiny_net: SNNet
     assert "Not measured" in text
     assert "curve.png" not in text
     assert "| vit_tiny_patch16_224 | 4 | apache-2.0 |" in text
+    assert "Images have 1 channel of 28x28 pixels" in text
     write_card(tiny_net, tmp_path, repo_id="org/net")
     assert not (tmp_path / "curve.png").exists()
 
@@ -106,6 +107,7 @@ def test_the_networks_own_push_writes_the_same_card(scored_net: SNNet, uploads: 
     scored_net.push_to_hub("org/net")
     text = uploads[-1]["files"]["README.md"].decode()
     assert "| number | route | macs | params | top1 |" in text
+    assert 'snnet.load("org/net")' in text
     assert "curve.png" not in text
 
 
@@ -116,6 +118,10 @@ def test_what_the_hub_refuses_is_said(tiny_net: SNNet, monkeypatch: pytest.Monke
     monkeypatch.setattr(HfApi, "create_repo", refuse)
     with pytest.raises(CheckpointError, match=r"did not take 'org/net' \(no rights\)"):
         push_to_hub(tiny_net, "org/net")
+    with pytest.raises(CheckpointError, match=r"did not take 'org/net' \(no rights\)"):
+        tiny_net.push_to_hub("org/net")
+    with pytest.raises(CheckpointError, match=r"did not take 'org/net' \(no rights\)"):
+        tiny_net.save_pretrained(tmp_path / "net", push_to_hub=True, repo_id="org/net")
     with pytest.raises(CheckpointError, match=r"recipe .* cannot be read"):
         push_to_hub(tiny_net, "org/net", recipe=tmp_path / "none.yaml")
 

@@ -1,6 +1,7 @@
 import copy
 import json
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -159,6 +160,48 @@ def test_damaged_networks_are_refused(tiny_net: SNNet, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"format": "snnet", "version": 99}')
     with pytest.raises(CheckpointError, match="has version 99; this snnet reads up to 1"):
         load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda config: config.pop("anchors"), r"config\.json is damaged, it has no anchors;"),
+        (lambda config: config.pop("space"), r"config\.json is damaged, it has no space;"),
+        (lambda config: config["space"].pop("layers"), r"its space cannot be read \(KeyError: 'layers'\)"),
+        (lambda config: config["space"]["layers"][0].update(cuts=[]), r"its space cannot be read \(IndexError"),
+        (lambda config: config["space"].update(stitches=["0"]), r"its space cannot be read \(SpaceError: '0' is not"),
+    ],
+)
+def test_a_damaged_description_is_refused(
+    change: Callable[[Any], object], message: str, tiny_net: SNNet, tmp_path: Path
+) -> None:
+    tiny_net.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    change(config)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=message):
+        snnet.load(tmp_path)
+
+
+def test_the_class_reads_as_load_does(tiny_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CheckpointError, match="There is no network at"):
+        SNNet.from_pretrained(tmp_path / "none")
+    tiny_net.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"Unknown options device; accepted besides map_location, .* revision"):
+        SNNet.from_pretrained(tmp_path, device="cpu")
+    again, images = SNNet.from_pretrained(tmp_path), torch.randn(1, *tiny_net.input.size)
+    assert torch.equal(again(images, 5), tiny_net(images, 5))
+
+    def download(_: str, *, allow_patterns: list[str], revision: str | None = None) -> Path:
+        if revision is None:
+            raise OSError("no connection")
+        assert set(allow_patterns) == {"config.json", "model.safetensors", "table.jsonl"}
+        return tmp_path
+
+    monkeypatch.setattr("snnet.storage.snapshot_download", download)
+    assert torch.equal(SNNet.from_pretrained("org/net", revision="v1")(images, 5), tiny_net(images, 5))
+    with pytest.raises(CheckpointError, match=r"no directory org/net, and the hub does not give it either: no conn"):
+        SNNet.from_pretrained("org/net")
 
 
 def test_anchors_are_ordered_by_macs_unless_told_otherwise() -> None:

@@ -10,7 +10,7 @@ from snnet.errors import CheckpointError
 from snnet.files import write_text
 from snnet.network import SNNet
 from snnet.report import draw_curve
-from snnet.storage import CARD, HUB_ERRORS
+from snnet.storage import CARD, uploading
 
 PICTURE = "curve.png"
 
@@ -63,13 +63,9 @@ def push_to_hub(
         net.save_pretrained(folder)
         write_card(net, folder, repo_id=repo_id, recipe=recipe)
         api = HfApi(token=token)
-        try:
+        with uploading(repo_id):
             api.create_repo(repo_id=repo_id, private=private, exist_ok=True)
             return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
-        except HUB_ERRORS as error:
-            raise CheckpointError(
-                f"The hub did not take {repo_id!r} ({error}); check the name ORG/NAME and log in with `hf auth login`."
-            ) from error
 
 
 def _read(recipe: str | Path | None) -> str | None:

@@ -32,6 +32,8 @@ from snnet.storage import (
     load_weights,
     move_into_place,
     read_config,
+    read_space,
+    uploading,
     write_config,
     write_weights,
 )
@@ -217,31 +219,15 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """Return the parameters that one step uses."""
         if step.kind == "stitch":
             return list(self.layers[step.layer].parameters())
-        anchor = self.anchor(step.anchor)
-        if step.kind == "block":
-            return anchor.block_parameters(step.index)
-        if step.kind == "stem":
-            return anchor.stem_parameters()
-        return anchor.head_parameters() if step.kind == "head" else anchor.bare_head_parameters()
+        return self.anchor(step.anchor).step_parameters(step)
 
     def step_norms(self, step: Step) -> list[BatchNorm]:
         """Return the batch norms with running statistics that belong to one step, in the order of its modules."""
         known = self.statistics.norms
         if step not in known:
-            known[step] = self._find_norms(step)
+            anchor = self.anchor(step.anchor)
+            known[step] = batch_norms([self.layers[step.layer]]) if step.kind == "stitch" else anchor.step_norms(step)
         return known[step]
-
-    def _find_norms(self, step: Step) -> list[BatchNorm]:
-        if step.kind == "stitch":
-            return batch_norms([self.layers[step.layer]])
-        anchor = self.anchor(step.anchor)
-        if step.kind == "block":
-            return batch_norms(anchor.block_modules(step.index))
-        head = batch_norms(anchor.head_modules())
-        if step.kind != "stem":
-            return head
-        blocks = batch_norms(module for index in range(anchor.depth) for module in anchor.block_modules(index))
-        return [norm for norm in batch_norms([anchor.model]) if norm not in {*blocks, *head}]
 
     def _layer_at(self, cut: Cut) -> str:
         return self.space.layer_of(cut).name
@@ -333,7 +319,21 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             raise CheckpointError(
                 f"The network cannot be saved in {target} ({error}); what was there before is untouched."
             ) from error
-        return str(self.push_to_hub(repo_id, **kept)) if push else None
+        return self.push_to_hub(repo_id, **kept) if push else None
+
+    def push_to_hub(self, repo_id: str, **options: Any) -> str:
+        """Upload what `save_pretrained` writes; `snnet.push_to_hub` adds the picture of the curve and the recipe.
+
+        Args:
+            repo_id: `ORG/NAME`; made if it does not exist.
+            options: The hub's own: `private`, `token`, `commit_message`, ...
+
+        Raises:
+            CheckpointError: If the hub refuses.
+        """
+        card = {"repo_id": repo_id, **(options.pop("model_card_kwargs", None) or {})}
+        with uploading(repo_id):
+            return str(super().push_to_hub(repo_id, model_card_kwargs=card, **options))
 
     def generate_model_card(
         self, *, repo_id: str | None = None, recipe: str | None = None, picture: str | None = None
@@ -364,36 +364,35 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             self.table.save(save_directory / TABLE)
         write_weights(self, save_directory / WEIGHTS)
 
-    def _check_statistics(self, path: Path) -> None:
-        if not len(self.statistics):
-            return
+    def _statistics_sizes(self) -> dict[str, int]:
+        """Return how many numbers the running statistics of each beginning of a route are."""
         steps = {p: step for s in self.space for p, step in zip(self.prefixes(s), self.steps(s), strict=True)}
-        for prefix in self.statistics:
-            expected = statistics_size(self.step_norms(steps[prefix])) if prefix in steps else 0
-            found = tuple(self.statistics.get_buffer(prefix).shape)
-            if found != (expected,):
-                raise CheckpointError(
-                    f"{path} has running statistics of shape {found} at {prefix}, and the network takes {expected} "
-                    "numbers there; it was written for another network."
-                )
+        return {prefix: statistics_size(self.step_norms(step)) for prefix, step in steps.items()}
 
     @classmethod
-    def _from_pretrained(
+    def from_pretrained(
         cls,
+        pretrained_model_name_or_path: str | Path,
         *,
-        model_id: str,
         map_location: str = "cpu",
         strict: bool = True,
         models: Sequence[AnchorLike] | None = None,
         **options: Any,
     ) -> Self:
-        directory = find_directory(model_id, **options)
+        """Read a network that `save_pretrained` wrote, from a directory or a hub id; see `snnet.load`.
+
+        Raises:
+            CheckpointError: If there is no such network, or one of its files is damaged.
+        """
+        directory = find_directory(pretrained_model_name_or_path, **options)
         config = read_config(directory / CONFIG)
         sources = models if models is not None else [anchor_source(entry) for entry in config["anchors"]]
         settings = {name: config[name] for name in _SETTINGS if name in config}
-        net = cls([load_anchor(source) for source in sources], StitchSpace.from_config(config["space"]), **settings)
+        space = read_space(directory / CONFIG, config["space"])
+        net = cls([load_anchor(source) for source in sources], space, **settings)
         load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
-        net._check_statistics(directory / WEIGHTS)
+        if len(net.statistics):
+            net.statistics.check_sizes(net._statistics_sizes(), directory / WEIGHTS)
         net.classes = tuple(config["classes"]) if config.get("classes") else None
         if (directory / TABLE).is_file():
             net.table = StitchTable.load(directory / TABLE)

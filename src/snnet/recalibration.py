@@ -65,6 +65,9 @@ def recalibrate(
     anchors' own running statistics, modes and random state do not change. Scores in `net.table` go, for they were
     others'. A network without batch norm is left alone.
 
+    What was measured fits these weights: `Trainer`, `initialize` and `load_state_dict` drop it. After changes of your
+    own, measure again or call `net.forget_statistics()`.
+
     Args:
         net: The network.
         images: Clean images, normalized as `net.input` says: `(N, C, H, W)`, or an iterable (a loader) of such

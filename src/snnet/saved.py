@@ -6,7 +6,6 @@ from typing import Any
 from snnet.errors import CheckpointError
 from snnet.network import SNNet
 from snnet.published import FAMILIES, load_published
-from snnet.storage import CONFIG, HUB_ERRORS, read_config
 
 
 def load(path: str | Path, *, family: str | None = None, **options: Any) -> SNNet:
@@ -35,16 +34,7 @@ def load(path: str | Path, *, family: str | None = None, **options: Any) -> SNNe
             f"which network it is: deit_ti_s_b@{path}, or family='deit_ti_s_b' in Python; there are "
             f"{', '.join(FAMILIES)}."
         )
-    # A path whose parent exists is a mistyped directory rather than a hub id.
-    if Path(path).exists() or str(path).count("/") != 1 or Path(path).parent.is_dir():
-        read_config(Path(path) / CONFIG)
-    try:
-        net: SNNet = SNNet.from_pretrained(str(path), **options)
-    except HUB_ERRORS as error:
-        if Path(path).exists():
-            raise CheckpointError(f"{path} cannot be read: {error}") from error
-        raise CheckpointError(f"There is no directory {path}, and the hub does not give it either: {error}") from error
-    return net
+    return SNNet.from_pretrained(path, **options)
 
 
 def published_file(source: str | Path) -> tuple[str, str] | None:

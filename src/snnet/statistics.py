@@ -5,6 +5,7 @@ kept per beginning of a route (`route_prefixes`), and routes that begin alike sh
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import torch
@@ -13,7 +14,7 @@ from torch.nn.functional import batch_norm
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from snnet.errors import AnchorError, DataError
+from snnet.errors import AnchorError, CheckpointError, DataError
 from snnet.steps import Step
 
 BatchNorm: TypeAlias = _BatchNorm
@@ -77,6 +78,24 @@ class RouteStatistics(nn.Module):
                 )
         for prefix, value in ready.items():
             self.register_buffer(prefix, value)
+
+    def check_sizes(self, sizes: Mapping[str, int], origin: Path) -> None:
+        """Refuse statistics that are another network's.
+
+        Args:
+            sizes: How many numbers the network takes at each beginning.
+            origin: The file that the statistics are of, for messages.
+
+        Raises:
+            CheckpointError: If a beginning is not the network's, or has another number of them.
+        """
+        for prefix in self:
+            expected, found = sizes.get(prefix, 0), tuple(self.get_buffer(prefix).shape)
+            if found != (expected,):
+                raise CheckpointError(
+                    f"{origin} has running statistics of shape {found} at {prefix}, and the network takes {expected} "
+                    "numbers there; it was written for another network."
+                )
 
     def clear(self) -> None:
         """Forget all statistics."""

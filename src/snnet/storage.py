@@ -1,6 +1,7 @@
 """The files of a saved network, written whole or not at all, and read with nothing but tensors and JSON."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import nn
 from snnet.anchors import Anchor, AnchorSource, rebuildable_source
 from snnet.errors import CheckpointError
 from snnet.files import read_description, write_aside, write_json
+from snnet.space import StitchSpace
 
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTPError.__bases__[0])
 """What the hub's client raises; the last is the base of its HTTP library's errors, of connection for example."""
@@ -22,16 +24,48 @@ WEIGHTS, CONFIG, TABLE, CARD = "model.safetensors", "config.json", "table.jsonl"
 _HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
 
 
-def find_directory(model_id: str, **options: Any) -> Path:
+def find_directory(model_id: str | Path, **options: Any) -> Path:
     """Return the directory of a network: the one that `model_id` is, or the hub's of that id, downloaded.
 
     Args:
         model_id: Directory or `ORG/NAME`.
-        options: Those of the hub are handed on, others are not.
+        options: Those of the hub: `revision`, `token`, `cache_dir`, `force_download`, `local_files_only`.
+
+    Raises:
+        CheckpointError: If the hub does not give it, or an option is none of the hub's.
     """
-    if Path(model_id).is_dir():
-        return Path(model_id)
-    return Path(snapshot_download(model_id, **{name: options[name] for name in _HUB_OPTIONS if name in options}))
+    unknown = options.keys() - set(_HUB_OPTIONS)
+    if unknown:
+        raise CheckpointError(
+            f"Unknown options {', '.join(sorted(unknown))}; accepted besides map_location, strict and models: "
+            f"{', '.join(_HUB_OPTIONS)}."
+        )
+    path = Path(model_id)
+    # A path whose parent exists is a mistyped directory rather than a hub id.
+    if path.exists() or str(model_id).count("/") != 1 or path.parent.is_dir():
+        return path
+    try:
+        # A repository may hold exports and bundles besides, larger than the network.
+        return Path(snapshot_download(str(model_id), allow_patterns=[CONFIG, TABLE, WEIGHTS], **options))
+    except HUB_ERRORS as error:
+        raise CheckpointError(
+            f"There is no directory {model_id}, and the hub does not give it either: {error}"
+        ) from error
+
+
+@contextmanager
+def uploading(repo_id: str) -> Iterator[None]:
+    """Say what the hub refuses in words of ours.
+
+    Raises:
+        CheckpointError: If it does.
+    """
+    try:
+        yield
+    except HUB_ERRORS as error:
+        raise CheckpointError(
+            f"The hub did not take {repo_id!r} ({error}); check the name ORG/NAME and log in with `hf auth login`."
+        ) from error
 
 
 def move_into_place(staged: Path, target: Path, *, keep: Collection[str] = ()) -> None:
@@ -52,7 +86,26 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises:
         CheckpointError: If the file is missing or does not describe one.
     """
-    return read_description(path, what="network", format=FORMAT, version=VERSION, error=CheckpointError)
+    config = read_description(path, what="network", format=FORMAT, version=VERSION, error=CheckpointError)
+    if missing := {"anchors", "space"} - config.keys():
+        raise CheckpointError(
+            f"{path} is damaged, it has no {' and no '.join(sorted(missing))}; copy the network again."
+        )
+    return config
+
+
+def read_space(path: Path, description: Any) -> StitchSpace:
+    """Return the space that the file at `path` describes.
+
+    Raises:
+        CheckpointError: If the description is damaged.
+    """
+    try:
+        return StitchSpace.from_config(description)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CheckpointError(
+            f"{path} is damaged, its space cannot be read ({type(error).__name__}: {error}); copy the network again."
+        ) from error
 
 
 def write_config(path: Path, anchors: Iterable[Anchor], space: Mapping[str, Any], settings: Mapping[str, Any]) -> None:

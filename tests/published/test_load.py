@@ -104,11 +104,27 @@ def test_what_does_not_fit_is_refused_with_its_names(resnet: SNNet) -> None:
     assert torch.equal(resnet.anchor(0).model.state_dict()["fc.bias"], before), "nothing is copied from a wrong file"
 
 
+def test_a_buffer_that_the_model_computes_may_be_missing_but_not_of_another_shape() -> None:
+    published, state = FAMILIES["levit_192_256"], official_state("levit_192_256")
+    net = build_published(published)
+    fill(net, published, {n: t for n, t in state.items() if not n.endswith(RECOMPUTED)}, "file.pth")
+    name = "anchors.0.blocks.8.attention_bias_idxs"
+    with pytest.raises(CheckpointError, match=rf"{name}: \(3,\) in the file, \(49, 196\) in the network"):
+        fill(net, published, {**state, name: torch.zeros(3)}, "file.pth")
+
+
 def test_unknown_families_and_files_without_a_family_are_refused(resnet_file: Path) -> None:
     with pytest.raises(CheckpointError, match=r"accepted: deit_ti_s_b, .*Did you mean 'swin_ti_s_b'"):
         snnet.load(resnet_file, family="swin_t_s_b")
     with pytest.raises(CheckpointError, match="family='deit_ti_s_b'"):
         snnet.load(resnet_file)
+
+
+def test_images_are_cropped_as_the_authors_do(tmp_path: Path) -> None:
+    net = build_published(FAMILIES["levit_192_256"])
+    assert round(net.input.size[1] / net.input.crop_pct) == 256 and net.input.interpolation == "bicubic"
+    net.save_pretrained(tmp_path)
+    assert snnet.load(tmp_path).input == net.input
 
 
 @pytest.mark.slow

@@ -48,6 +48,11 @@ def test_the_state_is_found_wherever_it_stands(wrap: Any, prefix: str, tmp_path:
     assert all(torch.equal(found[name], STATE[name]) for name in STATE)
 
 
+def test_an_entry_without_tensors_is_no_state(tmp_path: Path) -> None:
+    torch.save({"model": "resnet18_50", "state_dict": STATE}, tmp_path / "file.pth")
+    assert list(read_tensors(tmp_path / "file.pth")) == list(STATE)
+
+
 @pytest.mark.parametrize(
     "other",
     [
@@ -77,7 +82,7 @@ def test_nothing_that_the_file_says_is_run(function: Any, inside: bool, tmp_path
     content = {"model": {**STATE, "evil": evil}} if inside else {"model": STATE, "args": evil}
     torch.save(content, tmp_path / "file.pth")
     if inside or function is os.system:
-        with pytest.raises(CheckpointError, match=r"holds no state dict|cannot be read safely"):
+        with pytest.raises(CheckpointError, match=r"what is no tensor in it: 'evil'\.|cannot be read safely"):
             read_tensors(tmp_path / "file.pth")
     else:
         assert list(read_tensors(tmp_path / "file.pth")) == list(STATE)
@@ -91,7 +96,14 @@ def test_what_holds_no_state_dict_is_refused_with_what_it_holds(tmp_path: Path) 
     with pytest.raises(CheckpointError, match="no checkpoint at"):
         read_tensors(path)
     path.write_text("no archive")
-    with pytest.raises(CheckpointError, match="cannot be read safely"):
+    with pytest.raises(CheckpointError, match=r"is no archive as torch\.save writes them since torch 1\.6"):
+        read_tensors(path)
+    torch.save(STATE, path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(CheckpointError, match="or not all of it is there"):
+        read_tensors(path)
+    torch.save({"model": {**STATE, "depth": 12, 3: STATE["a.count"]}}, path)
+    with pytest.raises(CheckpointError, match=r"what is no tensor in it: 'depth'; 3\."):
         read_tensors(path)
     torch.save({"epoch": 3, "weights": STATE}, path)
     with pytest.raises(CheckpointError, match=r"It holds the keys 'epoch', 'weights'\."):

@@ -15,6 +15,7 @@ from snnet.modes import evaluating
 from snnet.registry import Registry
 from snnet.renormalize import Renormalize
 from snnet.specs import FeatureSpec, InputSpec, Layout
+from snnet.statistics import BatchNorm, batch_norms
 from snnet.steps import Step
 
 
@@ -277,6 +278,24 @@ class Anchor(nn.Module, ABC):
         elsewhere = {id(p) for index in range(self.depth) for p in self.block_parameters(index)}
         elsewhere |= {id(p) for p in self.head_parameters()}
         return [p for p in self.model.parameters() if id(p) not in elsewhere]
+
+    def step_parameters(self, step: Step) -> list[nn.Parameter]:
+        """Return the parameters that one step of a route uses that is this anchor's: stem, block or head."""
+        if step.kind == "block":
+            return self.block_parameters(step.index)
+        if step.kind == "stem":
+            return self.stem_parameters()
+        return self.head_parameters() if step.kind == "head" else self.bare_head_parameters()
+
+    def step_norms(self, step: Step) -> list[BatchNorm]:
+        """Return the batch norms with running statistics that belong to one such step, in the order of its modules."""
+        if step.kind == "block":
+            return batch_norms(self.block_modules(step.index))
+        head = batch_norms(self.head_modules())
+        if step.kind != "stem":
+            return head
+        blocks = batch_norms(module for index in range(self.depth) for module in self.block_modules(index))
+        return [norm for norm in batch_norms([self.model]) if norm not in {*blocks, *head}]
 
     def no_weight_decay(self) -> set[str]:
         """Return the names, relative to the model, that the model itself excludes from weight decay."""

@@ -22,6 +22,7 @@ class PublishedFamily:
         stage_in_names: Whether the names of stitching layers begin with the stage, counted from the first stitched.
         convolutions: Whether stitching weights are (out, in, 1, 1) in the file.
         norm_on_stitched: Whether stitched routes end with their last anchor's final norm.
+        crop_pct: Share of the resized image that the authors' evaluation keeps; timm's record of the anchors if None.
     """
 
     name: str
@@ -31,6 +32,7 @@ class PublishedFamily:
     stage_in_names: bool = True
     convolutions: bool = False
     norm_on_stitched: bool = True
+    crop_pct: float | None = None
 
     def layer_name(self, stage: int, pair: int, number: int) -> str:
         """Return the published name of a stitching layer.
@@ -49,6 +51,12 @@ class PublishedFamily:
 _SWIN = "swin_{}_patch4_window7_224"
 _DEIT = "deit_{}_patch16_224"
 _SIZES = ("tiny", "small", "base")
+_CROP = 224 / 256
+"""What the evaluation of DeiT, LeViT and Swin crops, on whose code the authors' is built; timm records 0.9 for all.
+
+Source: `build_transform` in https://github.com/facebookresearch/deit, https://github.com/facebookresearch/LeViT
+(`datasets.py`) and https://github.com/microsoft/Swin-Transformer (`data/build.py`).
+"""
 
 FAMILIES = {
     family.name: family
@@ -60,8 +68,11 @@ FAMILIES = {
             stages=(0,),
             stage_in_names=False,
             norm_on_stitched=False,
+            crop_pct=_CROP,
         ),
-        PublishedFamily("swin_ti_s_b", tuple(map(_SWIN.format, _SIZES)), (swin_name,) * 3, stages=(0, 1, 2)),
+        PublishedFamily(
+            "swin_ti_s_b", tuple(map(_SWIN.format, _SIZES)), (swin_name,) * 3, stages=(0, 1, 2), crop_pct=_CROP
+        ),
         PublishedFamily("resnet18_50", ("resnet18", "resnet50"), (as_in_timm,) * 2, stages=(1, 2), convolutions=True),
         PublishedFamily(
             "resnet18_swin_ti",
@@ -70,7 +81,7 @@ FAMILIES = {
             stages=(1, 2),
             convolutions=True,
         ),
-        PublishedFamily("levit_192_256", ("levit_192", "levit_256"), (levit_name,) * 2, stages=(0, 1)),
+        PublishedFamily("levit_192_256", ("levit_192", "levit_256"), (levit_name,) * 2, stages=(0, 1), crop_pct=_CROP),
     )
 }
 """Every published network by name."""

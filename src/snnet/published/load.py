@@ -10,10 +10,8 @@ from snnet.anchors import AnchorSource, load_anchor
 from snnet.errors import CheckpointError
 from snnet.network import SNNet
 from snnet.published.families import PublishedFamily, find_family
-from snnet.published.reading import read_tensors
+from snnet.published.reading import listed, read_tensors
 from snnet.published.space import layer_number, published_space
-
-_SHOWN = 5
 
 
 def load_published(path: str | Path, family: str, *, map_location: str = "cpu") -> SNNet:
@@ -36,7 +34,9 @@ def load_published(path: str | Path, family: str, *, map_location: str = "cpu") 
 
 def build_published(published: PublishedFamily) -> SNNet:
     """Build a published network with random weights: its anchors, its space, and its own end of stitched routes."""
-    anchors = [load_anchor(AnchorSource.of(name)) for name in published.anchors]
+    crop = published.crop_pct
+    record = () if crop is None else (("pretrained_cfg_overlay", {"crop_pct": crop}),)
+    anchors = [load_anchor(AnchorSource(name, kwargs=record)) for name in published.anchors]
     space = published_space([anchor.depths for anchor in anchors], published.stages)
     return SNNet(anchors, space, norm_on_stitched=published.norm_on_stitched)
 
@@ -85,10 +85,12 @@ def _check(
     state: Mapping[str, Tensor], net: SNNet, published: PublishedFamily, places: Mapping[str, str], path: str | Path
 ) -> None:
     own = net.state_dict()
-    wanted = {name: _published_shape(own[place], place, published) for name, place in places.items() if place in own}
+    # Buffers that the models compute may be missing; one that is there tells whether the file is of this network.
+    known = {**dict(net.named_buffers()), **own}
+    wanted = {name: _published_shape(known[place], place, published) for name, place in places.items()}
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     faults = {
-        "is missing": [name for name in wanted if name not in state],
+        "is missing": [name for name, place in places.items() if place in own and name not in state],
         "is not known": [name for name in state if name not in places],
         "has another shape": [
             f"{name}: {shapes[name]} in the file, {shape} in the network"
@@ -99,15 +101,10 @@ def _check(
     if any(faults.values()):
         raise CheckpointError(
             f"{path} is not the published network {published.name!r}. "
-            + " ".join(f"What {what}: {_listed(names)}." for what, names in faults.items() if names)
+            + " ".join(f"What {what}: {listed(names)}." for what, names in faults.items() if names)
         )
 
 
 def _published_shape(tensor: Tensor, place: str, published: PublishedFamily) -> tuple[int, ...]:
     convolution = published.convolutions and place.startswith("layers.") and place.endswith(".weight")
     return (*tensor.shape, 1, 1) if convolution else tuple(tensor.shape)
-
-
-def _listed(names: list[str]) -> str:
-    more = f"; and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return "; ".join(names[:_SHOWN]) + more

@@ -1,9 +1,10 @@
 """Nothing but the tensors of a file that may hold arbitrary Python objects beside them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
@@ -12,6 +13,7 @@ from snnet.errors import CheckpointError
 
 _STATE = ("model", "state_dict")
 _PREFIX = "module."
+_SHOWN = 5
 
 
 class _Inert:
@@ -56,21 +58,39 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     file = Path(path)
     if not file.is_file():
         raise CheckpointError(f"There is no checkpoint at {file}; give the .pth file that the authors published.")
-    content = _load(file)
-    state = content
-    if isinstance(content, Mapping):
-        state = next((content[key] for key in _STATE if key in content), content)
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(
-            f"{file} holds no state dict: neither it nor its entry {' or '.join(map(repr, _STATE))} is a dict of "
-            f"tensors. It holds {_describe(content)}."
-        )
+    state = _find_state(_load(file), file)
+    others = [repr(name) for name, value in state.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
+    if others:
+        raise CheckpointError(f"{file} holds no state dict: what is no tensor in it: {listed(others)}.")
     if all(name.startswith(_PREFIX) for name in state):
         return {name.removeprefix(_PREFIX): tensor for name, tensor in state.items()}
     return dict(state)
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = f"; and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return "; ".join(names[:_SHOWN]) + more
+
+
+def _find_state(content: Any, file: Path) -> dict[Any, Any]:
+    """Return the first entry of the known names that is a dict with tensors, or the content itself if it is one."""
+    within = [content[key] for key in _STATE if key in content] if isinstance(content, Mapping) else []
+    for state in (*within, content):
+        if isinstance(state, dict) and any(isinstance(value, Tensor) for value in state.values()):
+            return state
+    raise CheckpointError(
+        f"{file} holds no state dict: neither it nor its entry {' or '.join(map(repr, _STATE))} is a dict of "
+        f"tensors. It holds {_describe(content)}."
+    )
+
+
 def _load(file: Path) -> Any:
+    if not is_zipfile(file):
+        raise CheckpointError(
+            f"{file} is no archive as torch.save writes them since torch 1.6, or not all of it is there; copy or "
+            "download it again."
+        )
     try:
         unknown = torch.serialization.get_unsafe_globals_in_checkpoint(file)
         stand_ins = [(_StandIn, name) for name in unknown]
