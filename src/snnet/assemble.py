@@ -13,6 +13,7 @@ def stitch(
     *anchors: AnchorLike,
     pretrained: bool = False,
     num_classes: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
     sort: bool = True,
     resample: bool = False,
     lora_rank: int | None = None,
@@ -24,6 +25,8 @@ def stitch(
         anchors: Two or more of: timm names, `hf-hub:ORG/NAME`, `NAME@FILE`, `AnchorSource`, built models.
         pretrained: Load the published weights of models given by name.
         num_classes: Give models that are built by name a classifier of this width.
+        image_size: Build models that are given by name for images of this height and width, or of one number for both;
+            by default each for its own, and all must agree.
         sort: Order the anchors by measured MACs; False keeps the given order.
         resample: Let stitching layers join grids that differ by an integer factor.
         lora_rank: Train low-rank updates of the stitching layers in place of whole maps.
@@ -41,7 +44,8 @@ def stitch(
     """
     if not anchors:
         raise AnchorError("stitch() was given no anchors; name two or more, such as 'deit_tiny_patch16_224'.")
-    family = [load_anchor(source, pretrained=pretrained, num_classes=num_classes) for source in anchors]
+    settings: dict[str, Any] = {"pretrained": pretrained, "num_classes": num_classes, "image_size": image_size}
+    family = [load_anchor(source, **settings) for source in anchors]
     check_family(family)
     if sort:
         family.sort(key=anchor_macs)

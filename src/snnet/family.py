@@ -12,10 +12,7 @@ from snnet.layers import StitchingLayer
 from snnet.modes import evaluating
 from snnet.space import LayerSpec
 
-_MENDED_BY = {
-    "image size": ", or build one for the other's size: timm.create_model(NAME, img_size=N) makes most transformers "
-    "so, pretrained_cfg_overlay={'input_size': (C, H, W)} most CNNs"
-}
+_MENDED_BY = {"image size": ", or build those that are named for one size: image_size=N (--image-size N)"}
 
 
 def anchor_macs(anchor: Anchor) -> int:

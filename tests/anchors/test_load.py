@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from snnet.anchors import AnchorSource, load_anchor, rebuildable_source
+from snnet.anchors import MODELS, AnchorSource, load_anchor, rebuildable_source
 from snnet.errors import AnchorError, CheckpointError
 
 SMALL = {"img_size": 32, "depth": 2, "num_classes": 3}
@@ -45,6 +45,52 @@ def test_the_input_is_what_the_built_model_takes(model: nn.Module) -> None:
     assert grey.input.mean == (0.5,)
     deit = load_anchor(timm.create_model("deit_tiny_patch16_224", depth=1))
     assert deit.input.mean == (0.485, 0.456, 0.406)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("vit_tiny_patch16_224", 64),
+        ("eva02_tiny_patch14_224", 56),
+        ("swin_tiny_patch4_window7_224", (64, 96)),
+        ("resnet18", (64, 48)),
+        ("efficientnet_b1", 64),
+        ("focalnet_tiny_srf", 64),  # without a family of its own
+    ],
+)
+def test_named_models_are_built_for_an_image_size(name: str, size: int | tuple[int, int]) -> None:
+    anchor = load_anchor(name, image_size=size, num_classes=3)
+    assert anchor.input.size == (3, *((size, size) if isinstance(size, int) else size))
+    anchor.prove()
+    source = rebuildable_source(anchor)
+    assert source is not None and load_anchor(source).input == anchor.input
+
+
+@pytest.mark.parametrize("name", ["vit_fm_tiny", "swin_fm_tiny"])
+def test_weights_are_fitted_to_the_image_size(name: str) -> None:
+    usual, larger = load_anchor(name, pretrained=True), load_anchor(name, pretrained=True, image_size=56)
+    assert larger.input.size == (1, 56, 56)
+    pairs = zip(larger.head_parameters(), usual.head_parameters(), strict=True)
+    assert all(torch.equal(one, other) for one, other in pairs)
+
+
+def test_builders_of_ones_own_are_asked_for_the_image_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    def sized(num_classes: int = 10, image_size: tuple[int, int] = (28, 28)) -> nn.Module:
+        return timm.create_model("vit_fm_tiny", depth=1, img_size=image_size, num_classes=num_classes)
+
+    monkeypatch.setattr(MODELS, "_entries", {**dict(MODELS._entries), "sized": sized, "fixed": lambda: sized()})
+    assert load_anchor("sized", image_size=35).input.size == (1, 35, 35)
+    with pytest.raises(AnchorError, match=r"does not take these settings.*image_size"):
+        load_anchor("fixed", image_size=35)
+
+
+def test_built_models_keep_their_image_size() -> None:
+    model = timm.create_model("vit_fm_tiny", depth=1)
+    assert load_anchor(model, image_size=28).input.size == (1, 28, 28)
+    with pytest.raises(
+        AnchorError, match="takes images of 28x28, and image_size=35x35 works for models that are named"
+    ):
+        load_anchor(model, image_size=35)
 
 
 def test_unknown_names_offer_near_ones() -> None:

@@ -35,6 +35,20 @@ def test_anchors_without_classifier_are_given_one(run: Run) -> None:
         assert run(command, *family, "--num-classes", "5").code == 0
 
 
+def test_anchors_are_built_for_one_image_size(run: Run) -> None:
+    family = ("efficientnet_b0", "efficientnet_b1")
+    outcome = run("cost", *family)
+    assert outcome.code == 2 and "--image-size N" in outcome.err
+    assert run("cost", *family, "--image-size", "224").code == 0
+
+
+def test_grids_are_resampled_if_asked_for(run: Run) -> None:
+    family = ("vit_small_patch32_224", "vit_base_patch16_224")
+    outcome = run("cost", *family)
+    assert outcome.code == 2 and "--resample" in outcome.err
+    assert run("cost", *family, "--resample").code == 0
+
+
 def test_stages_are_chosen(run: Run) -> None:
     assert run("cost", *DEIT, "--stages", "0").code == 0
     outcome = run("cost", *DEIT, "--stages", "7")

@@ -55,6 +55,12 @@ def test_the_same_recipe_builds_the_same_network() -> None:
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_the_recipe_says_how_anchors_are_built_and_joined() -> None:
+    experiment = build(network__image_size=35, network__resample=True)
+    assert experiment.net.input.size == (1, 35, 35) and experiment.net.resample
+    assert experiment.initialize().images == 8
+
+
 def test_building_leaves_the_global_random_state_alone() -> None:
     torch.manual_seed(3)
     expected = torch.rand(3)

@@ -13,15 +13,9 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
     vit,
 )
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource
+from snnet.anchors.build import build_model, load_checkpoint
 from snnet.anchors.embedded import EMBEDDED_ANCHORS, EMBEDDED_FAMILIES
-from snnet.anchors.load import (
-    AnchorLike,
-    build_model,
-    load_anchor,
-    load_checkpoint,
-    rebuildable_source,
-    replace_classifier,
-)
+from snnet.anchors.load import AnchorLike, load_anchor, rebuildable_source, replace_classifier
 from snnet.anchors.models import MODELS
 from snnet.anchors.timm_input import input_spec
 from snnet.specs import FeatureSpec, InputSpec

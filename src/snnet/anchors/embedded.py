@@ -6,7 +6,9 @@ from typing import Any
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from timm.models.resnet import BasicBlock, ResNet
 from timm.models.swin_transformer import SwinTransformer
+from timm.models.swin_transformer import checkpoint_filter_fn as fit_swin_weights
 from timm.models.vision_transformer import VisionTransformer
+from timm.models.vision_transformer import checkpoint_filter_fn as fit_vit_weights
 from torch import nn
 
 EMBEDDED_FAMILIES = {
@@ -45,7 +47,14 @@ default_cfgs = generate_default_cfgs({f"{name}.fashion_mnist": _cfg(name) for na
 
 
 def _vit(variant: str, pretrained: bool, kwargs: dict[str, Any], **size: int) -> VisionTransformer:
-    common = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "depth": 12}
+    common = {
+        "img_size": 28,
+        "patch_size": 7,
+        "in_chans": 1,
+        "num_classes": 10,
+        "depth": 12,
+        "pretrained_filter_fn": fit_vit_weights,
+    }
     return build_model_with_cfg(VisionTransformer, variant, pretrained, **{**common, **size, **kwargs})
 
 
@@ -74,6 +83,7 @@ def _swin(variant: str, pretrained: bool, kwargs: dict[str, Any], **size: Any) -
         "in_chans": 1,
         "num_classes": 10,
         "drop_path_rate": 0.0,
+        "pretrained_filter_fn": fit_swin_weights,
     }
     return build_model_with_cfg(SwinTransformer, variant, pretrained, **{**common, **size, **kwargs})
 

@@ -158,8 +158,8 @@ def _chain(calls: Sequence[Call], parent: Call | None, start: Any, end: Any) -> 
 
 _WAY_OUT = "Name its modules with snnet.Anchor.from_modules, or subclass snnet.Anchor."
 _OTHER_SIZE = (
-    " The image size is that of timm's record; a model built for another one needs it there too: "
-    "timm.create_model(..., pretrained_cfg_overlay={'input_size': (3, H, W)})."
+    " The image size is that of timm's record; a model built for another one needs it there too: give its name and "
+    "image_size=N, or timm.create_model(..., pretrained_cfg_overlay={'input_size': (3, H, W)})."
 )
 
 

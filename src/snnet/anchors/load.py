@@ -1,27 +1,30 @@
 """From a name, a file or a built model to an anchor."""
 
 import copy
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-import timm
 import torch
-from timm.models import load_state_dict
 from torch import nn
 
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, sample_images
+from snnet.anchors.build import build_model, load_checkpoint, sized_source
 from snnet.anchors.generic import GenericAnchor, is_timm_model
-from snnet.anchors.models import MODELS, build_own_model
 from snnet.anchors.offline import offline_source
-from snnet.errors import AnchorError, CheckpointError, did_you_mean
+from snnet.errors import AnchorError
 
 AnchorLike = str | AnchorSource | nn.Module
 """A timm name, `hf-hub:ORG/NAME`, `NAME@FILE`, an `AnchorSource`, a built model, or an `Anchor`."""
 
 
 def load_anchor(
-    source: AnchorLike, *, pretrained: bool = False, num_classes: int | None = None, **kwargs: Any
+    source: AnchorLike,
+    *,
+    pretrained: bool = False,
+    num_classes: int | None = None,
+    image_size: int | Sequence[int] | None = None,
+    **kwargs: Any,
 ) -> Anchor:
     """Return the anchor that `source` stands for.
 
@@ -30,17 +33,26 @@ def load_anchor(
             or `.pth` checkpoint; an `AnchorSource`; a built model; or an anchor, which is returned as it is.
         pretrained: Load the published weights of names without a file.
         num_classes: Replace the classifier of a model that is named by a fresh one of this width.
+        image_size: Height and width, or one number for both, of the images that a model which is named is built for;
+            its own if None.
         kwargs: Further arguments of `timm.create_model`.
 
     Raises:
-        AnchorError: If the name is unknown, its weights cannot be had, no registered family knows the model, or a
-            built model has other than `num_classes` classes.
+        AnchorError: If the name is unknown, its weights cannot be had, no registered family knows the model, or it
+            has other than `num_classes` classes or takes other images.
         CheckpointError: If a checkpoint file is missing, corrupt, or of another architecture.
     """
+    size = (image_size, image_size) if isinstance(image_size, int) else image_size
     if isinstance(source, nn.Module):
         anchor = source if isinstance(source, Anchor) else _view(source, _name_of(source), None)
         _check_count(anchor, num_classes)
-        return anchor
+    else:
+        anchor = _named_anchor(_read_source(source, pretrained, kwargs), num_classes, size)
+    _check_size(anchor, size)
+    return anchor
+
+
+def _read_source(source: str | AnchorSource, pretrained: bool, kwargs: Mapping[str, Any]) -> AnchorSource:
     if isinstance(source, str):
         source = _parse(source, pretrained)
     if not isinstance(source, AnchorSource):
@@ -48,7 +60,12 @@ def load_anchor(
             f"{source!r} is no anchor; accepted: a timm name, hf-hub:ORG/NAME, NAME@FILE, an AnchorSource, a built "
             "model or an anchor, each by itself and not in a list."
         )
-    source = replace(source, kwargs=(*source.kwargs, *kwargs.items()))
+    return replace(source, kwargs=(*source.kwargs, *kwargs.items()))
+
+
+def _named_anchor(source: AnchorSource, num_classes: int | None, size: Sequence[int] | None) -> Anchor:
+    if size is not None:
+        source = sized_source(source, size)
     final = source
     if num_classes is not None:
         final = replace(source, kwargs=(*source.kwargs, ("num_classes", num_classes)))
@@ -88,42 +105,17 @@ def _check_count(anchor: Anchor, num_classes: int | None) -> None:
         )
 
 
-def build_model(source: AnchorSource) -> nn.Module:
-    """Create the model that `source` names: one filed in `MODELS`, which may be an anchor, or one of timm's."""
-    if source.model in MODELS.names():
-        return build_own_model(source)
-    _check_name(source.model)
-    try:
-        pretrained = source.pretrained and source.checkpoint is None
-        return timm.create_model(source.model, pretrained=pretrained, **dict(source.kwargs))
-    except (OSError, RuntimeError) as error:
-        # huggingface_hub's errors of connection and of unknown repositories are OSErrors.
-        # timm raises a FileNotFoundError without a message for a missing file.
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+def _check_size(anchor: Anchor, size: Sequence[int] | None) -> None:
+    found = anchor.input.size[1:]
+    if size is not None and tuple(size) != found:
         raise AnchorError(
-            f"{source.model!r} could not be built: {reason} Without access to the hub, give a "
-            f"local file as '{source.model}@PATH', or leave out pretrained weights."
-        ) from error
-    except TypeError as error:
-        raise AnchorError(f"{source.model!r} does not take these settings: {error}") from error
+            f"{anchor.name} takes images of {_times(found)}, and image_size={_times(size)} works for models that are "
+            "named and can be built for it; build this one for that size, or leave image_size out."
+        )
 
 
-def load_checkpoint(model: nn.Module, path: str | Path) -> None:
-    """Load a local checkpoint into `model`; nothing but tensors is read from the file.
-
-    Raises:
-        CheckpointError: If the file is missing or corrupt, or its names or shapes differ from the model's.
-    """
-    if not Path(path).is_file():
-        raise CheckpointError(f"There is no checkpoint at {path}; give a .safetensors or .pth file.")
-    try:
-        state = load_state_dict(str(path), device="cpu", weights_only=True)
-    except Exception as error:  # torch and safetensors raise many kinds for a damaged file
-        raise CheckpointError(f"{path} cannot be read as a checkpoint ({error}); copy or download it again.") from error
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit the model: {error}") from error
+def _times(size: Sequence[int]) -> str:
+    return "x".join(map(str, size))
 
 
 def rebuildable_source(anchor: Anchor) -> AnchorSource | None:
@@ -163,16 +155,6 @@ def _parse(text: str, pretrained: bool) -> AnchorSource:
     if model.count("/") == 1 and ":" not in model:
         model = f"hf-hub:{model}"
     return AnchorSource(model, pretrained, checkpoint or None)
-
-
-def _check_name(name: str) -> None:
-    if ":" in name or timm.is_model(name.partition(".")[0]):
-        return
-    raise AnchorError(
-        f"timm has no model named {name!r}; `timm.list_models()` lists all, and 'hf-hub:ORG/NAME' or 'NAME@FILE' "
-        "take others. A model of your own is known once the file that registers it is imported: on the command line "
-        f"--family-file FILE.{did_you_mean(name, [*MODELS.names(), *timm.list_models()])}"
-    )
 
 
 def _name_of(model: nn.Module) -> str:

@@ -8,7 +8,7 @@ from snnet.amounts import human
 from snnet.cli.console import show, show_json
 from snnet.cli.sources import network_shape
 from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import ANY_SPACE, Classes, Json, SpaceOptions
+from snnet.cli.values import USUAL_FAMILY, FamilyOptions, Json
 
 cost = App(
     name="cost",
@@ -23,8 +23,7 @@ cost = App(
 @cost.default
 def count_stitches(
     *sources: str,
-    options: SpaceOptions = ANY_SPACE,
-    num_classes: Classes = None,
+    options: FamilyOptions = USUAL_FAMILY,
     output: Path | None = None,
     json: Json = False,
 ) -> None:
@@ -35,7 +34,7 @@ def count_stitches(
             published one.
         output: Write the table to this file too, as JSON Lines.
     """
-    net = network_shape(sources, num_classes, **options.given())
+    net = network_shape(sources, **options.given())
     from snnet.cost import count_costs, network_params
 
     table = count_costs(net)

@@ -8,7 +8,7 @@ from cyclopts import App
 from snnet.cli.console import say, show, show_table
 from snnet.cli.families import family_options
 from snnet.cli.progress import progress
-from snnet.cli.values import ANY_SPACE, Classes, DataName, Device, Root, SpaceOptions, default_device
+from snnet.cli.values import USUAL_FAMILY, DataName, Device, FamilyOptions, Root, default_device
 
 init = App(
     name="init",
@@ -32,8 +32,7 @@ def init_network(
     ridge: float = 0.0,
     recalibration_images: int = 512,
     pretrained: bool = True,
-    options: SpaceOptions = ANY_SPACE,
-    num_classes: Classes = None,
+    options: FamilyOptions = USUAL_FAMILY,
     seed: int = 0,
     device: Device = None,
     max_corrupt: int | None = None,
@@ -64,7 +63,7 @@ def init_network(
     from snnet.recalibration import has_batch_norm, recalibrate
 
     torch.manual_seed(seed)
-    net = stitch(*anchors, pretrained=pretrained, num_classes=num_classes, **options.given())
+    net = stitch(*anchors, pretrained=pretrained, **options.given())
     dataset = open_dataset(data, root, "train", input=net.input, max_corrupt=max_corrupt)
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
     chosen = calibration_images(dataset, images, seed)

@@ -1,7 +1,7 @@
 """What a user names on the command line: families of anchors, saved networks, tables."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ def is_network(source: str) -> bool:
     return (Path(source) / CONFIG).is_file()
 
 
-def network_shape(sources: Sequence[str], num_classes: int | None = None, **space: Any) -> "SNNet":
+def network_shape(sources: Sequence[str], **options: Any) -> "SNNet":
     """Return a saved network, or a family without weights on the meta device: enough to list and to count.
 
     Raises:
@@ -37,26 +37,30 @@ def network_shape(sources: Sequence[str], num_classes: int | None = None, **spac
     from snnet.assemble import stitch
 
     if len(sources) == 1 and _may_be_network(sources[0]):
-        return saved_network(sources[0], {**space, **given(num_classes=num_classes)})
+        return saved_network(sources[0], options)
     with torch.device("meta"):
-        return stitch(*(source.partition("@")[0] for source in sources), num_classes=num_classes, **space)
+        return stitch(*(source.partition("@")[0] for source in sources), **options)
 
 
-def saved_network(source: str, space: Any = None) -> "SNNet":
+def saved_network(source: str, options: Collection[str] = ()) -> "SNNet":
     """Return the network of a directory, of a hub id such as `ORG/NAME` or `hf-hub:ORG/NAME`, or of `FAMILY@FILE`.
 
     Raises:
-        CheckpointError: If there is none, or if settings of a space are given for a network that has its own.
+        CheckpointError: If there is none, or if options of a family are given for a network that has its own.
     """
     from snnet.saved import load, published_file
 
-    if space:
+    if options:
         raise CheckpointError(
-            f"{source} has a space already, so {', '.join(space)} cannot be set; name anchors instead."
+            f"{source} has anchors and a space already, so {_flags(options)} cannot be set; name anchors instead."
         )
     if published_file(source) is None:
         _check_exists(source)
     return load(source.removeprefix(_HUB))
+
+
+def _flags(options: Iterable[str]) -> str:
+    return ", ".join("--" + name.replace("_", "-") for name in options)
 
 
 def _may_be_network(source: str) -> bool:
@@ -85,12 +89,14 @@ def _check_exists(source: str) -> None:
     raise CheckpointError(f"There is no network at {source}; {hint}.")
 
 
-def space_of(sources: Sequence[str], num_classes: int | None = None, **space: Any) -> tuple[StitchSpace, list[str]]:
+def space_of(sources: Sequence[str], **options: Any) -> tuple[StitchSpace, list[str]]:
     """Return a space and the names of its anchors, from anchors, from block counts such as `12`, or from a network."""
     if sources and all(map(_DEPTHS.fullmatch, sources)):
         depths = [[int(blocks) for blocks in source.split("-")] for source in sources]
-        return StitchSpace.build(depths, **space), [f"{source} blocks" for source in sources]
-    net = network_shape(sources, num_classes, **space)
+        if of_models := options.keys() & {"num_classes", "image_size", "resample", "lora_rank"}:
+            raise AnchorError(f"Block counts take no {_flags(sorted(of_models))}; name models, or leave that out.")
+        return StitchSpace.build(depths, **options), [f"{source} blocks" for source in sources]
+    net = network_shape(sources, **options)
     return net.space, [anchor.name for anchor in net.family]
 
 
@@ -105,8 +111,3 @@ def read_table(source: str) -> StitchTable:
         hint = f"`snnet profile {source}` and `snnet evaluate {source}` write one."
         raise TableError(f"{source} holds no {TABLE}; {hint}")
     return StitchTable.load(path / TABLE if path.is_dir() else path)
-
-
-def given(**settings: Any) -> dict[str, Any]:
-    """Return the settings that are not None."""
-    return {name: value for name, value in settings.items() if value is not None}

@@ -7,7 +7,7 @@ from cyclopts import App
 
 from snnet.cli.console import show, show_json, show_table
 from snnet.cli.sources import space_of
-from snnet.cli.values import ANY_SPACE, Classes, Json, SpaceOptions
+from snnet.cli.values import USUAL_FAMILY, FamilyOptions, Json
 from snnet.route import Stitch
 
 space = App(
@@ -23,8 +23,7 @@ space = App(
 @space.default
 def list_space(
     *anchors: str,
-    options: SpaceOptions = ANY_SPACE,
-    num_classes: Classes = None,
+    options: FamilyOptions = USUAL_FAMILY,
     json: Json = False,
 ) -> None:
     """List the stitches of a family: number, id, and blocks per anchor. No weights are loaded.
@@ -33,7 +32,7 @@ def list_space(
         anchors: timm names, cheapest first or not; or block counts such as 12, or 2-2-6-2 for stages; or one network,
             the directory of a saved one, or FAMILY@FILE for a published one.
     """
-    found, names = space_of(anchors, num_classes, **options.given())
+    found, names = space_of(anchors, **options.given())
     if json:
         rows = [_row(number, stitch, len(names)) for number, stitch in enumerate(found)]
         depths = [list(stages_) for stages_ in found.depths]

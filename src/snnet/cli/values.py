@@ -38,13 +38,10 @@ DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 Device = Annotated[str | None, Parameter(help="cpu or cuda; by default a GPU where there is one.")]
 
 
-Classes = Annotated[int | None, Parameter(help="Give every anchor a fresh classifier for so many classes.")]
-
-
 @Parameter(name="*")
 @dataclass(frozen=True)
-class SpaceOptions:
-    """Which stitches a family has; what is not given is left to the family."""
+class FamilyOptions:
+    """How anchors are built and joined, and which stitches they have; what is not given is left to the family."""
 
     kernel_size: Annotated[int | None, Parameter(help="Blocks in a sliding window of paired stitching (2).")] = None
     stride: Annotated[int | None, Parameter(help="Blocks by which the window moves (1).")] = None
@@ -61,13 +58,27 @@ class SpaceOptions:
             consume_multiple=True, negative="", help="Stages to stitch, such as 0 1 2; the family's usual by default."
         ),
     ] = None
+    num_classes: Annotated[int | None, Parameter(help="Give every anchor a fresh classifier for so many classes.")] = (
+        None
+    )
+    image_size: Annotated[
+        int | None,
+        Parameter(help="Build every anchor for square images of so many pixels a side; by default each for its own."),
+    ] = None
+    resample: Annotated[
+        bool | None, Parameter(negative="", help="Join grids of features that differ by a whole factor, too.")
+    ] = None
+
+    lora_rank: Annotated[
+        int | None, Parameter(help="Rank of the part of a stitching layer that is trained; all of it by default.")
+    ] = None
 
     def given(self) -> dict[str, Any]:
         """Return the options that the user set."""
         return {name: value for name, value in asdict(self).items() if value is not None}
 
 
-ANY_SPACE = SpaceOptions()
+USUAL_FAMILY = FamilyOptions()
 
 
 def default_device(device: str | None) -> str:

@@ -63,7 +63,7 @@ def check_positions(source: FeatureSpec, target: FeatureSpec, *, resample: bool)
     if not resample:
         raise AnchorError(
             f"{grids}; choose anchors with the same image and patch size, or let stitching layers resample: "
-            "resample=True (averages squares of positions, or repeats positions)."
+            "resample=True, --resample (averages squares of positions, or repeats positions)."
         )
 
 

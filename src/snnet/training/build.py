@@ -1,5 +1,7 @@
 """From a recipe to an experiment: images opened, network built."""
 
+from typing import Any
+
 import torch
 
 from snnet.anchors import Anchor, load_anchor, replace_classifier
@@ -32,7 +34,7 @@ def build_experiment(recipe: Recipe) -> Experiment:
     device = check_device(recipe.run.device, recipe.run.precision)
     network, data, augment = recipe.network, recipe.data, recipe.augment
     saved = _load_network(network, recipe.run.seed) if network.saved else None
-    probes = [] if saved else [describe_anchor(source) for source in network.anchors]
+    probes = [] if saved else [describe_anchor(source, network.image_size) for source in network.anchors]
     spec = saved.input if saved else probes[0].input
     with first_on_machine():
         images, clean = open_pair(
@@ -60,10 +62,10 @@ def build_experiment(recipe: Recipe) -> Experiment:
     return Experiment(recipe, net, images, train, validation, device, new_heads)
 
 
-def describe_anchor(source: str) -> Anchor:
+def describe_anchor(source: str, image_size: int | None = None) -> Anchor:
     """Return an anchor without weights, on the meta device, for what its name says about it."""
     with torch.device("meta"):
-        return load_anchor(source.partition("@")[0])
+        return load_anchor(source.partition("@")[0], image_size=image_size)
 
 
 def _load_network(section: NetworkSection, seed: int) -> SNNet:
@@ -84,6 +86,7 @@ def _build_network(section: NetworkSection, num_classes: int | None, seed: int) 
             nearest=section.nearest,
             direction=section.direction,
             stages=section.stages,
+            resample=section.resample,
             lora_rank=section.lora_rank,
         )
         for number in range(len(net.anchors) if section.new_heads else 0):
@@ -93,10 +96,12 @@ def _build_network(section: NetworkSection, num_classes: int | None, seed: int) 
 
 def _load_anchors(section: NetworkSection, num_classes: int | None) -> list[Anchor]:
     each = drop_path_settings(section.drop_path, len(section.anchors))
-    return [
-        load_anchor(source, pretrained=section.pretrained, num_classes=num_classes, **settings)
-        for source, settings in zip(section.anchors, each, strict=True)
-    ]
+    common: dict[str, Any] = {
+        "pretrained": section.pretrained,
+        "num_classes": num_classes,
+        "image_size": section.image_size,
+    }
+    return [load_anchor(source, **common, **settings) for source, settings in zip(section.anchors, each, strict=True)]
 
 
 def _with_lora(net: SNNet, rank: int | None, seed: int) -> SNNet:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -10,7 +11,7 @@ from snnet.errors import RecipeError
 from snnet.network import SNNet
 
 
-def drop_path_settings(rates: Sequence[float] | None, count: int) -> list[dict[str, float]]:
+def drop_path_settings(rates: Sequence[float] | None, count: int) -> list[dict[str, Any]]:
     """Return what to give `timm.create_model` for each of `count` anchors.
 
     Args:

@@ -45,6 +45,10 @@ class NetworkSection(Section):
         None, description="directory of a saved network, or FAMILY@FILE of a published one, in place of anchors"
     )
     pretrained: bool = Field(True, description="take the published weights of the anchors")
+    image_size: int | None = Field(
+        None, ge=1, description="pixels a side of square images to build the anchors for; by default each for its own"
+    )
+    resample: bool = Field(False, description="join grids of features that differ by a whole factor, too")
     new_heads: bool = Field(False, description="begin with fresh classifiers even where the class counts agree")
     kernel_size: int = Field(2, ge=1, description="blocks in a sliding window")
     stride: int = Field(1, ge=1, description="blocks by which the window moves")

@@ -1,0 +1,86 @@
+"""From a source to a built model: by timm's name or one of `MODELS`, with its weights and for its image size."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import timm
+import torch
+from timm.models import load_state_dict
+from torch import nn
+
+from snnet.anchors.anchor import AnchorSource
+from snnet.anchors.models import MODELS, build_own_model
+from snnet.anchors.timm_input import input_spec
+from snnet.errors import AnchorError, CheckpointError, did_you_mean
+
+
+def build_model(source: AnchorSource) -> nn.Module:
+    """Create the model that `source` names: one filed in `MODELS`, which may be an anchor, or one of timm's."""
+    if source.model in MODELS.names():
+        return build_own_model(source)
+    _check_name(source.model)
+    try:
+        pretrained = source.pretrained and source.checkpoint is None
+        return timm.create_model(source.model, pretrained=pretrained, **dict(source.kwargs))
+    except (OSError, RuntimeError) as error:
+        # huggingface_hub's errors of connection and of unknown repositories are OSErrors.
+        # timm raises a FileNotFoundError without a message for a missing file.
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise AnchorError(
+            f"{source.model!r} could not be built: {reason} Without access to the hub, give a "
+            f"local file as '{source.model}@PATH', or leave out pretrained weights."
+        ) from error
+    except TypeError as error:
+        raise AnchorError(f"{source.model!r} does not take these settings: {error}") from error
+
+
+def sized_source(source: AnchorSource, size: Sequence[int]) -> AnchorSource:
+    """Return how to build the model of `source` for images of another size.
+
+    A builder filed in `MODELS` gets the argument `image_size`. timm builds its models for what their record says,
+    unless the one of a name says otherwise.
+
+    Args:
+        source: How to build the model for its usual images.
+        size: Height and width.
+    """
+    height, width = size
+    settings = dict(source.kwargs)
+    if source.model in MODELS.names():
+        return replace(source, kwargs=tuple({**settings, "image_size": (height, width)}.items()))
+    with torch.device("meta"):
+        usual = build_model(replace(source, pretrained=False))
+    record = settings.get("pretrained_cfg_overlay", {})
+    settings["pretrained_cfg_overlay"] = {**record, "input_size": (input_spec(usual).size[0], height, width)}
+    if getattr(getattr(usual, "patch_embed", None), "img_size", None):
+        settings["img_size"] = (height, width)
+    return replace(source, kwargs=tuple(settings.items()))
+
+
+def load_checkpoint(model: nn.Module, path: str | Path) -> None:
+    """Load a local checkpoint into `model`; nothing but tensors is read from the file.
+
+    Raises:
+        CheckpointError: If the file is missing or corrupt, or its names or shapes differ from the model's.
+    """
+    if not Path(path).is_file():
+        raise CheckpointError(f"There is no checkpoint at {path}; give a .safetensors or .pth file.")
+    try:
+        state = load_state_dict(str(path), device="cpu", weights_only=True)
+    except Exception as error:  # torch and safetensors raise many kinds for a damaged file
+        raise CheckpointError(f"{path} cannot be read as a checkpoint ({error}); copy or download it again.") from error
+    try:
+        model.load_state_dict(state, strict=True)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit the model: {error}") from error
+
+
+def _check_name(name: str) -> None:
+    if ":" in name or timm.is_model(name.partition(".")[0]):
+        return
+    raise AnchorError(
+        f"timm has no model named {name!r}; `timm.list_models()` lists all, and 'hf-hub:ORG/NAME' or 'NAME@FILE' "
+        "take others. A model of your own is known once the file that registers it is imported: on the command line "
+        f"--family-file FILE.{did_you_mean(name, [*MODELS.names(), *timm.list_models()])}"
+    )
