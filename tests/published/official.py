@@ -1,6 +1,7 @@
 """State dicts with exactly the names and shapes of the published files, and values of our own."""
 
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -27,11 +28,19 @@ def official_state(family: str) -> dict[str, Tensor]:
 
 
 def _values(name: str, shape: list[int], generator: torch.Generator) -> Tensor:
-    """Small values of both signs; variances are near one, counts are counts."""
+    """As in a trained network: every tensor counts, features keep their scale, variances are positive.
+
+    What models compute themselves is noise, and so are counts: nothing may depend on them.
+    """
     if not shape:
         return torch.tensor(len(name))
-    values = torch.rand(shape, generator=generator) * 0.2 - 0.1
-    return values + 1 if name.endswith("running_var") else values
+    if name.endswith("running_var"):
+        return torch.rand(shape, generator=generator) + 0.5
+    values = torch.randn(shape, generator=generator)
+    if name.endswith(".weight"):
+        # Scales of norms lie around one, maps have their number of inputs to divide by.
+        return 1 + 0.3 * values if len(shape) == 1 else values / math.sqrt(math.prod(shape[1:]))
+    return 0.3 * values
 
 
 def anchor_part(state: dict[str, Tensor], number: int) -> dict[str, Tensor]:
