@@ -1,6 +1,7 @@
 """Pretrained models seen as stem, stages of blocks, and head; one file per family."""
 
 from snnet.anchors import (  # noqa: F401  (importing registers them)
+    beit,
     convnext,
     efficientnet,
     embedded,
