@@ -7,6 +7,7 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
     embedded,
     eva,
     levit,
+    pvt,
     regnet,
     resnet,
     small_levit,
