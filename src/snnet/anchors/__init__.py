@@ -6,6 +6,7 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
     efficientnet,
     embedded,
     eva,
+    hiera,
     levit,
     pvt,
     regnet,
