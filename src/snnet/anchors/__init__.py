@@ -14,6 +14,7 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
     small_levit,
     swin,
     vit,
+    xcit,
 )
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource
 from snnet.anchors.embedded import EMBEDDED_ANCHORS, EMBEDDED_FAMILIES
