@@ -8,6 +8,7 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
     eva,
     hiera,
     levit,
+    metaformer,
     pvt,
     regnet,
     resnet,
