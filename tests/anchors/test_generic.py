@@ -31,7 +31,7 @@ PLACED = {
 SQUARE = {"mixer_s32_224", "resmlp_12_224", "coatnet_nano_rw_224", "efficientformer_l1"}
 REFUSED = {
     "cait_xxs24_224": r"its 'pos_drop' cannot be placed: it does not receive what 'patch_embed' gives",
-    "xcit_nano_12_p16_224": r"its 'pos_embed' cannot be placed: it receives more than the one tensor",
+    "mvitv2_tiny": r"its 'stages\.0' cannot be placed: it receives more than the one tensor",
     "hrnet_w18_small": r"its 'transition1\.1' cannot be placed: it does not receive what 'transition1\.0' gives",
     "coat_lite_tiny": r"its 'serial_blocks1\.0' cannot be placed",
     "densenet121": r"denseblock\d' cannot be opened, for its 'features\.denseblock\d\.denselayer1' cannot be placed",

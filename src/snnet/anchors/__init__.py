@@ -1,16 +1,21 @@
 """Pretrained models seen as stem, stages of blocks, and head; one file per family."""
 
 from snnet.anchors import (  # noqa: F401  (importing registers them)
+    beit,
     convnext,
     efficientnet,
     embedded,
     eva,
+    hiera,
     levit,
+    metaformer,
+    pvt,
     regnet,
     resnet,
     small_levit,
     swin,
     vit,
+    xcit,
 )
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource
 from snnet.anchors.build import build_model, load_checkpoint

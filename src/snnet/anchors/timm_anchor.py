@@ -8,17 +8,18 @@ from torch import Tensor, nn
 from snnet.anchors.anchor import Anchor, run_in_turn
 from snnet.anchors.shapes import map_specs
 from snnet.anchors.timm_input import input_spec
-from snnet.specs import FeatureSpec, InputSpec
+from snnet.specs import FeatureSpec, InputSpec, Layout
 
 
 class TimmAnchor(Anchor):
-    """A timm model with blocks over `(B, C, H, W)` and a `forward_head`; families override what theirs do otherwise.
+    """A timm model with blocks over feature maps and a `forward_head`; families override what theirs do otherwise.
 
     The image size is timm's record, which `pretrained_cfg_overlay={"input_size": (3, 64, 64)}` of `timm.create_model`
     changes.
     """
 
     model: Any  # timm's stages and blocks have no types of their own
+    layout: Layout = "NCHW"
 
     @property
     def num_classes(self) -> int:
@@ -36,7 +37,7 @@ class TimmAnchor(Anchor):
 
     @cached_property
     def _specs(self) -> tuple[FeatureSpec, ...]:
-        return map_specs(self, "NCHW")
+        return map_specs(self, self.layout)
 
     @property
     def checkpointing(self) -> bool:
