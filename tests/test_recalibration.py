@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import snnet
 from snnet.cost import step_macs
 from snnet.data import TensorImages, open_dataset
-from snnet.errors import AnchorError, CheckpointError, DataError
+from snnet.errors import AnchorError, CheckpointError, DataError, TableError
 from snnet.evaluation import evaluate
 from snnet.evaluation.evaluate import run_tree
 from snnet.evaluation.plan import Tree
@@ -23,6 +23,7 @@ from snnet.replica import replicate
 from snnet.route import Stitch
 from snnet.saved import load
 from snnet.space import StitchSpace
+from snnet.steps import is_uncut
 from snnet.table import StitchRow, StitchTable
 from snnet.training import Trainer, TrainSettings
 from tests.batch_norm_family import SIZE, TinyConvAnchor, TinyConvNet, build_conv_net
@@ -177,6 +178,64 @@ def test_other_stitches_keep_what_they_do_not_share(net: SNNet, images: Tensor) 
     recalibrate(net, images, stitches=[chosen])
     assert set(net.statistics) == {"1:stem", "1:0-1", "1:0-2", "1:0-3", "1:0-4", "1:0-4,head"}
     assert torch.equal(net(images, "0:0-4"), before)
+
+
+def test_without_anchors_each_gives_what_its_model_gives(net: SNNet, images: Tensor) -> None:
+    """Behind a cut the statistics are those of the features that come from anchors as they are."""
+    plain = deepcopy(net)
+    report = recalibrate(net, images, anchors=False)
+    assert (report.images, report.stitches) == (24, len(stitched(net))) and report.prefixes == len(net.statistics)
+    for number, anchor in enumerate(net.family):
+        assert torch.equal(net(images, number), anchor.model(images))
+    for stitch in stitched(net):
+        model, front = reference(plain, stitch), stitch.segments[0]
+        behind = model[2 + len(front) :]
+        with torch.no_grad():
+            features = model[: 2 + len(front)](images)
+        expected = learn(behind, features)(features)
+        torch.testing.assert_close(net(images, stitch), expected, rtol=1e-5, atol=1e-5)
+        assert torch.equal(net.at(stitch).to_module()(images), net(images, stitch))
+    ways = [way for stitch in stitched(net) for way in zip(net.prefixes(stitch), net.steps(stitch), strict=True)]
+    assert set(net.statistics) == {prefix for prefix, step in ways if net.step_norms(step) and not is_uncut(prefix)}
+
+
+def test_without_anchors_none_of_their_old_statistics_stays(net: SNNet, images: Tensor) -> None:
+    fresh = deepcopy(net)
+    recalibrate(fresh, images, anchors=False)
+    recalibrate(net, images + 1)
+    recalibrate(net, images, anchors=False)
+    assert set(net.statistics) == set(fresh.statistics)
+    assert all(
+        torch.equal(net.statistics.get_buffer(name), fresh.statistics.get_buffer(name)) for name in net.statistics
+    )
+    recalibrate(net, images)
+    net.table = StitchTable([StitchRow(0, net.space[0].id, {"macs": 5.0, "top1": 7.0})])
+    # Nothing is left to measure, but the scores of the anchors were of the statistics that go.
+    report = recalibrate(net, images, stitches=[0], anchors=False)
+    assert (report.images, report.stitches, report.prefixes) == (0, 0, 0) and net.table.columns == ("macs",)
+    assert all(torch.equal(net(images, number), anchor.model(images)) for number, anchor in enumerate(net.family))
+
+
+def test_an_error_leaves_the_statistics_of_anchors_too(net: SNNet, images: Tensor) -> None:
+    recalibrate(net, images)
+    before = set(net.statistics)
+    with pytest.raises(DataError, match="NaN"):
+        recalibrate(net, images * float("nan"), anchors=False)
+    assert set(net.statistics) == before
+
+
+def test_scores_of_anchors_with_their_own_statistics(net: SNNet, images: Tensor, tmp_path: Path) -> None:
+    """Evaluation shares beginnings, goes on from its file, and does not take other statistics for these."""
+    recalibrate(net, images, anchors=False)
+    labels = torch.arange(24) % 10
+    output = tmp_path / "table.jsonl"
+    first = evaluate(net, (images, labels), output=output, stitches=[0, 4])
+    for row in evaluate(net, (images, labels), output=output):
+        assert row.loss == pytest.approx(cross_entropy(net(images, row.stitch), labels).item(), rel=1e-5)
+    assert first.column("loss")[0] == pytest.approx(cross_entropy(net.anchor(0).model(images), labels).item())
+    recalibrate(net, images)
+    with pytest.raises(TableError, match="other weights or layers"):
+        evaluate(net, (images, labels), output=output)
 
 
 def test_saved_and_loaded(net: SNNet, images: Tensor, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ def test_names_are_found_and_unknown_ones_refused_with_near_names() -> None:
     registry.register("uniform")(1)
     registry.register("anchor-share")(2)
     assert registry.get("uniform") == 1
-    assert registry.names() == ("uniform", "anchor-share")
+    assert registry.names() == ("uniform", "anchor-share") and len(registry) == 2
     with pytest.raises(RecipeError, match=r"Unknown sampler 'unifrom'; accepted: uniform, anchor-share. Did you mean"):
         registry.get("unifrom")
 

@@ -2,7 +2,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnet.space import StitchSpace
-from snnet.steps import Step, route_prefixes
+from snnet.steps import Step, is_uncut, route_prefixes
 from tests.evaluation.test_plan import routes_of
 
 
@@ -23,6 +23,15 @@ def test_names_are_readable() -> None:
         "0:0-2,1:3-4",
         "0:0-2,1:3-4,bare-head",
     )
+
+
+def test_a_beginning_is_cut_once_it_has_passed_a_stitching_layer() -> None:
+    space = StitchSpace.build([(3,), (3,)], direction="both")
+    for stitch, steps in routes_of(space).items():
+        cut = False
+        for step, prefix in zip(steps, route_prefixes(steps), strict=True):
+            cut = cut or step.kind == "stitch"
+            assert is_uncut(prefix) == (not cut), (stitch, prefix)
 
 
 @settings(max_examples=20, deadline=None)

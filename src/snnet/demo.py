@@ -115,7 +115,7 @@ def _before(
         return None, StitchTable.load(path)
     with stage("Least squares") as progress:
         fit = experiment.initialize(progress)
-    experiment.recalibrate_if_needed(stage)
+    experiment.recalibrate_if_needed(stage, anchors=False)
     with stage("Evaluating all, before") as progress:
         return fit, experiment.evaluate_anew(path, progress)
 

@@ -1,5 +1,6 @@
 """The stitchable network: anchors, stitching layers, and the space of routes through them."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -29,6 +30,7 @@ from snnet.storage import (
     WEIGHTS,
     anchor_source,
     find_directory,
+    fitting_models,
     load_weights,
     move_into_place,
     read_config,
@@ -39,6 +41,7 @@ from snnet.storage import (
 )
 from snnet.table import StitchTable
 
+_log = logging.getLogger(__name__)
 SCORES = ("top1", "top5", "loss", "top1_error")
 _SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
 StitchLike = int | str | Stitch
@@ -359,7 +362,13 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def _save_pretrained(self, save_directory: Path) -> None:
         settings = {"classes": self.classes, **self.settings}
-        write_config(save_directory / CONFIG, self.family, self.space.to_config(), settings)
+        nameless = write_config(save_directory / CONFIG, self.family, self.space.to_config(), settings)
+        if nameless:
+            _log.warning(
+                "No name rebuilds %s: to load this network give the built models of all its anchors, in their order, "
+                "snnet.load(PATH, models=[...]); or register what builds them with @snnet.MODELS.register('NAME').",
+                " and ".join(map(repr, nameless)),
+            )
         if self.table is not None:
             self.table.save(save_directory / TABLE)
         write_weights(self, save_directory / WEIGHTS)
@@ -389,8 +398,10 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         sources = models if models is not None else [anchor_source(entry) for entry in config["anchors"]]
         settings = {name: config[name] for name in _SETTINGS if name in config}
         space = read_space(directory / CONFIG, config["space"])
-        net = cls([load_anchor(source) for source in sources], space, **settings)
-        load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
+        anchors = [load_anchor(source) for source in sources]
+        with fitting_models(directory, config["anchors"], space, anchors if models is not None else None):
+            net = cls(anchors, space, **settings)
+            load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
         if len(net.statistics):
             net.statistics.check_sizes(net._statistics_sizes(), directory / WEIGHTS)
         net.classes = tuple(config["classes"]) if config.get("classes") else None

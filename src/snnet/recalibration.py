@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from snnet.modes import evaluating
 from snnet.network import SNNet, StitchLike
 from snnet.progress import Progress
 from snnet.statistics import MeasuringStatistics, batch_norms
+from snnet.steps import Step, is_uncut
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +27,9 @@ class RecalibrationReport:
     """What `recalibrate` did.
 
     Attributes:
-        images: Images that were run; 0 if no chosen stitch has batch norm.
-        stitches: Chosen stitches that have batch norm.
-        prefixes: Beginnings of routes that have statistics of their own now.
+        images: Images that were run; 0 if there was nothing to measure.
+        stitches: Chosen stitches that have a batch norm to measure.
+        prefixes: Beginnings of routes that were measured.
         seconds: How long it took.
     """
 
@@ -48,6 +49,7 @@ def recalibrate(
     images: Tensor | Iterable[Any],
     *,
     stitches: Iterable[StitchLike] | None = None,
+    anchors: bool = True,
     batch_size: int = 64,
     max_images: int | None = None,
     device: torch.device | str | None = None,
@@ -74,6 +76,9 @@ def recalibrate(
             tensors or of `(images, labels)`. A few hundred are plenty.
         stitches: Numbers, ids or values; all of the space by default. Statistics of other stitches stay, except
             those of a beginning that they share with a chosen one.
+        anchors: Measure the anchors too, and what stitches run before their first cut. False keeps the anchors' own
+            running statistics there, of all anchors, and drops what was measured there before: right as long as the
+            anchors were not trained within the network, for each gives exactly the logits of its model then.
         batch_size: Images that are normalized together, at most; batches are divided evenly.
         max_images: Stop after this many images.
         device: Where to run; the network is moved there and back.
@@ -92,13 +97,17 @@ def recalibrate(
         if value is not None and value < 2:
             raise DataError(f"{name} is {value}; it must be at least 2, for one image may have no variance.")
     net.statistics.norms.clear()
-    tree = _tree_of_norms(net, net.space if stitches is None else stitches)
+    left = () if anchors else tuple(filter(is_uncut, net.statistics))
+    tree = _tree_of_norms(net, net.space if stitches is None else stitches, anchors=anchors)
     if not tree.stitches:
+        _keep(net, {}, left)
         return RecalibrationReport(0, 0, 0, time.perf_counter() - start)
     # Not inference_mode: a module may cache tensors that later training needs. A loader may draw random numbers.
     with evaluating(net, device) as place, torch.no_grad(), torch.random.fork_rng(devices=[]):
         modes = {
-            node.prefix: MeasuringStatistics(norms) for node in tree.nodes() if (norms := net.step_norms(node.step))
+            node.prefix: MeasuringStatistics(net.step_norms(node.step))
+            for node in tree.nodes()
+            if _is_measured(net, node.step, node.prefix, anchors=anchors)
         }
         total, done, dtype = count_images(images, max_images), 0, next(net.parameters()).dtype
         for batch in _even_batches(image_batches(images, net.input.size, sys.maxsize, max_images), batch_size):
@@ -106,8 +115,7 @@ def recalibrate(
             done += len(batch)
             if progress:
                 progress(done, total, "images")
-        net.statistics.store({prefix: mode.result() for prefix, mode in modes.items()})
-    net.forget_scores()
+        _keep(net, {prefix: mode.result() for prefix, mode in modes.items()}, left)
     return RecalibrationReport(done, len(tree.stitches), len(modes), time.perf_counter() - start)
 
 
@@ -126,12 +134,25 @@ def _even_batches(given: Iterable[Tensor], most: int) -> Iterator[Tensor]:
         yield from images.tensor_split(math.ceil(len(images) / most))
 
 
-def _tree_of_norms(net: SNNet, stitches: Iterable[StitchLike]) -> Tree:
-    """Return the chosen routes as one tree, each up to its last batch norm: what comes after need not be run."""
+def _keep(net: SNNet, values: Mapping[str, Tensor], left: Collection[str]) -> None:
+    """Set what was measured, drop the statistics of the beginnings `left`, and scores if either is anything."""
+    net.statistics.store(values)
+    net.statistics.drop(left)
+    if values or left:
+        net.forget_scores()
+
+
+def _is_measured(net: SNNet, step: Step, prefix: str, *, anchors: bool) -> bool:
+    return bool(net.step_norms(step)) and (anchors or not is_uncut(prefix))
+
+
+def _tree_of_norms(net: SNNet, stitches: Iterable[StitchLike], *, anchors: bool) -> Tree:
+    """Return the chosen routes as one tree, each up to the last batch norm to measure: no more need be run."""
     tree = Tree()
     for stitch in dict.fromkeys(map(net.space.find, stitches)):
         steps = net.steps(stitch)
-        last = max((number for number, step in enumerate(steps) if net.step_norms(step)), default=-1)
+        ways = enumerate(zip(steps, net.prefixes(stitch), strict=True))
+        last = max((number for number, way in ways if _is_measured(net, *way, anchors=anchors)), default=-1)
         if last >= 0:
             tree.add(stitch, steps[: last + 1])
     return tree

@@ -23,6 +23,10 @@ class Registry(Generic[T]):
         self._entries: dict[str, T] = {}
         self._pending_group = group
 
+    def __len__(self) -> int:
+        """Return how many objects are filed so far; installed packages are not looked for."""
+        return len(self._entries)
+
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that files an object under `name`.
 

@@ -97,11 +97,15 @@ class RouteStatistics(nn.Module):
                     "numbers there; it was written for another network."
                 )
 
+    def drop(self, prefixes: Iterable[str]) -> None:
+        """Forget the statistics of some beginnings."""
+        for prefix in prefixes:
+            del self._buffers[prefix]
+
     def clear(self) -> None:
         """Forget all statistics."""
         self.norms.clear()
-        for prefix in list(self):
-            del self._buffers[prefix]
+        self.drop(list(self))
 
     def _load_from_state_dict(
         self,

@@ -63,3 +63,8 @@ def route_prefixes(steps: Sequence[Step]) -> tuple[str, ...]:
         else:
             names.append(f"{way},{step.kind.replace(' ', '-')}")
     return tuple(names)
+
+
+def is_uncut(prefix: str) -> bool:
+    """Return whether the beginning of a route with this name has no cut yet, and so is one of an anchor alone."""
+    return prefix.partition(",")[2] in ("", "head")

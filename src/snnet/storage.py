@@ -1,6 +1,6 @@
 """The files of a saved network, written whole or not at all, and read with nothing but tensors and JSON."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_model
 from torch import nn
 
 from snnet.anchors import Anchor, AnchorSource, rebuildable_source
-from snnet.errors import CheckpointError
+from snnet.errors import AnchorError, CheckpointError
 from snnet.files import read_description, write_aside, write_json
 from snnet.space import StitchSpace
 
@@ -108,10 +108,17 @@ def read_space(path: Path, description: Any) -> StitchSpace:
         ) from error
 
 
-def write_config(path: Path, anchors: Iterable[Anchor], space: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Write the description of a network: how to build its anchors again, its space, and its settings by name."""
+def write_config(
+    path: Path, anchors: Iterable[Anchor], space: Mapping[str, Any], settings: Mapping[str, Any]
+) -> list[str]:
+    """Write the description of a network: how to build its anchors again, its space, and its settings by name.
+
+    Returns:
+        The anchors that no name rebuilds.
+    """
     entries = [_anchor_entry(anchor) for anchor in anchors]
     write_json(path, {"format": FORMAT, "version": VERSION, "anchors": entries, "space": space, **settings})
+    return [entry["name"] for entry in entries if entry["model"] is None]
 
 
 def _anchor_entry(anchor: Anchor) -> dict[str, Any]:
@@ -132,6 +139,45 @@ def anchor_source(entry: dict[str, Any]) -> AnchorSource:
             "pass the built models: snnet.load(path, models=[...])."
         )
     return AnchorSource(entry["model"], kwargs=tuple(entry["kwargs"].items()), name=entry["name"])
+
+
+@contextmanager
+def fitting_models(
+    directory: Path, entries: Sequence[Mapping[str, Any]], space: StitchSpace, given: Sequence[Anchor] | None
+) -> Iterator[None]:
+    """Say of models that a user gave for the anchors of a saved network, and that do not fit it, what would.
+
+    Args:
+        directory: The network's.
+        entries: Its anchors, as its description has them.
+        space: Its space.
+        given: What the user gave; None if the anchors were built as the description says.
+
+    Raises:
+        CheckpointError: If number or depths differ, or building or loading the network within fails.
+    """
+    if given is None:
+        yield
+        return
+    saved = zip((entry["name"] for entry in entries), space.depths, strict=True)
+    found = [(anchor.name, tuple(anchor.depths)) for anchor in given]
+    order = (
+        f"models= must be the anchors of the saved network in {directory}, all of them in their order: "
+        f"{_named_depths(saved)}; given: {_named_depths(found)}."
+    )
+    if [depths for _, depths in found] != list(space.depths):
+        raise CheckpointError(order)
+    try:
+        yield
+    except (AnchorError, CheckpointError) as error:
+        if isinstance(error.__cause__, SafetensorError | OSError):
+            raise  # the file is damaged, whatever the models
+        raise CheckpointError(f"{error}\n{order}") from error
+
+
+def _named_depths(anchors: Iterable[tuple[str, Sequence[int]]]) -> str:
+    """Return how messages name anchors, `small of depths (2, 2), large of depths (2, 2)`."""
+    return ", ".join(f"{name} of depths {tuple(depths)}" for name, depths in anchors) or "none"
 
 
 def write_weights(net: nn.Module, path: Path) -> None:

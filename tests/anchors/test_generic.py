@@ -37,7 +37,8 @@ REFUSED = {
     "densenet121": r"denseblock\d' cannot be opened, for its 'features\.denseblock\d\.denselayer1' cannot be placed",
     "cspresnet50": r"its 'stages\.3' cannot be opened, for its 'stages\.3\.blocks' cannot be placed: it does not",
     "rexnet_100": r"its 'features\.15' cannot be opened, for the end of its 'features\.15' cannot be placed",
-    "crossvit_9_240": r"crossvit_9_240 gives list, not one tensor",
+    "crossvit_9_240": r"'blocks\.0' of crossvit_9_240 gives list, not one tensor",
+    "coat_tiny": r"'parallel_blocks\.0' of coat_tiny gives tuple, not one tensor",
 }
 
 

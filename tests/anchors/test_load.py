@@ -100,6 +100,20 @@ def test_unknown_names_offer_near_ones() -> None:
         load_anchor("deit_tinny_patch16_224")
 
 
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_unknown_tags_offer_those_of_the_architecture(pretrained: bool) -> None:
+    words = (
+        r"no weights 'augreg_in2k' of 'vit_small_patch16_224'; accepted: augreg_in1k, augreg_in21k, .*dino, or the "
+        r"name alone.* Did you mean 'augreg_in2"
+    )
+    with pytest.raises(AnchorError, match=words):
+        load_anchor("vit_small_patch16_224.augreg_in2k", pretrained=pretrained)
+    with pytest.raises(AnchorError, match="no weights 'nonsense' of 'resnet18'") as caught:
+        load_anchor("resnet18.nonsense@file.pth")
+    assert "hub" not in str(caught.value) and "Did you mean" not in str(caught.value)
+    assert load_anchor("vit_fm_tiny.fashion_mnist").depths == (12,)
+
+
 def test_settings_that_a_model_does_not_take_are_refused() -> None:
     with pytest.raises(AnchorError, match="does not take these settings"):
         load_anchor("vit_tiny_patch16_224", no_such_setting=1)

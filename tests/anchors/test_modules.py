@@ -1,4 +1,5 @@
 import copy
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from torch import Tensor, nn
 
 import snnet
 from snnet.anchors import Anchor, InputSpec
-from snnet.errors import AnchorError
+from snnet.errors import AnchorError, CheckpointError
 
 
 class Residual(nn.Module):
@@ -311,6 +312,39 @@ def test_two_views_are_stitched_initialized_and_saved(tmp_path: Path) -> None:
     with torch.no_grad():
         for stitch in net.space:
             assert torch.equal(net(images, stitch), again(images, stitch))
+
+
+def test_saving_says_which_anchors_no_name_rebuilds(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    net = snnet.stitch(view(name="small"), view(Net(6, 2), name="large"), sort=False)
+    net.save_pretrained(tmp_path / "net")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING" and record.name.startswith("snnet")
+    assert re.search(r"No name rebuilds 'small' and 'large': .* models=\[\.\.\.\]", record.getMessage())
+    caplog.clear()
+    snnet.stitch("vit_fm_tiny", "vit_fm_small").save_pretrained(tmp_path / "named")
+    assert not caplog.records
+
+
+def test_models_that_do_not_fit_a_saved_network_are_told_which_would(tmp_path: Path) -> None:
+    def deep(width: int, name: str) -> Anchor:
+        return view(Net(width, 3), name=name, stages=["first", [["down", "second.0"], "second.1", "second.2"]])
+
+    snnet.stitch(view(name="small"), deep(6, "large"), sort=False).save_pretrained(tmp_path)
+    order = r"all of them in their order: small of depths \(2, 2\), large of depths \(3, 3\); given: "
+    for models, found in [
+        ([deep(6, "b"), view(name="a")], r"b of depths \(3, 3\), a of depths \(2, 2\)\."),
+        ([view(name="a")], r"a of depths \(2, 2\)\."),
+        ([], r"none\."),
+        ([view(Net(6, 2), name="a"), deep(4, "b")], "a of depths .* b of depths"),
+    ]:
+        with pytest.raises(CheckpointError, match=order + found):
+            snnet.load(tmp_path, models=models)
+    with pytest.raises(CheckpointError, match="size mismatch"):
+        snnet.load(tmp_path, models=[view(Net(6, 2), name="a"), deep(4, "b")])
+    (tmp_path / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(CheckpointError) as caught:
+        snnet.load(tmp_path, models=[view(), deep(6, "b")])
+    assert "models=" not in str(caught.value)
 
 
 def test_a_view_on_the_meta_device_is_checked_by_order_and_shape() -> None:

@@ -5,6 +5,7 @@ import pytest
 
 import snnet
 from snnet.anchors import ANCHORS, MODELS
+from snnet.training import SAMPLERS
 from tests.cli.conftest import Run
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "own-models.md"
@@ -116,6 +117,28 @@ def test_faults_of_the_file_are_named(run: Run, tmp_path: Path, content: str | N
     outcome = run("space", "12", "12", "--family-file", path)
     assert outcome.code == 2
     assert words in " ".join(outcome.err.split()) and "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("content", "registers"),
+    [
+        ("import torch\n\ndef my_model():\n    return torch.nn.Linear(1, 1)\n", False),
+        ("import snnet, torch\nsnnet.MODELS.register('known_later')(lambda: torch.nn.Linear(1, 1))\n", True),
+        ("from timm.models import register_model\n\n@register_model\ndef known_to_timm(**_):\n    pass\n", True),
+        ("from snnet.training import SAMPLERS\nSAMPLERS.register('known_sampler')(object())\n", True),
+    ],
+)
+def test_a_file_that_registers_nothing_is_told_how(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str, registers: bool
+) -> None:
+    monkeypatch.setattr(SAMPLERS, "_entries", dict(SAMPLERS._entries))
+    path = tmp_path / "mine.py"
+    path.write_text(content)
+    outcome = run("space", "2", "2", "--family-file", path)
+    said = f"--family-file {path} registers nothing"
+    assert outcome.code == 0 and (said in outcome.err) != registers, outcome.err
+    decorators = ("@snnet.MODELS.register('NAME')", "@register_model", "@snnet.ANCHORS.register('NAME')")
+    assert registers or all(word in outcome.err for word in decorators)
 
 
 def test_a_directory_is_no_family_file(run: Run, tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def change_weights(net, data):
     [
         (change_weights, "other weights or layers"),
         (lambda net, data: ((data[0].flip(0), data[1]), {}), "other images or labels"),
-        (lambda net, data: ((data[0][:30], data[1][:30]), {}), "other images or labels"),
+        (lambda net, data: ((data[0][:30], data[1][:30]), {}), r"other images or labels \(\d+ images there, 30 here\)"),
         (lambda net, data: (data, {"amp": "bf16"}), "other number format"),
     ],
 )
@@ -258,6 +258,15 @@ def test_scores_of_something_else_are_not_taken_over(tiny_net, data, tmp_path, c
     with pytest.raises(TableError, match=f"table.jsonl holds scores of something else: {message}.*delete"):
         evaluate(tiny_net, data, output=output, **options)
     assert output.read_text() == before
+
+
+def test_scores_of_fewer_images_say_where_such_come_from(tiny_net, data, tmp_path):
+    images, labels = data
+    output = tmp_path / "table.jsonl"
+    evaluate(tiny_net, (images[:7], labels[:7]), stitches=[0], output=output)
+    said = rf"\(7 images there, {len(images)} here; `snnet train` with evaluation\.images 7 scores .*--output FILE"
+    with pytest.raises(TableError, match=said):
+        evaluate(tiny_net, data, stitches=[0], output=output)
 
 
 def test_scores_without_their_origin_are_not_taken_over(tiny_net, data, tmp_path):

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 import torch
 
+from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.data import TensorImages
 from snnet.errors import CheckpointError, DataError, RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.modes import torch_threads
+from snnet.steps import is_uncut
 from snnet.training import Following, OwnAnchorTeacher, WeightedSampler
 from snnet.training.build import build_experiment
 from snnet.training.checkpoint import content_digest
@@ -115,6 +117,20 @@ def test_scores_for_the_sampler_are_of_training_images_and_kept(tmp_path: Path) 
     kept = experiment.starting_scores(tmp_path, begun=True)
     assert kept.column("top1") == scores.column("top1")
     assert experiment.trainer(scores=kept).sampler.describe() == trainer.sampler.describe()
+
+
+def test_anchors_keep_their_own_statistics_until_they_are_trained(tmp_path: Path) -> None:
+    names = list(EMBEDDED_FAMILIES["cnn"])
+    experiment = build(**NEED, network__anchors=names, network__pretrained=True, recalibration__images=16)
+    net = experiment.net
+    experiment.initialize()
+    experiment.starting_scores(tmp_path / "scores", begun=False)
+    assert len(net.statistics) and not any(map(is_uncut, net.statistics))
+    images = torch.randn(4, *net.input.size)
+    with torch.no_grad():
+        assert all(torch.equal(net(images, number), anchor.model(images)) for number, anchor in enumerate(net.family))
+    experiment.fit(tmp_path / "run", begun=False)
+    assert set(net.statistics) >= {"0:stem", "1:stem"}
 
 
 def test_the_sandwich_with_a_teacher_in_place() -> None:

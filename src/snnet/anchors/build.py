@@ -77,10 +77,24 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
 
 
 def _check_name(name: str) -> None:
-    if ":" in name or timm.is_model(name.partition(".")[0]):
+    if ":" in name:
+        return
+    architecture, _, tag = name.partition(".")
+    if timm.is_model(architecture):
+        _check_tag(name, architecture, tag)
         return
     raise AnchorError(
         f"timm has no model named {name!r}; `timm.list_models()` lists all, and 'hf-hub:ORG/NAME' or 'NAME@FILE' "
         "take others. A model of your own is known once the file that registers it is imported: on the command line "
         f"--family-file FILE.{did_you_mean(name, [*MODELS.names(), *timm.list_models()])}"
     )
+
+
+def _check_tag(name: str, architecture: str, tag: str) -> None:
+    tagged = [known for known in timm.list_models(architecture, include_tags=True) if "." in known]
+    if tag and tagged and name not in tagged:
+        tags = [known.partition(".")[2] for known in tagged]
+        raise AnchorError(
+            f"timm has no weights {tag!r} of {architecture!r}; accepted: {', '.join(tags)}, or the name alone for the "
+            f"usual ones.{did_you_mean(tag, tags)}"
+        )

@@ -151,13 +151,20 @@ def calls_of(
     def after(_: nn.Module, __: tuple[Any, ...], output: Any) -> None:
         open_calls.pop().output = output
 
+    def whole(x: Tensor) -> Tensor:
+        output = run(x)
+        # Where what is no tensor began says more than that it reached the end.
+        first = next((call for call in calls if call.parent is None and not isinstance(call.output, Tensor)), None)
+        part = first if first and not isinstance(output, Tensor) else None
+        return one_tensor(part.output if part else output, f"{part.path!r} of {name}" if part else name)
+
     modes = [(part, part.training) for part in model.modules()]
     handles = [module.register_forward_pre_hook(before, with_kwargs=True) for module in names]
     handles += [module.register_forward_hook(after) for module in names]
     try:
         model.eval()
         with torch.no_grad():
-            return calls, _forward(run, x, name, advice)
+            return calls, _forward(whole, x, name, advice)
     finally:
         for handle in handles:
             handle.remove()

@@ -8,15 +8,23 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from traceback import extract_tb
 from types import ModuleType
+from typing import Any
 from zlib import crc32
 
+from snnet.cli.console import say
 from snnet.errors import AnchorError
+from snnet.registry import Registry
 
 _PREFIX = "snnet_family_"
+_NOTHING = (
+    "--family-file {path} registers nothing, so commands know no more models than without it. File what builds a model "
+    "with @snnet.MODELS.register('NAME') or timm's @register_model, and a family of anchors, a subclass of "
+    "snnet.Anchor, with @snnet.ANCHORS.register('NAME')."
+)
 
 
 def import_families(paths: Iterable[Path]) -> None:
-    """Import each file once, so that what it registers is known by name.
+    """Import each file once, so that what it registers is known by name; say so of one that registers nothing.
 
     Raises:
         AnchorError: If a file is missing, or raises an error; the message names the line.
@@ -30,7 +38,24 @@ def import_families(paths: Iterable[Path]) -> None:
         if not place.is_file():
             raise AnchorError(f"--family-file {path} does not exist; give a Python file that registers models.")
         if name not in sys.modules:
+            before = _registered()
             _import(name, place, path)
+            if _registered() == before:
+                say(_NOTHING.format(path=path))
+
+
+def _registered() -> int:
+    """Return how much there is of all that a file may add to."""
+    import timm
+
+    from snnet.anchors import ANCHORS, MODELS
+    from snnet.data.sources import SOURCES
+    from snnet.engines import ENGINES
+    from snnet.export import EXPORTS
+    from snnet.training.samplers import SAMPLERS
+
+    registries: tuple[Registry[Any], ...] = (MODELS, ANCHORS, SAMPLERS, ENGINES, EXPORTS, SOURCES)
+    return sum(map(len, registries)) + len(timm.list_models())
 
 
 def family_options() -> str:

@@ -48,8 +48,8 @@ def init_network(
         images: Training images to fit on.
         method: Kaiming is random, for comparison.
         ridge: Weight decay of the fit, relative to a channel's variance.
-        recalibration_images: Training images to measure running statistics of each stitch on, where there is batch
-            norm; 0 leaves those of the anchors.
+        recalibration_images: Training images to measure the running statistics of batch norms behind each cut on;
+            0 leaves those of the anchors there. An anchor alone always keeps its own.
         pretrained: Take published weights of anchors without a file.
         seed: Decides which images are taken.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
@@ -73,7 +73,7 @@ def init_network(
     if recalibration_images and has_batch_norm(net):
         clean = calibration_images(dataset, recalibration_images, seed)
         with progress("Recalibrating") as report:
-            recalibrate(net, clean, device=place, progress=report)
+            recalibrate(net, clean, anchors=False, device=place, progress=report)
     count_costs(net)
     net.save_pretrained(output)
     rows = ([layer.name, f"{layer.relative_residual:.4f}", str(layer.rank)] for layer in fit.layers)

@@ -31,6 +31,7 @@ def recalibrate_network(
     root: Root = None,
     images: int = 512,
     stitches: Stitches = "all",
+    anchors: bool = True,
     batch_size: int = 64,
     seed: int = 0,
     device: Device = None,
@@ -46,6 +47,8 @@ def recalibrate_network(
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
         images: Training images to measure on, equally many of each class.
+        anchors: Measure the anchors too. Without, they keep their own statistics, also where a stitch begins, as after
+            `snnet init`: right for a network that is not trained yet, whose anchors give what their models give.
         batch_size: Images that are normalized together.
         seed: Decides which images are taken.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
@@ -66,7 +69,15 @@ def recalibrate_network(
     chosen = calibration_images(dataset, images, seed)
     say(f"{len(routes)} stitches on {len(chosen)} images")
     with progress("Recalibrating") as report:
-        done = run(net, chosen, stitches=routes, batch_size=batch_size, device=default_device(device), progress=report)
+        done = run(
+            net,
+            chosen,
+            stitches=routes,
+            anchors=anchors,
+            batch_size=batch_size,
+            device=default_device(device),
+            progress=report,
+        )
     place = output or Path(network)
     net.save_pretrained(place)
     show(f"{done.stitches} stitches recalibrated on {done.images} images in {done.seconds:.1f} s; saved in {place}")

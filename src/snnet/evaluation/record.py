@@ -100,9 +100,18 @@ class Record:
         differing = [name for key, name in _FACTS.items() if key in here and there.get(key) != here[key]]
         if differing:
             raise TableError(
-                f"{self._path or 'The table'} holds scores of something else: other {' and '.join(differing)}. "
-                "Give another output, or delete that file to evaluate anew."
+                f"{self._path or 'The table'} holds scores of something else: other {' and '.join(differing)}"
+                f"{_counts(there, here)}. Give another output (--output FILE), or delete that file to evaluate anew."
             )
+
+
+def _counts(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """Return how many images there were and are, where that is known and tells the two apart."""
+    before, now = ((facts.get("data") or {}).get("images") for facts in (there, here))
+    if before is None or now is None or before == now:
+        return ""
+    why = f"; `snnet train` with evaluation.images {before} scores on so many" if before < now else ""
+    return f" ({before} images there, {now} here{why})"
 
 
 def _without_scores(row: StitchRow) -> dict[str, float]:

@@ -103,7 +103,7 @@ class Bench:
             return
         if state == "untrained":
             self._initialize(experiment)
-            experiment.recalibrate_if_needed(self.stage)
+            experiment.recalibrate_if_needed(self.stage, anchors=False)
         else:
             self._train(experiment, directory, begun=begun)
 

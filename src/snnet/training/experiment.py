@@ -93,11 +93,18 @@ class Experiment:
         """Whether there is batch norm, and the recipe lets its statistics be measured for each stitch."""
         return self.recipe.recalibration.images > 0 and has_batch_norm(self.net)
 
-    def recalibrate(self, progress: Progress | None = None) -> RecalibrationReport:
-        """Measure running statistics of every stitch on clean training images, and keep them in the network."""
+    def recalibrate(self, progress: Progress | None = None, *, anchors: bool = True) -> RecalibrationReport:
+        """Measure running statistics of every stitch on clean training images, and keep them in the network.
+
+        Args:
+            progress: Told how far it is.
+            anchors: False leaves the anchors' own as they are, which fit as long as nothing is trained.
+        """
         section = self.recipe.recalibration
         images = calibration_images(self.images, section.images, self.recipe.run.seed)
-        report = recalibrate(self.net, images, batch_size=section.batch_size, device=self.device, progress=progress)
+        report = recalibrate(
+            self.net, images, anchors=anchors, batch_size=section.batch_size, device=self.device, progress=progress
+        )
         copy_from_first(self.net.state_dict().values())
         return report
 
@@ -124,7 +131,7 @@ class Experiment:
                 raise RecipeError(f"{path}, by which the sampler draws, is gone; begin again in another directory.")
             return StitchTable.load(path)
         if self.recalibrates and not len(self.net.statistics):
-            self.recalibrate()
+            self.recalibrate(anchors=False)
         batches = eval_batches(
             self._clean_images(self.recipe.sampler.images), self.recipe.evaluation.batch_size, self.recipe.data.workers
         )
@@ -234,11 +241,11 @@ class Experiment:
         self.recalibrate_if_needed(stage)
         return result
 
-    def recalibrate_if_needed(self, stage: Stage = silent) -> None:
-        """Recalibrate, where there is batch norm and the recipe does not forbid it."""
+    def recalibrate_if_needed(self, stage: Stage = silent, *, anchors: bool = True) -> None:
+        """Recalibrate, where there is batch norm and the recipe does not forbid it; see `recalibrate`."""
         if self.recalibrates:
             with stage("Recalibrating") as progress:
-                self.recalibrate(progress)
+                self.recalibrate(progress, anchors=anchors)
 
     def _data_facts(self) -> dict[str, Any]:
         data = self.recipe.data
