@@ -1,6 +1,5 @@
 """The stitchable network: anchors, stitching layers, and the space of routes through them."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,7 +9,7 @@ from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from snnet.anchors import Anchor, AnchorLike, load_anchor
+from snnet.anchors import Anchor, AnchorLike
 from snnet.card import AnchorFacts, is_generated, model_card
 from snnet.dispatch import Plan, Run, run_plan, runs_of
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
@@ -28,9 +27,8 @@ from snnet.storage import (
     CONFIG,
     TABLE,
     WEIGHTS,
-    anchor_source,
+    anchors_of,
     find_directory,
-    fitting_models,
     load_weights,
     move_into_place,
     read_config,
@@ -41,7 +39,6 @@ from snnet.storage import (
 )
 from snnet.table import StitchTable
 
-_log = logging.getLogger(__name__)
 SCORES = ("top1", "top5", "loss", "top1_error")
 _SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
 StitchLike = int | str | Stitch
@@ -362,13 +359,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def _save_pretrained(self, save_directory: Path) -> None:
         settings = {"classes": self.classes, **self.settings}
-        nameless = write_config(save_directory / CONFIG, self.family, self.space.to_config(), settings)
-        if nameless:
-            _log.warning(
-                "No name rebuilds %s: to load this network give the built models of all its anchors, in their order, "
-                "snnet.load(PATH, models=[...]); or register what builds them with @snnet.MODELS.register('NAME').",
-                " and ".join(map(repr, nameless)),
-            )
+        write_config(save_directory / CONFIG, self.family, self.space.to_config(), settings)
         if self.table is not None:
             self.table.save(save_directory / TABLE)
         write_weights(self, save_directory / WEIGHTS)
@@ -395,11 +386,9 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """
         directory = find_directory(pretrained_model_name_or_path, **options)
         config = read_config(directory / CONFIG)
-        sources = models if models is not None else [anchor_source(entry) for entry in config["anchors"]]
         settings = {name: config[name] for name in _SETTINGS if name in config}
         space = read_space(directory / CONFIG, config["space"])
-        anchors = [load_anchor(source) for source in sources]
-        with fitting_models(directory, config["anchors"], space, anchors if models is not None else None):
+        with anchors_of(directory, config["anchors"], space, models) as anchors:
             net = cls(anchors, space, **settings)
             load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
         if len(net.statistics):

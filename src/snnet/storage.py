@@ -1,5 +1,6 @@
 """The files of a saved network, written whole or not at all, and read with nothing but tensors and JSON."""
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,11 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_model
 from torch import nn
 
-from snnet.anchors import Anchor, AnchorSource, rebuildable_source
+from snnet.anchors import Anchor, AnchorLike, AnchorSource, load_anchor, rebuildable_source
 from snnet.errors import AnchorError, CheckpointError
 from snnet.files import read_description, write_aside, write_json
 from snnet.space import StitchSpace
 
+_log = logging.getLogger(__name__)
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTPError.__bases__[0])
 """What the hub's client raises; the last is the base of its HTTP library's errors, of connection for example."""
 
@@ -108,17 +110,19 @@ def read_space(path: Path, description: Any) -> StitchSpace:
         ) from error
 
 
-def write_config(
-    path: Path, anchors: Iterable[Anchor], space: Mapping[str, Any], settings: Mapping[str, Any]
-) -> list[str]:
+def write_config(path: Path, anchors: Iterable[Anchor], space: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
     """Write the description of a network: how to build its anchors again, its space, and its settings by name.
 
-    Returns:
-        The anchors that no name rebuilds.
+    Anchors that no name rebuilds are warned of: who loads the network has to give their models.
     """
     entries = [_anchor_entry(anchor) for anchor in anchors]
+    if nameless := [entry["name"] for entry in entries if entry["model"] is None]:
+        _log.warning(
+            "No name rebuilds %s: to load this network give the built models of all its anchors, in their order, "
+            "snnet.load(PATH, models=[...]); or register what builds them with @snnet.MODELS.register('NAME').",
+            " and ".join(map(repr, nameless)),
+        )
     write_json(path, {"format": FORMAT, "version": VERSION, "anchors": entries, "space": space, **settings})
-    return [entry["name"] for entry in entries if entry["model"] is None]
 
 
 def _anchor_entry(anchor: Anchor) -> dict[str, Any]:
@@ -127,7 +131,7 @@ def _anchor_entry(anchor: Anchor) -> dict[str, Any]:
     return {"name": anchor.name, "model": source and source.model, "kwargs": kwargs}
 
 
-def anchor_source(entry: dict[str, Any]) -> AnchorSource:
+def _anchor_source(entry: Mapping[str, Any]) -> AnchorSource:
     """Return how to build the anchor that an entry of the description names.
 
     Raises:
@@ -142,23 +146,25 @@ def anchor_source(entry: dict[str, Any]) -> AnchorSource:
 
 
 @contextmanager
-def fitting_models(
-    directory: Path, entries: Sequence[Mapping[str, Any]], space: StitchSpace, given: Sequence[Anchor] | None
-) -> Iterator[None]:
-    """Say of models that a user gave for the anchors of a saved network, and that do not fit it, what would.
+def anchors_of(
+    directory: Path, entries: Sequence[Mapping[str, Any]], space: StitchSpace, models: Sequence[AnchorLike] | None
+) -> Iterator[list[Anchor]]:
+    """Give the anchors of a saved network; of models that a user gave for them and that do not fit, say what would.
 
     Args:
         directory: The network's.
         entries: Its anchors, as its description has them.
         space: Its space.
-        given: What the user gave; None if the anchors were built as the description says.
+        models: What the user gave; None to build the anchors as the description says.
 
     Raises:
-        CheckpointError: If number or depths differ, or building or loading the network within fails.
+        CheckpointError: If a model is needed that no name rebuilds, if number or depths of those given differ, or if
+            building or loading the network within fails with them.
     """
-    if given is None:
-        yield
+    if models is None:
+        yield [load_anchor(_anchor_source(entry)) for entry in entries]
         return
+    given = [load_anchor(model) for model in models]
     saved = zip((entry["name"] for entry in entries), space.depths, strict=True)
     found = [(anchor.name, tuple(anchor.depths)) for anchor in given]
     order = (
@@ -168,7 +174,7 @@ def fitting_models(
     if [depths for _, depths in found] != list(space.depths):
         raise CheckpointError(order)
     try:
-        yield
+        yield given
     except (AnchorError, CheckpointError) as error:
         if isinstance(error.__cause__, SafetensorError | OSError):
             raise  # the file is damaged, whatever the models
