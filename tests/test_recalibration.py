@@ -23,7 +23,7 @@ from snnet.replica import replicate
 from snnet.route import Stitch
 from snnet.saved import load
 from snnet.space import StitchSpace
-from snnet.steps import is_uncut
+from snnet.steps import uncut_anchor
 from snnet.table import StitchRow, StitchTable
 from snnet.training import Trainer, TrainSettings
 from tests.batch_norm_family import SIZE, TinyConvAnchor, TinyConvNet, build_conv_net
@@ -196,7 +196,9 @@ def test_without_anchors_each_gives_what_its_model_gives(net: SNNet, images: Ten
         torch.testing.assert_close(net(images, stitch), expected, rtol=1e-5, atol=1e-5)
         assert torch.equal(net.at(stitch).to_module()(images), net(images, stitch))
     ways = [way for stitch in stitched(net) for way in zip(net.prefixes(stitch), net.steps(stitch), strict=True)]
-    assert set(net.statistics) == {prefix for prefix, step in ways if net.step_norms(step) and not is_uncut(prefix)}
+    assert set(net.statistics) == {
+        prefix for prefix, step in ways if net.step_norms(step) and uncut_anchor(prefix) is None
+    }
 
 
 def test_without_anchors_none_of_their_old_statistics_stays(net: SNNet, images: Tensor) -> None:
@@ -214,6 +216,15 @@ def test_without_anchors_none_of_their_old_statistics_stays(net: SNNet, images: 
     report = recalibrate(net, images, stitches=[0], anchors=False)
     assert (report.images, report.stitches, report.prefixes) == (0, 0, 0) and net.table.columns == ("macs",)
     assert all(torch.equal(net(images, number), anchor.model(images)) for number, anchor in enumerate(net.family))
+
+
+def test_anchors_that_were_not_trained_keep_theirs(net: SNNet, images: Tensor) -> None:
+    everything = deepcopy(net)
+    recalibrate(everything, images)
+    recalibrate(net, images, anchors=[1])
+    assert torch.equal(net(images, 0), net.anchor(0).model(images))
+    assert torch.equal(net(images, 1), everything(images, 1))
+    assert {uncut_anchor(prefix) for prefix in net.statistics} == {None, 1}
 
 
 def test_an_error_leaves_the_statistics_of_anchors_too(net: SNNet, images: Tensor) -> None:

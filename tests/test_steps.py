@@ -2,7 +2,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnet.space import StitchSpace
-from snnet.steps import Step, is_uncut, route_prefixes
+from snnet.steps import Step, route_prefixes, uncut_anchor
 from tests.evaluation.test_plan import routes_of
 
 
@@ -31,7 +31,7 @@ def test_a_beginning_is_cut_once_it_has_passed_a_stitching_layer() -> None:
         cut = False
         for step, prefix in zip(steps, route_prefixes(steps), strict=True):
             cut = cut or step.kind == "stitch"
-            assert is_uncut(prefix) == (not cut), (stitch, prefix)
+            assert uncut_anchor(prefix) == (None if cut else steps[0].anchor), (stitch, prefix)
 
 
 @settings(max_examples=20, deadline=None)

@@ -19,7 +19,7 @@ from snnet.modes import evaluating
 from snnet.network import SNNet, StitchLike
 from snnet.progress import Progress
 from snnet.statistics import MeasuringStatistics, batch_norms
-from snnet.steps import Step, is_uncut
+from snnet.steps import Step, uncut_anchor
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ def recalibrate(
     images: Tensor | Iterable[Any],
     *,
     stitches: Iterable[StitchLike] | None = None,
-    anchors: bool = True,
+    anchors: bool | Collection[int] = True,
     batch_size: int = 64,
     max_images: int | None = None,
     device: torch.device | str | None = None,
@@ -77,8 +77,9 @@ def recalibrate(
         stitches: Numbers, ids or values; all of the space by default. Statistics of other stitches stay, except
             those of a beginning that they share with a chosen one.
         anchors: Measure the anchors too, and what stitches run before their first cut. False keeps the anchors' own
-            running statistics there, of all anchors, and drops what was measured there before: right as long as the
-            anchors were not trained within the network, for each gives exactly the logits of its model then.
+            running statistics there and drops what was measured there before: right as long as the anchors were not
+            trained within the network, for each gives exactly the logits of its model then. Numbers of anchors are
+            those that were trained, and are measured.
         batch_size: Images that are normalized together, at most; batches are divided evenly.
         max_images: Stop after this many images.
         device: Where to run; the network is moved there and back.
@@ -97,8 +98,9 @@ def recalibrate(
         if value is not None and value < 2:
             raise DataError(f"{name} is {value}; it must be at least 2, for one image may have no variance.")
     net.statistics.norms.clear()
-    left = () if anchors else tuple(filter(is_uncut, net.statistics))
-    tree = _tree_of_norms(net, net.space if stitches is None else stitches, anchors=anchors)
+    own = _keeping_their_own(net, anchors)
+    left = tuple(prefix for prefix in net.statistics if uncut_anchor(prefix) in own)
+    tree = _tree_of_norms(net, net.space if stitches is None else stitches, own)
     if not tree.stitches:
         _keep(net, {}, left)
         return RecalibrationReport(0, 0, 0, time.perf_counter() - start)
@@ -107,7 +109,7 @@ def recalibrate(
         modes = {
             node.prefix: MeasuringStatistics(net.step_norms(node.step))
             for node in tree.nodes()
-            if _is_measured(net, node.step, node.prefix, anchors=anchors)
+            if _is_measured(net, own, node.step, node.prefix)
         }
         total, done, dtype = count_images(images, max_images), 0, next(net.parameters()).dtype
         for batch in _even_batches(image_batches(images, net.input.size, sys.maxsize, max_images), batch_size):
@@ -142,17 +144,24 @@ def _keep(net: SNNet, values: Mapping[str, Tensor], left: Collection[str]) -> No
         net.forget_scores()
 
 
-def _is_measured(net: SNNet, step: Step, prefix: str, *, anchors: bool) -> bool:
-    return bool(net.step_norms(step)) and (anchors or not is_uncut(prefix))
+def _keeping_their_own(net: SNNet, measured: bool | Collection[int]) -> Collection[int]:
+    """Return the anchors whose own statistics stay."""
+    if isinstance(measured, bool):
+        return range(0 if measured else len(net.anchors))
+    return set(range(len(net.anchors))) - set(measured)
 
 
-def _tree_of_norms(net: SNNet, stitches: Iterable[StitchLike], *, anchors: bool) -> Tree:
+def _is_measured(net: SNNet, own: Collection[int], step: Step, prefix: str) -> bool:
+    return bool(net.step_norms(step)) and uncut_anchor(prefix) not in own
+
+
+def _tree_of_norms(net: SNNet, stitches: Iterable[StitchLike], own: Collection[int]) -> Tree:
     """Return the chosen routes as one tree, each up to the last batch norm to measure: no more need be run."""
     tree = Tree()
     for stitch in dict.fromkeys(map(net.space.find, stitches)):
         steps = net.steps(stitch)
         ways = enumerate(zip(steps, net.prefixes(stitch), strict=True))
-        last = max((number for number, way in ways if _is_measured(net, *way, anchors=anchors)), default=-1)
+        last = max((number for number, way in ways if _is_measured(net, own, *way)), default=-1)
         if last >= 0:
             tree.add(stitch, steps[: last + 1])
     return tree

@@ -65,6 +65,7 @@ def route_prefixes(steps: Sequence[Step]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def is_uncut(prefix: str) -> bool:
-    """Return whether the beginning of a route with this name has no cut yet, and so is one of an anchor alone."""
-    return prefix.partition(",")[2] in ("", "head")
+def uncut_anchor(prefix: str) -> int | None:
+    """Return the anchor that the beginning of a route with this name is of; None if a cut is in it."""
+    anchor, _, way = prefix.partition(":")
+    return int(anchor) if way.partition(",")[2] in ("", "head") else None

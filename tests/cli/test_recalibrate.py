@@ -7,7 +7,7 @@ import torch
 import snnet
 from snnet.anchors import load_anchor
 from snnet.demo import run_demo
-from snnet.steps import is_uncut
+from snnet.steps import uncut_anchor
 from snnet.training.recipe import Recipe
 from tests.batch_norm_family import WIDTHS  # registers the anchors
 from tests.cli.conftest import Run
@@ -59,7 +59,7 @@ def test_without_anchors(run: Run, network: Path) -> None:
     outcome = run("recalibrate", network, "--images", "8", "--no-anchors", "--device", "cpu")
     after = snnet.load(network)
     assert outcome.code == 0 and f"{len(after.space) - 2} stitches recalibrated on 8 images" in outcome.out
-    assert len(after.statistics) and not any(map(is_uncut, after.statistics))
+    assert len(after.statistics) and all(uncut_anchor(prefix) is None for prefix in after.statistics)
 
 
 def test_a_network_without_batch_norm_is_left_alone(run: Run, saved: Path) -> None:

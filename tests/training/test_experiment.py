@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from snnet.data import TensorImages
 from snnet.errors import CheckpointError, DataError, RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.modes import torch_threads
-from snnet.steps import is_uncut
+from snnet.steps import uncut_anchor
 from snnet.training import Following, OwnAnchorTeacher, WeightedSampler
 from snnet.training.build import build_experiment
 from snnet.training.checkpoint import content_digest
@@ -125,12 +126,25 @@ def test_anchors_keep_their_own_statistics_until_they_are_trained(tmp_path: Path
     net = experiment.net
     experiment.initialize()
     experiment.starting_scores(tmp_path / "scores", begun=False)
-    assert len(net.statistics) and not any(map(is_uncut, net.statistics))
+    assert len(net.statistics) and all(uncut_anchor(prefix) is None for prefix in net.statistics)
     images = torch.randn(4, *net.input.size)
     with torch.no_grad():
         assert all(torch.equal(net(images, number), anchor.model(images)) for number, anchor in enumerate(net.family))
     experiment.fit(tmp_path / "run", begun=False)
     assert set(net.statistics) >= {"0:stem", "1:stem"}
+
+
+def test_frozen_anchors_keep_their_own_statistics(tmp_path: Path) -> None:
+    names = list(EMBEDDED_FAMILIES["cnn"])
+    experiment = build(network__anchors=names, recalibration__images=16, optim__freeze="smallest-anchor")
+    net = experiment.net
+    model, images = copy.deepcopy(net.anchor(0).model).eval(), torch.randn(4, *net.input.size)
+    experiment.initialize()
+    experiment.fit(tmp_path, begun=False)
+    net.eval()
+    with torch.no_grad():
+        assert torch.equal(net(images, 0), model(images))
+    assert {uncut_anchor(prefix) for prefix in net.statistics} == {None, 1}
 
 
 def test_the_sandwich_with_a_teacher_in_place() -> None:

@@ -1,6 +1,6 @@
 """An experiment: the built parts that a recipe describes, and what is done with them."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,12 +93,15 @@ class Experiment:
         """Whether there is batch norm, and the recipe lets its statistics be measured for each stitch."""
         return self.recipe.recalibration.images > 0 and has_batch_norm(self.net)
 
-    def recalibrate(self, progress: Progress | None = None, *, anchors: bool = True) -> RecalibrationReport:
+    def recalibrate(
+        self, progress: Progress | None = None, *, anchors: bool | Collection[int] = True
+    ) -> RecalibrationReport:
         """Measure running statistics of every stitch on clean training images, and keep them in the network.
 
         Args:
             progress: Told how far it is.
-            anchors: False leaves the anchors' own as they are, which fit as long as nothing is trained.
+            anchors: False leaves the anchors' own as they are, which fit as long as nothing is trained; or the numbers
+                of those to measure.
         """
         section = self.recipe.recalibration
         images = calibration_images(self.images, section.images, self.recipe.run.seed)
@@ -238,10 +241,12 @@ class Experiment:
             result = trainer.fit(resume=begun)
         if result.averaged is not None:
             self.net.load_state_dict(result.averaged.state_dict())
-        self.recalibrate_if_needed(stage)
+        # Of a saved network the anchors may have been trained before, and their own statistics fit nothing.
+        kept = () if self.recipe.network.saved else self._frozen
+        self.recalibrate_if_needed(stage, anchors=[n for n in range(len(self.net.anchors)) if n not in kept])
         return result
 
-    def recalibrate_if_needed(self, stage: Stage = silent, *, anchors: bool = True) -> None:
+    def recalibrate_if_needed(self, stage: Stage = silent, *, anchors: bool | Collection[int] = True) -> None:
         """Recalibrate, where there is batch norm and the recipe does not forbid it; see `recalibrate`."""
         if self.recalibrates:
             with stage("Recalibrating") as progress:
