@@ -167,6 +167,9 @@ def test_damaged_networks_are_refused(tiny_net: SNNet, tmp_path: Path) -> None:
     [
         (lambda config: config.pop("anchors"), r"config\.json is damaged, it has no anchors;"),
         (lambda config: config.pop("space"), r"config\.json is damaged, it has no space;"),
+        (lambda config: config.update(anchors=None), r"config\.json is damaged, its anchors are not a list"),
+        (lambda config: config["anchors"][0].pop("model"), r"config\.json is damaged, its anchors are not a list"),
+        (lambda config: config["anchors"].pop(), r"config\.json is damaged, it has 2 anchors, and its space is of 3;"),
         (lambda config: config["space"].pop("layers"), r"its space cannot be read \(KeyError: 'layers'\)"),
         (lambda config: config["space"]["layers"][0].update(cuts=[]), r"its space cannot be read \(IndexError"),
         (lambda config: config["space"].update(stitches=["0"]), r"its space cannot be read \(SpaceError: '0' is not"),

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import snnet
 from snnet.cost import step_macs
 from snnet.data import TensorImages, open_dataset
-from snnet.errors import AnchorError, CheckpointError, DataError, TableError
+from snnet.errors import AnchorError, CheckpointError, DataError, SpaceError, TableError
 from snnet.evaluation import evaluate
 from snnet.evaluation.evaluate import run_tree
 from snnet.evaluation.plan import Tree
@@ -225,6 +225,11 @@ def test_anchors_that_were_not_trained_keep_theirs(net: SNNet, images: Tensor) -
     assert torch.equal(net(images, 0), net.anchor(0).model(images))
     assert torch.equal(net(images, 1), everything(images, 1))
     assert {uncut_anchor(prefix) for prefix in net.statistics} == {None, 1}
+
+
+def test_numbers_of_no_anchor_are_refused(net: SNNet, images: Tensor) -> None:
+    with pytest.raises(SpaceError, match=r"anchors names \[-1, 3\], and this network has anchors 0 to 2"):
+        recalibrate(net, images, anchors=[3, 0, -1])
 
 
 def test_an_error_leaves_the_statistics_of_anchors_too(net: SNNet, images: Tensor) -> None:

@@ -33,23 +33,43 @@ def trying_training(module: nn.Module) -> Iterator[Callable[[], None]]:
     Yields a function that sets buffers and random state to the same beginning, for runs that are to be alike.
     """
     modes = [(part, part.training) for part in module.modules()]
-    buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    # A forward pass may write into a buffer, or set another tensor in its place.
+    tables = [(part._buffers, dict(part._buffers)) for part in module.modules()]
+    values = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    set_random_state = _random_state(module)
 
     def begin() -> None:
-        torch.manual_seed(0)
         with torch.no_grad():
-            for buffer, value in buffers:
-                buffer.copy_(value)
+            for buffer, value in values:
+                if not torch.equal(buffer, value):  # an expanded one cannot be written to, not even as it is
+                    buffer.copy_(value)
+        for table, kept in tables:
+            table.clear()
+            table.update(kept)
+        set_random_state()
 
-    with torch.random.fork_rng():
-        try:
-            module.train()
-            begin()
-            yield begin
-        finally:
-            begin()
-            for part, training in modes:
-                part.training = training
+    try:
+        module.train()
+        yield begin
+    finally:
+        begin()
+        for part, training in modes:
+            part.training = training
+
+
+def _random_state(module: nn.Module) -> Callable[[], None]:
+    """Return what sets the random state back to what it is now, on the CPU and on the module's devices alone."""
+    # To ask for the state of a GPU begins to use it.
+    devices = {tensor.device for tensor in (*module.parameters(), *module.buffers())}
+    cpu = torch.get_rng_state()
+    others = [(d, torch.get_device_module(d).get_rng_state(d)) for d in devices if d.type not in ("cpu", "meta")]
+
+    def set_back() -> None:
+        torch.set_rng_state(cpu)
+        for device, state in others:
+            torch.get_device_module(device).set_rng_state(state, device)
+
+    return set_back
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnet.errors import DataError
+from snnet.errors import DataError, SpaceError
 from snnet.evaluation.evaluate import walk_tree
 from snnet.evaluation.plan import Node, Tree
 from snnet.init.images import count_images, image_batches
@@ -88,7 +88,7 @@ def recalibrate(
     Raises:
         DataError: If images are missing, of another size, not finite, or too few for a variance.
         AnchorError: If features at a batch norm are not finite.
-        SpaceError: If a stitch is not in the space.
+        SpaceError: If a stitch is not in the space, or there is no anchor of such a number.
 
     Example:
         >>> recalibrate(net, calibration_images(dataset, 512))  # doctest: +SKIP
@@ -146,9 +146,12 @@ def _keep(net: SNNet, values: Mapping[str, Tensor], left: Collection[str]) -> No
 
 def _keeping_their_own(net: SNNet, measured: bool | Collection[int]) -> Collection[int]:
     """Return the anchors whose own statistics stay."""
+    every = range(len(net.anchors))
     if isinstance(measured, bool):
-        return range(0 if measured else len(net.anchors))
-    return set(range(len(net.anchors))) - set(measured)
+        return () if measured else every
+    if unknown := set(measured) - set(every):
+        raise SpaceError(f"anchors names {sorted(unknown)}, and this network has anchors 0 to {every[-1]}.")
+    return set(every) - set(measured)
 
 
 def _is_measured(net: SNNet, own: Collection[int], step: Step, prefix: str) -> bool:

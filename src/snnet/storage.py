@@ -93,6 +93,10 @@ def read_config(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path} is damaged, it has no {' and no '.join(sorted(missing))}; copy the network again."
         )
+    if not (isinstance(config["anchors"], list) and all(map(_is_anchor_entry, config["anchors"]))):
+        raise CheckpointError(
+            f"{path} is damaged, its anchors are not a list of names, models and kwargs; copy the network again."
+        )
     return config
 
 
@@ -131,6 +135,10 @@ def _anchor_entry(anchor: Anchor) -> dict[str, Any]:
     return {"name": anchor.name, "model": source and source.model, "kwargs": kwargs}
 
 
+def _is_anchor_entry(entry: Any) -> bool:
+    return isinstance(entry, dict) and {"name", "model"} <= entry.keys() and isinstance(entry.get("kwargs"), dict)
+
+
 def _anchor_source(entry: Mapping[str, Any]) -> AnchorSource:
     """Return how to build the anchor that an entry of the description names.
 
@@ -158,9 +166,14 @@ def anchors_of(
         models: What the user gave; None to build the anchors as the description says.
 
     Raises:
-        CheckpointError: If a model is needed that no name rebuilds, if number or depths of those given differ, or if
-            building or loading the network within fails with them.
+        CheckpointError: If the space is of another number, if a model is needed that no name rebuilds, if number or
+            depths of those given differ, or if building or loading the network within fails with them.
     """
+    if len(entries) != len(space.depths):
+        raise CheckpointError(
+            f"{directory / CONFIG} is damaged, it has {len(entries)} anchors, and its space is of {len(space.depths)}; "
+            "copy the network again."
+        )
     if models is None:
         yield [load_anchor(_anchor_source(entry)) for entry in entries]
         return

@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+import snnet
 from snnet.anchors import MODELS, AnchorSource, load_anchor, rebuildable_source
 from snnet.errors import AnchorError, CheckpointError
 
@@ -82,6 +83,36 @@ def test_builders_of_ones_own_are_asked_for_the_image_size(monkeypatch: pytest.M
     assert load_anchor("sized", image_size=35).input.size == (1, 35, 35)
     with pytest.raises(AnchorError, match=r"does not take these settings.*image_size"):
         load_anchor("fixed", image_size=35)
+
+
+def test_builders_get_the_image_size_from_a_saved_network_as_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def sized(num_classes: int = 10, image_size: tuple[int, int] = (28, 28)) -> nn.Module:
+        asked.append(image_size)
+        return timm.create_model("vit_fm_tiny", depth=2, img_size=image_size, num_classes=num_classes)
+
+    monkeypatch.setattr(MODELS, "_entries", {**dict(MODELS._entries), "sized": sized})
+    snnet.stitch("sized", "sized", image_size=35).save_pretrained(tmp_path)
+    assert snnet.load(tmp_path).input.size == (1, 35, 35)
+    assert asked == [(35, 35)] * 4
+
+
+@pytest.mark.parametrize("size", [0, (32,), (32, -1), 32.0, (1, 2, 3), "32"])
+def test_what_is_no_image_size_is_refused(size: Any) -> None:
+    with pytest.raises(AnchorError, match=r"image_size=.* is no size of images; give \(height, width\)"):
+        load_anchor("resnet_fm_small", image_size=size)
+
+
+def test_files_for_another_image_size_are_refused_with_the_way(tmp_path: Path) -> None:
+    file = tmp_path / "tiny.safetensors"
+    save_file(timm.create_model("vit_fm_tiny").state_dict(), file)
+    with pytest.raises(CheckpointError, match=r"size mismatch for pos_embed(.|\n)*'file': FILE}, img_size=N"):
+        load_anchor(f"vit_fm_tiny@{file}", image_size=35)
+    model = timm.create_model("vit_fm_tiny", pretrained=True, pretrained_cfg_overlay={"file": str(file)}, img_size=35)
+    assert load_anchor(model).input.size == (1, 35, 35)
 
 
 def test_built_models_keep_their_image_size() -> None:

@@ -295,6 +295,33 @@ def test_what_a_model_does_only_in_training_is_proven_too() -> None:
     assert torch.equal(torch.get_rng_state(), state)
 
 
+class Centered(Net):
+    """Sets another tensor in the place of one buffer, and has one that nothing can be written to."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__(width, depth)
+        self.register_buffer("center", torch.zeros(2 * width))
+        self.register_buffer("spread", torch.ones(1).expand(2 * width))
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.embed(images).relu()
+        for block in self.first:
+            x = block(x)
+        return self.classifier(self.centered(self.norm(self.second(self.down(x))).mean((2, 3))))
+
+    def centered(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.center = 0.9 * self.center + 0.1 * x.mean(0)
+        return (x - self.center) * self.spread
+
+
+def test_buffers_of_any_kind_are_as_before_the_proof() -> None:
+    model = Centered(4, 2)
+    center = model.center
+    Anchor.from_modules(model, **{**PARTS, "head": ["norm", mean, model.centered, "classifier"]})
+    assert model.center is center and not center.any()
+
+
 def test_modules_may_be_given_themselves() -> None:
     model = Net(4, 2)
     anchor = view(model, stem=[model.embed, nn.ReLU()], stages=[model.first, [["down", "second.0"], "second.1"]])

@@ -125,6 +125,7 @@ def test_faults_of_the_file_are_named(run: Run, tmp_path: Path, content: str | N
         ("import torch\n\ndef my_model():\n    return torch.nn.Linear(1, 1)\n", False),
         ("import snnet, torch\nsnnet.MODELS.register('known_later')(lambda: torch.nn.Linear(1, 1))\n", True),
         ("from timm.models import register_model\n\n@register_model\ndef known_to_timm(**_):\n    pass\n", True),
+        ("from timm.models import register_model\n\n@register_model\ndef known_to_timm(**_):\n    return 1\n", True),
         ("from snnet.training import SAMPLERS\nSAMPLERS.register('known_sampler')(object())\n", True),
     ],
 )

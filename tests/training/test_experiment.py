@@ -147,6 +147,23 @@ def test_frozen_anchors_keep_their_own_statistics(tmp_path: Path) -> None:
     assert {uncut_anchor(prefix) for prefix in net.statistics} == {None, 1}
 
 
+def test_scores_during_training_are_with_the_statistics_of_the_end() -> None:
+    options = {"network__anchors": list(EMBEDDED_FAMILIES["cnn"]), "recalibration__images": 16, "evaluation__every": 1}
+    for freeze, measured in (("smallest-anchor", [1]), ("nothing", [0, 1])):
+        probe = build(**options, optim__freeze=freeze).trainer().probe
+        assert probe is not None and probe.anchors == measured
+
+
+def test_a_saved_networks_anchors_are_measured_before_it_is_scored(tmp_path: Path) -> None:
+    build(network__anchors=list(EMBEDDED_FAMILIES["cnn"])).net.save_pretrained(tmp_path / "net")
+    options = {name: value for name, value in SMALL.items() if not name.startswith("network.")}
+    options |= {"network.saved": str(tmp_path / "net"), "recalibration.images": 16}
+    options |= {name.replace("__", "."): value for name, value in NEED.items()}
+    experiment = build_experiment(Recipe.load("embedded_vit", options))
+    experiment.starting_scores(tmp_path, begun=False)
+    assert {"0:stem", "1:stem"} <= set(experiment.net.statistics)
+
+
 def test_the_sandwich_with_a_teacher_in_place() -> None:
     in_place = {"loss__teacher__source": "in-place", "loss__first_teacher__source": "own-anchors"}
     experiment = build(**in_place, sampler__name="sandwich", sampler__options={"random": 1})

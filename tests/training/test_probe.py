@@ -93,3 +93,12 @@ def test_when_it_is_due() -> None:
     assert [step for step in range(1, 11) if chosen.due(step, 10)] == [4, 8, 10]
     with pytest.raises(RecipeError, match="every is 0"):
         probe(build_net(), every=0)
+
+
+def test_anchors_with_statistics_of_their_own_are_scored_with_these() -> None:
+    net = build_conv_net().eval()
+    images = torch.randn(64, *net.input.size, generator=torch.Generator().manual_seed(0))
+    labels = net(images, 0).argmax(1)
+    kept = Probe([(images, labels)], [net.space[0]], 1, images, anchors=[1]).measure(net)
+    measured = Probe([(images, labels)], [net.space[0]], 1, images).measure(net)
+    assert kept == {"top1/" + str(net.space[0]): 100.0} and measured != kept

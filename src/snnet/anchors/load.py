@@ -12,10 +12,16 @@ from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, sample_images
 from snnet.anchors.build import build_model, load_checkpoint, sized_source
 from snnet.anchors.generic import GenericAnchor, is_timm_model
 from snnet.anchors.offline import offline_source
-from snnet.errors import AnchorError
+from snnet.errors import AnchorError, CheckpointError
 
 AnchorLike = str | AnchorSource | nn.Module
 """A timm name, `hf-hub:ORG/NAME`, `NAME@FILE`, an `AnchorSource`, a built model, or an `Anchor`."""
+
+_FOR_ITS_OWN_SIZE = (
+    "image_size does not resample the weights of a file, such as position embeddings. timm does for most of its "
+    "models: timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={'file': FILE}, img_size=N) builds what "
+    "can be given in place of NAME@FILE."
+)
 
 
 def load_anchor(
@@ -38,11 +44,11 @@ def load_anchor(
         kwargs: Further arguments of `timm.create_model`.
 
     Raises:
-        AnchorError: If the name is unknown, its weights cannot be had, no registered family knows the model, or it
-            has other than `num_classes` classes or takes other images.
+        AnchorError: If the name is unknown, its weights cannot be had, no registered family knows the model, it
+            has other than `num_classes` classes or takes other images, or `image_size` is no size.
         CheckpointError: If a checkpoint file is missing, corrupt, or of another architecture.
     """
-    size = (image_size, image_size) if isinstance(image_size, int) else image_size
+    size = None if image_size is None else _read_size(image_size)
     if isinstance(source, nn.Module):
         anchor = source if isinstance(source, Anchor) else _view(source, _name_of(source), None)
         _check_count(anchor, num_classes)
@@ -76,7 +82,10 @@ def _named_anchor(source: AnchorSource, num_classes: int | None, size: Sequence[
     # The file holds its own classifier, which is replaced only once all of it has been read.
     model = build_model(source)
     anchor = _view(model, name, offline_source(final, model))
-    load_checkpoint(anchor.model, source.checkpoint)
+    try:
+        load_checkpoint(anchor.model, source.checkpoint)
+    except CheckpointError as error:
+        raise error if size is None else CheckpointError(f"{error}\n{_FOR_ITS_OWN_SIZE}") from error
     if num_classes not in (None, anchor.num_classes):
         replace_classifier(anchor, num_classes)
     return anchor
@@ -103,6 +112,14 @@ def _check_count(anchor: Anchor, num_classes: int | None) -> None:
             f"{anchor.name} is a built model of {anchor.num_classes} classes, and num_classes={num_classes} replaces "
             f"only classifiers of models that are named; build it with {num_classes} classes."
         )
+
+
+def _read_size(given: Any) -> tuple[int, ...]:
+    """Return height and width of an image size, which may be one number for both."""
+    size = (given, given) if isinstance(given, int) else given
+    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size):
+        return tuple(size)
+    raise AnchorError(f"image_size={given!r} is no size of images; give (height, width), or one number for both.")
 
 
 def _check_size(anchor: Anchor, size: Sequence[int] | None) -> None:

@@ -25,6 +25,8 @@ def build_own_model(source: AnchorSource) -> nn.Module:
     """
     builder = MODELS.get(source.model)
     settings: dict[str, Any] = dict(source.kwargs)
+    if isinstance(settings.get("image_size"), list):  # JSON, as which a saved network keeps it, knows no tuples
+        settings["image_size"] = tuple(settings["image_size"])
     if "pretrained" in inspect.signature(builder).parameters:
         settings["pretrained"] = source.pretrained and source.checkpoint is None
     try:

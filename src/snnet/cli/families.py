@@ -44,8 +44,8 @@ def import_families(paths: Iterable[Path]) -> None:
                 say(_NOTHING.format(path=path))
 
 
-def _registered() -> int:
-    """Return how much there is of all that a file may add to."""
+def _registered() -> tuple[int, set[object]]:
+    """Return how much there is of all that a file may add to; what timm has, itself, for there it may be replaced."""
     import timm
 
     from snnet.anchors import ANCHORS, MODELS
@@ -55,7 +55,7 @@ def _registered() -> int:
     from snnet.training.samplers import SAMPLERS
 
     registries: tuple[Registry[Any], ...] = (MODELS, ANCHORS, SAMPLERS, ENGINES, EXPORTS, SOURCES)
-    return sum(map(len, registries)) + len(timm.list_models())
+    return sum(map(len, registries)), set(map(timm.model_entrypoint, timm.list_models()))
 
 
 def family_options() -> str:

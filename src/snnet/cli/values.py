@@ -68,7 +68,6 @@ class FamilyOptions:
     resample: Annotated[
         bool | None, Parameter(negative="", help="Join grids of features that differ by a whole factor, too.")
     ] = None
-
     lora_rank: Annotated[
         int | None, Parameter(help="Rank of the part of a stitching layer that is trained; all of it by default.")
     ] = None

@@ -134,7 +134,7 @@ class Experiment:
                 raise RecipeError(f"{path}, by which the sampler draws, is gone; begin again in another directory.")
             return StitchTable.load(path)
         if self.recalibrates and not len(self.net.statistics):
-            self.recalibrate(anchors=False)
+            self.recalibrate(anchors=self._is_saved)
         batches = eval_batches(
             self._clean_images(self.recipe.sampler.images), self.recipe.evaluation.batch_size, self.recipe.data.workers
         )
@@ -241,9 +241,7 @@ class Experiment:
             result = trainer.fit(resume=begun)
         if result.averaged is not None:
             self.net.load_state_dict(result.averaged.state_dict())
-        # Of a saved network the anchors may have been trained before, and their own statistics fit nothing.
-        kept = () if self.recipe.network.saved else self._frozen
-        self.recalibrate_if_needed(stage, anchors=[n for n in range(len(self.net.anchors)) if n not in kept])
+        self.recalibrate_if_needed(stage, anchors=self._measured_anchors)
         return result
 
     def recalibrate_if_needed(self, stage: Stage = silent, *, anchors: bool | Collection[int] = True) -> None:
@@ -269,7 +267,8 @@ class Experiment:
         calibration = None
         if self.recalibrates:
             calibration = calibration_images(self.images, self.recipe.recalibration.images, self.recipe.run.seed)
-        return Probe(batches, spread_of(self.net.space, section.every_stitches), section.every, calibration)
+        stitches = spread_of(self.net.space, section.every_stitches)
+        return Probe(batches, stitches, section.every, calibration, self._measured_anchors)
 
     def _settings(self) -> TrainSettings:
         run = self.recipe.run
@@ -298,6 +297,17 @@ class Experiment:
     @property
     def _frozen(self) -> range:
         return self._optim().frozen(len(self.net.anchors))
+
+    @property
+    def _is_saved(self) -> bool:
+        """Whether the network was saved: its anchors may be trained, and their own statistics fit nothing then."""
+        return self.recipe.network.saved is not None
+
+    @property
+    def _measured_anchors(self) -> list[int]:
+        """The anchors whose own statistics do not fit them once training has begun."""
+        kept = () if self._is_saved else self._frozen
+        return [number for number in range(len(self.net.anchors)) if number not in kept]
 
     def _steps(self, epochs: float) -> int:
         return int(epochs * len(self.train)) // self.recipe.run.accumulation

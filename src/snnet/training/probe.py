@@ -1,6 +1,6 @@
 """Scores of a few stitches now and then while all are trained."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -30,12 +30,14 @@ class Probe:
         every: Steps between two measurements.
         calibration: Clean images `(N, C, H, W)` on which running statistics of batch norms are measured before;
             without them, stitches use those of their anchors.
+        anchors: Which anchors are measured too, as `recalibrate` takes it.
     """
 
     batches: Iterable[Batch]
     stitches: Sequence[Stitch]
     every: int
     calibration: Tensor | None = field(default=None, repr=False)
+    anchors: bool | Collection[int] = True
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -55,7 +57,7 @@ class Probe:
         # Not inference_mode: a module may cache tensors that the next step needs. A loader may draw random numbers.
         with evaluating(net) as device, torch.no_grad(), torch.random.fork_rng(devices=devices):
             if self.calibration is not None and has_batch_norm(net):
-                recalibrate(net, self.calibration, stitches=self.stitches, device=device)
+                recalibrate(net, self.calibration, stitches=self.stitches, anchors=self.anchors, device=device)
             for images, labels in self.batches:
                 for name, logits in run_tree(net, tree, images.to(device)):
                     scores[name].add(logits, labels.to(device).long())
