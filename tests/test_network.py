@@ -116,6 +116,7 @@ def test_saved_networks_load_bit_for_bit(tiny_net: SNNet, tmp_path: Path) -> Non
     images = torch.randn(2, 1, 28, 28)
     for number in range(len(tiny_net.space)):
         assert torch.equal(loaded(images, number), tiny_net(images, number))
+    assert torch.equal(load(tmp_path / "net", map_location=torch.device("cpu"))(images, 0), tiny_net(images, 0))
     config = json.loads((tmp_path / "net" / "config.json").read_text())
     assert config["anchors"][1]["kwargs"]["embed_dim"] == 32
     assert {p.name for p in (tmp_path / "net").iterdir()} >= {"model.safetensors", "config.json", "table.jsonl"}

@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from safetensors import SafetensorError
-from torch import Tensor, nn
+from torch import Tensor, device, nn
 
 from snnet.anchors import Anchor, AnchorLike
 from snnet.card import AnchorFacts, is_generated, model_card
@@ -374,7 +374,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         cls,
         pretrained_model_name_or_path: str | Path,
         *,
-        map_location: str = "cpu",
+        map_location: device | str = "cpu",
         strict: bool = True,
         models: Sequence[AnchorLike] | None = None,
         **options: Any,
@@ -390,7 +390,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         space = read_space(directory / CONFIG, config["space"])
         with anchors_of(directory, config["anchors"], space, models) as anchors:
             net = cls(anchors, space, **settings)
-            load_weights(net, directory / WEIGHTS, device=map_location, strict=strict)
+            load_weights(net, directory / WEIGHTS, device=str(map_location), strict=strict)
         if len(net.statistics):
             net.statistics.check_sizes(net._statistics_sizes(), directory / WEIGHTS)
         net.classes = tuple(config["classes"]) if config.get("classes") else None

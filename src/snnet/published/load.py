@@ -14,7 +14,7 @@ from snnet.published.reading import listed, read_tensors
 from snnet.published.space import layer_number, published_space
 
 
-def load_published(path: str | Path, family: str, *, map_location: str = "cpu") -> SNNet:
+def load_published(path: str | Path, family: str, *, map_location: torch.device | str = "cpu") -> SNNet:
     """Read one of the networks that the authors of SN-Net published; nothing is downloaded.
 
     Args:
