@@ -31,6 +31,12 @@ def test_a_full_disk_is_no_bad_input() -> None:
         assert exit_code(error) == ExitCode.FAILED
 
 
+def test_an_error_that_is_its_own_cause_has_an_exit_code() -> None:
+    error = CheckpointError("could not be read")
+    error.__cause__ = error
+    assert exit_code(error) == ExitCode.BAD_INPUT
+
+
 def test_interrupts_end_with_128_plus_the_signal() -> None:
     def stop() -> None:
         raise KeyboardInterrupt

@@ -85,7 +85,9 @@ def _named_anchor(source: AnchorSource, num_classes: int | None, size: Sequence[
     try:
         load_checkpoint(anchor.model, source.checkpoint)
     except CheckpointError as error:
-        raise error if size is None else CheckpointError(f"{error}\n{_FOR_ITS_OWN_SIZE}") from error
+        if size is None:
+            raise
+        raise CheckpointError(f"{error}\n{_FOR_ITS_OWN_SIZE}") from error
     if num_classes not in (None, anchor.num_classes):
         replace_classifier(anchor, num_classes)
     return anchor

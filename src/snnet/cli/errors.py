@@ -96,7 +96,10 @@ def describe(error: Exception) -> str:
 
 
 def _disk_failed(error: BaseException | None) -> bool:
-    while error is not None:
+    seen: set[int] = set()
+    # An error may be its own cause, by `raise error from error` in code of any author.
+    while error is not None and id(error) not in seen:
+        seen.add(id(error))
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS):
             return True
         error = error.__cause__ or error.__context__
