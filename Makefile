@@ -13,7 +13,7 @@ lint:  ## style, types, import contracts
 	ruff check .
 	ruff format --check .
 	mypy
-	lint-imports
+	lint-imports --no-cache
 
 format:
 	ruff check --fix .

@@ -16,8 +16,7 @@ import torch
 from spaces import FAMILIES
 from timing import by_turns, ratio
 
-from snnet.assemble import stitch
-from snnet.network import SNNet
+from snnet.network import SNNet, stitch
 
 
 def fastest_quarter(times: Iterable[float]) -> float:

@@ -33,7 +33,7 @@ def write(folder: Path, anchors: list[str], table: Path | None, every: int) -> N
     import torch
 
     import snnet
-    from snnet.bundle import write_bundle
+    from snnet.export.bundle import write_bundle
 
     torch.manual_seed(0)
     torch.set_num_threads(1)
@@ -53,7 +53,7 @@ def measure(folder: Path, count: int, shared: bool) -> dict[str, float]:
     import numpy as np
     import onnxruntime as ort
 
-    from snnet.bundle import Bundle
+    from snnet.export.bundle import Bundle
 
     bundle = Bundle.open(folder, verify=False)
     chosen = [bundle.stitches[n * len(bundle.stitches) // count] for n in range(count)]

@@ -14,9 +14,8 @@ from time import perf_counter
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from snnet.assemble import stitch
-from snnet.cost import count_costs
-from snnet.network import SNNet
+from snnet.network import SNNet, stitch
+from snnet.profiling import count_costs
 
 ANCHORS = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
 

@@ -17,12 +17,9 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from snnet.anchors import AnchorLike, AnchorSource
-from snnet.assemble import stitch
-from snnet.cost import step_macs
 from snnet.evaluation import evaluate
-from snnet.evaluation.evaluate import run_tree
-from snnet.evaluation.plan import plan_groups
-from snnet.network import SNNet
+from snnet.network import SNNet, plan_groups, run_tree, stitch
+from snnet.profiling import step_macs
 
 SMALL = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "depth": 12}
 WIDTHS = {48: 3, 96: 6, 192: 12}  # width -> heads

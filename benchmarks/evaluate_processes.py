@@ -19,10 +19,10 @@ from statistics import median
 
 import torch
 
-from snnet import processes
-from snnet.assemble import stitch
 from snnet.data import eval_batches, open_dataset
 from snnet.evaluation import evaluate
+from snnet.network import stitch
+from snnet.utils import distributed as processes
 
 ANCHORS = ("vit_fm_tiny", "vit_fm_small", "vit_fm_base")
 

@@ -16,8 +16,8 @@ import torch
 from timing import by_turns
 
 import snnet
-from snnet.engines import ENGINES, Conditions, Ready
 from snnet.errors import ExtraError
+from snnet.runtime.engines import ENGINES, Conditions, Ready
 
 ANCHORS = ("deit_tiny_patch16_224", "deit_small_patch16_224")
 

@@ -14,7 +14,7 @@ from statistics import median
 import torch
 from timm.models.vision_transformer import VisionTransformer
 
-from snnet.fast_linear import fast_linear
+from snnet.utils import fast_linear
 
 
 def step_seconds(width: int, images: int, repeats: int) -> tuple[float, float]:

@@ -14,9 +14,8 @@ from statistics import fmean, median
 import torch
 from spaces import FAMILIES, announce, profile_arguments, profiled
 
-from snnet.assemble import stitch
-from snnet.selection import at_batch, line_between_anchors
-from snnet.table import StitchTable
+from snnet.network import stitch
+from snnet.table import StitchTable, at_batch, line_between_anchors
 
 
 def excess(table: StitchTable, column: str) -> dict[str, float]:

@@ -11,12 +11,11 @@ import argparse
 from pathlib import Path
 from statistics import fmean
 
-from snnet.cost import count_costs
 from snnet.data import eval_batches, open_dataset
 from snnet.evaluation import Prediction, evaluate, predict, predict_scores
-from snnet.saved import load
-from snnet.selection import is_predicted
-from snnet.table import StitchTable
+from snnet.network import load
+from snnet.profiling import count_costs
+from snnet.table import StitchTable, is_predicted
 
 PARTS = (0.05, 0.1, 0.15, 0.25, 0.5)
 

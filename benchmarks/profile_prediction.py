@@ -15,14 +15,12 @@ from time import perf_counter
 import torch
 from spaces import FAMILIES, announce, profile_arguments, profiled
 
-from snnet.assemble import stitch
-from snnet.cost import step_macs
-from snnet.engines import ENGINES, Conditions
-from snnet.modes import torch_threads
-from snnet.network import SNNet
-from snnet.profiling import MeasureSettings
+from snnet.network import SNNet, stitch
+from snnet.profiling import MeasureSettings, step_macs
 from snnet.profiling.bench import Bench
 from snnet.profiling.steps import calibrate, choose_whole, plan_walks, relative_errors
+from snnet.runtime.engines import ENGINES, Conditions
+from snnet.utils import torch_threads
 
 
 def predict(bench: Bench) -> tuple[dict[str, float], dict[str, float]]:

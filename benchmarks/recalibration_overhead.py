@@ -17,10 +17,9 @@ from timm.models.resnet import BasicBlock
 from torch import Tensor, nn
 
 from snnet.anchors import Anchor
+from snnet.init import recalibrate
 from snnet.network import SNNet
-from snnet.recalibration import recalibrate
-from snnet.space import StitchSpace
-from snnet.specs import FeatureSpec, InputSpec
+from snnet.space import FeatureSpec, InputSpec, StitchSpace
 
 
 class Blocks(nn.Module):

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from snnet.anchors.embedded import EMBEDDED_FAMILIES
+from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.network import SNNet
 from snnet.profiling import profile
 from snnet.table import StitchTable

@@ -24,7 +24,7 @@ from PIL import Image
 
 from snnet.data import StreamBatches, TrainBatches, open_dataset, train_batches
 from snnet.data.embedded import load_embedded
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 
 BATCH = 50
 Batches = TrainBatches | StreamBatches

@@ -15,11 +15,10 @@ from time import perf_counter_ns
 import torch
 from torch import Tensor
 
-from snnet.assemble import stitch
-from snnet.cost import count_costs
-from snnet.engines import EagerEngine, Ready
-from snnet.network import StitchLike
+from snnet.network import StitchLike, stitch
+from snnet.profiling import count_costs
 from snnet.runtime import Governor, Runtime, Setting
+from snnet.runtime.engines import EagerEngine, Ready
 from snnet.table import StitchTable
 
 FAMILY = ("vit_fm_tiny", "vit_fm_small", "vit_fm_base")

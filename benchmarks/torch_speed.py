@@ -18,11 +18,10 @@ import torch
 from timing import by_turns, ratio
 from torch import Tensor
 
-from snnet.assemble import stitch
-from snnet.engines import CompileEngine, Conditions, EagerEngine
-from snnet.engines.bound import bind_stitch, run_parts, serving_replica
-from snnet.engines.faster import use_channels_last, use_onednn
-from snnet.network import SNNet
+from snnet.network import SNNet, stitch
+from snnet.runtime.engines import CompileEngine, Conditions, EagerEngine
+from snnet.runtime.engines.bound import bind_stitch, run_parts, serving_replica
+from snnet.runtime.engines.faster import use_channels_last, use_onednn
 
 DEFAULT = (
     "deit_tiny_patch16_224,deit_small_patch16_224",

@@ -27,11 +27,11 @@ from typing import Any
 
 import snnet
 from snnet.cli.families import import_families
-from snnet.cost import step_macs
-from snnet.demo import FAMILIES, DemoResult, run_demo
-from snnet.selection import hypervolume
-from snnet.training.optim import OptimSettings
-from snnet.training.recipe import Recipe
+from snnet.profiling import step_macs
+from snnet.recipes import DemoResult, Recipe, run_demo
+from snnet.recipes.demo import FAMILIES
+from snnet.table import hypervolume
+from snnet.training import OptimSettings
 
 METHODS = ("default", "paper")
 # In the paper the anchors of hierarchical families learn at a tenth of the layers' rate. With one rate for all, the

@@ -20,9 +20,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from snnet.anchors import EMBEDDED_ANCHORS
-from snnet.data.augment import BatchAugment
-from snnet.fast_linear import fast_linear
-from snnet.files import write_aside, write_json
+from snnet.data import BatchAugment
+from snnet.utils import fast_linear, write_aside, write_json
 
 MEAN, STD = 0.2860, 0.3530
 

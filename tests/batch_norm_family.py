@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from snnet.anchors import ANCHORS, Anchor
 from snnet.network import SNNet
-from snnet.space import StitchSpace
-from snnet.specs import FeatureSpec, InputSpec
+from snnet.space import FeatureSpec, InputSpec, StitchSpace
 
 WIDTHS, DEPTHS, SIZE = (4, 6, 8), (2, 2), 8
 

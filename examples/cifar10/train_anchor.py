@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 
 from snnet.anchors import load_anchor
 from snnet.data import BatchAugment, Images, open_pair
-from snnet.files import write_aside
+from snnet.utils import write_aside
 
 
 def in_memory(images: Images) -> tuple[Tensor, Tensor]:

@@ -14,11 +14,10 @@ from time import perf_counter
 
 import numpy as np
 
-from snnet.bundle import Bundle
 from snnet.errors import BudgetError
-from snnet.machine import Machine
-from snnet.selection import at_batch, select, without_profile
-from snnet.table import StitchTable
+from snnet.export.bundle import Bundle
+from snnet.table import StitchTable, at_batch, select, without_profile
+from snnet.utils import Machine
 
 
 def measure(bundle: Bundle, threads: int, batch: int, rounds: int = 60, warmup: int = 5) -> StitchTable:

@@ -22,8 +22,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 
 from snnet.errors import BudgetError
-from snnet.selection import pareto_frontier, select
-from snnet.table import StitchTable
+from snnet.table import StitchTable, pareto_frontier, select
 
 HERE = Path(__file__).parent
 CORES = sorted(os.sched_getaffinity(0))

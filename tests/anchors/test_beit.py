@@ -5,8 +5,8 @@ from timm.models.beit import Beit
 
 import snnet
 from snnet.anchors import Anchor, load_anchor
-from snnet.cost import stitch_params
 from snnet.network import SNNet
+from snnet.profiling import stitch_params
 from snnet.space import StitchSpace
 from tests.anchors.checks import check_features, check_parameters, check_recomputing, check_segments
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 import snnet
-from snnet.anchors import MODELS, Anchor, AnchorSource, load_anchor, replace_classifier
+from snnet.anchors import MODELS, Anchor, AnchorSource, anchor_from_modules, load_anchor, replace_classifier
 from snnet.anchors.models import Builder
 from snnet.errors import AnchorError, RecipeError
 from tests.anchors.test_modules import PARTS, Net
@@ -28,7 +28,7 @@ def build(width: int = 4, num_classes: int = 5) -> Anchor:
     torch.manual_seed(width)
     model = Net(width, 2)
     model.classifier = nn.Linear(2 * width, num_classes)
-    return Anchor.from_modules(model, **PARTS)
+    return anchor_from_modules(model, **PARTS)
 
 
 def test_a_registered_model_goes_by_its_name(models: dict[str, Builder]) -> None:
@@ -70,7 +70,7 @@ def test_networks_of_registered_models_are_rebuilt_by_name(models: dict[str, Bui
 
 def test_a_view_that_cuts_a_known_model_otherwise_is_not_rebuilt_by_its_name(tmp_path: Path) -> None:
     model = timm.create_model("resnet18", num_classes=4, pretrained_cfg_overlay={"input_size": (3, 32, 32)})
-    anchor = Anchor.from_modules(
+    anchor = anchor_from_modules(
         model,
         stem=["conv1", "bn1", "act1", "maxpool", "layer1"],
         stages=["layer2", "layer3", "layer4"],

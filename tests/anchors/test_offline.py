@@ -13,9 +13,7 @@ from timm.models import save_for_hf
 from torch import Tensor
 
 from snnet.anchors import AnchorSource, load_anchor
-from snnet.assemble import stitch
-from snnet.network import SNNet
-from snnet.saved import load
+from snnet.network import SNNet, load, stitch
 
 CLASSES = ["ant", "bee", "cat"]
 ARGS = {"img_size": 32, "patch_size": 8, "depth": 2, "num_heads": 2}

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from snnet.anchors import ANCHORS, Anchor, load_anchor
+from snnet.anchors import ANCHORS, Anchor, anchor_from_modules, load_anchor
 from snnet.errors import AnchorError
 from tests.anchors.checks import check_features, check_parameters, check_segments
-from tests.cost.test_macs import counted_by_a_whole_forward
-from tests.cost.test_params import elements_with_gradient
+from tests.profiling.test_macs import counted_by_a_whole_forward
+from tests.profiling.test_params import elements_with_gradient
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "own-models.md"
 
@@ -55,7 +55,7 @@ def test_the_guides_check_finds_a_parameter_left_out(code: dict[str, Any], monke
 def test_the_guides_model_needs_the_class(code: dict[str, Any]) -> None:
     parts = {"stem": ["patches"], "stages": ["blocks"], "head": ["norm", lambda x: x.mean(1), "head"]}
     with pytest.raises(AnchorError, match="receives more than one tensor of features"):
-        Anchor.from_modules(code["BiasedViT"](32, depth=2), **parts, input=(1, 28, 28), layout="tokens")
+        anchor_from_modules(code["BiasedViT"](32, depth=2), **parts, input=(1, 28, 28), layout="tokens")
 
 
 def test_the_guide_names_what_a_class_must_write() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from snnet.cli import main
-from snnet.cost import count_costs
+from snnet.profiling import count_costs
 from tests.conftest import build_tiny_net
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from snnet import __version__
 from snnet.cli.app import COMMANDS
-from snnet.training.recipe import Recipe
+from snnet.recipes import Recipe
 from tests.cli.conftest import Run
 
 NAMES = [command.name[0] for command in COMMANDS]

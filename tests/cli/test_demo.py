@@ -2,16 +2,16 @@ from pathlib import Path
 
 import pytest
 
-from snnet.training.recipe import Recipe
+from snnet.recipes import Recipe
 from tests.cli.conftest import Run
-from tests.test_demo import QUICK
+from tests.recipes.test_demo import QUICK
 
 
 def test_the_demo_prints_table_choices_summary_and_paths(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick = Recipe.load("embedded_vit", QUICK)
-    monkeypatch.setattr("snnet.demo.Recipe.load", lambda name: quick)
+    monkeypatch.setattr("snnet.recipes.demo.Recipe.load", lambda name: quick)
     outcome = run("demo", "--output", tmp_path / "demo", "--seed", "2")
     assert outcome.code == 0, outcome.err
     lines = outcome.out.splitlines()

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-from snnet.experiments import EXPERIMENTS, FIGURES, TIMM_MODELS, published_table
+from snnet.recipes.paper import EXPERIMENTS, FIGURES, TIMM_MODELS, published_table
 from tests.cli.conftest import Run
-from tests.experiments.conftest import QUICK
+from tests.recipes.paper.conftest import QUICK
 
 FLAGS = [token for key, value in QUICK.items() for token in (f"--{key}", value)]
 

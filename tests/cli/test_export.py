@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from snnet.saved import load
+from snnet.network import load
 from tests.cli.conftest import Run
 from tests.data.image_files import write_split
 

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from snnet.bundle import Bundle
-from tests.bundle.conftest import STITCHES, build_small_net
+from snnet.export.bundle import Bundle
 from tests.cli.conftest import Run
+from tests.export.bundle.conftest import STITCHES, build_small_net
 
 pytest.importorskip("onnxruntime")
 

@@ -5,7 +5,7 @@ import pytest
 
 import snnet
 from snnet.anchors import ANCHORS, MODELS
-from snnet.training import SAMPLERS
+from snnet.training.samplers import SAMPLERS
 from tests.cli.conftest import Run
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "own-models.md"

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import snnet
-from snnet.published import FAMILIES, PublishedFamily
-from snnet.published.load import build_published, published_names
-from snnet.published.names import as_in_timm
+from snnet.network.published import FAMILIES, PublishedFamily
+from snnet.network.published.load import build_published, published_names
+from snnet.network.published.names import as_in_timm
 from tests.cli.conftest import Run
 
 SMALL = PublishedFamily(

@@ -6,9 +6,8 @@ import torch
 
 import snnet
 from snnet.anchors import load_anchor
-from snnet.demo import run_demo
-from snnet.steps import uncut_anchor
-from snnet.training.recipe import Recipe
+from snnet.recipes import Recipe, run_demo
+from snnet.space import uncut_anchor
 from tests.batch_norm_family import WIDTHS  # registers the anchors
 from tests.cli.conftest import Run
 

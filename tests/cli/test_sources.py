@@ -15,7 +15,7 @@ def test_a_mistyped_directory_is_not_looked_for_on_the_hub(
 ) -> None:
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("snnet.storage.snapshot_download", lambda *_, **__: pytest.fail("the hub was asked"))
+    monkeypatch.setattr("snnet.network.storage.snapshot_download", lambda *_, **__: pytest.fail("the hub was asked"))
     outcome = run(command, "runs/typo")
     assert outcome.code == 2
     assert "There is no network at runs/typo" in outcome.err and "hf-hub:runs/typo" in outcome.err
@@ -29,6 +29,6 @@ def test_ids_reach_the_hub(run: Run, monkeypatch: pytest.MonkeyPatch, source: st
         asked.append(name)
         return build_tiny_net()
 
-    monkeypatch.setattr("snnet.saved.load", load)
+    monkeypatch.setattr("snnet.network.saved.load", load)
     assert run("cost", source).code == 0
     assert asked == ["org/name"]

@@ -6,7 +6,7 @@ import pytest
 
 import snnet
 from snnet import StitchTable
-from snnet.training.recipe import Recipe
+from snnet.recipes import Recipe
 from tests.cli.conftest import Run
 from tests.data.image_files import write_split
 

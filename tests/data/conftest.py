@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 from tests.data.image_files import write_split
 
 

@@ -6,7 +6,7 @@ from torch.utils.data import TensorDataset
 
 from snnet.data import Augmentation, ImageDataset, TensorImages, calibration_images, open_dataset
 from snnet.errors import DataError
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 from tests.data.image_files import truncate
 
 

@@ -18,7 +18,7 @@ from snnet.data import (
     open_pair,
 )
 from snnet.errors import DataError
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 from tests.data.image_files import truncate
 
 

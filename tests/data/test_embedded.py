@@ -10,7 +10,7 @@ import torch
 from snnet.data import TensorImages, open_dataset, open_pair
 from snnet.data.embedded import load_embedded
 from snnet.errors import DataError
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 
 ASSETS = Path(str(files("snnet") / "assets" / "fashion_mnist"))
 ORIGINAL = Path("/usr/share/datasets/fashion-mnist")

@@ -8,7 +8,7 @@ from snnet.data import ImageDataset, open_dataset, open_pair
 from snnet.data.folder import FolderSource
 from snnet.data.sources import SourcePart
 from snnet.errors import DataError
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 from tests.data.image_files import write_image, write_split
 
 

@@ -8,11 +8,10 @@ pytest.importorskip("datasets", reason="the package datasets is not installed")
 
 import datasets
 
-from snnet.data import Augmentation, StreamBatches, StreamImages, calibration_images, eval_batches, open_dataset
+from snnet.data import Augmentation, Order, StreamBatches, StreamImages, calibration_images, eval_batches, open_dataset
 from snnet.data.hf_stream import HfStream, RowImage
-from snnet.data.streams import Order
 from snnet.errors import DataError
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 from tests.data.image_files import truncate
 
 

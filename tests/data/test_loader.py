@@ -9,8 +9,8 @@ from torch.utils.data import TensorDataset
 from snnet.data import Augmentation, BatchAugment, EvalBatches, TensorImages, TrainBatches, eval_batches, open_dataset
 from snnet.data.loader import Batch
 from snnet.errors import DataError
-from snnet.share import Share
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
+from snnet.utils import Share
 from tests.data.image_files import truncate
 
 

@@ -4,8 +4,8 @@ import pytest
 
 pytest.importorskip("webdataset", reason="the package webdataset is not installed")
 
+from snnet.data import Order
 from snnet.data.shard_order import LANES, Place, in_order, shuffled
-from snnet.data.streams import Order
 
 SHARDS = [range(n) for n in (40, 3, 25, 40, 1, 17) * 5]
 ALL = [(shard, sample) for shard, samples in enumerate(SHARDS) for sample in samples]

@@ -6,13 +6,12 @@ import torch
 
 pytest.importorskip("webdataset", reason="the package webdataset is not installed")
 
-from snnet.data import Augmentation, BatchAugment, StreamBatches, StreamImages, open_dataset, train_batches
+from snnet.data import Augmentation, BatchAugment, Order, StreamBatches, StreamImages, open_dataset, train_batches
 from snnet.data.loader import Batch
-from snnet.data.streams import Order
 from snnet.data.wds import ShardImage
 from snnet.errors import DataError
-from snnet.share import Share
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
+from snnet.utils import Share
 from tests.data.shard_files import replace_sample, write_shards
 
 

@@ -8,7 +8,7 @@ from torch.utils.data import IterableDataset
 from snnet.data import CorruptImageError, StreamImages, TrainBatches, eval_batches, open_dataset, timm_readers
 from snnet.data.timm_readers import ReaderSource
 from snnet.errors import DataError
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 
 
 class FakeReader:

@@ -11,7 +11,7 @@ from torchvision import datasets
 from snnet.data import ImageDataset, TensorImages, open_dataset
 from snnet.data.torchvision import DATASETS, TorchvisionSource, wrap
 from snnet.errors import DataError
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 
 ORIGINAL = Path("/usr/share/datasets/fashion-mnist")
 

@@ -10,7 +10,7 @@ from timm.data import create_transform
 from snnet.data import Augmentation, clean_transform, train_transform
 from snnet.data.seeding import seeded
 from snnet.errors import DataError, RecipeError
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 
 
 @pytest.fixture

@@ -7,16 +7,23 @@ import torch
 
 pytest.importorskip("webdataset", reason="the package webdataset is not installed")
 
-from snnet.data import Augmentation, StreamImages, calibration_images, eval_batches, open_dataset, open_pair
+from snnet.data import (
+    Augmentation,
+    Order,
+    Request,
+    StreamImages,
+    calibration_images,
+    eval_batches,
+    open_dataset,
+    open_pair,
+)
 from snnet.data import wds as wds_module
 from snnet.data.shards import Shard, ShardFile
-from snnet.data.sources import Request
 from snnet.data.stream_batches import eval_stream
-from snnet.data.streams import Order
 from snnet.data.wds import ShardSource, open_wds
 from snnet.errors import DataError
-from snnet.share import Share
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
+from snnet.utils import Share
 from tests.data.shard_files import jpeg, replace_sample, write_shard, write_shards
 
 

@@ -1,8 +1,7 @@
 import numpy as np
 
 from snnet.evaluation.features import route_features
-from snnet.route import Stitch
-from snnet.space import StitchSpace
+from snnet.space import Stitch, StitchSpace
 
 
 def test_neighbors_are_near_and_every_stitch_is_told_apart():

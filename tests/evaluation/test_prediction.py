@@ -4,8 +4,7 @@ import pytest
 
 from snnet.errors import TableError
 from snnet.evaluation import predict_scores
-from snnet.selection import gap_to_lines, is_predicted
-from snnet.table import StitchRow, StitchTable
+from snnet.table import StitchRow, StitchTable, gap_to_lines, is_predicted
 
 
 def only(table, stitches):

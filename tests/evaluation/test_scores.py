@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from snnet.evaluation.scores import Scores
+from snnet.evaluation import Scores
 
 
 def test_scores_equal_a_count_by_hand_over_uneven_batches():

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from snnet.errors import DataError, ExportError, ExtraError, RecipeError
 from snnet.export import EXPORTS, ExportFormat, OpenedFile, export_stitch
+from snnet.init import recalibrate
 from snnet.network import SNNet
-from snnet.recalibration import recalibrate
 from snnet.table import StitchRow, StitchTable
 from tests.batch_norm_family import build_conv_net
 from tests.conftest import build_tiny_net

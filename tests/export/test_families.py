@@ -10,12 +10,11 @@ import pytest
 import torch
 
 from snnet.anchors import EMBEDDED_FAMILIES
-from snnet.assemble import stitch
 from snnet.data import calibration_images, open_dataset
 from snnet.export import INPUT, OUTPUT, onnx_model
-from snnet.network import SNNet
-from snnet.recalibration import has_batch_norm, recalibrate
-from snnet.route import Stitch
+from snnet.init import has_batch_norm, recalibrate
+from snnet.network import SNNet, stitch
+from snnet.space import Stitch
 
 pytest.importorskip("onnx", reason="the package onnx is not installed")
 ort = pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from snnet.errors import ExportError
 from snnet.export import INPUT, OUTPUT, onnx_model
+from snnet.init import recalibrate
 from snnet.network import SNNet
-from snnet.recalibration import recalibrate
 from tests.batch_norm_family import build_conv_net
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")

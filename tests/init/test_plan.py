@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snnet.init.plan import Node, Product, cross_products, gram_of, plan_sums
-from snnet.route import Cut
-from snnet.space import LayerSpec, StitchSpace
+from snnet.space import Cut, LayerSpec, StitchSpace
 
 DEPTHS = [[12], [12], [12]]
 

@@ -10,8 +10,7 @@ from torch import Tensor
 from snnet.init.plan import Node, plan_sums
 from snnet.init.rows import BatchRows, RunningMean
 from snnet.init.sums import StreamingSums
-from snnet.route import Cut
-from snnet.space import LayerSpec
+from snnet.space import Cut, LayerSpec
 from tests.init.reference import lstsq_map, relative_residual
 
 ROWS = 40

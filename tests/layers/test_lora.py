@@ -4,7 +4,7 @@ from torch import nn
 
 from snnet.errors import AnchorError
 from snnet.layers import LowRankLinear, StitchingLayer
-from snnet.specs import FeatureSpec
+from snnet.space import FeatureSpec
 
 
 def moved(layer: LowRankLinear) -> LowRankLinear:

@@ -3,7 +3,7 @@ import torch
 
 from snnet.errors import AnchorError
 from snnet.layers import StitchingLayer
-from snnet.specs import FeatureSpec, Layout
+from snnet.space import FeatureSpec, Layout
 
 
 def test_a_stitching_layer_is_a_1x1_convolution() -> None:

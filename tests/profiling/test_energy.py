@@ -11,7 +11,7 @@ from snnet.profiling import EnergyMeter, energy, find_meter, profile
 from snnet.profiling.energy import RaplMeter, measure_energy
 
 CPU = torch.device("cpu")
-PROFILE = import_module("snnet.profiling.profile")  # not the function of that name
+PROFILE = import_module("snnet.profiling.profiling")  # not the function of that name
 
 
 def package(tree: Path, name: str, microjoules: int, reach: int = 1_000_000) -> Path:

@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from snnet.engines import Conditions, EagerEngine
 from snnet.network import SNNet
+from snnet.profiling import memory_bytes
 from snnet.profiling.inputs import random_images, step_inputs
-from snnet.profiling.memory import LiveTensors, memory_bytes
+from snnet.profiling.memory import LiveTensors
+from snnet.runtime.engines import Conditions, EagerEngine
 
 
 def test_live_tensors_by_hand() -> None:

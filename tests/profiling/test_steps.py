@@ -4,12 +4,11 @@ import random
 
 import pytest
 
-from snnet.engines import Ready
-from snnet.engines.eager import EagerEngine
 from snnet.errors import RecipeError
 from snnet.network import SNNet
 from snnet.profiling import profile
 from snnet.profiling.steps import calibrate, choose_whole, plan_walks, relative_errors
+from snnet.runtime.engines import EagerEngine, Ready
 from snnet.space import StitchSpace
 from tests.conftest import build_tiny_net
 

@@ -4,7 +4,8 @@ from statistics import NormalDist
 
 import pytest
 
-from snnet.profiling.timing import median_interval, run_rounds, summarize
+from snnet.profiling import median_interval
+from snnet.profiling.timing import run_rounds, summarize
 
 
 def test_the_interval_holds_the_median_as_often_as_it_says() -> None:

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from snnet.report import write_page
-from snnet.selection import select
-from snnet.table import StitchTable
+from snnet.table import StitchTable, select
 
 webdriver = pytest.importorskip("selenium.webdriver")
 

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from snnet.errors import TableError
-from snnet.experiments import published_table
+from snnet.recipes.paper import published_table
 from snnet.report import Bubble, BubbleGroup, Panel, draw_bubbles, draw_comparison
 from snnet.table import StitchRow, StitchTable
 

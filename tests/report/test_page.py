@@ -8,8 +8,7 @@ import pytest
 
 from snnet.errors import TableError
 from snnet.report import write_page, write_report
-from snnet.selection import pareto_frontier, select
-from snnet.table import StitchRow, StitchTable
+from snnet.table import StitchRow, StitchTable, pareto_frontier, select
 
 
 @pytest.fixture

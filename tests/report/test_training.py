@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from snnet.report import training
-from snnet.report.training import draw_training, read_curves
+from snnet.report import draw_training, training
+from snnet.report.training import read_curves
 from snnet.table import StitchRow, StitchTable
 
 TABLE = StitchTable([StitchRow(0, "0:0-4", {}), StitchRow(1, "1:0-4", {}), StitchRow(2, "0:0-2,1:2-4", {})])

@@ -4,15 +4,7 @@ from pathlib import Path
 import pytest
 
 from snnet.errors import TableError
-from snnet.report.view import (
-    anchor_depths,
-    anchor_names,
-    axis_of,
-    cost_columns,
-    score_range,
-    series_of,
-    short_names,
-)
+from snnet.report.view import anchor_depths, anchor_names, axis_of, cost_columns, score_range, series_of, short_names
 from snnet.table import StitchRow, StitchTable
 
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 from torch import Tensor
 
-from snnet.engines import Conditions, EagerEngine, Ready
 from snnet.network import SNNet, StitchLike
-from snnet.route import Stitch
+from snnet.runtime.engines import Conditions, EagerEngine, Ready
+from snnet.space import Stitch
 from snnet.table import StitchRow, StitchTable
 
 

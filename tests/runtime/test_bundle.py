@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from snnet.bundle import Bundle
 from snnet.errors import EngineError, SpaceError, TableError
-from snnet.machine import Machine
+from snnet.export.bundle import Bundle
 from snnet.network import SNNet
 from snnet.runtime import Governor, Runtime
 from snnet.table import StitchTable
-from tests.bundle.conftest import STITCHES, bundle, small_net, written
+from snnet.utils import Machine
+from tests.export.bundle.conftest import STITCHES, bundle, small_net, written
 
 pytest.importorskip("onnxruntime")
 __all__ = ["bundle", "small_net", "written"]

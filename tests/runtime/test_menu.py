@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snnet.errors import BudgetError, TableError
-from snnet.machine import Machine
-from snnet.route import Segment, Stitch
 from snnet.runtime.menu import Menu, spread
-from snnet.selection import select
-from snnet.table import StitchRow, StitchTable
+from snnet.space import Stitch
+from snnet.space.stitch import Segment
+from snnet.table import StitchRow, StitchTable, select
+from snnet.utils import Machine
 
 VALUES = st.integers(0, 6).map(float)
 ROWS = st.lists(st.tuples(VALUES, VALUES, VALUES), min_size=1, max_size=12)

@@ -7,8 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnet.errors import SpaceError
-from snnet.route import Cut, Stitch
-from snnet.space import StitchSpace
+from snnet.space import Cut, Stitch, StitchSpace
 
 DEIT = [[12]] * 3
 SWIN = [[2, 2, 6, 2], [2, 2, 18, 2], [2, 2, 18, 2]]

@@ -9,15 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnet import processes
 from snnet.data import BatchAugment, TensorImages, TrainBatches
 from snnet.errors import DataError, TrainingError
 from snnet.evaluation import evaluate
 from snnet.network import SNNet
-from snnet.route import Stitch
-from snnet.share import WHOLE, Share
-from snnet.space import StitchSpace
-from snnet.training import OptimSettings, StitchSampler, Trainer, TrainSettings
+from snnet.space import Stitch, StitchSpace
+from snnet.training import OptimSettings, Trainer, TrainSettings
+from snnet.training.samplers import StitchSampler
+from snnet.utils import WHOLE, Share
+from snnet.utils import distributed as processes
 from tests.batch_norm_family import build_conv_net
 from tests.conftest import build_tiny_anchor
 

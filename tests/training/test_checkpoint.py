@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from snnet.errors import CheckpointError
-from snnet.training.checkpoint import CheckpointStore, content_digest, read_checkpoint
+from snnet.training import content_digest
+from snnet.training.checkpoint import CheckpointStore, read_checkpoint
 
 SETTINGS = {"optim.lr": 0.1, "seed": 0}
 

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from snnet.anchors import Renormalize
 from snnet.errors import AnchorError, RecipeError, TrainingError
 from snnet.network import SNNet
-from snnet.renormalize import Renormalize
 from snnet.training import (
     Distillation,
     Following,

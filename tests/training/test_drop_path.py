@@ -7,15 +7,13 @@ from timm.layers import DropPath
 from torch import Tensor
 
 from snnet.anchors import Anchor
-from snnet.assemble import stitch
 from snnet.errors import AnchorError, CheckpointError, RecipeError
-from snnet.network import SNNet
-from snnet.saved import load
-from snnet.training.checkpoint import content_digest, read_checkpoint
-from snnet.training.drop_path import drop_path_settings, with_drop_path
-from snnet.training.recipe import Recipe
+from snnet.network import SNNet, load, stitch
+from snnet.recipes import Recipe
+from snnet.training import content_digest, drop_path_settings, with_drop_path
+from snnet.training.checkpoint import read_checkpoint
 from tests.conftest import build_tiny_net
-from tests.training.test_experiment import build
+from tests.recipes.test_experiment import build
 from tests.training.test_trainer import stop_at
 
 TINY = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "depth": 2}

@@ -4,16 +4,9 @@ import torch
 from timm.data import Mixup
 
 from snnet.network import SNNet
-from snnet.training import (
-    AnchorShareSampler,
-    Distillation,
-    OptimSettings,
-    StitchLoss,
-    TrainSettings,
-    UniformSampler,
-    anchor_teacher,
-)
+from snnet.training import Distillation, OptimSettings, StitchLoss, TrainSettings, anchor_teacher
 from snnet.training.facts import run_facts
+from snnet.training.samplers import AnchorShareSampler, UniformSampler
 from tests.training.killable import TinyBatches
 
 

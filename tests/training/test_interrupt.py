@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from snnet.training.interrupt import StopRequest, TrainingInterrupted
+from snnet.training import TrainingInterrupted
+from snnet.training.interrupt import StopRequest
 
 
 @pytest.fixture

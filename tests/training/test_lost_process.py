@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snnet.training.interrupt import TrainingInterrupted
+from snnet.training import TrainingInterrupted
 from tests.distributed import torchrun
 from tests.training import spread, waiting
 

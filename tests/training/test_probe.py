@@ -8,9 +8,9 @@ from snnet.errors import RecipeError
 from snnet.evaluation import evaluate
 from snnet.network import SNNet
 from snnet.space import StitchSpace
-from snnet.training.checkpoint import content_digest, read_checkpoint
+from snnet.training import Probe, content_digest, spread_of
+from snnet.training.checkpoint import read_checkpoint
 from snnet.training.logging import read_log
-from snnet.training.probe import Probe, spread_of
 from tests.batch_norm_family import build_conv_net
 from tests.training.killable import TinyBatches, build_net, build_trainer
 from tests.training.test_trainer import stop_at

@@ -9,8 +9,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from snnet.data import BatchAugment, TrainBatches
-from snnet.share import Share
-from snnet.training.randomness import stitch_generator
+from snnet.training import stitch_generator
+from snnet.utils import Share
 from tests.distributed import torchrun
 from tests.training import spread
 from tests.training.spread import assert_equal

@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 from snnet.data import TrainBatches
 from snnet.errors import DataError
 from snnet.network import SNNet
-from snnet.training import Trainer, TrainSettings
-from snnet.training.checkpoint import content_digest, read_checkpoint
+from snnet.training import Trainer, TrainSettings, content_digest
+from snnet.training.checkpoint import read_checkpoint
 from snnet.training.torch_loader import as_batches
 from tests.conftest import build_tiny_net
 from tests.training.test_trainer import stop_at

@@ -16,25 +16,24 @@ from torch.nn.functional import cross_entropy
 
 from snnet.errors import CheckpointError, DataError, RecipeError, TrainingError
 from snnet.network import SNNet
-from snnet.route import Stitch
+from snnet.space import Stitch
 from snnet.training import (
-    AnchorShareSampler,
     Distillation,
     Following,
+    Freeze,
     ModelTeacher,
     OptimSettings,
     StitchLoss,
-    StitchSampler,
     Trainer,
     TrainingInterrupted,
     TrainSettings,
     TrainStatus,
-    UniformSampler,
+    content_digest,
+    stitch_generator,
 )
-from snnet.training.checkpoint import content_digest, read_checkpoint
+from snnet.training.checkpoint import read_checkpoint
 from snnet.training.logging import read_log
-from snnet.training.optim import Freeze
-from snnet.training.randomness import stitch_generator
+from snnet.training.samplers import AnchorShareSampler, StitchSampler, UniformSampler
 from tests.batch_norm_family import build_conv_net
 from tests.training import killable
 from tests.training.killable import TinyBatches, build_trainer

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from snnet import processes
 from snnet.cli.errors import guarded
 from snnet.training import Trainer, TrainStatus
+from snnet.utils import distributed as processes
 from tests.training import spread
 
 

@@ -17,13 +17,15 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
     vit,
     xcit,
 )
-from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource
+from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, sample_images
 from snnet.anchors.build import build_model, load_checkpoint
 from snnet.anchors.embedded import EMBEDDED_ANCHORS, EMBEDDED_FAMILIES
+from snnet.anchors.from_modules import anchor_from_modules
 from snnet.anchors.load import AnchorLike, load_anchor, rebuildable_source, replace_classifier
 from snnet.anchors.models import MODELS
+from snnet.anchors.norms import BatchNorm, batch_norms
+from snnet.anchors.renormalize import Renormalize
 from snnet.anchors.timm_input import input_spec
-from snnet.specs import FeatureSpec, InputSpec
 
 __all__ = [
     "ANCHORS",
@@ -33,12 +35,15 @@ __all__ = [
     "Anchor",
     "AnchorLike",
     "AnchorSource",
-    "FeatureSpec",
-    "InputSpec",
+    "BatchNorm",
+    "Renormalize",
+    "anchor_from_modules",
+    "batch_norms",
     "build_model",
     "input_spec",
     "load_anchor",
     "load_checkpoint",
     "rebuildable_source",
     "replace_classifier",
+    "sample_images",
 ]

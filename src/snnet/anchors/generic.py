@@ -19,7 +19,7 @@ from snnet.anchors.segments import SegmentedAnchor
 from snnet.anchors.timm_input import input_spec
 from snnet.anchors.trace import Call, batch_shape, calls_of
 from snnet.errors import AnchorError
-from snnet.specs import InputSpec, Layout
+from snnet.space import InputSpec, Layout
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 _STEM = r"^(stem|patch_embed|conv_stem)"
@@ -156,7 +156,7 @@ def _chain(calls: Sequence[Call], parent: Call | None, start: Any, end: Any) -> 
     return chain
 
 
-_WAY_OUT = "Name its modules with snnet.Anchor.from_modules, or subclass snnet.Anchor."
+_WAY_OUT = "Name its modules with snnet.anchor_from_modules, or subclass snnet.Anchor."
 _OTHER_SIZE = (
     " The image size is that of timm's record; a model built for another one needs it there too: give its name and "
     "image_size=N, or timm.create_model(..., pretrained_cfg_overlay={'input_size': (3, H, W)})."

@@ -11,7 +11,7 @@ from snnet.anchors.anchor import ANCHORS, AnchorSource, run_in_turn
 from snnet.anchors.timm_anchor import TimmAnchor
 from snnet.anchors.timm_input import input_spec
 from snnet.errors import AnchorError
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 
 
 @ANCHORS.register("hiera")

@@ -195,6 +195,6 @@ def _view(model: nn.Module, name: str, source: AnchorSource | None) -> Anchor:
     raise AnchorError(
         f"No anchor family knows {type(model).__module__}.{type(model).__name__} ({name}); accepted are timm's models, "
         f"and of these and others the families {', '.join(ANCHORS.names())}. Name its "
-        "modules with snnet.Anchor.from_modules, or subclass snnet.Anchor for it and register the class with "
+        "modules with snnet.anchor_from_modules, or subclass snnet.Anchor for it and register the class with "
         "@snnet.ANCHORS.register('name')."
     )

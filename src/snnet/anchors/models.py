@@ -8,10 +8,10 @@ from torch import nn
 
 from snnet.anchors.anchor import Anchor, AnchorSource
 from snnet.errors import AnchorError
-from snnet.registry import Registry
+from snnet.utils import Registry
 
 Builder = Callable[..., nn.Module]
-"""A function that builds a model, or an anchor made with `Anchor.from_modules`, from keyword arguments."""
+"""A function that builds a model, or an anchor made with `anchor_from_modules`, from keyword arguments."""
 
 MODELS: Registry[Builder] = Registry("model", group="snnet.models")
 """Builders by name; a name filed here comes before timm's. `@MODELS.register("my_resnet20")` files one."""
@@ -37,7 +37,7 @@ def build_own_model(source: AnchorSource) -> nn.Module:
     if not isinstance(built, nn.Module):
         raise AnchorError(
             f"The builder of {source.model!r} gives {type(built).__name__}; return a torch.nn.Module, or an anchor "
-            "from snnet.Anchor.from_modules."
+            "from snnet.anchor_from_modules."
         )
     if isinstance(built, Anchor):
         built.name, built.source = source.model, source

@@ -8,7 +8,7 @@ from torch import nn
 from snnet.anchors.entries import Entry, Segments
 from snnet.anchors.trace import path_of
 from snnet.errors import AnchorError, did_you_mean
-from snnet.specs import InputSpec, Layout
+from snnet.space import InputSpec, Layout
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList)
 

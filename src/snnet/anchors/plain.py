@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from snnet.anchors.timm_anchor import TimmAnchor
 from snnet.anchors.timm_input import input_spec
-from snnet.specs import FeatureSpec, InputSpec
+from snnet.space import FeatureSpec, InputSpec
 
 
 class PlainViTAnchor(TimmAnchor):

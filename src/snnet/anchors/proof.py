@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from snnet.anchors.entries import Segments, modules_of, run_entry
 from snnet.anchors.trace import Visit, batch_shape, path_of, record, run_part
 from snnet.errors import AnchorError
-from snnet.modes import trying_training
+from snnet.utils import trying_training
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from snnet.anchors.proof import Proof, prove_segments, prove_training
 from snnet.anchors.shapes import feature_shapes, map_spec
 from snnet.anchors.trace import batch_shape
 from snnet.errors import AnchorError
-from snnet.modes import evaluating
-from snnet.specs import FeatureSpec, InputSpec, Layout
+from snnet.space import FeatureSpec, InputSpec, Layout
+from snnet.utils import evaluating
 
 
 class SegmentedAnchor(Anchor):

@@ -4,8 +4,8 @@ import torch
 from torch import Tensor, nn
 
 from snnet.anchors.anchor import Anchor
-from snnet.meta import run_on_meta
-from snnet.specs import FeatureSpec, Layout
+from snnet.space import FeatureSpec, Layout
+from snnet.utils import run_on_meta
 
 _IMAGES = 2  # Batch norms in training mode refuse a single position.
 

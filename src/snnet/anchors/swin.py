@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from snnet.anchors.anchor import ANCHORS
 from snnet.anchors.staged import StagedAnchor
 from snnet.anchors.timm_input import input_spec
-from snnet.specs import FeatureSpec, InputSpec
+from snnet.space import FeatureSpec, InputSpec
 
 
 @ANCHORS.register("swin")

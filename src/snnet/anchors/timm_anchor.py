@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from snnet.anchors.anchor import Anchor, run_in_turn
 from snnet.anchors.shapes import map_specs
 from snnet.anchors.timm_input import input_spec
-from snnet.specs import FeatureSpec, InputSpec, Layout
+from snnet.space import FeatureSpec, InputSpec, Layout
 
 
 class TimmAnchor(Anchor):

@@ -6,7 +6,7 @@ from typing import Any
 from timm.data import resolve_model_data_config
 from torch import nn
 
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 
 
 def input_spec(model: nn.Module, *, channels: int | None = None, size: Sequence[int] | None = None) -> InputSpec:

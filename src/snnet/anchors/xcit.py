@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from snnet.anchors.anchor import ANCHORS, run_in_turn
 from snnet.anchors.timm_anchor import TimmAnchor
 from snnet.anchors.timm_input import input_spec
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 
 
 @ANCHORS.register("xcit")

@@ -26,7 +26,7 @@ from snnet.cli.select import select
 from snnet.cli.space import space
 from snnet.cli.train import train
 from snnet.errors import RecipeError
-from snnet.share import started_share
+from snnet.utils import started_share
 
 _IN_SEVERAL_PROCESSES = ("train", "evaluate")
 COMMANDS = (demo, space, cost, init, train, recalibrate, evaluate, profile, select, export, report, push, experiment)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console, RenderableType
 from rich.table import Table
 
-from snnet.share import started_share
+from snnet.utils import started_share
 
 _PIPED_WIDTH = 240
 

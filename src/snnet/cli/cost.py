@@ -4,11 +4,11 @@ from pathlib import Path
 
 from cyclopts import App
 
-from snnet.amounts import human
 from snnet.cli.console import show, show_json
 from snnet.cli.sources import network_shape
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import USUAL_FAMILY, FamilyOptions, Json
+from snnet.utils import human
 
 cost = App(
     name="cost",
@@ -35,7 +35,7 @@ def count_stitches(
         output: Write the table to this file too, as JSON Lines.
     """
     net = network_shape(sources, **options.given())
-    from snnet.cost import count_costs, network_params
+    from snnet.profiling import count_costs, network_params
 
     table = count_costs(net)
     if output is not None:

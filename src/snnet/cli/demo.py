@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import App
 
-from snnet.amounts import human
 from snnet.cli.console import say, show, show_table
 from snnet.cli.progress import progress
 from snnet.cli.tables import cell, show_choices
+from snnet.utils import human
 
 if TYPE_CHECKING:
-    from snnet.demo import DemoResult
+    from snnet.recipes import DemoResult
 
 Family = Literal["vit", "cnn", "swin", "cnn-vit"]
 
@@ -42,7 +42,7 @@ def run(*, family: Family = "vit", output: Path | None = None, seed: int | None 
         seed: Decides calibration images, order of the data, and stitches drawn.
     """
     say("Loading torch and the anchors ...", style="dim")
-    from snnet.demo import run_demo
+    from snnet.recipes import run_demo
 
     directory = output or Path("snnet-demo" if family == "vit" else f"snnet-demo-{family}")
     result = run_demo(directory, family=family, seed=seed, stage=progress, say=say)

@@ -13,7 +13,7 @@ from cyclopts import CycloptsError
 
 from snnet.cli.console import say
 from snnet.errors import BudgetError, ProcessLostError, SNNetError, TrainingError
-from snnet.share import started_share
+from snnet.utils import started_share
 
 
 class ExitCode(IntEnum):

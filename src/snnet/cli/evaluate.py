@@ -72,11 +72,11 @@ def evaluate_network(
         sample: With --predict, the part of the images that the others see; 0 predicts from the curve alone.
         live: Draw the curve in the terminal while it fills in; by default where the terminal has room.
     """
-    from snnet.cost import count_costs
     from snnet.data import eval_batches, open_dataset
     from snnet.evaluation import evaluate as run
     from snnet.evaluation import predict as run_prediction
-    from snnet.processes import joined
+    from snnet.profiling import count_costs
+    from snnet.utils import joined
 
     net = saved_network(network)
     routes = chosen_stitches(net, stitches)

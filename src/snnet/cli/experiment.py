@@ -13,7 +13,7 @@ from snnet.cli.sources import read_table
 from snnet.errors import RecipeError
 
 if TYPE_CHECKING:
-    from snnet.experiments import Outcome
+    from snnet.recipes.paper import Outcome
 
 experiment = App(
     name="experiment",
@@ -57,7 +57,7 @@ def run_experiment(
         models: For figure-2: CSV file of individual models with columns model, img_size, top1, params_m, gmacs. By
             default those of timm on ImageNet-1K.
     """
-    from snnet.experiments import CHART
+    from snnet.recipes.paper import CHART
 
     if name is None:
         _list()
@@ -76,7 +76,7 @@ def run_experiment(
 
 
 def _perform(name: str, output: Path, scale: Literal["embedded", "imagenet"], settings: dict[str, Any]) -> None:
-    from snnet.experiments import Bench, find_experiments, perform
+    from snnet.recipes.paper import Bench, find_experiments, perform
 
     chosen = find_experiments(name)
     say("Loading torch ...", style="dim")
@@ -112,7 +112,7 @@ def _text(value: Any) -> str:
 
 
 def _chart(network: Sequence[str], models: Path | None, output: Path, overrides: Sequence[str]) -> None:
-    from snnet.experiments import TIMM_MODELS, published_table, write_chart
+    from snnet.recipes.paper import TIMM_MODELS, published_table, write_chart
 
     if overrides:
         raise RecipeError(f"figure-2 trains nothing and takes no settings; leave out {' '.join(overrides)}.")
@@ -125,7 +125,7 @@ def _chart(network: Sequence[str], models: Path | None, output: Path, overrides:
 
 
 def _list() -> None:
-    from snnet.experiments import CHART, EXPERIMENTS, place_of
+    from snnet.recipes.paper import CHART, EXPERIMENTS, place_of
 
     rows = [[place_of(name) or "-", name, one.title] for name, one in EXPERIMENTS.items()]
     rows.append([CHART, CHART, "Stitched networks among individual models, as an interactive page"])

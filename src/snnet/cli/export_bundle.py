@@ -12,7 +12,7 @@ from snnet.errors import ExportError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from snnet.bundle import Bundle
+    from snnet.export.bundle import Bundle
     from snnet.network import SNNet
 
 BUNDLE = "onnx-bundle"
@@ -32,7 +32,7 @@ def export_bundle(
     json: bool,
 ) -> None:
     """Write a bundle, and print what it holds."""
-    from snnet.bundle import write_bundle
+    from snnet.export.bundle import write_bundle
 
     routes = chosen_stitches(net, stitches)
     settings: dict[str, Any] = {}
@@ -68,8 +68,8 @@ def check_one_stitch(stitch: str | None, quantize: Quantize, stitches: str | Non
 def _quantizing(
     net: "SNNet", mode: Literal["dynamic", "static"], count: int, data: str, root: Path | None
 ) -> dict[str, Any]:
-    from snnet.bundle import Quantization
     from snnet.data import calibration_images, check_classes, eval_batches, open_dataset
+    from snnet.export.bundle import Quantization
 
     images = None
     if mode == "static":

@@ -13,7 +13,7 @@ from zlib import crc32
 
 from snnet.cli.console import say
 from snnet.errors import AnchorError
-from snnet.registry import Registry
+from snnet.utils import Registry
 
 _PREFIX = "snnet_family_"
 _NOTHING = (
@@ -49,9 +49,9 @@ def _registered() -> tuple[int, set[object]]:
     import timm
 
     from snnet.anchors import ANCHORS, MODELS
-    from snnet.data.sources import SOURCES
-    from snnet.engines import ENGINES
+    from snnet.data import SOURCES
     from snnet.export import EXPORTS
+    from snnet.runtime.engines import ENGINES
     from snnet.training.samplers import SAMPLERS
 
     registries: tuple[Registry[Any], ...] = (MODELS, ANCHORS, SAMPLERS, ENGINES, EXPORTS, SOURCES)

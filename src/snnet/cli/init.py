@@ -56,11 +56,10 @@ def init_network(
     """
     import torch
 
-    from snnet.assemble import stitch
-    from snnet.cost import count_costs
     from snnet.data import calibration_images, open_dataset
-    from snnet.init import initialize
-    from snnet.recalibration import has_batch_norm, recalibrate
+    from snnet.init import has_batch_norm, initialize, recalibrate
+    from snnet.network import stitch
+    from snnet.profiling import count_costs
 
     torch.manual_seed(seed)
     net = stitch(*anchors, pretrained=pretrained, **options.given())

@@ -9,11 +9,10 @@ from rich.live import Live
 from rich.progress import Progress
 from rich.text import Text
 
-from snnet.amounts import human
 from snnet.cli.console import console
 from snnet.cli.progress import Report, progress, progress_bar, reporter
-from snnet.selection import is_predicted, measured, pareto_frontier
-from snnet.table import StitchRow, StitchTable
+from snnet.table import StitchRow, StitchTable, is_predicted, measured, pareto_frontier
+from snnet.utils import human
 
 Draw = Callable[[StitchTable], None]
 

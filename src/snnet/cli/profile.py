@@ -12,8 +12,7 @@ from snnet.cli.stitches import Stitches, chosen_stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import DTYPES, Device, Dtype, Json, default_device
 from snnet.errors import RecipeError
-from snnet.selection import PROFILE, at_batch, describe_profile, is_per_batch, without_profile
-from snnet.table import StitchTable
+from snnet.table import PROFILE, StitchTable, at_batch, describe_profile, is_per_batch, without_profile
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
@@ -128,7 +127,7 @@ def _sizes(text: str) -> list[int]:
 
 def _lay_over(net: "SNNet", earlier: StitchTable) -> None:
     """Go on with what was measured into the same file before; under other conditions it will be dropped."""
-    from snnet.cost import count_costs
+    from snnet.profiling import count_costs
 
     if PROFILE not in earlier.meta:
         return

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from snnet.cli.console import console, say
-from snnet.share import started_share
+from snnet.utils import started_share
 
 Report = Callable[[int, int, str], None]
 """Called with what is done, what there is in all (0 if unknown), and a note."""

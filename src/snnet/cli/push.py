@@ -43,7 +43,7 @@ def push_network(
     if card_only and not is_network(str(source)):
         raise CheckpointError(f"{source} is no directory to write a card in; --card-only needs a saved network.")
     net = saved_network(str(source))
-    from snnet.hub import push_to_hub, write_card
+    from snnet.network import push_to_hub, write_card
 
     if card_only:
         show(f"Written to {write_card(net, source, repo_id=repo_id, recipe=recipe)}")

@@ -55,8 +55,8 @@ def recalibrate_network(
         output: Directory to save in; that of the network by default.
     """
     from snnet.data import calibration_images, open_dataset
-    from snnet.recalibration import has_batch_norm
-    from snnet.recalibration import recalibrate as run
+    from snnet.init import has_batch_norm
+    from snnet.init import recalibrate as run
 
     net = saved_network(network)
     if output is None and not is_network(network):

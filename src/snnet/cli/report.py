@@ -46,7 +46,7 @@ def write_curve(
         measured: Leave out scores that are predicted (`snnet evaluate --predict`).
     """
     from snnet.report import draw_training, write_report
-    from snnet.selection import pareto_frontier, without_predictions
+    from snnet.table import pareto_frontier, without_predictions
 
     table = without_predictions(read_table(source)) if measured else read_table(source)
     earlier = read_table(before) if before else None

@@ -4,23 +4,23 @@ from typing import Annotated, Any
 
 from cyclopts import App, Parameter
 
-from snnet.amounts import parse_amount
 from snnet.cli.console import show, show_json
 from snnet.cli.sources import read_table
 from snnet.cli.tables import cell
 from snnet.cli.values import DTYPES, Amount, Dtype, Json
 from snnet.errors import TableError
-from snnet.selection import (
+from snnet.table import (
     PROFILE,
     Budget,
+    StitchRow,
     at_batch,
     describe_profile,
     is_per_batch,
     missing_column,
     without_predictions,
 )
-from snnet.selection import select as choose
-from snnet.table import StitchRow
+from snnet.table import select as choose
+from snnet.utils import parse_amount
 
 select = App(
     name="select",

@@ -35,7 +35,7 @@ def network_shape(sources: Sequence[str], **options: Any) -> "SNNet":
         raise AnchorError("Name two or more anchors, such as deit_tiny_patch16_224 deit_small_patch16_224.")
     import torch
 
-    from snnet.assemble import stitch
+    from snnet.network import stitch
 
     if len(sources) == 1 and _may_be_network(sources[0]):
         return saved_network(sources[0], options)
@@ -49,7 +49,7 @@ def saved_network(source: str, options: Collection[str] = ()) -> "SNNet":
     Raises:
         CheckpointError: If there is none, or if options of a family are given for a network that has its own.
     """
-    from snnet.saved import load, published_file
+    from snnet.network import load, published_file
 
     if options:
         raise CheckpointError(
@@ -71,7 +71,7 @@ def _may_be_network(source: str) -> bool:
 
 def names_published(source: str) -> bool:
     """Return whether `source` is `FAMILY@FILE`, with the name of a family that the authors of SN-Net published."""
-    from snnet.published import FAMILIES
+    from snnet.network.published import FAMILIES
 
     family, at, _ = source.partition("@")
     return bool(at) and family in FAMILIES

@@ -8,7 +8,7 @@ from cyclopts import App
 from snnet.cli.console import show, show_json, show_table
 from snnet.cli.sources import space_of
 from snnet.cli.values import USUAL_FAMILY, FamilyOptions, Json
-from snnet.route import Stitch
+from snnet.space import Stitch
 
 space = App(
     name="space",

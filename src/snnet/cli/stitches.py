@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from snnet.errors import SpaceError
-from snnet.route import Stitch
-from snnet.selection import pareto_frontier
+from snnet.space import Stitch
+from snnet.table import pareto_frontier
 
 if TYPE_CHECKING:
     from snnet.network import SNNet

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from snnet.amounts import human
 from snnet.cli.console import show, show_table
 from snnet.errors import BudgetError
-from snnet.selection import select
-from snnet.table import StitchRow, StitchTable
+from snnet.table import StitchRow, StitchTable, select
+from snnet.utils import human
 
 _HEADINGS = {
     "macs": "MACs",

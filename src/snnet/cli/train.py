@@ -15,8 +15,7 @@ from snnet.table import StitchTable
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
-    from snnet.training.experiment import Experiment
-    from snnet.training.recipe import Recipe
+    from snnet.recipes import Experiment, Recipe
 
 train = App(
     name="train",
@@ -63,11 +62,9 @@ def train_network(
         root: Short for --data.root, the folder of the data.
         settings: List every setting of a recipe with its default, and stop.
     """
-    from snnet.modes import torch_threads
-    from snnet.processes import from_first, joined
-    from snnet.training.build import build_experiment
-    from snnet.training.engine import check_device
-    from snnet.training.run_directory import claim_directory
+    from snnet.recipes import build_experiment, claim_directory
+    from snnet.training import check_device
+    from snnet.utils import from_first, joined, torch_threads
 
     if settings:
         _list_settings()
@@ -96,8 +93,7 @@ def _run(experiment: "Experiment", output: Path, *, begun: bool) -> None:
 
 
 def _recipe(source: str, overrides: dict[str, Any]) -> "Recipe":
-    from snnet.training.recipe import Recipe
-    from snnet.training.recipe_file import check_recipe
+    from snnet.recipes import Recipe, check_recipe
 
     if not is_network(source) and not names_published(source):
         return Recipe.load(source, overrides)
@@ -122,7 +118,7 @@ def _fit(experiment: "Experiment", output: Path, *, begun: bool) -> None:
 
 
 def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:
-    from snnet.processes import share
+    from snnet.utils import share
 
     net, section = experiment.net, experiment.recipe.evaluation
     _count(net.cpu(), output / TABLE, begun=begun)
@@ -143,8 +139,8 @@ def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:
 
 def _count(net: "SNNet", path: Path, *, begun: bool) -> None:
     """Set the costs in the network's table, and what this run and `snnet profile` have written before."""
-    from snnet.cost import count_costs
-    from snnet.processes import from_first
+    from snnet.profiling import count_costs
+    from snnet.utils import from_first
 
     def known() -> StitchTable | None:
         # Scores that the network was loaded with, or that lie here without a run, are those of other weights.
@@ -162,8 +158,7 @@ def _evaluate(experiment: "Experiment", path: Path) -> StitchTable:
 
 
 def _list_settings() -> None:
-    from snnet.training.recipe import Recipe
-    from snnet.training.recipe_file import setting_names
+    from snnet.recipes import Recipe, setting_names
 
     rows = [(name, _shown(default), about) for name, about, default in setting_names(Recipe)]
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))

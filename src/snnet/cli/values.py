@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from snnet.amounts import parse_amount
-from snnet.space.chains import Direction
+from snnet.space import Direction
+from snnet.utils import parse_amount
 
 
 def _convert(_: Any, tokens: Sequence[Any]) -> float:

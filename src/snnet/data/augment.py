@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from snnet.share import WHOLE, Share
+from snnet.utils import WHOLE, Share
 
 
 @dataclass(frozen=True)

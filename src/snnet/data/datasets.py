@@ -17,7 +17,7 @@ from snnet.data.sources import SOURCES, ArraySource, Request
 from snnet.data.streams import StreamSource
 from snnet.data.transforms import Augmentation, clean_transform, train_transform
 from snnet.errors import DataError, did_you_mean
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 
 Images: TypeAlias = ImageDataset | TensorImages | StreamImages
 

@@ -13,7 +13,7 @@ from snnet.data.sources import ArraySource, ImageSource, SourcePart
 from snnet.data.streams import Order, RawImage, StreamSource
 from snnet.data.transforms import Transform, check_channels
 from snnet.errors import DataError
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 
 Sample = tuple[Tensor, int]
 """An image `(C, H, W)` and its label."""

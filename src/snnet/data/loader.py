@@ -14,7 +14,7 @@ from snnet.data.images import StreamImages, TensorImages, check_batch_size, read
 from snnet.data.seeding import derive, generator, seeded
 from snnet.data.stream_batches import Batch, StreamBatches, eval_stream
 from snnet.errors import DataError
-from snnet.share import WHOLE, Share
+from snnet.utils import WHOLE, Share
 
 # Keep the streams of random numbers of one epoch apart.
 _ORDER, _SAMPLE, _BATCH = range(3)

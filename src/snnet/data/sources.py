@@ -12,7 +12,7 @@ from torch import Tensor
 
 from snnet.data.streams import StreamSource
 from snnet.errors import DataError
-from snnet.registry import Registry
+from snnet.utils import Registry
 
 
 class ImageSource(ABC):

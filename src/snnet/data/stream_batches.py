@@ -15,7 +15,7 @@ from snnet.data.images import Sample, StreamImages, check_batch_size
 from snnet.data.seeding import derive, generator, seeded
 from snnet.data.streams import Order, RawImage
 from snnet.errors import DataError
-from snnet.share import WHOLE, Share
+from snnet.utils import WHOLE, Share
 
 Batch = tuple[Tensor, Tensor]
 """Images `(B, C, H, W)` and labels `(B,)`."""

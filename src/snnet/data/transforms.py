@@ -10,7 +10,7 @@ from timm.data import create_transform
 from torch import Tensor
 
 from snnet.errors import DataError, RecipeError
-from snnet.specs import InputSpec
+from snnet.space import InputSpec
 
 Transform: TypeAlias = Callable[[Image.Image], Tensor]
 

@@ -13,8 +13,7 @@ from torch.utils.data import Dataset
 
 from snnet.data import EvalBatches, eval_batches
 from snnet.errors import DataError
-from snnet.processes import gather
-from snnet.share import WHOLE, Share
+from snnet.utils import WHOLE, Share, gather
 
 Batch: TypeAlias = tuple[Tensor, Tensor]
 _NO_IMAGES = "The data has no images; evaluation needs at least one batch of (images, labels)."

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from snnet.evaluation.gaussian import Array
-from snnet.route import Stitch
+from snnet.space import Stitch
 
 # A block repeated or left out at a cut matters more than where the cut is.
 _SKIP = 3.0

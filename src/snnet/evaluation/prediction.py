@@ -10,8 +10,16 @@ from snnet.errors import TableError
 from snnet.evaluation.features import route_features
 from snnet.evaluation.gaussian import Array, Observations, Posterior, infer, most_telling
 from snnet.evaluation.sample import ImageSample
-from snnet.selection import ERROR, PREDICTION, line_between_anchors, measured, missing_column, without_predictions
-from snnet.table import StitchRow, StitchTable
+from snnet.table import (
+    ERROR,
+    PREDICTION,
+    StitchRow,
+    StitchTable,
+    line_between_anchors,
+    measured,
+    missing_column,
+    without_predictions,
+)
 
 # The mean absolute value of a normal variable, in standard deviations.
 _MEAN_ABSOLUTE = float(np.sqrt(2 / np.pi))

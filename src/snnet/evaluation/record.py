@@ -10,9 +10,8 @@ from torch import nn
 
 from snnet.errors import TableError
 from snnet.evaluation.scores import COLUMNS
-from snnet.selection import without_predictions
 from snnet.space import StitchSpace
-from snnet.table import StitchRow, StitchTable
+from snnet.table import StitchRow, StitchTable, without_predictions
 
 _FACTS = {"network": "weights or layers of the network", "precision": "number format", "data": "images or labels"}
 

@@ -14,12 +14,10 @@ import torch
 from torch import Tensor
 
 from snnet.evaluation.batches import Batches, Fingerprint
-from snnet.evaluation.evaluate import run_tree
 from snnet.evaluation.gaussian import Array
-from snnet.evaluation.plan import Tree
 from snnet.evaluation.scores import Scores, top1_hits
-from snnet.network import SNNet
-from snnet.route import Stitch
+from snnet.network import SNNet, Tree, run_tree
+from snnet.space import Stitch
 
 _LEAST = 0.02  # probability of an image about which all anchors are sure
 _POWER = 2.0

@@ -7,17 +7,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from snnet.anchors.anchor import sample_images
-from snnet.data import fixed_choice, open_dataset
-from snnet.data.images import StreamImages
+from snnet.anchors import sample_images
+from snnet.data import StreamImages, fixed_choice, open_dataset
 from snnet.errors import DataError, ExportError
 from snnet.export.facts import stitch_facts
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
-from snnet.files import write_beside
-from snnet.network import SNNet, StitchLike
-from snnet.replica import plain_replica, to_plain
-from snnet.route import Stitch
-from snnet.specs import InputSpec
+from snnet.network import SNNet, StitchLike, plain_replica, to_plain
+from snnet.space import InputSpec, Stitch
+from snnet.utils import write_beside
 
 _RANDOM, _REAL = 3, 8  # images to compare on
 _BATCHES = (1, 3)

@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict
 
 from snnet.network import SNNet
-from snnet.route import Stitch
-from snnet.versions import versions
+from snnet.space import Stitch
+from snnet.utils import versions
 
 
 def stitch_facts(net: SNNet, stitch: Stitch, *packages: str) -> dict[str, str]:

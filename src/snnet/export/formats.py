@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from snnet.registry import Registry
+from snnet.utils import Registry
 
 
 @dataclass(frozen=True)
@@ -52,4 +52,8 @@ class ExportFormat(ABC):
         """Read a file as its users will."""
 
 
-EXPORTS: Registry[type[ExportFormat]] = Registry("export format", "snnet.exports")
+EXPORTS: Registry[type[ExportFormat]] = Registry(
+    "export format",
+    "snnet.exports",
+    ("snnet.export.onnx_file", "snnet.export.openvino_file", "snnet.export.torch_file"),
+)

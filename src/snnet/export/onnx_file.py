@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
 from snnet.export.onnx_graph import INPUT, OUTPUT, onnx_model
-from snnet.extras import require
+from snnet.utils import require
 
 LARGEST = 2**31 - 2**20
 """Bytes of weights above which they lie in a file of their own: one file of the format ends at 2 GiB."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from snnet.errors import ExportError
 from snnet.export.program import export_program, quiet
-from snnet.extras import require
+from snnet.utils import require
 
 if TYPE_CHECKING:
     import numpy as np

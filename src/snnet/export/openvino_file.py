@@ -11,7 +11,7 @@ from snnet.errors import ExportError
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
 from snnet.export.onnx_graph import INPUT, OUTPUT
 from snnet.export.program import export_program, quiet
-from snnet.extras import require
+from snnet.utils import require
 
 if TYPE_CHECKING:
     import openvino

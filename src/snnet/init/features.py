@@ -6,10 +6,10 @@ from torch import Tensor
 
 from snnet.anchors import Anchor
 from snnet.errors import AnchorError
-from snnet.fast_linear import fast_linear
 from snnet.init.plan import Fits, Node
 from snnet.layers import StitchingLayer, fit_positions, same_positions, to_positions
 from snnet.network import SNNet
+from snnet.utils import fast_linear
 
 
 def walk(anchors: Sequence[Anchor], order: Sequence[Node], images: Tensor) -> Iterator[tuple[Node, Tensor]]:

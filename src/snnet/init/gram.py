@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from snnet.fast_linear import fast_product, has_fast_linear
+from snnet.utils import fast_product, has_fast_linear
 
 PANELS = 3
 """Row blocks of a Gram matrix; those below the diagonal are not computed."""

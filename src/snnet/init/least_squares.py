@@ -17,9 +17,8 @@ from snnet.init.normal_equations import NormalEquations, Solution
 from snnet.init.plan import Plan, plan_sums
 from snnet.init.sums import StreamingSums
 from snnet.layers import LowRankLinear, StitchingLayer
-from snnet.modes import evaluating
 from snnet.network import SNNet
-from snnet.progress import Progress
+from snnet.utils import Progress, evaluating
 
 METHODS = ("least-squares", "kaiming")
 

@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from snnet.space import LayerSpec
-from snnet.specs import FeatureSpec
+from snnet.space import FeatureSpec, LayerSpec
 
 Fits = Mapping[str, FeatureSpec]
 """What the front features of a layer, by its name, must be fitted to; layers that are not named need nothing."""

@@ -7,7 +7,7 @@ repeated before it or after it: means commute with affine maps.
 from torch import Tensor, cat
 
 from snnet.errors import AnchorError
-from snnet.specs import FeatureSpec
+from snnet.space import FeatureSpec
 
 
 def to_positions(features: Tensor, spec: FeatureSpec) -> Tensor:

@@ -5,7 +5,7 @@ from torch.nn.functional import conv2d
 
 from snnet.layers.lora import LowRankLinear
 from snnet.layers.positions import check_positions, fit_positions, from_positions, same_positions, to_positions
-from snnet.specs import FeatureSpec
+from snnet.space import FeatureSpec
 
 
 class StitchingLayer(nn.Module):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from snnet.engines import Conditions, EagerEngine, NetworkEngine, Ready
 from snnet.network import SNNet
 from snnet.profiling.energy import EnergyMeter, measure_energy
 from snnet.profiling.inputs import random_images, step_inputs
@@ -15,9 +14,9 @@ from snnet.profiling.memory import memory_bytes
 from snnet.profiling.settings import MeasureSettings
 from snnet.profiling.steps import Walk
 from snnet.profiling.timing import Stopwatch, run_rounds, whole
-from snnet.progress import Progress
-from snnet.route import Stitch
-from snnet.steps import Step
+from snnet.runtime.engines import Conditions, EagerEngine, NetworkEngine, Ready
+from snnet.space import Step, Stitch
+from snnet.utils import Progress
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from snnet.nvml import open_nvml
+from snnet.utils import open_nvml
 
 POWERCAP = Path("/sys/class/powercap")
 SECONDS = 0.3

@@ -5,11 +5,9 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 
-from snnet.engines import Conditions
-from snnet.network import SNNet
-from snnet.replica import replicate
-from snnet.route import Stitch
-from snnet.steps import Step
+from snnet.network import SNNet, replicate
+from snnet.runtime.engines import Conditions
+from snnet.space import Step, Stitch
 
 
 def random_images(net: SNNet, batch: int, conditions: Conditions, seed: int) -> Tensor:

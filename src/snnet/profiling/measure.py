@@ -7,14 +7,13 @@ from typing import Any
 
 from torch import Tensor
 
-from snnet.cost import step_macs
 from snnet.profiling.bench import Bench
 from snnet.profiling.energy import EnergyMeter
+from snnet.profiling.macs import step_macs
 from snnet.profiling.steps import calibrate, choose_whole, plan_walks, relative_errors
 from snnet.profiling.timing import summarize
-from snnet.route import Stitch
-from snnet.selection import ERROR, at_batch
-from snnet.steps import Step
+from snnet.space import Step, Stitch
+from snnet.table import ERROR, at_batch
 
 Columns = dict[str, dict[str, float]]
 """Id of a stitch -> column -> value."""

@@ -9,11 +9,10 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from snnet.cost import stitch_params
-from snnet.engines import EagerEngine, Ready
 from snnet.network import SNNet
-from snnet.route import Stitch
-from snnet.steps import Step
+from snnet.profiling.params import stitch_params
+from snnet.runtime.engines import EagerEngine, Ready
+from snnet.space import Step, Stitch
 
 COMPUTED = "computed: parameters, images and the peak of live tensors of plain PyTorch"
 MEASURED = "measured: parameters, images and the peak by torch.cuda.max_memory_allocated of plain PyTorch"

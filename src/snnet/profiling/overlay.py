@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from snnet.selection import ERROR, PROFILE, is_per_batch
-from snnet.table import StitchRow, StitchTable
+from snnet.table import ERROR, PROFILE, StitchRow, StitchTable, is_per_batch
 
 _MUST_AGREE = ("machine", "engine", "device", "dtype", "threads", "versions")
 _TIMED = ("latency_ms", "throughput")

@@ -8,11 +8,10 @@ from itertools import groupby
 import numpy as np
 from torch import Tensor
 
-from snnet.engines import Ready
 from snnet.errors import RecipeError
 from snnet.profiling.timing import Stopwatch
-from snnet.route import Stitch
-from snnet.steps import Step
+from snnet.runtime.engines import Ready
+from snnet.space import Step, Stitch
 
 CALIBRATED, CHECKED, SHARE = 4, 8, 6
 """Whole stitches that are measured besides the steps: to calibrate, and to find the error; at most one in `SHARE`."""

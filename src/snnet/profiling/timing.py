@@ -11,8 +11,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from snnet.engines import Ready
-from snnet.selection import at_batch
+from snnet.runtime.engines import Ready
+from snnet.table import at_batch
 
 CONFIDENCE = 0.95
 """Probability with which the interval of a median holds the true one."""

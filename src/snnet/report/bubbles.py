@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from snnet.errors import TableError
-from snnet.files import write_text
 from snnet.report.plots import INK, draw_frame, save_figure
 from snnet.report.view import PALETTE, Axis
+from snnet.utils import write_text
 
 _MACS, _TOP1 = Axis("macs", "MACs", 1e9, "G"), Axis("top1", "Top-1", 1.0, "%")
 _MAIN = "#d1242f"

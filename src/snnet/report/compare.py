@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from snnet.errors import TableError
 from snnet.report.plots import INK, MUTED, columns_of, draw_dots, draw_frame, points_of, save_figure
 from snnet.report.view import PALETTE, Axis, axis_of
-from snnet.selection import measured, pareto_frontier
-from snnet.table import StitchTable
+from snnet.table import StitchTable, measured, pareto_frontier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,18 +8,9 @@ from string import Template
 from typing import Any
 
 from snnet.errors import TableError
-from snnet.files import write_text
-from snnet.report.view import (
-    anchor_depths,
-    anchor_names,
-    axis_of,
-    cost_columns,
-    score_range,
-    series_of,
-    short_names,
-)
-from snnet.selection import ERROR, describe_profile, measured, pareto_frontier, select
-from snnet.table import StitchRow, StitchTable
+from snnet.report.view import anchor_depths, anchor_names, axis_of, cost_columns, score_range, series_of, short_names
+from snnet.table import ERROR, StitchRow, StitchTable, describe_profile, measured, pareto_frontier, select
+from snnet.utils import write_text
 
 
 def write_page(

@@ -9,10 +9,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from snnet.errors import TableError
-from snnet.files import write_aside
 from snnet.report.view import Axis, anchor_names, axis_of, score_range, series_of
-from snnet.selection import ERROR, is_predicted, measured, pareto_frontier
-from snnet.table import StitchRow, StitchTable
+from snnet.table import ERROR, StitchRow, StitchTable, is_predicted, measured, pareto_frontier
+from snnet.utils import write_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from snnet.report.plots import INK, MUTED, RULE, save_figure
 from snnet.report.view import PALETTE, anchor_names, series_of
-from snnet.route import Stitch
+from snnet.space import Stitch
 from snnet.table import StitchTable
 
 _PREFIX = "top1/"

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from snnet.amounts import SCALES, fixed
 from snnet.errors import TableError
-from snnet.selection import at_batch, higher_is_better, measured, measured_batches, missing_column
-from snnet.table import StitchRow, StitchTable
+from snnet.table import StitchRow, StitchTable, at_batch, higher_is_better, measured, measured_batches, missing_column
+from snnet.utils import SCALES, fixed
 
 # Okabe and Ito's palette, darkened where it is too light on white: told apart with any color vision.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8569a", "#8a6d00", "#3c9ccf", "#6b4ea0", "#7a7a7a")

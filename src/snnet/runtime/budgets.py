@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from snnet.errors import BudgetError
-from snnet.extras import require
+from snnet.utils import require
 
 _LOG = logging.getLogger(__name__)
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from snnet.errors import BudgetError
-from snnet.route import Stitch
 from snnet.runtime.budgets import Budgeting, as_reader
 from snnet.runtime.records import Answer
 from snnet.runtime.runtime import Runtime
-from snnet.selection import higher_is_better
+from snnet.space import Stitch
+from snnet.table import higher_is_better
 
 
 class Governor:

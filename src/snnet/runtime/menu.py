@@ -5,9 +5,17 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from snnet.errors import BudgetError
-from snnet.route import Stitch
-from snnet.selection import Budget, at_batch, check_profile, higher_is_better, measured, missing_column
-from snnet.table import StitchRow, StitchTable
+from snnet.space import Stitch
+from snnet.table import (
+    Budget,
+    StitchRow,
+    StitchTable,
+    at_batch,
+    check_profile,
+    higher_is_better,
+    measured,
+    missing_column,
+)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from snnet.route import Stitch
+from snnet.space import Stitch
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,17 @@ from typing import Any, Self
 import torch
 from torch import Tensor
 
-from snnet.bundle import Bundle
-from snnet.engines import ENGINES, BundleEngine, EagerEngine, Engine, Ready
 from snnet.errors import BudgetError, EngineError, TableError
+from snnet.export.bundle import Bundle
 from snnet.network import SCORES, SNNet, StitchLike
-from snnet.route import Stitch
+from snnet.runtime.engines.eager import EagerEngine
+from snnet.runtime.engines.engine import ENGINES, Engine, Ready
+from snnet.runtime.engines.onnxruntime import BundleEngine
 from snnet.runtime.menu import Menu, spread
 from snnet.runtime.records import Answer, Counters, Switch
 from snnet.runtime.shelf import Shelf
-from snnet.selection import PROFILE, check_profile, measured, pareto_frontier, without_profile
-from snnet.table import StitchTable
+from snnet.space import Stitch
+from snnet.table import PROFILE, StitchTable, check_profile, measured, pareto_frontier, without_profile
 
 _LOG = logging.getLogger(__name__)
 

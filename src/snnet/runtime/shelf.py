@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from snnet.engines import Ready
 from snnet.errors import EngineError
-from snnet.route import Stitch
+from snnet.runtime.engines.engine import Ready
+from snnet.space import Stitch
 
 _LOG = logging.getLogger(__name__)
 

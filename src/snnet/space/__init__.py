@@ -3,5 +3,23 @@
 from snnet.space.chains import Direction
 from snnet.space.matching import LayerSpec
 from snnet.space.space import StitchSpace
+from snnet.space.specs import FeatureSpec, InputSpec, Layout
+from snnet.space.steps import Step, route_prefixes, route_steps, uncut_anchor
+from snnet.space.stitch import Cut, Stitch, as_number, join_ids
 
-__all__ = ["Direction", "LayerSpec", "StitchSpace"]
+__all__ = [
+    "Cut",
+    "Direction",
+    "FeatureSpec",
+    "InputSpec",
+    "LayerSpec",
+    "Layout",
+    "Step",
+    "Stitch",
+    "StitchSpace",
+    "as_number",
+    "join_ids",
+    "route_prefixes",
+    "route_steps",
+    "uncut_anchor",
+]

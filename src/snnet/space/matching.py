@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from snnet.errors import SpaceError
-from snnet.route import Cut
+from snnet.space.stitch import Cut
 
 
 @dataclass(frozen=True, slots=True)

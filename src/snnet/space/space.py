@@ -6,9 +6,9 @@ from itertools import pairwise
 from typing import Any, overload
 
 from snnet.errors import SpaceError, did_you_mean
-from snnet.route import Cut, Segment, Stitch, as_number
 from snnet.space.chains import Direction, anchor_chains
 from snnet.space.matching import LayerSpec, keep_cuts, stage_layers
+from snnet.space.stitch import Cut, Segment, Stitch, as_number
 
 CutTable = Mapping[tuple[int, int], Sequence[tuple[int, Cut]]]
 """(front, back) -> all cuts between the two with their stage, stage by stage."""

@@ -1,54 +1,52 @@
 """Training all stitches of a network at once."""
 
-from snnet.training.distillation import (
-    Distillation,
-    Following,
-    ModelTeacher,
-    OwnAnchorTeacher,
-    Teacher,
-    anchor_teacher,
-)
+from snnet.training.checkpoint import content_digest
+from snnet.training.distillation import Distillation, Following, ModelTeacher, OwnAnchorTeacher, Teacher, anchor_teacher
+from snnet.training.drop_path import drop_path_settings, with_drop_path
+from snnet.training.engine import Precision, Sharding, check_device
+from snnet.training.facts import FREE_SETTINGS
+from snnet.training.freezing import with_something_to_train
 from snnet.training.interrupt import TrainingInterrupted
 from snnet.training.loss import StitchLoss
-from snnet.training.optim import OptimSettings, build_optimizer, build_schedule, parameter_groups
-from snnet.training.samplers import (
-    SAMPLERS,
-    AnchorShareSampler,
-    MacsBucketsSampler,
-    SandwichSampler,
-    StitchSampler,
-    UniformSampler,
-    WeightedSampler,
-)
-from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
+from snnet.training.optim import Freeze, OptimSettings, build_optimizer, build_schedule, parameter_groups
+from snnet.training.probe import Probe, spread_of
+from snnet.training.randomness import stitch_generator
+from snnet.training.settings import StitchesPerRank, TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batches
 from snnet.training.teachers import timm_teacher
-from snnet.training.trainer import Trainer
+from snnet.training.trainer import CHECKPOINTS, Trainer
 
 __all__ = [
-    "SAMPLERS",
-    "AnchorShareSampler",
+    "CHECKPOINTS",
+    "FREE_SETTINGS",
     "Batches",
     "Distillation",
     "Following",
-    "MacsBucketsSampler",
+    "Freeze",
     "ModelTeacher",
     "OptimSettings",
     "OwnAnchorTeacher",
-    "SandwichSampler",
+    "Precision",
+    "Probe",
+    "Sharding",
     "StitchLoss",
-    "StitchSampler",
+    "StitchesPerRank",
     "Teacher",
     "TrainResult",
     "TrainSettings",
     "TrainStatus",
     "Trainer",
     "TrainingInterrupted",
-    "UniformSampler",
-    "WeightedSampler",
     "anchor_teacher",
     "build_optimizer",
     "build_schedule",
+    "check_device",
+    "content_digest",
+    "drop_path_settings",
     "parameter_groups",
+    "spread_of",
+    "stitch_generator",
     "timm_teacher",
+    "with_drop_path",
+    "with_something_to_train",
 ]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from snnet.errors import CheckpointError
-from snnet.files import write_aside
+from snnet.utils import write_aside
 
 FORMAT, VERSION = "snnet-training", 1
 Settings = Mapping[str, str | int | float | bool | None]

@@ -11,7 +11,7 @@ from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from snnet.errors import RecipeError, TrainingError
 from snnet.network import SNNet
-from snnet.route import Stitch
+from snnet.space import Stitch
 from snnet.training.checkpoint import content_digest
 
 DistillationKind = Literal["hard", "soft"]

@@ -17,11 +17,10 @@ from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
-from snnet import processes
+from snnet.anchors import batch_norms
 from snnet.errors import DataError, RecipeError, TrainingError
 from snnet.network import SNNet
-from snnet.route import Stitch, join_ids
-from snnet.statistics import batch_norms
+from snnet.space import Stitch, join_ids
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings, build_optimizer, build_schedule, learning_rates
 from snnet.training.randomness import reseed
@@ -29,6 +28,7 @@ from snnet.training.reduction import average_statistics, sum_over_processes
 from snnet.training.sharding import divide_state, gathered, load_whole, shard
 from snnet.training.stream import Batch
 from snnet.training.synced_norm import SyncedBatchNorm
+from snnet.utils import copy_from_first, gather, share
 
 Precision = Literal["fp32", "bf16", "fp16"]
 Sharding = Literal["none", "fsdp"]
@@ -112,11 +112,11 @@ class Engine:
         sync_batch_norm: bool = False,
     ) -> None:
         self.accelerator = accelerator
-        self.share = processes.share()
+        self.share = share()
         self.sharded = sharding == "fsdp" and self.share.count > 1
         self.sync_batch_norm = sync_batch_norm and self.share.count > 1
         self.given = net
-        processes.copy_from_first(net.state_dict().values())
+        copy_from_first(net.state_dict().values())
         self.net = deepcopy(net) if self.sharded else net.to(accelerator.device)
         self.loss = loss.to(accelerator.device)
         self.mixup = mixup
@@ -245,7 +245,7 @@ class Engine:
         # What is divided has been summed by the backward pass.
         summed = sum_over_processes(() if self.sharded else self.parameters, means)
         if not all(map(math.isfinite, summed)):
-            for own, drawn in processes.gather((losses, tuple(stitches))):
+            for own, drawn in gather((losses, tuple(stitches))):
                 for number, loss in enumerate(own):
                     _check_finite("loss", loss, (drawn[number % len(drawn)],), step)
         return summed
@@ -277,7 +277,7 @@ class Engine:
         value = (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()
         # With fp16 an overflow is expected now and then: the scaler skips the step and lowers its scale.
         if self.accelerator.scaler is None and not math.isfinite(value):
-            drawn = dict.fromkeys(route for routes in processes.gather(tuple(stitches)) for route in routes)
+            drawn = dict.fromkeys(route for routes in gather(tuple(stitches)) for route in routes)
             _check_finite("norm of the gradients", value, tuple(drawn), step)
         return value
 

@@ -8,10 +8,10 @@ from snnet.network import SNNet
 from snnet.training.checkpoint import Settings, content_digest
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings
-from snnet.training.recipe_file import flatten
-from snnet.training.samplers import StitchSampler
+from snnet.training.samplers.base import StitchSampler
 from snnet.training.settings import TrainSettings
 from snnet.training.stream import Batches
+from snnet.utils import flatten
 
 FREE_SETTINGS = ("device", "sharding", "log_every", "save_every", "keep", "trackers")
 """Settings that may change between the parts of a run, for they do not change what is computed or logged."""

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 
 from torch import nn
 
-from snnet.route import Stitch
-from snnet.statistics import batch_norms
+from snnet.anchors import batch_norms
+from snnet.space import Stitch
 
 
 @contextmanager

@@ -11,8 +11,8 @@ from accelerate import Accelerator
 from accelerate.tracking import GeneralTracker
 
 from snnet.errors import TrainingError
-from snnet.files import write_text
 from snnet.training.trackers import PROJECT, as_markdown, tracked_name, tracker_options
+from snnet.utils import write_text
 
 
 class RunLog:

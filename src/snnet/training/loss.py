@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from snnet.errors import RecipeError
-from snnet.route import Stitch
+from snnet.space import Stitch
 from snnet.training.distillation import Distillation, Following
 
 

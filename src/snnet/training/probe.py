@@ -7,14 +7,12 @@ import torch
 from torch import Tensor
 
 from snnet.errors import RecipeError
-from snnet.evaluation.evaluate import run_tree
-from snnet.evaluation.plan import Tree
-from snnet.evaluation.scores import Scores
-from snnet.modes import evaluating
-from snnet.network import SNNet
-from snnet.recalibration import has_batch_norm, recalibrate
-from snnet.route import Stitch
+from snnet.evaluation import Scores
+from snnet.init import has_batch_norm, recalibrate
+from snnet.network import SNNet, Tree, run_tree
+from snnet.space import Stitch
 from snnet.training.stream import Batch
+from snnet.utils import evaluating
 
 PREFIX = "top1/"
 """Begins the name of a stitch's top-1 in the log."""

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import nn
 
-from snnet import processes
-from snnet.statistics import BatchNorm
+from snnet.anchors import BatchNorm
+from snnet.utils import share, sum_numbers, sum_tensors
 
 
 def sum_over_processes(parameters: Iterable[nn.Parameter], losses: Sequence[float]) -> list[float]:
@@ -28,7 +28,7 @@ def sum_over_processes(parameters: Iterable[nn.Parameter], losses: Sequence[floa
     """
     trained = [parameter for parameter in parameters if parameter.requires_grad]
     used = [float(parameter.grad is not None) for parameter in trained]
-    sums = processes.sum_numbers([*losses, *used])
+    sums = sum_numbers([*losses, *used])
     summed, users = sums[: len(losses)], sums[len(losses) :]
     if all(map(math.isfinite, summed)):
         _sum_gradients([parameter for parameter, count in zip(trained, users, strict=True) if count])
@@ -37,7 +37,7 @@ def sum_over_processes(parameters: Iterable[nn.Parameter], losses: Sequence[floa
 
 def _sum_gradients(parameters: Sequence[nn.Parameter]) -> None:
     own = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-    for parameter, gradient in zip(parameters, processes.sum_tensors(own), strict=True):
+    for parameter, gradient in zip(parameters, sum_tensors(own), strict=True):
         parameter.grad = gradient
 
 
@@ -46,8 +46,8 @@ def average_statistics(norms: Iterable[BatchNorm]) -> None:
 
     The update of running statistics is linear in them, so it does not matter how often this is done.
     """
-    count = processes.share().count
+    count = share().count
     own = [part for norm in norms for part in (norm.running_mean, norm.running_var) if part is not None]
     if count > 1:
-        for statistic, total in zip(own, processes.sum_tensors(own), strict=True):
+        for statistic, total in zip(own, sum_tensors(own), strict=True):
             statistic.copy_(total / count)

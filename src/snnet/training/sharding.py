@@ -11,8 +11,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
-from snnet import processes
 from snnet.network import SNNet
+from snnet.utils import share
 
 
 def shard(net: SNNet, device: torch.device) -> SNNet:
@@ -21,7 +21,7 @@ def shard(net: SNNet, device: torch.device) -> SNNet:
     Each block and each stitching layer is gathered when a route comes to it; stems and heads are gathered together for
     the whole pass. What a route does not run is never gathered.
     """
-    mesh = init_device_mesh(device.type, (processes.share().count,))
+    mesh = init_device_mesh(device.type, (share().count,))
     for module in _units(net):
         fully_shard(module, mesh=mesh)
     fully_shard(net, mesh=mesh)

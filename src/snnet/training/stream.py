@@ -7,7 +7,7 @@ from typing import Protocol
 from torch import Tensor
 
 from snnet.errors import DataError
-from snnet.share import WHOLE, Share
+from snnet.utils import WHOLE, Share
 
 Batch = tuple[Tensor, Tensor]
 """Images `(B, C, H, W)` and their labels `(B,)`."""

@@ -1,7 +1,7 @@
 """Teachers from timm, with the normalization that they were trained with."""
 
-from snnet.anchors import AnchorSource, InputSpec, build_model, input_spec, load_checkpoint
-from snnet.renormalize import Renormalize
+from snnet.anchors import AnchorSource, Renormalize, build_model, input_spec, load_checkpoint
+from snnet.space import InputSpec
 from snnet.training.distillation import ModelTeacher
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, get_available_trackers
 
 from snnet.errors import RecipeError
-from snnet.files import write_text
+from snnet.utils import write_text
 
 PROJECT = "snnet"
 _EXTRAS = ("mlflow", "wandb")

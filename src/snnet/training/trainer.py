@@ -11,12 +11,10 @@ from typing import Any
 
 from torch.utils.data import DataLoader
 
-from snnet import processes
 from snnet.data import check_classes, classes_of
 from snnet.errors import CheckpointError, DataError, ProcessLostError, RecipeError, TrainingError
-from snnet.fast_linear import fast_linear
 from snnet.network import SNNet
-from snnet.route import Stitch, join_ids
+from snnet.space import Stitch, join_ids
 from snnet.training.checkpoint import Checkpoint, CheckpointStore
 from snnet.training.engine import Engine, Mixup, Update, build_accelerator, check_device
 from snnet.training.facts import run_facts
@@ -27,10 +25,12 @@ from snnet.training.loss import StitchLoss
 from snnet.training.optim import OptimSettings, shares_parameters
 from snnet.training.probe import Probe
 from snnet.training.randomness import stitch_generator
-from snnet.training.samplers import StitchSampler, UniformSampler
+from snnet.training.samplers.base import StitchSampler
+from snnet.training.samplers.uniform import UniformSampler
 from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batch, Batches, step_batches
 from snnet.training.torch_loader import as_batches
+from snnet.utils import broadcast, fast_linear, from_first, join, losing_none, sum_numbers
 
 CHECKPOINTS, LOG, TRACKING = "checkpoints", "log.jsonl", "tracking"
 _RECENT = 50
@@ -151,7 +151,7 @@ class _Run:
             trainer.mixup,
             trainer.facts,
         )
-        self.share = processes.join(trainer.device)
+        self.share = join(trainer.device)
         self.store = self._open_store(trainer.directory, facts, resume) if trainer.directory else None
         # Logs and trackers are the first process's alone.
         directory = trainer.directory if self.share.is_first else None
@@ -234,7 +234,7 @@ class _Run:
         asked = [float(stop.signal == number) for number in STOP_SIGNALS]
         # Dead workers have given nothing, but then this process was asked to stop.
         own = counts or [0] * self.settings.accumulation
-        sums = processes.sum_numbers([*asked, float(0 in own), *own])
+        sums = sum_numbers([*asked, float(0 in own), *own])
         wanted = [number for number, count in zip(STOP_SIGNALS, sums, strict=False) if count]
         self.stopping = wanted[0] if wanted else None
         totals = [int(total) for total in sums[len(asked) + 1 :]]
@@ -257,7 +257,7 @@ class _Run:
 
     def _update(self, batches: tuple[Batch, ...], stitches: tuple[Stitch, ...], totals: list[int]) -> Update:
         try:
-            with processes.losing_none():
+            with losing_none():
                 return self.engine.update(self.settings.seed, self.step, batches, stitches, totals)
         except ProcessLostError:
             raise
@@ -313,7 +313,7 @@ class _Run:
         if self.store is not None and (due or self.stopping is not None):
             store, state = self.store, {**self.engine.state_dict(), "unlogged": list(self.unlogged)}
             self.log.sync()
-            self.saved = processes.from_first(lambda: store.save(self.step, state))
+            self.saved = from_first(lambda: store.save(self.step, state))
 
     def _stop_if_asked(self) -> None:
         if self.stopping is not None:
@@ -332,7 +332,7 @@ class _Run:
                     "another directory."
                 )
 
-        processes.from_first(claim)
+        from_first(claim)
         return store
 
     def _restore(self, store: CheckpointStore) -> None:
@@ -343,11 +343,11 @@ class _Run:
             read.extend(filter(None, [store.load_newest()]))
             return (read[0].step, read[0].path) if read else None
 
-        found = processes.from_first(newest)
+        found = from_first(newest)
         if found is None:
             self._say(f"There is no checkpoint in {store.directory} yet; training starts at step 0.")
             return
-        state = processes.broadcast(dict(read[0].state) if read else {})
+        state = broadcast(dict(read[0].state) if read else {})
         self.unlogged = state.pop("unlogged")
         self.engine.load_state_dict(state)
         self.step, self.saved = found

@@ -4,8 +4,8 @@ from collections import Counter
 import pytest
 
 from snnet.errors import RecipeError
-from snnet.training import MacsBucketsSampler
-from snnet.training.randomness import stitch_generator
+from snnet.training import stitch_generator
+from snnet.training.samplers import MacsBucketsSampler
 from tests.training.samplers.tables import SPACE, cost_table
 
 

@@ -3,10 +3,9 @@ from collections import Counter
 import pytest
 
 from snnet.errors import RecipeError, SpaceError
-from snnet.route import join_ids
-from snnet.space import StitchSpace
-from snnet.training import SAMPLERS, AnchorShareSampler, StitchSampler, UniformSampler
-from snnet.training.randomness import stitch_generator
+from snnet.space import StitchSpace, join_ids
+from snnet.training import stitch_generator
+from snnet.training.samplers import SAMPLERS, AnchorShareSampler, StitchSampler, UniformSampler
 
 SPACE = StitchSpace.build([[4], [4], [4]])
 

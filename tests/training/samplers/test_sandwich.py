@@ -2,8 +2,8 @@ import pytest
 
 from snnet.errors import RecipeError, TableError
 from snnet.table import StitchTable
-from snnet.training import SandwichSampler
-from snnet.training.randomness import stitch_generator
+from snnet.training import stitch_generator
+from snnet.training.samplers import SandwichSampler
 from tests.training.samplers.tables import SPACE, cost_table
 
 

@@ -2,8 +2,8 @@ import pytest
 
 from snnet.errors import SpaceError
 from snnet.space import StitchSpace
-from snnet.training import SAMPLERS
-from snnet.training.randomness import stitch_generator
+from snnet.training import stitch_generator
+from snnet.training.samplers import SAMPLERS
 
 SPACE = StitchSpace.build([[4], [4], [4]])
 

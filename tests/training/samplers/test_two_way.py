@@ -3,10 +3,11 @@ from typing import Any
 import pytest
 import torch
 
-from snnet.cost import count_costs
 from snnet.network import SNNet
+from snnet.profiling import count_costs
 from snnet.space import StitchSpace
-from snnet.training import SAMPLERS, Trainer, TrainSettings, TrainStatus
+from snnet.training import Trainer, TrainSettings, TrainStatus
+from snnet.training.samplers import SAMPLERS
 from tests.conftest import build_tiny_anchor
 from tests.training.killable import TinyBatches
 

@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 
 from snnet.errors import RecipeError, TableError
-from snnet.training import WeightedSampler
-from snnet.training.randomness import stitch_generator
+from snnet.training import stitch_generator
+from snnet.training.samplers import WeightedSampler
 from tests.training.samplers.tables import SPACE, cost_table, scored_table
 
 OTHERS = [stitch for stitch in SPACE if not stitch.is_anchor]

@@ -7,10 +7,9 @@ from typing import Any, ClassVar, cast
 import torch
 
 from snnet.errors import RecipeError, SpaceError, TableError
-from snnet.registry import Registry
-from snnet.route import Stitch
-from snnet.selection import higher_is_better, measured
-from snnet.table import StitchTable
+from snnet.space import Stitch
+from snnet.table import StitchTable, higher_is_better, measured
+from snnet.utils import Registry
 
 
 class StitchSampler(ABC):

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 
 from snnet.errors import RecipeError
-from snnet.route import Stitch
+from snnet.space import Stitch
 from snnet.table import StitchTable
 from snnet.training.checkpoint import content_digest
 from snnet.training.samplers.base import SAMPLERS, StitchSampler, check_not_empty, pick, values_of

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from snnet.errors import SpaceError
-from snnet.route import Stitch
+from snnet.space import Stitch
 from snnet.training.samplers.base import SAMPLERS, StitchSampler, check_not_empty
 
 

@@ -8,9 +8,8 @@ from typing import Any
 import torch
 
 from snnet.errors import RecipeError, did_you_mean
-from snnet.route import Stitch
-from snnet.selection import gap_to_lines
-from snnet.table import StitchTable
+from snnet.space import Stitch
+from snnet.table import StitchTable, gap_to_lines
 from snnet.training.checkpoint import content_digest
 from snnet.training.samplers.base import SAMPLERS, StitchSampler, check_not_empty, check_share, values_of
 

@@ -1,0 +1,186 @@
+"""Accuracy and loss of every stitch, each distinct step of the routes run once per batch."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from snnet.data import check_classes, classes_of
+from snnet.errors import DataError
+from snnet.evaluation.batches import Batches, Data, Fingerprint
+from snnet.evaluation.record import Record, network_digest
+from snnet.evaluation.scores import Scores
+from snnet.network import SNNet, Tree, Weight, plan_groups, run_tree
+from snnet.space import Step, Stitch
+from snnet.table import StitchTable
+from snnet.utils import Progress, evaluating, fast_linear, from_first, gather, join, sum_numbers
+
+AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def evaluate(
+    net: SNNet,
+    data: Data,
+    *,
+    stitches: Iterable[int | str | Stitch] | None = None,
+    device: str | torch.device | None = None,
+    batch_size: int = 128,
+    output: str | Path | None = None,
+    amp: str | None = None,
+    share_prefix: bool = True,
+    max_groups: int = 16,
+    progress: Progress | None = None,
+    on_scores: Callable[[StitchTable], None] | None = None,
+) -> StitchTable:
+    """Measure top-1, top-5 (percent) and mean cross-entropy (nats) of stitches, and set them in `net.table`.
+
+    The stitches are divided into groups, and each group takes one pass over the data. After each group `output`
+    is rewritten, whole or not at all. When the same call is made again after a kill, stitches found there are
+    not run again; their data are compared first, which takes one pass. Where `output` holds a table of
+    costs, its columns are kept.
+
+    Started in several processes (`torchrun`), each runs all stitches on its own part of the images, and their sums are
+    added: every image counts once, however the images divide. The first process alone reads and writes `output`; the
+    table is the same in all.
+
+    An image whose loss is not finite (NaN logits) counts as wrong; a stitch with such images gets no loss, and
+    `table.meta["nonfinite"]` holds its number of them. With fewer than five classes, top-5 is over all of them.
+
+    Args:
+        net: The network. It is set to evaluation mode, and to `device`, for the duration of the call.
+        data: A `DataLoader` or other iterable of `(images (B, C, H, W), labels (B,))`, a `Dataset` of such pairs,
+            or two tensors. It is read several times and must be the same each time, in any order.
+        stitches: Numbers, ids or values; all of the space by default.
+        device: Where to run; by default where the network is.
+        batch_size: For a `Dataset` or two tensors.
+        output: File of the table, JSON Lines.
+        amp: `bf16` or `fp16` (not on CPU) for automatic mixed precision.
+        share_prefix: Whether common beginnings of routes are run once. Without it the result is the same, later.
+        max_groups: Most groups, hence most passes over the data. More lose less work to a kill.
+        progress: Called with the number of finished and of all (stitch, batch) pairs, and a note.
+        on_scores: Given the table so far, at the beginning and after each group.
+
+    Returns:
+        The rows of the chosen stitches, with all columns that `net.table` and `output` have.
+
+    Raises:
+        DataError: If the data is empty, does not fit the network, names other classes than `net.classes`, can be read
+            only once, or changes between passes.
+        SpaceError: If a stitch is not in the space.
+        TableError: If `output` holds scores of another network, other data or another precision.
+    """
+    for name, value in (("batch_size", batch_size), ("max_groups", max_groups)):
+        if value < 1:
+            raise DataError(f"{name}={value} is too small; choose at least 1.")
+    check_classes(net.classes, classes_of(data))
+    share = join(device)
+    chosen = list(dict.fromkeys(map(net.space.find, net.space if stitches is None else stitches)))
+    home = next(net.parameters()).device
+    target = home if device is None else torch.device(device)
+    facts = evaluation_facts(net, amp, target)
+    batches = Batches(data, net.num_classes, batch_size, share)
+    record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
+    if record.scores:
+        record.check_data(batches.fingerprint().to_dict())
+
+    routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
+    groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups, share=share_prefix)
+    meter = _Meter(progress, len(chosen), len(routes), batches)
+    autocast = torch.autocast(target.type, AMP.get(amp or ""), enabled=amp is not None)
+    tell = on_scores or (lambda _: None)
+    tell(record.table(net.table))
+    with evaluating(net, target), fast_linear(target), autocast:
+        for number, group in enumerate(groups, 1):
+            meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
+            _run_group(net, group, batches, record, target, meter)
+            if share.is_first:
+                record.save(net.table)
+            tell(record.table(net.table))
+            meter.tell(f"{meter.group} done")
+    net.table = record.table(net.table)
+    ids = {stitch.id for stitch in chosen}
+    return net.table.where(lambda row: row.stitch in ids)
+
+
+def evaluation_facts(net: SNNet, amp: str | None, device: torch.device) -> dict[str, str]:
+    """Return what scores depend on besides the images: a digest of the network, and the precision.
+
+    Raises:
+        DataError: If the device does not compute in this precision.
+    """
+    return {"network": _common_digest(net), "precision": _precision(net, amp, device)}
+
+
+def _run_group(
+    net: SNNet, group: Tree, batches: Batches, record: Record, device: torch.device, meter: "_Meter"
+) -> None:
+    scores = {stitch: Scores() for stitch in group.stitches}
+    seen = Fingerprint.empty(batches.classes)
+    for images, labels in batches:
+        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True).long()
+        seen.add(images, labels)
+        # Only here: a data set that caches what it reads must not be left with inference tensors.
+        with torch.inference_mode():
+            for stitch, logits in run_tree(net, group, images):
+                scores[stitch].add(logits, labels)
+        meter.advance(len(group.stitches))
+    seen = batches.together(seen)
+    if record.facts.setdefault("data", seen.to_dict()) != seen.to_dict():
+        raise DataError(
+            "The data gave other images or labels than on the pass before; all stitches must see the same images: "
+            "turn off random augmentation and random subsets."
+        )
+    names, sums = list(scores), [number for score in scores.values() for number in score.sums]
+    sums = sum_numbers(sums)
+    for number, stitch in enumerate(names):
+        record.add(stitch, *Scores.of(sums[5 * number : 5 * number + 5]).result())
+
+
+class _Meter:
+    """Counts finished (stitch, batch) pairs and tells them."""
+
+    def __init__(self, progress: Progress | None, chosen: int, missing: int, batches: Batches) -> None:
+        self.group = ""
+        self._progress = progress
+        if progress is not None:
+            count = batches.count()
+            self._done, self._total = (chosen - missing) * count, chosen * count
+            if missing < chosen:
+                self.tell(f"{chosen - missing} of {chosen} stitches were evaluated before")
+
+    def advance(self, pairs: int) -> None:
+        if self._progress is not None:
+            self._done += pairs
+            self.tell(self.group)
+
+    def tell(self, note: str) -> None:
+        if self._progress is not None:
+            self._progress(self._done, self._total, note)
+
+
+def _common_digest(net: nn.Module) -> str:
+    digests = gather(network_digest(net))
+    if len(set(digests)) > 1:
+        raise DataError("The processes have different weights; load or train the same network in all of them.")
+    return digests[0]
+
+
+def _precision(net: nn.Module, amp: str | None, device: torch.device) -> str:
+    if amp is not None and amp not in AMP:
+        raise DataError(f"amp={amp!r} is not known; accepted: 'bf16', 'fp16' or None.")
+    if amp == "fp16" and device.type == "cpu":
+        raise DataError("amp='fp16' does nothing on CPU; use 'bf16' or None there.")
+    own = str(next(net.parameters()).dtype).removeprefix("torch.")
+    return own if amp is None else f"{own} with {amp}"
+
+
+def _parameter_count(net: SNNet) -> Weight:
+    known: dict[Step, float] = {}
+
+    def weight(step: Step) -> float:
+        if step not in known:
+            known[step] = 1.0 + sum(parameter.numel() for parameter in net.step_parameters(step))
+        return known[step]
+
+    return weight

@@ -1,0 +1,145 @@
+"""Measuring as few stitches as needed: the anchors, then the most telling, until the rest is known well enough."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from snnet.errors import DataError, TableError
+from snnet.evaluation.batches import Batches, Data
+from snnet.evaluation.evaluation import AMP, evaluate, evaluation_facts
+from snnet.evaluation.prediction import Prediction, predict_scores
+from snnet.evaluation.record import Record
+from snnet.evaluation.sample import ImageSample, SamplePass
+from snnet.network import SNNet
+from snnet.table import StitchTable, measured
+from snnet.utils import Progress, evaluating, fast_linear
+
+# Each round is one more pass over the data, so a round takes a twentieth of the stitches.
+_ROUNDS = 20
+
+
+def predict(
+    net: SNNet,
+    data: Data,
+    *,
+    error: float = 0.3,
+    at_most: float = 0.25,
+    sample: float = 0.2,
+    device: str | torch.device | None = None,
+    batch_size: int = 128,
+    output: str | Path | None = None,
+    amp: str | None = None,
+    progress: Progress | None = None,
+    on_scores: Callable[[StitchTable], None] | None = None,
+) -> Prediction:
+    """Measure the anchors and a few stitches, predict the rest, and set all of it in `net.table`.
+
+    The anchors are evaluated on all images. In the same pass the others see some of the images, those that the
+    anchors find hard before others (`sample.py`). From both, each stitch is predicted with an error bar. As long as
+    the expected error is above `error`, the stitches that would tell most are evaluated on all images, up to
+    `at_most`. Measured scores are resumable as those of `evaluate`; predicted ones are never taken for measured.
+
+    Args:
+        net: The network, with its MACs in `net.table` (`snnet.profile`).
+        data: As for `evaluate`.
+        error: Mean absolute error, in points of top-1, at which to stop.
+        at_most: Stitches that may be measured on all images, anchors included: a number, or a part if it is 1 or
+            less. The anchors are measured in any case.
+        sample: Part of the images that stitches see before; 0 predicts from the curve alone.
+        device: Where to run; by default where the network is.
+        batch_size: For a `Dataset` or two tensors.
+        output: File of the table, JSON Lines.
+        amp: `bf16` or `fp16` (not on CPU) for automatic mixed precision.
+        progress: Called with what is done, what there is in all, and a note.
+        on_scores: Given the table, predictions included, after each round.
+
+    Raises:
+        DataError: If a number is out of range, or the data is not as `evaluate` needs it.
+        TableError: If `net.table` lacks MACs, or `output` holds scores of another network, data or precision.
+    """
+    limit = _limit(error, at_most, sample, len(net.space))
+    target = next(net.parameters()).device if device is None else torch.device(device)
+    batches = Batches(data, net.num_classes, batch_size)
+    path = None if output is None else Path(output)
+    tell = on_scores or (lambda _: None)
+
+    def measure(stitches: Sequence[str]) -> None:
+        evaluate(
+            net,
+            data,
+            stitches=stitches,
+            device=target,
+            batch_size=batch_size,
+            output=path,
+            amp=amp,
+            progress=progress,
+        )
+
+    _check_costs(net)
+    seen = None
+    if sample > 0 and len(net.space) > len(net.anchors):
+        seen = _sample(net, batches, sample, target, amp, path, progress)
+    else:
+        measure([stitch.id for stitch in net.space if stitch.is_anchor])
+    while True:
+        found = predict_scores(_in_space(net), sample=seen, count=math.ceil(len(net.space) / _ROUNDS))
+        tell(found.table)
+        if found.error <= error or found.measured >= limit:
+            break
+        measure(found.next[: limit - found.measured])
+    net.table = found.table
+    if path is not None:
+        net.table.save(path)
+    return found
+
+
+def _sample(
+    net: SNNet,
+    batches: Batches,
+    share: float,
+    device: torch.device,
+    amp: str | None,
+    path: Path | None,
+    progress: Progress | None,
+) -> ImageSample:
+    """Measure the anchors, and the others on some of the images; file the anchors' scores."""
+    record = Record(net.space, evaluation_facts(net, amp, device), path)
+    run = SamplePass(net, list(net.space), share, device)
+    note = f"anchors on all images, the others on {100 * share:.0f}%"
+
+    def advance(done: int) -> None:
+        if progress is not None:
+            progress(done, batches.count(), note)
+
+    autocast = torch.autocast(device.type, AMP.get(amp or ""), enabled=amp is not None)
+    with evaluating(net, device), fast_linear(device), autocast:
+        sample, seen = run.run(batches, advance)
+    record.check_data(seen.to_dict())
+    for stitch, scores in run.scores.items():
+        record.add(stitch, *scores.result())
+    record.save(net.table)
+    net.table = record.table(net.table)
+    return sample
+
+
+def _in_space(net: SNNet) -> StitchTable:
+    table, own = net.table or StitchTable([]), {stitch.id for stitch in net.space}
+    return table.where(lambda row: row.stitch in own)
+
+
+def _check_costs(net: SNNet) -> None:
+    """Say now, and not after minutes, that MACs are missing."""
+    lacking = len(net.space) - sum(measured(row, "macs") for row in _in_space(net))
+    if lacking:
+        raise TableError(f"{lacking} of {len(net.space)} stitches have no MACs; `snnet.profile(net)` counts them.")
+
+
+def _limit(error: float, at_most: float, sample: float, count: int) -> int:
+    for name, value, least in (("error", error, 0.0), ("at_most", at_most, 0.0), ("sample", sample, 0.0)):
+        if not value >= least:
+            raise DataError(f"{name}={value} is too small; give at least {least:g}.")
+    if sample > 1:
+        raise DataError(f"sample={sample} is no part of the images; give a number from 0 to 1.")
+    return math.floor(at_most * count) if at_most <= 1 else math.floor(at_most)

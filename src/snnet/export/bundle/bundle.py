@@ -1,0 +1,109 @@
+"""A bundle on disk: which stitches it has, which one to take, and sessions that run them."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from snnet.errors import SpaceError, TableError
+from snnet.export.bundle.manifest import GRAPHS, WEIGHTS, Manifest
+from snnet.export.bundle.sessions import open_session
+from snnet.space import InputSpec, Stitch
+from snnet.table import StitchTable, select
+
+
+class Bundle:
+    """Stitches of a network that share one file of weights; needs onnxruntime and neither torch nor the network.
+
+    Args:
+        path: The folder.
+        manifest: What it holds.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: str | Path, *, verify: bool = True) -> "Bundle":
+        """Open a bundle that `write_bundle` or `snnet export` wrote.
+
+        Args:
+            path: The folder.
+            verify: Read all files and compare them with what was written.
+
+        Raises:
+            ExportError: If it is no bundle, of a newer version, or a file is missing or damaged; the message names it.
+        """
+        folder = Path(path)
+        manifest = Manifest.load(folder)
+        if verify:
+            manifest.check(folder)
+        return cls(folder, manifest)
+
+    def __repr__(self) -> str:
+        return f"Bundle({str(self.path)!r}, {len(self.table)} stitches)"
+
+    @property
+    def table(self) -> StitchTable:
+        """Costs, scores and latencies of its stitches, with their numbers in the network's space."""
+        return self.manifest.table
+
+    @cached_property
+    def stitches(self) -> tuple[Stitch, ...]:
+        """Its stitches, in the order of the space."""
+        return tuple(row.route for row in self.table)
+
+    @property
+    def weights(self) -> Path:
+        """The file of the weights."""
+        return self.path / GRAPHS / WEIGHTS
+
+    def select(self, **limits: Any) -> Stitch:
+        """Return the best of its stitches within every limit; see `snnet.select` for what may be asked.
+
+        Raises:
+            BudgetError: If nothing fits, or the table lacks a column.
+        """
+        return select(self.table, **limits).route
+
+    @property
+    def input(self) -> InputSpec:
+        """Size and normalization of the images."""
+        return self.manifest.input
+
+    def find(self, stitch: int | str | Stitch) -> Stitch:
+        """Return one of its stitches by its number in the space, its id or as a value.
+
+        Raises:
+            SpaceError: If the bundle does not have it.
+        """
+        try:
+            return self.table[stitch].route
+        except TableError:
+            known = ", ".join(list(self.manifest.graphs)[:4])
+            raise SpaceError(
+                f"{self.path} has no stitch {stitch}; it has {len(self.table)}: {known}, ... Export again with this "
+                "one, or choose one of these."
+            ) from None
+
+    def graph(self, stitch: int | str | Stitch) -> Path:
+        """Return the `.onnx` file of a stitch, by its number in the space, its id or as a value.
+
+        Raises:
+            SpaceError: If the bundle does not have it.
+        """
+        return self.path / self.manifest.graphs[str(self.find(stitch))]
+
+    def session(self, stitch: int | str | Stitch, *, threads: int = 1, prepack: bool = False) -> Any:
+        """Return an `onnxruntime.InferenceSession` of a stitch; sessions share the mapped weights.
+
+        Args:
+            stitch: Number, id or value.
+            threads: Threads of one call.
+            prepack: Let it pack the weights for itself: faster, and they are no longer shared.
+
+        Raises:
+            SpaceError: If the bundle does not have the stitch.
+            EngineError: If onnxruntime cannot open it.
+        """
+        return open_session(self.graph(stitch), threads=threads, prepack=prepack)

@@ -1,0 +1,139 @@
+"""Weights of 8 bits: graphs of stitches quantized by onnxruntime, equal weights still stored once."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from snnet.errors import ExportError
+from snnet.export.bundle.graphs import run_session
+from snnet.export.bundle.manifest import WEIGHTS
+from snnet.export.bundle.sessions import open_session
+from snnet.export.bundle.weights import WeightFile
+from snnet.export.onnx_graph import INPUT
+from snnet.utils import require
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+"""Images `(B, C, H, W)` and labels `(B,)`; iterated several times."""
+
+STATIC = ["Conv", "Gemm", "MatMul"]
+DYNAMIC = STATIC[1:]
+"""Convolutions stay: onnxruntime has no dynamic ones with signed weights."""
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How weights are quantized to signed 8-bit integers, one scale per output channel.
+
+    A weight becomes the same integers in every stitch, so stitches share them. What differs between stitches, the
+    scales of activations, is small and lies in their graphs.
+
+    Attributes:
+        mode: `dynamic` quantizes activations as they come, `static` by their range on calibration images.
+        images: Calibration images `(B, C, H, W)`, normalized; needed for `static`.
+    """
+
+    mode: Literal["dynamic", "static"]
+    images: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        if self.mode not in ("dynamic", "static"):
+            raise ExportError(f"There is no quantization {self.mode!r}; accepted: 'dynamic', 'static'.")
+        if self.mode == "static" and (self.images is None or not len(self.images)):
+            raise ExportError("Static quantization measures activations on images, and there are none; give some.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the manifest says of it."""
+        count = 0 if self.images is None or self.mode == "dynamic" else len(self.images)
+        return {"mode": self.mode, "weights": "int8", "per_channel": True, "calibration_images": count}
+
+
+def quantize_graphs(
+    folder: Path,
+    graphs: Mapping[str, Path],
+    quantization: Quantization,
+    scored_on: Batches | None,
+    told: Callable[[int, str], None] | None,
+) -> dict[str, dict[str, float]]:
+    """Put quantized graphs and weights in the place of those in a folder.
+
+    Args:
+        folder: Holds the graphs and their weights.
+        graphs: Id of each stitch -> its graph.
+        quantization: How.
+        scored_on: Images and labels to score before and after.
+        told: Told `(stitches done, id)`.
+
+    Returns:
+        For each stitch `top1` and, of the weights before, `top1_float`, in percent; nothing without images.
+    """
+    scores: dict[str, dict[str, float]] = {}
+    with TemporaryDirectory(dir=folder.parent) as aside:
+        weights = WeightFile(Path(aside) / WEIGHTS)
+        for done, (stitch, path) in enumerate(graphs.items()):
+            if told is not None:
+                told(done, stitch)
+            _quantize(path, Path(aside) / path.name, quantization, weights)
+            if scored_on is not None:
+                after, before = (_top1(file, scored_on) for file in (Path(aside) / path.name, path))
+                scores[stitch] = {"top1": after, "top1_float": before}
+        weights.close()
+        for path in (*graphs.values(), folder / WEIGHTS):
+            (Path(aside) / path.name).replace(path)
+    return scores
+
+
+def _quantize(source: Path, target: Path, quantization: Quantization, weights: WeightFile) -> None:
+    onnx, tool = require("onnx", "onnx"), require("onnxruntime.quantization", "onnx")
+    options = {"per_channel": True, "weight_type": tool.QuantType.QInt8}
+    with TemporaryDirectory(dir=target.parent) as aside, _quiet():
+        result = Path(aside) / "quantized.onnx"
+        if quantization.mode == "dynamic":
+            tool.quantize_dynamic(source, result, op_types_to_quantize=DYNAMIC, **options)
+        else:
+            # Unsigned activations with signed weights are what onnxruntime is fast at on x86.
+            options["activation_type"] = tool.QuantType.QUInt8
+            tool.quantize_static(source, result, _Reader(quantization.images), op_types_to_quantize=STATIC, **options)
+        model = onnx.load(str(result))
+    for tensor in model.graph.initializer:
+        weights.move_out(tensor)
+    weights.flush()
+    target.write_bytes(model.SerializeToString())
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back the advice to optimize graphs first, which would make other weights of each."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, logging.WARNING))
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+class _Reader:
+    """Hands calibration images out one by one, as onnxruntime asks for them."""
+
+    def __init__(self, images: Tensor | None) -> None:
+        assert images is not None
+        self._images = iter(torch.split(images.detach().cpu().float(), 1))
+
+    def get_next(self) -> dict[str, Any] | None:
+        """Return the next image; None at the end."""
+        image = next(self._images, None)
+        return None if image is None else {INPUT: image.numpy()}
+
+
+def _top1(graph: Path, batches: Batches) -> float:
+    session, hits, count = open_session(graph), 0, 0
+    for images, labels in batches:
+        hits += int((run_session(session, images).argmax(dim=1) == labels.long()).sum())
+        count += len(labels)
+    return 100 * hits / count

@@ -1,0 +1,138 @@
+"""Writing a bundle: whole, or not at all."""
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import Tensor
+
+from snnet.errors import ExportError
+from snnet.export.bundle.bundle import Bundle
+from snnet.export.bundle.graphs import StitchGraphs
+from snnet.export.bundle.manifest import GRAPHS, MANIFEST, Manifest
+from snnet.export.bundle.quantize import Batches, Quantization, quantize_graphs
+from snnet.export.export import real_images
+from snnet.network import SNNet, StitchLike
+from snnet.table import StitchRow, StitchTable
+from snnet.utils import require, versions
+
+Progress = Callable[[int, int, str], None]
+
+
+def write_bundle(
+    net: SNNet,
+    path: str | Path,
+    stitches: Sequence[StitchLike] | None = None,
+    *,
+    images: Tensor | None = None,
+    quantization: Quantization | None = None,
+    scored_on: Batches | None = None,
+    progress: Progress | None = None,
+) -> Bundle:
+    """Write stitches of a network as ONNX graphs that share one file of weights.
+
+    Every graph is compared with the network before anything is in place; an earlier bundle stays until then.
+
+    Args:
+        net: The network.
+        path: The folder; it may hold an earlier bundle, and nothing else.
+        stitches: Numbers, ids or values; all of the space if None.
+        images: Real images `(B, C, H, W)`, normalized, to compare on besides random ones; embedded ones if None.
+        quantization: Write 8-bit weights.
+        scored_on: Batches of images and labels on which the accuracy before and after quantization is measured.
+        progress: Told `(stitches done, stitches in all, id)`.
+
+    Raises:
+        SpaceError: If the network has no such stitch.
+        ExportError: If a graph does not compute what the network does, or the files cannot be written.
+        ExtraError: If onnx or onnxruntime is not installed.
+    """
+    require("onnxruntime", "onnx")
+    routes = list(dict.fromkeys(net.space if stitches is None else map(net.space.find, stitches)))
+    target = Path(path)
+    _check_free(target)
+    total = len(routes) * (1 if quantization is None else 2)
+    with _staged(target) as staged:
+        graphs = StitchGraphs(net, staged / GRAPHS, _images(net) if images is None else images)
+        files = {}
+        for number, route in enumerate(routes):
+            _tell(progress, number, total, str(route))
+            files[str(route)] = graphs.add(route)
+        graphs.close()
+        table = _table(net, files)
+        if quantization is not None:
+            told = (lambda done, name: progress(len(routes) + done, total, name)) if progress else None
+            scores = quantize_graphs(staged / GRAPHS, files, quantization, scored_on, told)
+            table = _rescored(table, scores)
+        Manifest(
+            table,
+            {stitch: f"{GRAPHS}/{file.name}" for stitch, file in files.items()},
+            net.input,
+            net.classes,
+            net.num_classes,
+            versions("onnx", "onnxscript", "onnxruntime"),
+            None if quantization is None else quantization.to_dict(),
+        ).save(staged)
+        _tell(progress, total, total, "")
+    return Bundle.open(target, verify=False)
+
+
+def _images(net: SNNet) -> Tensor | None:
+    """Return a few embedded images; each is run through every stitch, by torch and by onnxruntime."""
+    images = real_images(net.input)
+    return None if images is None else images[:2]
+
+
+def _tell(progress: Progress | None, done: int, total: int, note: str) -> None:
+    if progress is not None:
+        progress(done, total, note)
+
+
+def _table(net: SNNet, stitches: Iterable[str]) -> StitchTable:
+    """Return the rows that the network's table has of these stitches, and their numbers where it has none."""
+    known = net.table if net.table is not None else StitchTable([])
+    routes = sorted(map(net.space.find, stitches), key=net.space.index)
+    rows = (StitchRow(net.space.index(r), str(r), known[r].values if r in known else {}) for r in routes)
+    return StitchTable(rows, known.meta)
+
+
+def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> StitchTable:
+    """Take out what was measured on weights that were not quantized, and put in what was measured on these."""
+    kept = ("macs", "params")
+    rows = (
+        StitchRow(
+            row.index, row.stitch, {k: v for k, v in row.values.items() if k in kept} | scores.get(row.stitch, {})
+        )
+        for row in table
+    )
+    return StitchTable(rows, {key: table.meta[key] for key in ("anchors", "depths") if key in table.meta})
+
+
+def _check_free(target: Path) -> None:
+    if target.exists() and not (target / MANIFEST).is_file() and (target.is_file() or any(target.iterdir())):
+        raise ExportError(f"{target} holds something that is no bundle; name a new folder, or empty this one.")
+
+
+@contextmanager
+def _staged(target: Path) -> Iterator[Path]:
+    """Yield a folder beside `target` that takes its place once the block has ended well."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
+    except OSError as error:
+        raise ExportError(f"{target} cannot be written ({error}); choose another place.") from error
+    try:
+        fresh = aside / "new"
+        fresh.mkdir()
+        yield fresh
+        if target.exists():
+            target.rename(aside / "old")
+        fresh.rename(target)
+    except OSError as error:
+        raise ExportError(f"{target} cannot be written ({error}); make room or choose another place.") from error
+    finally:
+        if (aside / "old").exists() and not target.exists():
+            (aside / "old").rename(target)
+        shutil.rmtree(aside, ignore_errors=True)

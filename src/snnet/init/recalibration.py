@@ -1,0 +1,167 @@
+"""Running statistics of batch norms, measured anew for every route from a few images."""
+
+import math
+import sys
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnet.anchors import batch_norms
+from snnet.errors import DataError, SpaceError
+from snnet.init.images import count_images, image_batches
+from snnet.network import MeasuringStatistics, Node, SNNet, StitchLike, Tree, walk_tree
+from snnet.space import Step, uncut_anchor
+from snnet.utils import Progress, evaluating
+
+
+@dataclass(frozen=True, slots=True)
+class RecalibrationReport:
+    """What `recalibrate` did.
+
+    Attributes:
+        images: Images that were run; 0 if there was nothing to measure.
+        stitches: Chosen stitches that have a batch norm to measure.
+        prefixes: Beginnings of routes that were measured.
+        seconds: How long it took.
+    """
+
+    images: int
+    stitches: int
+    prefixes: int
+    seconds: float
+
+
+def has_batch_norm(net: SNNet) -> bool:
+    """Return whether there is anything to recalibrate: a batch norm with running statistics."""
+    return bool(batch_norms([net]))
+
+
+def recalibrate(
+    net: SNNet,
+    images: Tensor | Iterable[Any],
+    *,
+    stitches: Iterable[StitchLike] | None = None,
+    anchors: bool | Collection[int] = True,
+    batch_size: int = 64,
+    max_images: int | None = None,
+    device: torch.device | str | None = None,
+    progress: Progress | None = None,
+) -> RecalibrationReport:
+    """Measure the running statistics that the batch norms of each route need, and keep them with the network.
+
+    A batch norm behind a stitching layer receives other features than the anchor's own, and so does one of an anchor
+    that was trained within other routes. Each batch norm normalizes with the statistics of the current batch, in
+    evaluation mode otherwise, and those of all batches are pooled: mean and unbiased variance over all images that
+    it saw. From then on `net(x, stitch)` uses them, and with it `net.at(stitch)`, evaluation and everything else.
+    Routes that begin alike share what belongs to the beginning; it is measured once.
+
+    The statistics go into `net.statistics` once all are measured; an error leaves those there as they were. The
+    anchors' own running statistics, modes and random state do not change. Scores in `net.table` go, for they were
+    others'. A network without batch norm is left alone.
+
+    What was measured fits these weights: `Trainer`, `initialize` and `load_state_dict` drop it. After changes of your
+    own, measure again or call `net.forget_statistics()`.
+
+    Args:
+        net: The network.
+        images: Clean images, normalized as `net.input` says: `(N, C, H, W)`, or an iterable (a loader) of such
+            tensors or of `(images, labels)`. A few hundred are plenty.
+        stitches: Numbers, ids or values; all of the space by default. Statistics of other stitches stay, except
+            those of a beginning that they share with a chosen one.
+        anchors: Measure the anchors too, and what stitches run before their first cut. False keeps the anchors' own
+            running statistics there and drops what was measured there before: right as long as the anchors were not
+            trained within the network, for each gives exactly the logits of its model then. Numbers of anchors are
+            those that were trained, and are measured.
+        batch_size: Images that are normalized together, at most; batches are divided evenly.
+        max_images: Stop after this many images.
+        device: Where to run; the network is moved there and back.
+        progress: Called with (images done, images in all or 0, note).
+
+    Raises:
+        DataError: If images are missing, of another size, not finite, or too few for a variance.
+        AnchorError: If features at a batch norm are not finite.
+        SpaceError: If a stitch is not in the space, or there is no anchor of such a number.
+
+    Example:
+        >>> recalibrate(net, calibration_images(dataset, 512))  # doctest: +SKIP
+    """
+    start = time.perf_counter()
+    for name, value in (("batch_size", batch_size), ("max_images", max_images)):
+        if value is not None and value < 2:
+            raise DataError(f"{name} is {value}; it must be at least 2, for one image may have no variance.")
+    net.statistics.norms.clear()
+    own = _keeping_their_own(net, anchors)
+    left = tuple(prefix for prefix in net.statistics if uncut_anchor(prefix) in own)
+    tree = _tree_of_norms(net, net.space if stitches is None else stitches, own)
+    if not tree.stitches:
+        _keep(net, {}, left)
+        return RecalibrationReport(0, 0, 0, time.perf_counter() - start)
+    # Not inference_mode: a module may cache tensors that later training needs. A loader may draw random numbers.
+    with evaluating(net, device) as place, torch.no_grad(), torch.random.fork_rng(devices=[]):
+        modes = {
+            node.prefix: MeasuringStatistics(net.step_norms(node.step))
+            for node in tree.nodes()
+            if _is_measured(net, own, node.step, node.prefix)
+        }
+        total, done, dtype = count_images(images, max_images), 0, next(net.parameters()).dtype
+        for batch in _even_batches(image_batches(images, net.input.size, sys.maxsize, max_images), batch_size):
+            _add_batch(net, tree, modes, batch.to(place, dtype))
+            done += len(batch)
+            if progress:
+                progress(done, total, "images")
+        _keep(net, {prefix: mode.result() for prefix, mode in modes.items()}, left)
+    return RecalibrationReport(done, len(tree.stitches), len(modes), time.perf_counter() - start)
+
+
+def _add_batch(net: SNNet, tree: Tree, modes: Mapping[str, MeasuringStatistics], images: Tensor) -> None:
+    def run(node: Node, features: Tensor) -> Tensor:
+        with modes.get(node.prefix) or nullcontext():
+            return net.apply_step(node.step, features)
+
+    for _ in walk_tree(tree, images, run):
+        pass
+
+
+def _even_batches(given: Iterable[Tensor], most: int) -> Iterator[Tensor]:
+    """Divide batches evenly: the statistics of a small rest would be poor."""
+    for images in given:
+        yield from images.tensor_split(math.ceil(len(images) / most))
+
+
+def _keep(net: SNNet, values: Mapping[str, Tensor], left: Collection[str]) -> None:
+    """Set what was measured, drop the statistics of the beginnings `left`, and scores if either is anything."""
+    net.statistics.store(values)
+    net.statistics.drop(left)
+    if values or left:
+        net.forget_scores()
+
+
+def _keeping_their_own(net: SNNet, measured: bool | Collection[int]) -> Collection[int]:
+    """Return the anchors whose own statistics stay."""
+    every = range(len(net.anchors))
+    if isinstance(measured, bool):
+        return () if measured else every
+    if unknown := set(measured) - set(every):
+        raise SpaceError(f"anchors names {sorted(unknown)}, and this network has anchors 0 to {every[-1]}.")
+    return set(every) - set(measured)
+
+
+def _is_measured(net: SNNet, own: Collection[int], step: Step, prefix: str) -> bool:
+    return bool(net.step_norms(step)) and uncut_anchor(prefix) not in own
+
+
+def _tree_of_norms(net: SNNet, stitches: Iterable[StitchLike], own: Collection[int]) -> Tree:
+    """Return the chosen routes as one tree, each up to the last batch norm to measure: no more need be run."""
+    tree = Tree()
+    for stitch in dict.fromkeys(map(net.space.find, stitches)):
+        steps = net.steps(stitch)
+        ways = enumerate(zip(steps, net.prefixes(stitch), strict=True))
+        last = max((number for number, way in ways if _is_measured(net, own, *way)), default=-1)
+        if last >= 0:
+            tree.add(stitch, steps[: last + 1])
+    return tree

@@ -1,0 +1,156 @@
+"""One stitch taken out of its network: a module of its own, with the weights of that route and no others."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from copy import deepcopy
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from snnet.anchors import Anchor, BatchNorm
+from snnet.errors import ExportError
+from snnet.layers import StitchingLayer
+from snnet.network.statistics import RouteStatistics, statistics_of
+from snnet.space import InputSpec, Step, Stitch
+
+
+class RoutedNetwork(Protocol):
+    """What must be known of a network to take a stitch out of it."""
+
+    statistics: RouteStatistics
+
+    def __call__(self, images: Tensor, stitch: Stitch, /) -> Tensor: ...  # noqa: D102
+    @property
+    def input(self) -> InputSpec: ...  # noqa: D102
+    def anchor(self, number: int) -> Anchor: ...  # noqa: D102
+    def steps(self, stitch: Stitch) -> tuple[Step, ...]: ...  # noqa: D102
+    def prefixes(self, stitch: Stitch) -> tuple[str, ...]: ...  # noqa: D102
+    def layer_named(self, name: str) -> StitchingLayer: ...  # noqa: D102
+    def step_norms(self, step: Step) -> list[BatchNorm]: ...  # noqa: D102
+    def step_parameters(self, step: Step) -> list[nn.Parameter]: ...  # noqa: D102
+
+
+class RouteModule(nn.Module):
+    """Runs one stitch, and knows no network.
+
+    The names of its weights are those that they have in the network, `anchors.1.model.blocks.6.mlp.fc1.weight`.
+    Anchors keep their structure; what the route does not run has no weights.
+
+    Args:
+        steps: What the route runs, in order.
+        anchors: The anchors of these steps, by number.
+        layers: The stitching layers of these steps, by name.
+    """
+
+    def __init__(
+        self, steps: Sequence[Step], anchors: Mapping[int, Anchor], layers: Mapping[str, StitchingLayer]
+    ) -> None:
+        super().__init__()
+        self.steps = tuple(steps)
+        self.anchors = nn.ModuleDict({str(number): anchor for number, anchor in anchors.items()})
+        self.layers = nn.ModuleDict(layers)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images `(B, C, H, W)` to logits `(B, classes)`."""
+        features = images
+        for step in self.steps:
+            features = self._run(step, features)
+        return features
+
+    def _run(self, step: Step, features: Tensor) -> Tensor:
+        if step.kind == "stitch":
+            mapped: Tensor = self.layers[step.layer](features)
+            return mapped
+        anchor = self.anchors[str(step.anchor)]
+        assert isinstance(anchor, Anchor)
+        return anchor.run_step(step, features)
+
+
+def extract_route(net: RoutedNetwork, stitch: Stitch, *, share: bool = False) -> RouteModule:
+    """Return a stitch as a module of its own, in evaluation mode.
+
+    Batch norms hold the running statistics that were measured for this stitch, and low-rank updates of stitching
+    layers are merged into their weights.
+
+    Args:
+        net: The network; it stays as it is.
+        stitch: One of its stitches.
+        share: Hold the network's own tensors in place of copies, wherever their values are the same.
+
+    Raises:
+        ExportError: If the route runs a block twice with different running statistics.
+    """
+    module, memo = _extract(net, net.steps(stitch), share=share)
+    _write_statistics(net, stitch, memo)
+    return module
+
+
+def extract_step(net: RoutedNetwork, step: Step, prefix: str = "") -> RouteModule:
+    """Return one step as a module of its own, in evaluation mode, on the network's own tensors.
+
+    It takes what the step before gives. Batch norms have the statistics that were measured for the beginning `prefix`
+    of a route, which the step ends; without any, those that their anchor came with.
+    """
+    module, memo = _extract(net, (step,), share=True)
+    values = net.statistics.get(prefix)
+    if values is not None:
+        _set_statistics(net.step_norms(step), values, memo)
+    return module
+
+
+def _extract(net: RoutedNetwork, steps: Sequence[Step], *, share: bool) -> tuple[RouteModule, dict[int, Any]]:
+    """Return a module that runs these steps, and the memo that leads from originals to copies."""
+    numbers = sorted({step.anchor for step in steps if step.kind != "stitch"})
+    anchors = {number: net.anchor(number) for number in numbers}
+    layers = {step.layer: net.layer_named(step.layer) for step in steps if step.kind == "stitch"}
+    used = [parameter for step in steps for parameter in net.step_parameters(step)]
+    memo = _kept_as_they_are([*anchors.values(), *layers.values()], () if share else used)
+    copies: tuple[dict[int, Anchor], dict[str, StitchingLayer]] = deepcopy((anchors, layers), memo)
+    _leave_out(copies[0].values(), {id(memo[id(parameter)]) for parameter in used})
+    for number in numbers:
+        if Step("stem", number) not in steps:
+            copies[0][number].renormalize = nn.Identity()
+    for layer in copies[1].values():
+        layer.set_lora_rank(None)
+    return RouteModule(steps, *copies).eval(), memo
+
+
+def _kept_as_they_are(parts: Iterable[nn.Module], copied: Iterable[nn.Parameter]) -> dict[int, Any]:
+    """Return a memo for deepcopy by which it copies modules and buffers, and of the parameters only those named."""
+    own = {id(parameter) for parameter in copied}
+    return {id(p): p for part in parts for p in part.parameters() if id(p) not in own}
+
+
+def _leave_out(parts: Iterable[nn.Module], used: set[int]) -> None:
+    """Take parameters that are not used from modules, and from modules without any of use their buffers too."""
+    for module in [module for part in parts for module in part.modules()]:
+        every = {id(parameter) for parameter in module.parameters()}
+        for name, parameter in module._parameters.items():
+            if id(parameter) not in used:
+                module._parameters[name] = None
+        if every and not every & used:
+            for inner in module.modules():
+                inner._buffers.update(dict.fromkeys(inner._buffers))
+
+
+def _write_statistics(net: RoutedNetwork, stitch: Stitch, memo: Mapping[int, Any]) -> None:
+    """Give the copies of batch norms the running statistics of their place in the route."""
+    steps, prefixes = net.steps(stitch), net.prefixes(stitch)
+    repeated = {step for step, times in Counter(steps).items() if times > 1}
+    for step, prefix in zip(steps, prefixes, strict=True):
+        values = net.statistics.get(prefix)
+        if values is None:
+            continue
+        norms = net.step_norms(step)
+        if norms and step in repeated:
+            raise ExportError(
+                f"Stitch {stitch} runs block {step.index} of anchor {step.anchor} twice, with running statistics of "
+                "its own each time, which one module cannot have; choose another stitch, or drop the statistics with "
+                "net.forget_statistics()."
+            )
+        _set_statistics(norms, values, memo)
+
+
+def _set_statistics(norms: Sequence[BatchNorm], values: Tensor, memo: Mapping[int, Any]) -> None:
+    for norm, (mean, variance) in zip(norms, statistics_of(norms, values), strict=True):
+        memo[id(norm)].running_mean, memo[id(norm)].running_var = mean.clone(), variance.clone()

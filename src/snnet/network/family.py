@@ -1,0 +1,80 @@
+"""What anchors must have in common to be one network, and the layers that join them."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+
+from snnet.anchors import Anchor
+from snnet.errors import AnchorError
+from snnet.layers import StitchingLayer
+from snnet.space import LayerSpec
+from snnet.utils import count_macs, evaluating
+
+_MENDED_BY = {"image size": ", or build those that are named for one size: image_size=N (--image-size N)"}
+
+
+def anchor_macs(anchor: Anchor) -> int:
+    """Count the multiply-adds of an anchor's own forward pass at batch 1."""
+    # In training mode batch norm refuses a single image.
+    with evaluating(anchor):
+        return count_macs(anchor, torch.empty(1, *anchor.input.size, device="meta"))
+
+
+def check_family(anchors: Sequence[Anchor]) -> None:
+    """Refuse anchors that cannot make one network, with the two values named.
+
+    Raises:
+        AnchorError: If numbers of classes or stages, class orders or image sizes differ, or there is no classifier.
+    """
+    facts: dict[str, Callable[[Anchor], Any]] = {
+        "number of classes": lambda anchor: anchor.num_classes,
+        "number of stages": lambda anchor: len(anchor.depths),
+        "image size": lambda anchor: anchor.input.size,
+    }
+    for what, fact in facts.items():
+        for anchor in anchors[1:]:
+            if fact(anchor) != fact(anchors[0]):
+                raise AnchorError(
+                    f"{anchors[0].name} and {anchor.name} cannot be joined: the {what} is {fact(anchors[0])} in one "
+                    f"and {fact(anchor)} in the other; choose models that agree{_MENDED_BY.get(what, '')}."
+                )
+    _check_classes(anchors)
+    for anchor in anchors:
+        if anchor.num_classes < 1:
+            raise AnchorError(f"{anchor.name} has no classifier; pass num_classes=N to give every anchor one.")
+
+
+def build_stitching_layer(
+    anchors: Sequence[Anchor], spec: LayerSpec, *, resample: bool, lora_rank: int | None = None
+) -> StitchingLayer:
+    """Return the layer that serves all cuts of `spec`.
+
+    Raises:
+        AnchorError: If its cuts join feature maps of different sizes, or the sizes in front and behind do not fit.
+    """
+    front, back = anchors[spec.front], anchors[spec.back]
+    ends = {cut: (front.feature(cut.leave), back.feature(cut.enter - 1)) for cut in spec.cuts}
+    first = spec.cuts[0]
+    for cut, pair in ends.items():
+        if pair != ends[first]:
+            raise AnchorError(
+                f"{front.name} and {back.name} cannot share a stitching layer at {first} and {cut}: it maps "
+                f"{' to '.join(map(str, ends[first]))} at one and {' to '.join(map(str, pair))} at the other."
+            )
+    try:
+        return StitchingLayer(*ends[first], resample=resample, lora_rank=lora_rank)
+    except AnchorError as error:
+        raise AnchorError(f"{front.name} and {back.name} cannot be joined at {first}: {error}") from None
+
+
+def _check_classes(anchors: Sequence[Anchor]) -> None:
+    named = [anchor for anchor in anchors if anchor.class_names is not None]
+    for anchor in named[1:]:
+        first, other = named[0].class_names or (), anchor.class_names or ()
+        for number, pair in enumerate(zip(first, other, strict=False)):
+            if len(set(pair)) > 1:
+                raise AnchorError(
+                    f"{named[0].name} and {anchor.name} cannot be joined: class {number} is {pair[0]!r} in one and "
+                    f"{pair[1]!r} in the other; choose models trained on the same classes in the same order."
+                )

@@ -1,0 +1,110 @@
+"""From a published file to a network: every tensor to its place, and not one left over."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from snnet.anchors import AnchorSource, load_anchor
+from snnet.errors import CheckpointError
+from snnet.network.network import SNNet
+from snnet.network.published.families import PublishedFamily, find_family
+from snnet.network.published.reading import listed, read_tensors
+from snnet.network.published.space import layer_number, published_space
+
+
+def load_published(path: str | Path, family: str, *, map_location: torch.device | str = "cpu") -> SNNet:
+    """Read one of the networks that the authors of SN-Net published; nothing is downloaded.
+
+    Args:
+        path: The authors' file.
+        family: Which network it is: `deit_ti_s_b`, `swin_ti_s_b`, `resnet18_50`, `resnet18_swin_ti`, `levit_192_256`.
+        map_location: Device to put the network on.
+
+    Raises:
+        CheckpointError: If there is no such family, the file cannot be read, or its names or shapes are not that
+            network's; the message names them.
+    """
+    published = find_family(family)
+    net = build_published(published)
+    fill(net, published, read_tensors(path), path)
+    return net.to(map_location).eval()
+
+
+def build_published(published: PublishedFamily) -> SNNet:
+    """Build a published network with random weights: its anchors, its space, and its own end of stitched routes."""
+    crop = published.crop_pct
+    record = () if crop is None else (("pretrained_cfg_overlay", {"crop_pct": crop}),)
+    anchors = [load_anchor(AnchorSource(name, kwargs=record)) for name in published.anchors]
+    space = published_space([anchor.depths for anchor in anchors], published.stages)
+    return SNNet(anchors, space, norm_on_stitched=published.norm_on_stitched)
+
+
+def fill(net: SNNet, published: PublishedFamily, state: Mapping[str, Tensor], origin: str | Path) -> None:
+    """Copy every tensor of a published state dict to its place in the network that `build_published` built.
+
+    Args:
+        net: The network.
+        published: Which one it is.
+        state: Tensors by their published names.
+        origin: Where they come from, for messages.
+
+    Raises:
+        CheckpointError: If names or shapes are not that network's; nothing has been copied then.
+    """
+    places = published_names(net, published)
+    _check(state, net, published, places, origin)
+    tensors = net.state_dict()
+    with torch.no_grad():
+        for name, own in places.items():
+            # What is not in our state dict, masks and position indices, was computed when the model was built.
+            if own in tensors:
+                tensors[own].copy_(state[name].reshape(tensors[own].shape))
+
+
+def published_names(net: SNNet, published: PublishedFamily) -> dict[str, str]:
+    """Return the published name of every tensor that a file may hold, with our name for it.
+
+    Among them are buffers that our state dict leaves out, since the models compute them.
+    """
+    places = {}
+    for number, rename in enumerate(published.names):
+        model = net.anchor(number).model
+        for name in {**model.state_dict(), **dict(model.named_buffers())}:
+            places[f"anchors.{number}.{rename(name)}"] = f"anchors.{number}.model.{name}"
+    for layer in net.space.layers:
+        # Pairs are neighbors, so the front anchor's number is the pair's.
+        name = published.layer_name(layer.stage, layer.front, layer_number(layer))
+        for part in ("weight", "bias"):
+            places[f"{name}.transform.{part}"] = f"layers.{layer.name}.transform.{part}"
+    return places
+
+
+def _check(
+    state: Mapping[str, Tensor], net: SNNet, published: PublishedFamily, places: Mapping[str, str], path: str | Path
+) -> None:
+    own = net.state_dict()
+    # Buffers that the models compute may be missing; one that is there tells whether the file is of this network.
+    known = {**dict(net.named_buffers()), **own}
+    wanted = {name: _published_shape(known[place], place, published) for name, place in places.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    faults = {
+        "is missing": [name for name, place in places.items() if place in own and name not in state],
+        "is not known": [name for name in state if name not in places],
+        "has another shape": [
+            f"{name}: {shapes[name]} in the file, {shape} in the network"
+            for name, shape in wanted.items()
+            if name in state and shapes[name] != shape
+        ],
+    }
+    if any(faults.values()):
+        raise CheckpointError(
+            f"{path} is not the published network {published.name!r}. "
+            + " ".join(f"What {what}: {listed(names)}." for what, names in faults.items() if names)
+        )
+
+
+def _published_shape(tensor: Tensor, place: str, published: PublishedFamily) -> tuple[int, ...]:
+    convolution = published.convolutions and place.startswith("layers.") and place.endswith(".weight")
+    return (*tensor.shape, 1, 1) if convolution else tuple(tensor.shape)

@@ -1,0 +1,239 @@
+"""Running statistics of batch norms by route: kept beside the weights, and put to use without touching a module.
+
+What reaches a batch norm depends on the steps before it, and so do the statistics that fit. They are therefore
+kept per beginning of a route (`route_prefixes`), and routes that begin alike share them.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import batch_norm
+from torch.overrides import TorchFunctionMode
+
+from snnet.anchors import BatchNorm
+from snnet.errors import AnchorError, CheckpointError, DataError
+from snnet.space import Step
+
+
+class RouteStatistics(nn.Module):
+    """Running statistics by the beginning of a route, as buffers: they move, are saved and are loaded like weights.
+
+    A buffer holds the mean and the variance of each batch norm of one step, one norm after another. Which
+    beginnings there are is the business of whoever stores them, and on loading of the state that is loaded: weights
+    that come without statistics leave none behind that were measured on others.
+
+    Attributes:
+        norms: Batch norms of the steps as far as they were looked up. They are kept here so that a copy of the
+            network, which copies this module, finds its own.
+    """
+
+    _home: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norms: dict[Step, list[BatchNorm]] = {}
+        # Knows the network's device and type where there are no statistics.
+        self.register_buffer("_home", torch.empty(0), persistent=False)
+
+    def __len__(self) -> int:
+        return len(self._buffers) - 1
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the beginnings that have statistics."""
+        return (name for name in self._buffers if name != "_home")
+
+    @property
+    def kept(self) -> Mapping[str, Tensor | None]:
+        """What is kept by beginning of a route, for looking up many at once."""
+        return self._buffers
+
+    def get(self, prefix: str) -> Tensor | None:
+        """Return the statistics after one beginning of a route, flat; None if there are none."""
+        return self._buffers.get(prefix)
+
+    def store(self, values: Mapping[str, Tensor]) -> None:
+        """Set statistics of some beginnings, all of them or none.
+
+        Raises:
+            AnchorError: If a value is not finite in the network's number format.
+        """
+        ready = {prefix: value.detach().to(self._home) for prefix, value in values.items()}
+        for prefix, value in ready.items():
+            if not bool(value.isfinite().all()):
+                raise AnchorError(
+                    f"The features at {prefix} have no finite mean and variance in {value.dtype}; the weights or the "
+                    "images there are NaN, infinite or too large."
+                )
+        for prefix, value in ready.items():
+            self.register_buffer(prefix, value)
+
+    def check_sizes(self, sizes: Mapping[str, int], origin: Path) -> None:
+        """Refuse statistics that are another network's.
+
+        Args:
+            sizes: How many numbers the network takes at each beginning.
+            origin: The file that the statistics are of, for messages.
+
+        Raises:
+            CheckpointError: If a beginning is not the network's, or has another number of them.
+        """
+        for prefix in self:
+            expected, found = sizes.get(prefix, 0), tuple(self.get_buffer(prefix).shape)
+            if found != (expected,):
+                raise CheckpointError(
+                    f"{origin} has running statistics of shape {found} at {prefix}, and the network takes {expected} "
+                    "numbers there; it was written for another network."
+                )
+
+    def drop(self, prefixes: Iterable[str]) -> None:
+        """Forget the statistics of some beginnings."""
+        for prefix in prefixes:
+            del self._buffers[prefix]
+
+    def clear(self) -> None:
+        """Forget all statistics."""
+        self.norms.clear()
+        self.drop(list(self))
+
+    def _load_from_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,  # noqa: ARG002
+        missing_keys: list[str],  # noqa: ARG002
+        unexpected_keys: list[str],
+        error_msgs: list[str],  # noqa: ARG002
+    ) -> None:
+        found = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
+        unknown = [name for name in found if ":" not in name or "." in name]
+        unexpected_keys += [prefix + name for name in unknown]
+        self.clear()
+        assign = local_metadata.get("assign_to_params_buffers", False)
+        for name in found.keys() - set(unknown):
+            self.register_buffer(name, found[name] if assign else found[name].detach().to(self._home, copy=True))
+
+
+_OPTIONS = ("weight", "bias", "training", "momentum", "eps")  # of torch.nn.functional.batch_norm
+
+
+class _BatchNormMode(TorchFunctionMode):
+    """While entered, in this thread alone, sees the batch norms that would use one of the given statistics."""
+
+    def __init__(self, norms: Sequence[BatchNorm]) -> None:
+        super().__init__()
+        self.means = [norm._buffers["running_mean"] for norm in norms]
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Hand batch norms in evaluation mode to `normalize`, and everything else on."""
+        # Every call of torch within a step comes by.
+        if func is not batch_norm:
+            return func(*args, **(kwargs or {}))
+        # In eager mode torch hands on the options by name, torch.compile by position.
+        options = {**dict(zip(_OPTIONS, args[3:], strict=False)), **(kwargs or {})}
+        if options.get("training"):
+            return batch_norm(*args[:3], **options)
+        for place, mean in enumerate(self.means):
+            if mean is args[1]:
+                return self.normalize(place, args[0], options)
+        raise AnchorError(
+            "A step with recalibrated statistics runs a batch norm that it did not have when they were measured; "
+            "recalibrate the network again, or drop them with net.forget_statistics()."
+        )
+
+    def normalize(self, place: int, features: Tensor, options: dict[str, Any]) -> Tensor:
+        """Run batch norm number `place`."""
+        raise NotImplementedError
+
+
+class UsingStatistics(_BatchNormMode):
+    """While entered, batch norms in evaluation mode use these statistics in place of their own.
+
+    Args:
+        norms: The batch norms.
+        values: Mean and variance of each, one after another, flat.
+    """
+
+    def __init__(self, norms: Sequence[BatchNorm], values: Tensor) -> None:
+        super().__init__(norms)
+        self.values = statistics_of(norms, values)
+
+    def normalize(self, place: int, features: Tensor, options: dict[str, Any]) -> Tensor:
+        """Normalize by the kept mean and variance."""
+        return batch_norm(features, *self.values[place], **options)
+
+
+class MeasuringStatistics(_BatchNormMode):
+    """While entered, batch norms normalize with the batch's own statistics, which are pooled over all batches.
+
+    The pooled mean and (unbiased) variance are those of all inputs at once; they are summed in float64.
+
+    Args:
+        norms: The batch norms.
+    """
+
+    def __init__(self, norms: Sequence[BatchNorm]) -> None:
+        super().__init__(norms)
+        self.norms = norms
+        self.pools: dict[int, _Pool] = {}
+
+    def normalize(self, place: int, features: Tensor, options: dict[str, Any]) -> Tensor:
+        """Normalize by the batch's mean and variance, and take them into account."""
+        self.pools.setdefault(place, _Pool()).add(features)
+        return batch_norm(features, None, None, **{**options, "training": True})
+
+    def result(self) -> Tensor:
+        """Return mean and variance of each norm, flat; of a norm that did not run, its own."""
+        parts: list[Tensor] = []
+        for place, norm in enumerate(self.norms):
+            assert norm.running_mean is not None and norm.running_var is not None
+            own = (norm.running_mean, norm.running_var)
+            parts += self.pools[place].result() if place in self.pools else own
+        return torch.cat([part.double().cpu() for part in parts])
+
+
+class _Pool:
+    """Mean and variance over the inputs of one batch norm, `(B, C, ...)`, batch after batch."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.mean = self.squares = torch.zeros((), dtype=torch.float64)
+
+    def add(self, features: Tensor) -> None:
+        new = features.numel() // features.shape[1]
+        if new < 2:
+            raise DataError(
+                "A batch of one image gives a batch norm one value per channel, which has no variance; give batches "
+                "of two images or more."
+            )
+        # Apple's GPUs have no float64; there the sums live on the CPU.
+        on_mps = features.device.type == "mps"
+        others = [axis for axis in range(features.ndim) if axis != 1]
+        pair = torch.var_mean(features.float() if on_mps else features.double(), others, correction=0)
+        variance, mean = (part.to("cpu" if on_mps else part.device, torch.float64) for part in pair)
+        # Chan, Golub and LeVeque's update: no difference of large sums.
+        shift, total = mean - self.mean, self.count + new
+        self.squares = self.squares + variance * new + shift**2 * (self.count * new / total)
+        self.mean = self.mean + shift * (new / total)
+        self.count = total
+
+    def result(self) -> tuple[Tensor, Tensor]:
+        return self.mean, self.squares / (self.count - 1)
+
+
+def statistics_of(norms: Sequence[BatchNorm], values: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Return mean and variance of each batch norm out of what is kept for all of them, flat."""
+    parts = torch.split(values, _sizes(norms))
+    return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def statistics_size(norms: Sequence[BatchNorm]) -> int:
+    """Return how many numbers the statistics of these batch norms are."""
+    return sum(_sizes(norms))
+
+
+def _sizes(norms: Sequence[BatchNorm]) -> list[int]:
+    return [norm.num_features for norm in norms for _ in range(2)]

@@ -1,0 +1,111 @@
+"""From a recipe to an experiment: images opened, network built."""
+
+from typing import Any
+
+import torch
+
+from snnet.anchors import Anchor, load_anchor, replace_classifier
+from snnet.data import Augmentation, BatchAugment, StreamImages, eval_batches, fixed_choice, open_pair, train_batches
+from snnet.network import SNNet, load, stitch
+from snnet.recipes.experiment import Experiment
+from snnet.recipes.recipe import BatchShift, NetworkSection, Recipe
+from snnet.space import InputSpec
+from snnet.training import check_device, drop_path_settings, with_drop_path
+from snnet.utils import first_on_machine
+
+
+def build_experiment(recipe: Recipe) -> Experiment:
+    """Open the images and build the network of a recipe.
+
+    Raises:
+        SNNetError: If something that the recipe names does not exist or does not fit.
+    """
+    device = check_device(recipe.run.device, recipe.run.precision)
+    network, data, augment = recipe.network, recipe.data, recipe.augment
+    saved = _load_network(network, recipe.run.seed) if network.saved else None
+    probes = [] if saved else [describe_anchor(source, network.image_size) for source in network.anchors]
+    spec = saved.input if saved else probes[0].input
+    with first_on_machine():
+        images, clean = open_pair(
+            data.name,
+            data.root,
+            input=spec,
+            augment=Augmentation(**augment.image.model_dump()) if augment.image else None,
+            num_classes=saved.num_classes if saved else None,
+            max_corrupt=data.max_corrupt,
+            download=data.download,
+            images=data.images,
+        )
+    for part in (images, clean):
+        if isinstance(part, StreamImages) and probes:
+            part.name_classes(probes[0].num_classes)
+    shift = _batch_augment(augment.batch, spec) if augment.batch else None
+    train = train_batches(images, data.batch_size, recipe.run.seed, shift, data.workers, buffer=data.shuffle_buffer)
+    chosen = fixed_choice(clean, recipe.evaluation.images)
+    validation = eval_batches(chosen, recipe.evaluation.batch_size, data.workers)
+    classes = len(images.classes)
+    fresh = {probe.num_classes for probe in probes} - {classes}
+    net = saved or _build_network(network, classes if fresh else None, recipe.run.seed)
+    why = f"the data has {classes} classes and the anchors {_either(fresh)}" if fresh else ""
+    new_heads = why or ("the recipe asks for it" if network.new_heads else "")
+    return Experiment(recipe, net, images, train, validation, device, new_heads)
+
+
+def describe_anchor(source: str, image_size: int | None = None) -> Anchor:
+    """Return an anchor without weights, on the meta device, for what its name says about it."""
+    with torch.device("meta"):
+        return load_anchor(source.partition("@")[0], image_size=image_size)
+
+
+def _load_network(section: NetworkSection, seed: int) -> SNNet:
+    assert section.saved is not None
+    net = load(section.saved)
+    if section.drop_path:
+        net = with_drop_path(net, section.drop_path)
+    return _with_lora(net, section.lora_rank, seed)
+
+
+def _build_network(section: NetworkSection, num_classes: int | None, seed: int) -> SNNet:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = stitch(
+            *_load_anchors(section, num_classes),
+            kernel_size=section.kernel_size,
+            stride=section.stride,
+            nearest=section.nearest,
+            direction=section.direction,
+            stages=section.stages,
+            resample=section.resample,
+            lora_rank=section.lora_rank,
+        )
+        for number in range(len(net.anchors) if section.new_heads else 0):
+            replace_classifier(net.anchor(number), net.num_classes)
+    return net
+
+
+def _load_anchors(section: NetworkSection, num_classes: int | None) -> list[Anchor]:
+    each = drop_path_settings(section.drop_path, len(section.anchors))
+    common: dict[str, Any] = {
+        "pretrained": section.pretrained,
+        "num_classes": num_classes,
+        "image_size": section.image_size,
+    }
+    return [load_anchor(source, **common, **settings) for source, settings in zip(section.anchors, each, strict=True)]
+
+
+def _with_lora(net: SNNet, rank: int | None, seed: int) -> SNNet:
+    # An update that the network has goes on; it is merged only if another rank is asked for.
+    if rank is None or rank == net.lora_rank:
+        return net
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return net.set_lora_rank(rank)
+
+
+def _batch_augment(section: BatchShift, spec: InputSpec) -> BatchAugment:
+    black = -spec.mean[0] / spec.std[0] if spec.size[0] == 1 else 0.0
+    return BatchAugment(section.pad, section.flip, black if section.fill is None else section.fill)
+
+
+def _either(counts: set[int]) -> str:
+    return " or ".join(map(str, sorted(counts)))

@@ -1,0 +1,132 @@
+"""The whole way on an embedded family, in minutes: stitch, initialize, evaluate, train, evaluate, choose, draw."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+
+from snnet.anchors import EMBEDDED_FAMILIES
+from snnet.errors import RecipeError
+from snnet.init import InitReport
+from snnet.profiling import count_costs
+from snnet.recipes.build import build_experiment
+from snnet.recipes.experiment import Experiment
+from snnet.recipes.recipe import Recipe
+from snnet.recipes.run_directory import claim_directory
+from snnet.report import write_report
+from snnet.table import StitchRow, StitchTable, anchor_regression, gap_to_lines, select
+from snnet.utils import Stage, silent, torch_threads
+
+FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
+"""Families that come with the package -> their recipes."""
+
+BEFORE, AFTER = "before.jsonl", "table.jsonl"
+
+
+@dataclass(frozen=True)
+class DemoResult:
+    """What the demo found.
+
+    Attributes:
+        before: All stitches after least squares; the anchors are as they came.
+        after: All stitches after fine-tuning.
+        fit: How well the stitching layers fit; None if the run went on from a checkpoint.
+        choices: Budget in MACs -> the best stitch under it.
+        files: Name -> path of the network, the curve and the page.
+        seconds: In all.
+    """
+
+    before: StitchTable
+    after: StitchTable
+    fit: InitReport | None
+    choices: dict[float, StitchRow]
+    files: dict[str, Path]
+    seconds: float
+
+    @property
+    def anchor_losses(self) -> dict[str, float]:
+        """Points of top-1 that each anchor has lost by fine-tuning; a gain is negative."""
+        return anchor_regression(self.before, self.after)
+
+    def mean_gap(self, table: StitchTable) -> float:
+        """Return how far the stitches lie above the lines between the anchors as they came, in points of top-1."""
+        return fmean(gap_to_lines(table, self.before).values())
+
+    def worst_drop(self, table: StitchTable) -> float:
+        """Return by how many points the worst stitch lies below the weakest of its own anchors as they came."""
+        alone = {row.route.anchors[0]: row.top1 for row in self.before.anchors}
+        return max(min(alone[anchor] for anchor in row.route.anchors) - row.top1 for row in table.stitched)
+
+
+def run_demo(
+    output: str | Path,
+    *,
+    family: str = "vit",
+    seed: int | None = None,
+    recipe: Recipe | None = None,
+    stage: Stage = silent,
+    say: Callable[[str], None] | None = None,
+) -> DemoResult:
+    """Turn embedded anchors into one network, and show what became of them.
+
+    Killed at any moment, the same call goes on where it stopped.
+
+    Args:
+        output: Directory for network, tables, curve and page.
+        family: One of `FAMILIES`.
+        seed: In place of the recipe's.
+        recipe: In place of the family's.
+        stage: Shows progress.
+        say: Told what a user should know.
+
+    Raises:
+        RecipeError: If the output holds a run with other settings.
+    """
+    start = time.perf_counter()
+    if recipe is None and family not in FAMILIES:
+        raise RecipeError(f"There is no embedded family {family!r}; accepted: {', '.join(FAMILIES)}.")
+    chosen = recipe or Recipe.load(FAMILIES[family])
+    if seed is not None:
+        chosen = chosen.model_copy(update={"run": chosen.run.model_copy(update={"seed": seed})})
+    directory = Path(output)
+    begun = claim_directory(chosen, directory)
+    with torch_threads(chosen.run.threads):
+        experiment = build_experiment(chosen)
+        fit, before = _before(experiment, directory, stage, begun=begun)
+        after = _after(experiment, directory, stage, say, begun=begun)
+    files = {"network": directory, **write_report(after, directory, before=before, before_label="after least squares")}
+    choices = {budget: select(after, macs=budget) for budget in chosen.evaluation.budgets}
+    return DemoResult(before, after, fit, choices, files, time.perf_counter() - start)
+
+
+def _before(
+    experiment: Experiment, directory: Path, stage: Stage, *, begun: bool
+) -> tuple[InitReport | None, StitchTable]:
+    """Initialize and evaluate, unless training has begun and both are behind."""
+    path = directory / BEFORE
+    costs = count_costs(experiment.net)
+    for budget in experiment.recipe.evaluation.budgets:
+        # Minutes before the choice is made, for it cannot be made later either.
+        select(costs, prefer="params", macs=budget)
+    if begun and path.is_file():
+        return None, StitchTable.load(path)
+    with stage("Least squares") as progress:
+        fit = experiment.initialize(progress)
+    experiment.recalibrate_if_needed(stage, anchors=False)
+    with stage("Evaluating all, before") as progress:
+        return fit, experiment.evaluate_anew(path, progress)
+
+
+def _after(
+    experiment: Experiment, directory: Path, stage: Stage, say: Callable[[str], None] | None, *, begun: bool
+) -> StitchTable:
+    """Train, evaluate and save."""
+    experiment.fit(directory, stage, begun=begun, on_message=say)
+    net = experiment.net
+    net.table = None
+    count_costs(net)
+    with stage("Evaluating all, after") as progress:
+        table = experiment.evaluate_anew(directory / AFTER, progress)
+    net.save_pretrained(directory)
+    return table

@@ -1,0 +1,223 @@
+"""From YAML and overrides to a recipe, with every fault told at once."""
+
+import re
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+import yaml
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from snnet.errors import RecipeError, did_you_mean
+from snnet.utils import flatten
+
+R = TypeVar("R", bound=BaseModel)
+_SUFFIXES = (".yaml", ".yml")
+# Settings that exclude each other: an override of one takes the place of the others.
+_ALTERNATIVES = {
+    "run.epochs": ("run.steps",),
+    "run.steps": ("run.epochs",),
+    "network.anchors": ("network.saved",),
+    # A saved network brings its anchors and its space.
+    "network.saved": tuple(
+        f"network.{name}"
+        for name in ("anchors", "pretrained", "new_heads", "kernel_size", "stride", "nearest", "direction", "stages")
+    ),
+}
+# YAML 1.1 wants a point and a sign in such a number.
+_EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
+
+
+def packaged_recipes() -> dict[str, Path]:
+    """Return the recipes that come with the package: name -> file."""
+    folder = Path(str(files("snnet") / "recipes"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def packaged_methods() -> dict[str, Path]:
+    """Return the methods that come with the package, settings that lie under those of a recipe: name -> file."""
+    folder = Path(str(files("snnet") / "recipes" / "methods"))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def read_recipe_file(source: str | Path) -> tuple[dict[str, Any], str]:
+    """Return the content of a recipe file, or of the package's recipe of that name, and where it came from.
+
+    Raises:
+        RecipeError: If there is no such file, or it is not a mapping in YAML.
+    """
+    path = Path(source).expanduser()
+    if not path.is_file():
+        known = packaged_recipes()
+        name = path.stem if path.suffix in _SUFFIXES else str(source)
+        if name not in known or len(path.parts) > 1:
+            raise RecipeError(
+                f"There is no recipe {str(source)!r}: it is no YAML file, and the package has "
+                f"{', '.join(known)}.{did_you_mean(path.stem, known)}"
+            )
+        path = known[name]
+    return _read_yaml(path), str(path)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"{path} is not a text file ({error.reason}); a recipe is YAML in UTF-8.") from None
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path} is not YAML: {_one_line(error)}") from None
+    if not isinstance(content, dict):
+        what = "is empty" if content is None else f"holds a {type(content).__name__}, not a mapping of sections"
+        raise RecipeError(f"{path} {what}; `snnet train --settings` lists what a recipe may say.")
+    return content
+
+
+def check_recipe(model: type[R], content: Mapping[str, Any], overrides: Mapping[str, Any], origin: str) -> R:
+    """Return the checked recipe.
+
+    Args:
+        model: What the recipe must look like.
+        content: What the file says.
+        overrides: Dotted key -> value, and `recipe` -> the name of a method; text within `options`, whose types no
+            model knows, is read as YAML. One of `run.epochs` and `run.steps` replaces the other, as do
+            `network.anchors` and `network.saved`; the latter also replaces the settings of the space.
+        origin: What to call the source in the message.
+
+    Raises:
+        RecipeError: With all unknown keys, wrong types and contradictions.
+    """
+    merged, faults = _merged(_with_method(content, overrides), overrides)
+    try:
+        recipe = model.model_validate(merged)
+    except ValidationError as error:
+        faults += [_fault(model, detail) for detail in error.errors()]
+    if faults:
+        count = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
+        raise RecipeError("\n".join([f"{origin} has {count}:", *(f"  {fault}" for fault in faults)]))
+    return recipe
+
+
+def setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, Any]]:
+    """Yield every setting as dotted name, description, and default."""
+    for name, field in model.model_fields.items():
+        inner = _section_in(field.annotation)
+        if inner is not None:
+            yield from setting_names(inner, f"{prefix}{name}.")
+        else:
+            default = None if field.is_required() else field.get_default()
+            yield prefix + name, field.description or "", default
+
+
+def differences(one: BaseModel, other: BaseModel) -> dict[str, tuple[Any, Any]]:
+    """Return the settings that differ: dotted name -> both values."""
+    first, second = (flatten(recipe.model_dump(mode="json")) for recipe in (one, other))
+    names = dict.fromkeys([*first, *second])
+    return {n: (first.get(n), second.get(n)) for n in names if first.get(n) != second.get(n)}
+
+
+def _with_method(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay a file over the method that it names; one named by an override wins over the file, as overrides do."""
+    chosen = overrides.get("recipe", content.get("recipe"))
+    methods = packaged_methods()
+    # A name that there is not is told with all other faults.
+    method = _read_yaml(methods[chosen]) if isinstance(chosen, str) and chosen in methods else {}
+    return lay_over(content, method) if "recipe" in overrides else lay_over(method, content)
+
+
+def lay_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings in which what `upper` says wins, section by section.
+
+    `options` belong to the `name` beside them, and are not taken over for another name.
+    """
+    merged = dict(lower)
+    if upper.get("name", lower.get("name")) != lower.get("name"):
+        merged.pop("options", None)
+    for key, value in upper.items():
+        below = merged.get(key)
+        both = isinstance(below, Mapping) and isinstance(value, Mapping)
+        merged[key] = lay_over(below, value) if both else value  # type: ignore[arg-type]
+    return merged
+
+
+def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    merged: dict[str, Any] = {k: dict(v) if isinstance(v, dict) else v for k, v in content.items()}
+    faults = []
+    sampler = merged.get("sampler")
+    if isinstance(sampler, dict) and overrides.get("sampler.name", sampler.get("name")) != sampler.get("name"):
+        sampler.pop("options", None)
+    for dotted, given in overrides.items():
+        *sections, key = dotted.split(".")
+        value = given
+        if "options" in (*sections, key):
+            try:
+                value = _read_value(given)
+            except yaml.YAMLError as error:
+                faults.append(f"{dotted}: {given!r} is not YAML: {_one_line(error)}")
+                continue
+        place = merged
+        for section in sections:
+            inner = place.get(section)
+            inner = {} if inner is None else inner
+            if not isinstance(inner, dict):
+                faults.append(f"{dotted}: {section} is {inner!r}, not a section")
+                break
+            place[section] = dict(inner)
+            place = place[section]
+        else:
+            place[key] = value
+            for other in _ALTERNATIVES.get(dotted, ()) if value is not None else ():
+                if other not in overrides:
+                    place.pop(other.rpartition(".")[2], None)
+    return merged, faults
+
+
+def _read_value(text: Any) -> Any:
+    if isinstance(text, list):
+        return [_read_value(part) for part in text]
+    if not isinstance(text, str):
+        return text
+    return float(text) if _EXPONENT.fullmatch(text.strip()) else yaml.safe_load(text)
+
+
+def _fault(model: type[BaseModel], detail: ErrorDetails) -> str:
+    place = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        return f"{place}: unknown key.{_near_key(model, [str(part) for part in detail['loc']])}"
+    if detail["type"] == "missing":
+        return f"{place}: missing"
+    if detail["type"] in ("model_type", "model_attributes_type"):
+        return f"{place}: must be a section of settings, got {detail['input']!r}"
+    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    # A contradiction within a section is about several values, which the message names.
+    told = isinstance(detail["input"], dict) or repr(detail["input"]) in message
+    given = "" if told else f", got {detail['input']!r}"
+    return f"{place}: {message}{given}"
+
+
+def _near_key(model: type[BaseModel], place: list[str]) -> str:
+    section: type[BaseModel] | None = model
+    for part in place[:-1]:
+        field = section.model_fields.get(part) if section else None
+        section = _section_in(field.annotation) if field else None
+    known = list(section.model_fields) if section else []
+    if hint := did_you_mean(place[-1], known):
+        return hint
+    elsewhere = [name for name, *_ in setting_names(model) if name.rpartition(".")[2] == place[-1]]
+    if elsewhere:
+        return f" Did you mean {' or '.join(map(repr, elsewhere))}?"
+    return f" Known here: {', '.join(known)}."
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
+
+
+def _one_line(error: yaml.YAMLError) -> str:
+    mark = getattr(error, "problem_mark", None)
+    where = f" in line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    return f"{getattr(error, 'problem', None) or error}{where}."

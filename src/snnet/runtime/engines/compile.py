@@ -1,0 +1,177 @@
+"""torch.compile's compiler for each step, so that a stitch of known steps costs no compilation."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnet.errors import EngineError
+from snnet.network import SNNet, StitchLike
+from snnet.runtime.engines.bound import BoundStep, serving_replica
+from snnet.runtime.engines.conditions import Conditions
+from snnet.runtime.engines.cuda_graphs import CudaGraphs
+from snnet.runtime.engines.engine import ENGINES, NetworkEngine, Ready
+from snnet.runtime.engines.faster import use_onednn
+from snnet.runtime.engines.lowered import Lowered, lower
+from snnet.space import Step
+from snnet.utils import torch_threads
+
+Run = Callable[[Tensor], Tensor]
+
+
+@ENGINES.register("compile")
+class CompileEngine(NetworkEngine):
+    """Runs steps compiled by Inductor, the compiler behind `torch.compile`.
+
+    Steps are compiled and not stitches: a stitch whose steps were all compiled before is ready in milliseconds, and
+    blocks that differ in their weights alone share one compilation. There are no guards and no recompilation: a
+    stitch knows the shapes that it was compiled for. Weights stay the network's own tensors.
+
+    Args:
+        net: The network.
+        conditions: Device, type of number and threads. The threads are built into what is compiled.
+        batch_sizes: Images per batch that `load` compiles for; `Ready.prepare` adds others.
+        dynamic: Compile once for every batch of two images and more. It costs some speed.
+        cuda_graphs: Replay a whole stitch as one CUDA graph where the device is a GPU of NVIDIA's.
+
+    Raises:
+        EngineError: If there is no compiler for the device.
+    """
+
+    name = "compile"
+
+    def __init__(
+        self,
+        net: SNNet,
+        conditions: Conditions | None = None,
+        *,
+        batch_sizes: Sequence[int] = (1,),
+        dynamic: bool = False,
+        cuda_graphs: bool = True,
+    ) -> None:
+        super().__init__(net, conditions)
+        _check_compiler(self.conditions.device)
+        self.batch_sizes, self.dynamic = tuple(batch_sizes), dynamic
+        self.cuda_graphs = cuda_graphs and self.conditions.device.type == "cuda"
+        self.replica = serving_replica(net, self.conditions)
+        use_onednn(self.replica)
+        self.compilations = 0
+        self._compiled: dict[str, Callable[..., Any]] = {}
+        self._steps: dict[tuple[Step, str, str], Run] = {}
+        # Tracing changes modules for a moment, and nothing is gained by compiling one thing twice.
+        self._lock = threading.RLock()
+
+    def load(self, stitch: StitchLike) -> Ready:
+        """Compile the steps of a stitch that are new, for `batch_sizes`."""
+        pairs = list(zip(self.replica.steps(stitch), self.replica.prefixes(stitch), strict=True))
+        ready = _Compiled(self, pairs)
+        for batch in self.batch_sizes:
+            shape = (batch, *self.replica.input.size)
+            ready.prepare(torch.zeros(shape, device=self.conditions.device, dtype=self.conditions.dtype))
+        return ready
+
+    def load_step(self, step: Step, example: Tensor) -> Ready:
+        """Compile one step for features of the example's shape."""
+        ready = _Compiled(self, [(step, "")])
+        ready.prepare(example)
+        return ready
+
+    def compiled_step(self, step: Step, prefix: str, features: Tensor) -> Run:
+        """Return a step compiled for features of this shape, from an earlier time or anew."""
+        # The same step has statistics of its own after other beginnings, as far as they were measured.
+        prefix = prefix if prefix in self.replica.statistics.kept else ""
+        with self._lock:
+            key = (step, prefix, self.shape_key(features))
+            if key not in self._steps:
+                self._steps[key] = self._compile_step(step, prefix, features)
+            return self._steps[key]
+
+    def shape_key(self, features: Tensor) -> str:
+        """Return a text that is equal for features which one compilation serves."""
+        batch = "any" if self.dynamic and features.shape[0] > 1 else features.shape[0]
+        return f"{batch} {tuple(features.shape[1:])} {features.dtype} {features.device}"
+
+    def _compile_step(self, step: Step, prefix: str, features: Tensor) -> Run:
+        bound = BoundStep(self.replica, step, self.replica.statistics.get(prefix)).eval()
+        dynamic = self.dynamic and features.shape[0] > 1
+        try:
+            lowered = lower(bound, features, dynamic=dynamic)
+            run = self._compiled.get(lowered.key) or self._compile(lowered)
+        except Exception as error:
+            raise EngineError(
+                f"{step} cannot be compiled ({type(error).__name__}: {str(error)[:300]}); the engine 'eager' runs it."
+            ) from error
+        weights, values = lowered.weights, () if bound.values is None else (bound.values,)
+
+        def run_step(features: Tensor) -> Tensor:
+            result: Tensor = run(*weights, features, *values)[0]
+            return result
+
+        return run_step
+
+    def _compile(self, lowered: Lowered) -> Callable[..., Any]:
+        # Inductor writes the number of threads into its loops.
+        with torch_threads(self.conditions.threads), torch.no_grad():
+            run: Callable[..., Any] = torch._inductor.compile(lowered.graph, list(lowered.examples))
+        self._compiled[lowered.key] = run
+        self.compilations += 1
+        return run
+
+
+class _Compiled(Ready):
+    def __init__(self, engine: CompileEngine, pairs: Sequence[tuple[Step, str]]) -> None:
+        self.engine, self.pairs = engine, pairs
+        self.runs: dict[str, Run] = {}
+
+    def serves(self, images: Tensor) -> bool:
+        return self.engine.shape_key(images) in self.runs
+
+    def prepare(self, images: Tensor) -> None:
+        key = self.engine.shape_key(images)
+        if key not in self.runs:
+            self.runs[key] = self._build(images)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        run = self.runs.get(self.engine.shape_key(images))
+        if run is None:
+            self.prepare(images)
+            run = self.runs[self.engine.shape_key(images)]
+        with torch.inference_mode():
+            return run(images)
+
+    def _build(self, images: Tensor) -> Run:
+        steps, features = [], images.detach().clone()
+        for step, prefix in self.pairs:
+            steps.append(self.engine.compiled_step(step, prefix, features))
+            with torch.no_grad():
+                features = steps[-1](features)
+
+        def run(features: Tensor) -> Tensor:
+            for step in steps:
+                features = step(features)
+            return features
+
+        if not self.engine.cuda_graphs:
+            return run
+        graphs = CudaGraphs(run)
+        # Recorded now, and not while the first batch waits.
+        with torch.inference_mode():
+            graphs(images)
+        return graphs
+
+
+def _check_compiler(device: torch.device) -> None:
+    if device.type != "cpu":
+        return
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except (InvalidCxxCompiler, RuntimeError, OSError) as error:
+        raise EngineError(
+            "The engine 'compile' needs a C++ compiler, and none was found; install one (Debian: g++), name it in the "
+            "environment variable CXX, or use the engine 'eager'."
+        ) from error

@@ -1,0 +1,66 @@
+"""What makes the modules of a replica faster on a CPU and leaves what they compute as it is, but for rounding."""
+
+import torch
+from torch import Tensor, nn
+
+from snnet.network import SNNet
+from snnet.utils import SMALLEST, fast_product, has_fast_linear
+
+
+@torch.library.custom_op("snnet::onednn_linear", mutates_args=())
+def onednn_linear(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """Return what `fast_product` does, as one operation.
+
+    A compiler leaves it whole; of what is within, it would take the weights to be constants that it may copy.
+    """
+    return fast_product(rows, weight, bias)
+
+
+@onednn_linear.register_fake
+def _(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: ARG001
+    return rows.new_empty((*rows.shape[:-1], weight.shape[0]))
+
+
+class OneDnnLinear(nn.Linear):
+    """A linear layer that runs through oneDNN and not through MKL, see `snnet.utils.onednn`."""
+
+    @classmethod
+    def like(cls, layer: nn.Linear) -> "OneDnnLinear":
+        """Return such a layer with the very parameters of another."""
+        made = cls(layer.in_features, layer.out_features, bias=layer.bias is not None, device="meta")
+        made.weight, made.bias = layer.weight, layer.bias
+        return made.eval()
+
+    def forward(self, input: Tensor) -> Tensor:
+        """Map `(..., in_features)` to `(..., out_features)`."""
+        if not torch.compiler.is_exporting():
+            return fast_product(input, self.weight, self.bias)
+        result: Tensor = onednn_linear(input, self.weight, self.bias)
+        return result
+
+
+def use_onednn(net: SNNet) -> None:
+    """Replace the large linear layers of a float32 replica on an x86 CPU; their weights stay where they are."""
+    first = next(net.parameters())
+    if first.dtype != torch.float32 or not has_fast_linear(first.device):
+        return
+    made: dict[nn.Module, nn.Module] = {}
+    for name, module in list(net.named_modules(remove_duplicate=False)):
+        # Exactly this class: what others do besides is theirs.
+        if type(module) is nn.Linear and module.weight.numel() >= SMALLEST:
+            if module not in made:
+                made[module] = OneDnnLinear.like(module)
+            net.set_submodule(name, made[module])
+
+
+def use_channels_last(net: SNNet) -> None:
+    """Lay the weights of convolutional anchors of a replica out as CPUs like them: channels last.
+
+    Their features follow, so images may come as they are. Kernels of 1x1 stay shared with the original, others are
+    copied. Anchors that flatten their images into tokens gain nothing and are left alone.
+    """
+    if next(net.parameters()).device.type != "cpu":
+        return
+    for anchor in net.family:
+        if anchor.feature(-1).layout == "NCHW":
+            anchor.to(memory_format=torch.channels_last)

@@ -1,0 +1,119 @@
+"""onnxruntime on the CPU: stitches as ONNX graphs, of a network or of a bundle, all of them on one file of weights."""
+
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnet.errors import EngineError, ExportError
+from snnet.export.bundle import Bundle, StitchGraphs, open_session, run_session
+from snnet.network import SNNet, StitchLike
+from snnet.runtime.engines.conditions import Conditions
+from snnet.runtime.engines.engine import ENGINES, Engine, NetworkEngine, Ready
+from snnet.space import Step
+from snnet.utils import require
+
+MEMORY_PER_BYTE = 30
+"""Bytes that onnxruntime takes in memory for each byte of a graph's file, see `benchmarks/bundle_memory.py`."""
+
+
+class _Session(Ready):
+    def __init__(self, graph: Path, threads: int) -> None:
+        self.session: Any = open_session(graph, threads=threads)
+        self._nbytes = MEMORY_PER_BYTE * graph.stat().st_size
+
+    def __call__(self, images: Tensor) -> Tensor:
+        session = self.session
+        if session is None:
+            raise EngineError("This stitch was closed; load it again.")
+        return run_session(session, images)
+
+    @property
+    def nbytes(self) -> int:
+        return self._nbytes
+
+    def close(self) -> None:
+        # A call that is under way holds the session until it ends.
+        self.session = None
+
+
+@ENGINES.register("onnxruntime")
+class OnnxRuntimeEngine(NetworkEngine):
+    """Runs stitches through onnxruntime on the CPU, in float32, with the weights mapped from one file.
+
+    A stitch is exported when it is first loaded, and compared with the network. Its steps are exported once: a
+    further stitch of steps that are known is ready in a fraction of a second.
+
+    Args:
+        net: The network.
+        conditions: Device, type of number and threads; those of the network and of torch if None.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(self, net: SNNet, conditions: Conditions | None = None) -> None:
+        require("onnxruntime", "onnx")
+        super().__init__(net, conditions)
+        _check(self.conditions)
+        self._folder = TemporaryDirectory(prefix="snnet-onnxruntime-")
+        self._graphs = StitchGraphs(net, Path(self._folder.name))
+        self._numbers = count()
+
+    def load(self, stitch: StitchLike) -> Ready:
+        """Return a stitch in a session of its own.
+
+        Raises:
+            SpaceError: If the network has no such stitch.
+            EngineError: If it cannot be exported.
+        """
+        route = self.net.space.find(stitch)
+        try:
+            return _Session(self._graphs.add(route), self.conditions.threads)
+        except ExportError as error:
+            raise EngineError(str(error)) from error
+
+    def load_step(self, step: Step, example: Tensor) -> Ready:
+        """Return one step in a session of its own."""
+        path = Path(self._folder.name) / f"step-{next(self._numbers)}.onnx"
+        return _Session(self._graphs.add_step(step, example, path), self.conditions.threads)
+
+    def close(self) -> None:
+        """Remove the files."""
+        self._graphs.close()
+        self._folder.cleanup()
+
+
+class BundleEngine(Engine):
+    """Runs the stitches of a bundle through onnxruntime on the CPU; the network is not needed.
+
+    Args:
+        bundle: The bundle.
+        threads: Threads of one call; as many as torch has if None.
+    """
+
+    name = OnnxRuntimeEngine.name
+
+    def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
+        require("onnxruntime", "onnx")
+        threads = torch.get_num_threads() if threads is None else threads
+        super().__init__(Conditions(torch.device("cpu"), torch.float32, threads))
+        self.bundle = bundle
+
+    def load(self, stitch: StitchLike) -> Ready:
+        """Return a stitch in a session of its own.
+
+        Raises:
+            SpaceError: If the bundle does not have it.
+            EngineError: If onnxruntime cannot open it.
+        """
+        return _Session(self.bundle.graph(stitch), self.conditions.threads)
+
+
+def _check(conditions: Conditions) -> None:
+    if conditions.device.type != "cpu":
+        raise EngineError(f"The engine onnxruntime runs on cpu, and {conditions.device} was asked for.")
+    if conditions.dtype != torch.float32:
+        raise EngineError(f"The engine onnxruntime computes in float32, and {conditions.dtype} was asked for.")

@@ -1,0 +1,71 @@
+"""What a route runs, one step after another, and the names of its beginnings."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from snnet.space.stitch import Cut, Stitch
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a route runs; equal steps after equal steps give equal output, whatever the stitch.
+
+    Attributes:
+        kind: `stem`, `block`, `stitch` (a stitching layer), `head`, or `bare head` (without the final norm).
+        anchor: The anchor that is run, or that the stitching layer leads into.
+        index: Number of the block; 0 for the other kinds.
+        layer: Name of the stitching layer.
+    """
+
+    kind: Literal["stem", "block", "stitch", "head", "bare head"]
+    anchor: int
+    index: int = 0
+    layer: str = ""
+
+
+def route_steps(route: Stitch, layer_at: Callable[[Cut], str], *, final_norm: bool = True) -> tuple[Step, ...]:
+    """Unfold a route into its steps.
+
+    Args:
+        route: The stitch.
+        layer_at: Gives the name of the stitching layer at a cut.
+        final_norm: Whether a route through several anchors ends with the last one's final norm.
+    """
+    first, last = route.segments[0], route.segments[-1]
+    steps = [Step("stem", first.anchor)]
+    for cut, segment in zip((None, *route.cuts), route.segments, strict=True):
+        if cut is not None:
+            steps.append(Step("stitch", segment.anchor, layer=layer_at(cut)))
+        steps += [Step("block", segment.anchor, index) for index in range(segment.start, segment.stop)]
+    return (*steps, Step("head" if final_norm or route.is_anchor else "bare head", last.anchor))
+
+
+def route_prefixes(steps: Sequence[Step]) -> tuple[str, ...]:
+    """Return a readable name for the beginning of a route up to each of its steps.
+
+    Two routes of one space begin with the same steps just where they have the same name. The names continue those
+    of stitches: `0:stem`, `0:0-1`, `0:0-2`, `0:0-2,stage0_0to1_0` after the stitching layer, `0:0-2,1:3-4`, and
+    `0:0-2,1:3-4,head` at the end.
+    """
+    names: list[str] = []
+    closed, way, start = "", "", 0
+    for step in steps:
+        if step.kind == "block":
+            start = start if way else step.index
+            way = f"{closed}{step.anchor}:{start}-{step.index + 1}"
+            names.append(way)
+        elif step.kind == "stem":
+            names.append(f"{step.anchor}:stem")
+        elif step.kind == "stitch":
+            names.append(f"{way},{step.layer}")
+            closed, way = f"{way},", ""
+        else:
+            names.append(f"{way},{step.kind.replace(' ', '-')}")
+    return tuple(names)
+
+
+def uncut_anchor(prefix: str) -> int | None:
+    """Return the anchor that the beginning of a route with this name is of; None if a cut is in it."""
+    anchor, _, way = prefix.partition(":")
+    return int(anchor) if way.partition(",")[2] in ("", "head") else None

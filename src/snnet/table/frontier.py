@@ -1,0 +1,138 @@
+"""Which stitches are worth having, and how a whole network compares with its anchors."""
+
+from itertools import groupby, pairwise
+
+from snnet.errors import TableError
+from snnet.table.columns import badness, measured, missing_column
+from snnet.table.table import StitchRow, StitchTable
+
+
+def pareto_frontier(table: StitchTable, cost: str = "macs", score: str = "top1") -> StitchTable:
+    """Return the stitches that no other equals or beats in both columns, from the cheapest to the dearest.
+
+    Stitches with the same cost and the same score stay together. Rows without a finite value in both columns
+    are passed over. Lower is better, except in top-1, top-5 and throughput.
+
+    Raises:
+        TableError: If no row has one of the columns.
+    """
+    frontier: list[StitchRow] = []
+    best = float("inf")
+    for _, rows in groupby(_by_cost(table, cost, score), key=lambda row: row.values[cost]):
+        tied = list(rows)
+        lowest = badness(score, tied[0].values[score])
+        if lowest < best:
+            best = lowest
+            frontier += [row for row in tied if badness(score, row.values[score]) == lowest]
+    return StitchTable(frontier, table.meta)
+
+
+def hypervolume(
+    table: StitchTable,
+    cost: str = "macs",
+    score: str = "top1",
+    *,
+    reference: tuple[float, float] | None = None,
+) -> float:
+    """Return the area under the frontier, in units of cost times score (for instance MACs times percent).
+
+    Args:
+        table: Stitches with both columns; 0.0 where none is scored.
+        cost: Column of the first axis.
+        score: Column of the second axis.
+        reference: The corner (cost, score) that the area is measured from. Stitches no better than it add nothing.
+            Default: the worst cost and the worst score in the table; give one to compare tables.
+
+    Raises:
+        TableError: If no row has one of the columns.
+    """
+    rows = _by_cost(table, cost, score)
+    if not rows:
+        return 0.0
+    if reference is None:
+        corner = tuple(max(badness(name, row.values[name]) for row in rows) for name in (cost, score))
+    else:
+        corner = (badness(cost, reference[0]), badness(score, reference[1]))
+    points = [
+        (min(badness(cost, row.values[cost]), corner[0]), min(badness(score, row.values[score]), corner[1]))
+        for row in pareto_frontier(table, cost, score)
+    ]
+    return sum((end - x) * (corner[1] - y) for (x, y), (end, _) in pairwise([*points, corner]))
+
+
+def line_between_anchors(anchors: StitchTable, at: float | StitchRow, cost: str = "macs", score: str = "top1") -> float:
+    """Return the score at a cost on the straight lines that join the anchors in order of cost.
+
+    Args:
+        anchors: A table with the anchors' own costs and scores; other rows in it are passed over.
+        at: A cost; or a stitch, and then only the anchors of its route are joined. The end lines go on
+            beyond the cheapest and the dearest anchor (a stitching layer can make a stitch dearer than both).
+        cost: Column of the cost.
+        score: Column of the score.
+
+    Raises:
+        TableError: If a column, or the score of an anchor that is needed, is missing.
+    """
+    own = None if isinstance(at, float | int) else set(at.route.anchors)
+    x = at if isinstance(at, float | int) else at.values[cost]
+    rows = _by_cost(anchors.anchors, cost, score)
+    rows = [row for row in rows if own is None or row.route.anchors[0] in own]
+    if len(rows) < len(own or (0,)):
+        have = {row.route.anchors[0] for row in rows}
+        lacking = ", ".join(str(number) for number in sorted((own or {0}) - have))
+        raise TableError(f"The table of anchors has no {cost!r} and {score!r} for anchor {lacking}; measure it first.")
+    # Of anchors that cost the same, only the best makes a corner of the line.
+    points = [(row.values[cost], row.values[score]) for row in rows]
+    corners = [next(same) for _, same in groupby(points, key=lambda point: point[0])]
+    corners.sort()
+    return _interpolate(corners, x)
+
+
+def gap_to_lines(table: StitchTable, anchors: StitchTable, cost: str = "macs", score: str = "top1") -> dict[str, float]:
+    """Return, for each scored stitch of two or more anchors, how far it lies above the line of its own anchors.
+
+    Positive is better than the line, negative worse, in points of `score`; see `line_between_anchors`.
+    """
+    _require(table, cost, score)
+    alone = anchors.anchors
+    return {
+        row.stitch: badness(score, line_between_anchors(alone, row, cost, score)) - badness(score, row.values[score])
+        for row in table.stitched
+        if measured(row, cost, score)
+    }
+
+
+def anchor_regression(before: StitchTable, after: StitchTable, score: str = "top1") -> dict[str, float]:
+    """Return, for each anchor of `before`, the points of `score` it has lost in `after`; a gain is negative.
+
+    Raises:
+        TableError: If an anchor is not scored in both tables.
+    """
+    _require(before, score)
+    _require(after, score)
+    lost = {}
+    for row in before.anchors:
+        if row.stitch not in after or not measured(row, score) or not measured(after[row.stitch], score):
+            raise TableError(f"Anchor {row.stitch} has no finite {score!r} in both tables; evaluate it in both.")
+        lost[row.stitch] = badness(score, after[row.stitch].values[score]) - badness(score, row.values[score])
+    return lost
+
+
+def _by_cost(table: StitchTable, cost: str, score: str) -> list[StitchRow]:
+    _require(table, cost, score)
+    rows = (row for row in table if measured(row, cost, score))
+    return sorted(rows, key=lambda r: (badness(cost, r.values[cost]), badness(score, r.values[score]), r.index))
+
+
+def _require(table: StitchTable, *columns: str) -> None:
+    for column in columns:
+        if message := missing_column(table, column):
+            raise TableError(message)
+
+
+def _interpolate(corners: list[tuple[float, float]], x: float) -> float:
+    if len(corners) == 1:
+        return corners[0][1]
+    pieces = list(pairwise(corners))
+    (x0, y0), (x1, y1) = next((piece for piece in pieces if x <= piece[1][0]), pieces[-1])
+    return y0 + (y1 - y0) * (x - x0) / (x1 - x0)

@@ -1,0 +1,238 @@
+"""One row per stitch, one column per cost or score: the artefact that all parts of the library share."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from snnet.errors import TableError, did_you_mean
+from snnet.space import Stitch, as_number
+from snnet.utils import write_text
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT, VERSION = "snnet-table", 1
+_ORDER = (
+    *("macs", "params", "top1", "top5", "loss"),
+    *("latency_ms", "latency_ms_p95", "latency_ms_p99", "throughput", "memory_mb", "energy_mj"),
+)
+
+
+@dataclass(frozen=True)
+class StitchRow:
+    """What is known of one stitch; columns read as attributes (`row.macs`, `row.top1`).
+
+    Attributes:
+        index: Number of the stitch in its space.
+        stitch: Id of the stitch, `0:0-5,1:6-12`.
+        values: Column -> number. MACs and parameters are counts, top-1 and top-5 percent, loss nats,
+            latency milliseconds and energy millijoules per forward pass, throughput images per second, memory
+            megabytes (a million bytes).
+    """
+
+    index: int
+    stitch: str
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    def __getattr__(self, name: str) -> float:
+        # Dunder look-ups (copy, pickle) may come before `values` exists.
+        if name.startswith("__") or name not in self.values:
+            known = "" if name.startswith("__") else f" It has: {', '.join(self.values) or 'none'}."
+            raise AttributeError(f"Row {self.__dict__.get('stitch')} has no column {name!r}.{known}")
+        return self.values[name]
+
+    def get(self, name: str, default: float | None = None) -> float | None:
+        """Return column `name`, or `default` where this row has no such value."""
+        return self.values.get(name, default)
+
+    @property
+    def route(self) -> Stitch:
+        """The stitch as a value."""
+        return Stitch.parse(self.stitch)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return index, stitch and all columns as one flat mapping."""
+        return {"index": self.index, "stitch": self.stitch, **self.values}
+
+
+class StitchTable:
+    """An ordered, immutable set of rows with a few facts about how they were measured.
+
+    Args:
+        rows: One row per stitch, in the order of the space.
+        meta: Facts about the whole table: names and depths of the anchors, versions, date, the machine of latencies.
+
+    Raises:
+        TableError: If two rows bear the same stitch.
+    """
+
+    def __init__(self, rows: Iterable[StitchRow], meta: Mapping[str, Any] | None = None) -> None:
+        self.rows = tuple(rows)
+        self.meta: dict[str, Any] = dict(meta or {})
+        if len(self._by_id) != len(self.rows):
+            raise TableError(f"A table has one row per stitch; {len(self.rows) - len(self._by_id)} are repeated.")
+
+    @cached_property
+    def _by_id(self) -> dict[str, StitchRow]:
+        return {row.stitch: row for row in self.rows}
+
+    @cached_property
+    def _by_index(self) -> dict[int, StitchRow]:
+        return {row.index: row for row in self.rows}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[StitchRow]:
+        return iter(self.rows)
+
+    def __contains__(self, stitch: int | str | Stitch) -> bool:
+        return self._find(stitch) is not None
+
+    def __getitem__(self, stitch: int | str | Stitch) -> StitchRow:
+        """Return the row of a stitch by its number, id or value.
+
+        Raises:
+            TableError: If the table has no such stitch.
+        """
+        found = self._find(stitch)
+        if found is None:
+            hint = did_you_mean(str(stitch), self._by_id)
+            raise TableError(f"The table of {len(self)} rows has no stitch {stitch!s}.{hint}")
+        return found
+
+    def _find(self, stitch: int | str | Stitch) -> StitchRow | None:
+        number = as_number(stitch)
+        return self._by_id.get(str(stitch)) if number is None else self._by_index.get(number)
+
+    def __repr__(self) -> str:
+        return f"StitchTable({len(self)} stitches; columns: {', '.join(self.columns) or 'none'})"
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns that at least one row has: the standard ones first."""
+        found = dict.fromkeys(name for row in self.rows for name in row.values)
+        return tuple([c for c in _ORDER if c in found] + [c for c in found if c not in _ORDER])
+
+    @property
+    def anchors(self) -> "StitchTable":
+        """The rows of the anchors alone."""
+        return self.where(lambda row: row.route.is_anchor)
+
+    @property
+    def stitched(self) -> "StitchTable":
+        """The rows of routes through two or more anchors."""
+        return self.where(lambda row: not row.route.is_anchor)
+
+    def column(self, name: str) -> list[float | None]:
+        """Return one column in order, None where a row has no value.
+
+        Raises:
+            TableError: If no row has the column.
+        """
+        if name not in self.columns:
+            raise TableError(f"The table has no column {name!r}; it has {', '.join(self.columns) or 'none'}.")
+        return [row.get(name) for row in self.rows]
+
+    def where(self, keep: Callable[[StitchRow], bool]) -> "StitchTable":
+        """Return the rows for which `keep` is true, with their numbers unchanged."""
+        return StitchTable((row for row in self.rows if keep(row)), self.meta)
+
+    def with_column(self, name: str, values: Mapping[str, float]) -> "StitchTable":
+        """Return a table in which the stitches named in `values` have that value in column `name`."""
+        unknown = [stitch for stitch in values if stitch not in self._by_id]
+        if unknown:
+            raise TableError(f"Column {name!r} names stitches that the table does not have: {', '.join(unknown[:3])}.")
+        return StitchTable(
+            (
+                StitchRow(row.index, row.stitch, {**row.values, name: values[row.stitch]})
+                if row.stitch in values
+                else row
+                for row in self.rows
+            ),
+            self.meta,
+        )
+
+    def without(self, *names: str) -> "StitchTable":
+        """Return the table without these columns, as far as it has them."""
+        rows = (
+            StitchRow(row.index, row.stitch, {k: v for k, v in row.values.items() if k not in names})
+            for row in self.rows
+        )
+        return StitchTable(rows, self.meta)
+
+    def merge(self, other: "StitchTable") -> "StitchTable":
+        """Return this table with the values and facts of `other` laid over it.
+
+        Raises:
+            TableError: If `other` has a stitch that this table has not, or numbers one differently.
+        """
+        for row in other.rows:
+            if self[row.stitch].index != row.index:
+                raise TableError(
+                    f"Stitch {row.stitch} has number {self[row.stitch].index} in one table and {row.index} in the "
+                    "other: they belong to different spaces."
+                )
+        rows = (
+            StitchRow(row.index, row.stitch, {**row.values, **other[row.stitch].values}) if row.stitch in other else row
+            for row in self.rows
+        )
+        return StitchTable(rows, {**self.meta, **other.meta})
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """Return a DataFrame with columns `index`, `stitch` and one per measured quantity."""
+        import pandas as pd
+
+        return pd.DataFrame([row.to_dict() for row in self.rows], columns=["index", "stitch", *self.columns])
+
+    def save(self, path: str | Path) -> Path:
+        """Write the table as JSON Lines, whole or not at all: a line of facts, then a line per stitch."""
+        head = {"format": FORMAT, "version": VERSION, "meta": self.meta}
+        lines = [json.dumps(line) for line in [head, *(row.to_dict() for row in self.rows)]]
+        return write_text(path, "\n".join(lines) + "\n")
+
+    @classmethod
+    def load(cls, path: str | Path) -> "StitchTable":
+        """Read a table that `save` wrote, or a JSON object with its rows under `stitches`.
+
+        Raises:
+            TableError: If the file is missing or is not such a table; the message names the line.
+        """
+        source = Path(path)
+        if not source.is_file():
+            raise TableError(f"There is no table at {source}; `snnet evaluate` and `snnet profile` write one.")
+        text = source.read_text(encoding="utf-8")
+        try:
+            whole = json.loads(text)
+        except json.JSONDecodeError:
+            return cls._from_lines(source, text.splitlines())
+        if not isinstance(whole, dict) or "stitches" not in whole:
+            return cls._from_lines(source, text.splitlines())
+        meta = {key: value for key, value in whole.items() if key != "stitches"}
+        return cls((_read_row(source, 1, row) for row in whole["stitches"]), meta)
+
+    @classmethod
+    def _from_lines(cls, source: Path, lines: list[str]) -> "StitchTable":
+        parsed: list[Any] = []
+        for number, line in enumerate(lines, 1):
+            try:
+                parsed.append(json.loads(line))
+            except json.JSONDecodeError as error:
+                raise TableError(f"{source}, line {number}, is not JSON ({error.msg}); write the table anew.") from None
+        head = parsed[0] if parsed and isinstance(parsed[0], dict) else {}
+        if head.get("format") != FORMAT:
+            raise TableError(f"{source} is not a stitch table: its first line lacks 'format': '{FORMAT}'.")
+        if head.get("version", 0) > VERSION:
+            raise TableError(f"{source} has table version {head['version']}; this snnet reads up to {VERSION}: update.")
+        return cls((_read_row(source, n, row) for n, row in enumerate(parsed[1:], 2)), head.get("meta"))
+
+
+def _read_row(source: Path, number: int, row: Any) -> StitchRow:
+    try:
+        values = {k: v for k, v in row.items() if k not in ("index", "stitch") and v is not None}
+        return StitchRow(int(row["index"]), str(Stitch.parse(row["stitch"])), values)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise TableError(f"{source}, line {number}, is not a row of a stitch table: {error}") from None

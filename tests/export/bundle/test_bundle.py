@@ -1,0 +1,99 @@
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snnet.errors import BudgetError, ExportError, SpaceError
+from snnet.export.bundle import MANIFEST, Bundle
+from tests.export.bundle.conftest import STITCHES
+
+
+@pytest.fixture
+def copied(written: Path, tmp_path: Path) -> Path:
+    """A bundle to be damaged."""
+    return Path(shutil.copytree(written, tmp_path / "copied"))
+
+
+def test_chooses_and_finds_by_number_id_and_value(bundle: Bundle) -> None:
+    assert str(bundle.select(macs=11)) == "1:0-2"
+    assert bundle.graph(1) == bundle.graph("1:0-2") == bundle.graph(bundle.stitches[1])
+    with pytest.raises(BudgetError):
+        bundle.select(macs=1)
+    with pytest.raises(SpaceError, match=r"has no stitch 0:0-2,1:0-2; it has 3: 0:0-2"):
+        bundle.graph("0:0-2,1:0-2")
+
+
+def test_one_flipped_byte_in_the_weights(copied: Path) -> None:
+    weights = copied / "stitches" / "weights.bin"
+    content = bytearray(weights.read_bytes())
+    content[len(content) // 2] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(ExportError, match=r"weights\.bin is damaged: its SHA-256 is another"):
+        Bundle.open(copied)
+    assert Bundle.open(copied, verify=False).stitches
+
+
+def test_truncated_weights(copied: Path) -> None:
+    weights = copied / "stitches" / "weights.bin"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    with pytest.raises(ExportError, match=r"weights\.bin has [\d,]+ bytes and was written with"):
+        Bundle.open(copied)
+
+
+def test_missing_graph(copied: Path) -> None:
+    (copied / "stitches" / "1_0-2.onnx").unlink()
+    with pytest.raises(ExportError, match=r"1_0-2\.onnx is missing from the bundle"):
+        Bundle.open(copied)
+
+
+def test_newer_version(copied: Path) -> None:
+    manifest = json.loads((copied / MANIFEST).read_text())
+    (copied / MANIFEST).write_text(json.dumps({**manifest, "version": 99}))
+    with pytest.raises(ExportError, match="has version 99; this snnet reads up to 1: update it"):
+        Bundle.open(copied)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"format": "another"}', '{"format": "snnet-bundle", "version": 1}'])
+def test_manifest_that_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / MANIFEST).write_text(text)
+    with pytest.raises(ExportError, match=MANIFEST):
+        Bundle.open(tmp_path)
+
+
+def test_no_bundle(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"There is no bundle at .*: manifest\.json is missing"):
+        Bundle.open(tmp_path / "nothing")
+
+
+def test_opening_and_running_needs_no_torch(written: Path) -> None:
+    code = f"""
+import sys
+sys.modules["torch"] = None
+import numpy
+from snnet.bundle import Bundle
+bundle = Bundle.open({str(written)!r})
+session = bundle.session(bundle.select(macs=11))
+print(session.run(None, {{"images": numpy.zeros((2, *bundle.manifest.input.size), "float32")}})[0].shape)
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "(2, 10)"
+
+
+def test_the_page_of_the_documentation_runs_without_snnet(written: Path, tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "bundle.md").read_text()
+    code = page.split("```python\n# without snnet")[1].split("```")[0]
+    assert "snnet" not in code
+    code = code.replace("3e9", "11")  # the tiny network's multiply-adds are made up
+    program = f"import sys; sys.modules['snnet'] = sys.modules['torch'] = None\n#{code}\nprint(logits.shape)"
+    folder = tmp_path / "bundle"
+    folder.symlink_to(written)
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.strip() == "(1, 10)"
+
+
+def test_stitches_in_order(bundle: Bundle) -> None:
+    assert tuple(map(str, bundle.stitches)) == STITCHES

@@ -1,0 +1,419 @@
+import copy
+import json
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import timm
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+import snnet
+from snnet.anchors import Anchor, AnchorSource, load_anchor
+from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
+from snnet.network import SNNet, load, stitch
+from snnet.space import Cut, Step, StitchSpace
+from snnet.table import StitchRow, StitchTable
+from tests.conftest import build_tiny_anchor, build_tiny_net
+
+TINY = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "depth": 2}
+
+
+def test_anchors_alone_equal_their_models(tiny_net: SNNet) -> None:
+    images = torch.randn(3, 1, 28, 28)
+    for number, anchor in enumerate(tiny_net.anchors):
+        assert torch.equal(tiny_net(images, number), anchor.model(images))
+
+
+def test_a_route_runs_its_segments_and_layer(tiny_net: SNNet) -> None:
+    images = torch.randn(3, 1, 28, 28)
+    small, large = tiny_net.anchor(0), tiny_net.anchor(1)
+    by_hand = small.run(small.stem(images), 0, 2)
+    by_hand = tiny_net.layer(Cut(0, 1, 1, 2))(by_hand)
+    by_hand = large.head(large.run(by_hand, 2, 4))
+    assert torch.equal(tiny_net(images, "0:0-2,1:2-4"), by_hand)
+
+
+def test_routes_through_three_anchors_and_back_run() -> None:
+    net = build_tiny_net(nearest=False, direction="both", kernel_size=2, stride=2)
+    images = torch.randn(1, 1, 28, 28)
+    shapes = {net(images, stitch).shape for stitch in net.space}
+    assert shapes == {(1, 10)}
+    assert {len(s.segments) for s in net.space} == {1, 2, 3}
+
+
+def test_stitches_by_number_id_value_and_default(tiny_net: SNNet) -> None:
+    images = torch.randn(2, 1, 28, 28)
+    stitch = tiny_net.space[7]
+    expected = tiny_net(images, stitch)
+    assert torch.equal(tiny_net(images, 7), expected)
+    assert torch.equal(tiny_net(images, str(stitch)), expected)
+    assert torch.equal(tiny_net.at(7)(images), expected)
+    tiny_net.active = str(stitch)
+    assert tiny_net.active == stitch
+    assert torch.equal(tiny_net(images), expected)
+    with pytest.raises(SpaceError, match="No stitch '99'"):
+        tiny_net(images, 99)
+
+
+def test_two_threads_never_meet(tiny_net: SNNet) -> None:
+    images = torch.randn(1, 1, 28, 28)
+    with torch.no_grad():
+        expected = {number: tiny_net(images, number) for number in (4, 17)}
+    wrong: list[int] = []
+
+    def call(number: int) -> None:
+        with torch.inference_mode():
+            for _ in range(1000):
+                if not torch.equal(tiny_net(images, number), expected[number]):
+                    wrong.append(number)
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in expected]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_steps_name_everything_a_route_runs(tiny_net: SNNet) -> None:
+    steps = tiny_net.steps("0:0-2,1:2-4")
+    assert [(s.kind, s.anchor, s.index) for s in steps] == [
+        ("stem", 0, 0),
+        ("block", 0, 0),
+        ("block", 0, 1),
+        ("stitch", 1, 0),
+        ("block", 1, 2),
+        ("block", 1, 3),
+        ("head", 1, 0),
+    ]
+    assert steps[3] == Step("stitch", 1, layer=tiny_net.space.layer_of(Cut(0, 1, 1, 2)).name)
+
+
+def test_parameters_of_a_stitch_are_those_with_gradients(tiny_net: SNNet) -> None:
+    for number in (0, 5, 20):
+        tiny_net.zero_grad()
+        tiny_net(torch.randn(2, 1, 28, 28), number).sum().backward()
+        moved = {id(p) for p in tiny_net.parameters() if p.grad is not None}
+        assert {id(p) for p in tiny_net.parameters_of(number)} == moved
+
+
+def test_saved_networks_load_bit_for_bit(tiny_net: SNNet, tmp_path: Path) -> None:
+    tiny_net.table = StitchTable([StitchRow(0, str(tiny_net.space[0]), {"top1": 50.0})])
+    tiny_net.save_pretrained(tmp_path / "net")
+    loaded = load(tmp_path / "net")
+    assert loaded.space == tiny_net.space
+    assert loaded.table is not None
+    assert loaded.table[0].top1 == 50.0
+    images = torch.randn(2, 1, 28, 28)
+    for number in range(len(tiny_net.space)):
+        assert torch.equal(loaded(images, number), tiny_net(images, number))
+    assert torch.equal(load(tmp_path / "net", map_location=torch.device("cpu"))(images, 0), tiny_net(images, 0))
+    config = json.loads((tmp_path / "net" / "config.json").read_text())
+    assert config["anchors"][1]["kwargs"]["embed_dim"] == 32
+    assert {p.name for p in (tmp_path / "net").iterdir()} >= {"model.safetensors", "config.json", "table.jsonl"}
+
+
+def test_shared_weights_are_saved_once(tmp_path: Path) -> None:
+    anchor = build_tiny_anchor(16)
+    net = SNNet([anchor, copy.copy(anchor)], StitchSpace.build([anchor.depths] * 2))
+    net.save_pretrained(tmp_path)
+    count = sum(p.numel() for p in net.parameters())
+    assert (tmp_path / "model.safetensors").stat().st_size < 4 * count * 1.05 + 50_000
+    images = torch.randn(1, 1, 28, 28)
+    loaded = load(tmp_path)
+    assert torch.equal(loaded(images, 1), net.eval()(images, 1))
+    assert loaded.anchor(0).model.head.weight is loaded.anchor(1).model.head.weight
+
+
+def test_models_of_the_users_own_are_given_again_on_loading(tmp_path: Path) -> None:
+    def build() -> list[nn.Module]:
+        return [timm.create_model("vit_tiny_patch16_224", embed_dim=w, num_heads=2, **TINY) for w in (16, 32)]
+
+    net = stitch(*build()).eval()
+    net.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"pass the built models: snnet.load\(path, models="):
+        load(tmp_path)
+    images = torch.randn(1, 1, 28, 28)
+    assert torch.equal(load(tmp_path, models=build())(images, 3), net(images, 3))
+
+
+def test_damaged_networks_are_refused(tiny_net: SNNet, tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="There is no network at"):
+        load(tmp_path / "nothing")
+    tiny_net.save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be loaded"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match="does not describe a network"):
+        load(tmp_path)
+    (tmp_path / "config.json").write_text('{"format": "snnet", "version": 99}')
+    with pytest.raises(CheckpointError, match="has version 99; this snnet reads up to 1"):
+        load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda config: config.pop("anchors"), r"config\.json is damaged, it has no anchors;"),
+        (lambda config: config.pop("space"), r"config\.json is damaged, it has no space;"),
+        (lambda config: config.update(anchors=None), r"config\.json is damaged, its anchors are not a list"),
+        (lambda config: config["anchors"][0].pop("model"), r"config\.json is damaged, its anchors are not a list"),
+        (lambda config: config["anchors"].pop(), r"config\.json is damaged, it has 2 anchors, and its space is of 3;"),
+        (lambda config: config["space"].pop("layers"), r"its space cannot be read \(KeyError: 'layers'\)"),
+        (lambda config: config["space"]["layers"][0].update(cuts=[]), r"its space cannot be read \(IndexError"),
+        (lambda config: config["space"].update(stitches=["0"]), r"its space cannot be read \(SpaceError: '0' is not"),
+    ],
+)
+def test_a_damaged_description_is_refused(
+    change: Callable[[Any], object], message: str, tiny_net: SNNet, tmp_path: Path
+) -> None:
+    tiny_net.save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    change(config)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=message):
+        snnet.load(tmp_path)
+
+
+def test_the_class_reads_as_load_does(tiny_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(CheckpointError, match="There is no network at"):
+        SNNet.from_pretrained(tmp_path / "none")
+    tiny_net.save_pretrained(tmp_path)
+    with pytest.raises(CheckpointError, match=r"Unknown options device; accepted besides map_location, .* revision"):
+        SNNet.from_pretrained(tmp_path, device="cpu")
+    again, images = SNNet.from_pretrained(tmp_path), torch.randn(1, *tiny_net.input.size)
+    assert torch.equal(again(images, 5), tiny_net(images, 5))
+
+    def download(_: str, *, allow_patterns: list[str], revision: str | None = None) -> Path:
+        if revision is None:
+            raise OSError("no connection")
+        assert set(allow_patterns) == {"config.json", "model.safetensors", "table.jsonl"}
+        return tmp_path
+
+    monkeypatch.setattr("snnet.network.storage.snapshot_download", download)
+    assert torch.equal(SNNet.from_pretrained("org/net", revision="v1")(images, 5), tiny_net(images, 5))
+    with pytest.raises(CheckpointError, match=r"no directory org/net, and the hub does not give it either: no conn"):
+        SNNet.from_pretrained("org/net")
+
+
+def test_anchors_are_ordered_by_macs_unless_told_otherwise() -> None:
+    sources = [AnchorSource.of("vit_tiny_patch16_224", embed_dim=w, num_heads=2, **TINY) for w in (48, 16, 32)]
+    assert [a.model.embed_dim for a in stitch(*sources).anchors] == [16, 32, 48]
+    assert [a.model.embed_dim for a in stitch(*sources, sort=False).anchors] == [48, 16, 32]
+    assert len(stitch(*sources, kernel_size=1).space) == 3 + 2 * 2
+
+
+def tiny(**changes: object) -> Anchor:
+    return load_anchor(AnchorSource.of("vit_tiny_patch16_224", **{"embed_dim": 16, "num_heads": 2, **TINY, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"num_classes": 5}, "number of classes is 10 in one and 5 in the other"),
+        ({"img_size": 56}, r"image size is \(1, 28, 28\) in one and \(1, 56, 56\) in the other; .*image_size=N"),
+        ({"in_chans": 3}, r"image size is \(1, 28, 28\) in one and \(3, 28, 28\)"),
+        ({"patch_size": 14}, r"cannot be joined at 0:0->1:0: grid is 4x4 in front and 2x2 behind"),
+    ],
+)
+def test_anchors_that_cannot_be_joined_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(AnchorError, match=message):
+        stitch(tiny(), tiny(**changes), sort=False)
+
+
+def test_anchors_of_other_numbers_of_stages_are_named() -> None:
+    with (
+        torch.device("meta"),
+        pytest.raises(AnchorError, match=r"resnet18 and vit_tiny_.*number of stages is 4 in one and 1 in the other"),
+    ):
+        stitch("resnet18", "vit_tiny_patch16_224")
+
+
+def test_a_classifier_of_a_built_model_is_not_replaced() -> None:
+    with pytest.raises(AnchorError, match="is a built model of 10 classes, and num_classes=5"):
+        stitch(tiny(), tiny().model, num_classes=5)
+
+
+@pytest.mark.parametrize("anchor", [3, ["resnet18", "resnet50"]])
+def test_what_is_no_anchor_is_refused(anchor: Any) -> None:
+    with pytest.raises(AnchorError, match=r"is no anchor; accepted: a timm name, .* and not in a list"):
+        stitch(anchor)
+
+
+def test_classes_in_another_order_are_refused() -> None:
+    one, other = tiny(), tiny()
+    one.model.pretrained_cfg = {"label_names": ["cat", "dog", "owl"]}
+    other.model.pretrained_cfg = {"label_names": ["cat", "owl", "dog"]}
+    with pytest.raises(AnchorError, match="class 1 is 'dog' in one and 'owl' in the other"):
+        stitch(one, other, sort=False)
+
+
+def test_each_anchor_sees_images_normalized_as_it_was_trained() -> None:
+    torch.manual_seed(0)
+    net = stitch("vit_tiny_patch16_224", "deit_tiny_patch16_224", sort=False).eval()
+    assert net.input.mean == (0.5, 0.5, 0.5)
+    images = torch.rand(2, 3, 224, 224)
+    deit = net.anchor(1)
+    mean, std = (torch.tensor(values)[:, None, None] for values in (deit.input.mean, deit.input.std))
+    expected = deit.model((images - mean) / std)
+    torch.testing.assert_close(net((images - 0.5) / 0.5, 1), expected, rtol=1e-4, atol=1e-5)
+    assert not any("renormalize" in name for name in net.state_dict())
+
+
+def test_an_anchor_in_two_networks_is_corrected_for_each() -> None:
+    plain, deit = (load_anchor(name) for name in ("vit_tiny_patch16_224", "deit_tiny_patch16_224"))
+    images = torch.rand(1, 3, 224, 224)
+    alone = stitch(deit, load_anchor("deit_tiny_patch16_224"), sort=False).eval()
+    before = alone(images, 0)
+    stitch(plain, deit, sort=False)
+    torch.testing.assert_close(alone(images, 0), before, rtol=0, atol=0)
+
+
+def test_no_anchors_are_refused() -> None:
+    with pytest.raises(AnchorError, match="given no anchors"):
+        stitch()
+
+
+def test_register_tokens_on_one_side_only() -> None:
+    net = stitch(tiny(), tiny(reg_tokens=2), sort=False).eval()
+    assert all(net(torch.randn(2, 1, 28, 28), stitch_).shape == (2, 10) for stitch_ in net.space)
+    assert net.layer(net.space[-1].cuts[0]).target.prefix_tokens == 3
+
+
+def test_grids_are_resampled_on_request_and_so_after_loading(tmp_path: Path) -> None:
+    net = stitch(tiny(), tiny(patch_size=14), sort=False, resample=True).eval()
+    images = torch.randn(2, 1, 28, 28)
+    net.save_pretrained(tmp_path)
+    again = load(tmp_path)
+    torch.testing.assert_close(again(images, len(net.space) - 1), net(images, len(net.space) - 1))
+
+
+def test_a_network_may_leave_out_the_final_norm_of_stitched_routes(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    anchors = [tiny(), tiny()]
+    net = SNNet(anchors, StitchSpace.build([a.depths for a in anchors]), norm_on_stitched=False).eval()
+    images = torch.randn(2, 1, 28, 28)
+    torch.testing.assert_close(net(images, 1), anchors[1].model(images))
+    last = net.space[-1]
+    features = images
+    for step in net.steps(last)[:-1]:
+        features = net.apply_step(step, features)
+    torch.testing.assert_close(net(images, last), anchors[1].model.head(features[:, 0]))
+    assert anchors[1].model.norm.weight not in set(net.parameters_of(last))
+    net.save_pretrained(tmp_path)
+    torch.testing.assert_close(load(tmp_path)(images, last.id), net(images, last))
+
+
+def test_a_classifier_is_needed() -> None:
+    with pytest.raises(AnchorError, match=r"has no classifier; pass num_classes=N"):
+        stitch(tiny(num_classes=0), tiny(num_classes=0))
+
+
+def test_one_anchor_or_a_foreign_space_is_refused(tiny_anchors: list[Anchor]) -> None:
+    with pytest.raises(SpaceError, match="at least two anchors"):
+        stitch(tiny())
+    with pytest.raises(AnchorError, match="build the space from the anchors"):
+        SNNet(tiny_anchors, StitchSpace.build([[3], [3], [3]]))
+
+
+def test_selection_needs_a_table(tiny_net: SNNet) -> None:
+    with pytest.raises(BudgetError, match="has no table to choose from"):
+        tiny_net.select(macs=1e6)
+    rows = [StitchRow(n, str(s), {"macs": n, "top1": float(n % 20)}) for n, s in enumerate(tiny_net.space)]
+    tiny_net.table = StitchTable(rows)
+    assert tiny_net.select(macs=15) == tiny_net.space[15]
+
+
+def test_the_six_names_are_at_the_top() -> None:
+    for name in ("stitch", "SNNet", "StitchSpace", "profile", "select", "load"):
+        assert callable(getattr(snnet, name))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = snnet.nothing
+
+
+def test_a_failed_save_leaves_the_old_network_whole(
+    tiny_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_net.save_pretrained(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("snnet.network.storage.save_model", full)
+    with pytest.raises(CheckpointError, match=r"No space left on device.*what was there before is untouched"):
+        tiny_net.save_pretrained(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_table_that_is_gone_is_not_found_again(tiny_net: SNNet, tmp_path: Path) -> None:
+    tiny_net.table = StitchTable([StitchRow(0, str(tiny_net.space[0]), {"top1": 50.0, "macs": 3})])
+    tiny_net.save_pretrained(tmp_path)
+    tiny_net.forget_scores()
+    assert tiny_net.table.columns == ("macs",)
+    tiny_net.table = None
+    tiny_net.save_pretrained(tmp_path)
+    assert load(tmp_path).table is None
+
+
+def test_numbers_of_any_kind_and_mistyped_directories(tiny_net: SNNet, tmp_path: Path) -> None:
+    assert tiny_net.space.find(np.int64(5)) == tiny_net.space.find("5") == tiny_net.space[5]
+    assert np.int64(5) in tiny_net.space
+    assert str(tiny_net.space[5]) in tiny_net.space
+    assert "99" not in tiny_net.space
+    with pytest.raises(CheckpointError, match="There is no network at"):
+        load(str(tmp_path / "typo"))
+    with pytest.raises(SpaceError, match="has no stitches"):
+        SNNet(list(tiny_net.anchors), tiny_net.space.where(lambda _: False))
+
+
+def test_local_checkpoints_take_a_new_classifier(tmp_path: Path) -> None:
+    for width in (16, 32):
+        save_file(build_tiny_anchor(width).model.state_dict(), tmp_path / f"{width}.safetensors")
+    sources = [
+        AnchorSource.of(
+            "vit_tiny_patch16_224",
+            checkpoint=str(tmp_path / f"{w}.safetensors"),
+            **{**TINY, "embed_dim": w, "num_heads": 2, "depth": 4},
+        )
+        for w in (16, 32)
+    ]
+    net = stitch(*sources, num_classes=3).eval()
+    images = torch.randn(1, 1, 28, 28)
+    assert net(images, 3).shape == (1, 3)
+    net.save_pretrained(tmp_path / "net")
+    assert torch.equal(load(tmp_path / "net")(images, 3), net(images, 3))
+
+
+def test_a_card_of_ours_is_renewed_and_one_of_the_user_kept(tmp_path: Path) -> None:
+    net, card = build_tiny_net(), tmp_path / "README.md"
+    net.save_pretrained(tmp_path)
+    first = card.read_text()
+    net.table = StitchTable([StitchRow(0, str(net.space[0]), {"macs": 1.0, "params": 1.0, "top1": 50.0})])
+    net.save_pretrained(tmp_path)
+    assert card.read_text() != first
+    card.write_text("# My network\n")
+    net.save_pretrained(tmp_path)
+    assert card.read_text() == "# My network\n"
+
+
+def test_names_of_classes_are_saved_and_unknown_ones_stay_unknown(tmp_path: Path) -> None:
+    net = build_tiny_net()
+    net.save_pretrained(tmp_path)
+    assert load(tmp_path).classes is None
+    net.classes = tuple(f"class {number}" for number in range(10))
+    net.save_pretrained(tmp_path)
+    assert load(tmp_path).classes == net.classes
+    config = json.loads((tmp_path / "config.json").read_text())
+    assert config["classes"] == list(net.classes)
+    del config["classes"]  # as networks were written before
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert load(tmp_path).classes is None

@@ -1,0 +1,59 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snnet.errors import SpaceError
+from snnet.space import Cut, Stitch
+from snnet.space.stitch import Segment
+
+
+@st.composite
+def stitches(draw: st.DrawFn) -> Stitch:
+    segments, previous = [], -1
+    for number in range(draw(st.integers(1, 4))):
+        anchor = draw(st.integers(0, 5).filter(lambda a, p=previous: a != p))
+        start = draw(st.integers(0, 20)) if number else 0
+        segments.append(Segment(anchor, start, start + draw(st.integers(1, 20))))
+        previous = anchor
+    return Stitch(tuple(segments))
+
+
+@given(stitches())
+def test_ids_parse_back(stitch: Stitch) -> None:
+    assert Stitch.parse(stitch.id) == stitch
+    assert len(stitch.cuts) == len(stitch.segments) - 1
+    assert all(Cut.parse(str(cut)) == cut for cut in stitch.cuts)
+
+
+def test_a_stitch_reads_as_in_the_documentation() -> None:
+    stitch = Stitch.parse("0:0-5,1:6-12")
+    assert stitch.segments == (Segment(0, 0, 5), Segment(1, 6, 12))
+    assert stitch.cuts == (Cut(front=0, leave=4, back=1, enter=6),)
+    assert stitch.anchors == (0, 1)
+    assert not stitch.is_anchor
+    assert Stitch.parse("2:0-12").is_anchor
+    assert len(stitch.segments[1]) == 6
+
+
+@pytest.mark.parametrize("text", ["", "0", "0:5", "0:0-5;1:6-12", "a:0-5", "0:0-5,,1:6-12", "-1:0-5"])
+def test_what_is_not_a_stitch_is_refused(text: str) -> None:
+    with pytest.raises(SpaceError, match="is not a stitch; write segments ANCHOR:START-STOP"):
+        Stitch.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("0:5-5", "is empty"),
+        ("0:1-5", "must begin with block 0"),
+        ("0:0-5,0:6-12", "joins anchor 0 to itself"),
+    ],
+)
+def test_impossible_routes_are_refused(text: str, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        Stitch.parse(text)
+
+
+def test_a_text_that_is_no_cut_is_refused() -> None:
+    with pytest.raises(SpaceError, match="is not a cut"):
+        Cut.parse("0:1-2:3")
