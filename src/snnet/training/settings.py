@@ -11,6 +11,7 @@ from snnet.training.engine import Precision, Sharding
 from snnet.training.trackers import check_trackers
 
 StitchesPerRank = Literal["same", "different"]
+"""Whether all processes train the same stitches in a step."""
 _LEAST = {"steps": 1, "seed": 0, "accumulation": 1, "log_every": 1, "save_every": 0, "keep": 1}
 
 
