@@ -11,7 +11,8 @@ from snnet.training.loss import StitchLoss
 from snnet.training.optim import Freeze, OptimSettings, build_optimizer, build_schedule, parameter_groups
 from snnet.training.probe import Probe, spread_of
 from snnet.training.randomness import stitch_generator
-from snnet.training.settings import StitchesPerRank, TrainResult, TrainSettings, TrainStatus
+from snnet.training.removed import REMOVED_SETTINGS, removed_fault
+from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batches
 from snnet.training.teachers import timm_teacher
 from snnet.training.trainer import CHECKPOINTS, Trainer
@@ -19,6 +20,7 @@ from snnet.training.trainer import CHECKPOINTS, Trainer
 __all__ = [
     "CHECKPOINTS",
     "FREE_SETTINGS",
+    "REMOVED_SETTINGS",
     "Batches",
     "Distillation",
     "Following",
@@ -30,7 +32,6 @@ __all__ = [
     "Probe",
     "Sharding",
     "StitchLoss",
-    "StitchesPerRank",
     "Teacher",
     "TrainResult",
     "TrainSettings",
@@ -44,6 +45,7 @@ __all__ = [
     "content_digest",
     "drop_path_settings",
     "parameter_groups",
+    "removed_fault",
     "spread_of",
     "stitch_generator",
     "timm_teacher",
