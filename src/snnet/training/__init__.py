@@ -11,6 +11,15 @@ from snnet.training.loss import StitchLoss
 from snnet.training.optim import Freeze, OptimSettings, build_optimizer, build_schedule, parameter_groups
 from snnet.training.probe import Probe, spread_of
 from snnet.training.randomness import stitch_generator
+from snnet.training.samplers import (
+    SAMPLERS,
+    AnchorShareSampler,
+    MacsBucketsSampler,
+    SandwichSampler,
+    StitchSampler,
+    UniformSampler,
+    WeightedSampler,
+)
 from snnet.training.settings import StitchesPerRank, TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batches
 from snnet.training.teachers import timm_teacher
@@ -19,17 +28,22 @@ from snnet.training.trainer import CHECKPOINTS, Trainer
 __all__ = [
     "CHECKPOINTS",
     "FREE_SETTINGS",
+    "SAMPLERS",
+    "AnchorShareSampler",
     "Batches",
     "Distillation",
     "Following",
     "Freeze",
+    "MacsBucketsSampler",
     "ModelTeacher",
     "OptimSettings",
     "OwnAnchorTeacher",
     "Precision",
     "Probe",
+    "SandwichSampler",
     "Sharding",
     "StitchLoss",
+    "StitchSampler",
     "StitchesPerRank",
     "Teacher",
     "TrainResult",
@@ -37,6 +51,8 @@ __all__ = [
     "TrainStatus",
     "Trainer",
     "TrainingInterrupted",
+    "UniformSampler",
+    "WeightedSampler",
     "anchor_teacher",
     "build_optimizer",
     "build_schedule",
