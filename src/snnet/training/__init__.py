@@ -12,6 +12,15 @@ from snnet.training.optim import Freeze, OptimSettings, build_optimizer, build_s
 from snnet.training.probe import Probe, spread_of
 from snnet.training.randomness import stitch_generator
 from snnet.training.removed import REMOVED_SETTINGS, removed_fault
+from snnet.training.samplers import (
+    SAMPLERS,
+    AnchorShareSampler,
+    MacsBucketsSampler,
+    SandwichSampler,
+    StitchSampler,
+    UniformSampler,
+    WeightedSampler,
+)
 from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batches
 from snnet.training.teachers import timm_teacher
@@ -21,23 +30,30 @@ __all__ = [
     "CHECKPOINTS",
     "FREE_SETTINGS",
     "REMOVED_SETTINGS",
+    "SAMPLERS",
+    "AnchorShareSampler",
     "Batches",
     "Distillation",
     "Following",
     "Freeze",
+    "MacsBucketsSampler",
     "ModelTeacher",
     "OptimSettings",
     "OwnAnchorTeacher",
     "Precision",
     "Probe",
+    "SandwichSampler",
     "Sharding",
     "StitchLoss",
+    "StitchSampler",
     "Teacher",
     "TrainResult",
     "TrainSettings",
     "TrainStatus",
     "Trainer",
     "TrainingInterrupted",
+    "UniformSampler",
+    "WeightedSampler",
     "anchor_teacher",
     "build_optimizer",
     "build_schedule",
