@@ -32,8 +32,8 @@ def public_names(package: ModuleType) -> list[str]:
 
 def first_page() -> str:
     """The names of `snnet` itself, which is all that most programs need."""
-    sections = [f"::: snnet.{name}" for name in public_names(snnet)]
-    return "\n\n".join(["# snnet", f"{snnet.__doc__}\n\nEverything here is imported as `snnet.NAME`.", *sections]) + "\n"
+    parts = ["# snnet", str(snnet.__doc__), "Everything here is imported as `snnet.NAME`."]
+    return "\n\n".join([*parts, *(f"::: snnet.{name}" for name in public_names(snnet))]) + "\n"
 
 
 def room_page(room: ModuleType) -> str:

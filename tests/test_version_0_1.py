@@ -13,6 +13,7 @@ import snnet
 from snnet.cli import main
 from snnet.export.bundle import Bundle
 from snnet.recipes import Recipe
+from snnet.training import REMOVED_SETTINGS
 
 FILES = Path(__file__).with_name("version_0_1")
 RECIPES = json.loads((FILES / "recipes.json").read_text())
@@ -47,8 +48,13 @@ def test_a_table_with_latencies() -> None:
 @pytest.mark.parametrize("name", RECIPES)
 def test_a_recipe_says_the_same(name: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
-    path.write_text(json.dumps(RECIPES[name]))
-    assert _common(Recipe.load(path).model_dump(mode="json"), RECIPES[name]) == RECIPES[name]
+    before = RECIPES[name]
+    path.write_text(json.dumps(before))
+    now = Recipe.load(path).model_dump(mode="json")
+    # Gone, for all recipes had them at what is done anyway.
+    run = {key: value for key, value in before["run"].items() if f"run.{key}" not in REMOVED_SETTINGS}
+    expected = {**before, "run": run}
+    assert _common(now, expected) == expected
 
 
 def _common(now: dict, before: dict) -> dict:  # type: ignore[type-arg]

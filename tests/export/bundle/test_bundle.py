@@ -73,7 +73,7 @@ def test_opening_and_running_needs_no_torch(written: Path) -> None:
 import sys
 sys.modules["torch"] = None
 import numpy
-from snnet.bundle import Bundle
+from snnet.export.bundle import Bundle
 bundle = Bundle.open({str(written)!r})
 session = bundle.session(bundle.select(macs=11))
 print(session.run(None, {{"images": numpy.zeros((2, *bundle.manifest.input.size), "float32")}})[0].shape)
