@@ -39,6 +39,7 @@ from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixe
 from snnet.table import StitchTable, select
 
 SCORES = ("top1", "top5", "loss", "top1_error")
+"""Columns of a table that say how good a stitch is."""
 _SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
 StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""

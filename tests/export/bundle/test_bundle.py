@@ -150,7 +150,7 @@ def test_pictures_that_cannot_be_predicted(bundle: Bundle) -> None:
 
 
 def test_the_page_of_the_documentation_runs_without_snnet(written: Path, tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "bundle.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "guides" / "bundle.md").read_text()
     code = page.split("```python\n# without snnet")[1].split("```")[0]
     assert "snnet" not in code
     code = code.replace("3e9", "11")  # the tiny network's multiply-adds are made up

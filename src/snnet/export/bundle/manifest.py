@@ -15,8 +15,10 @@ from snnet.utils import read_description, write_json
 _log = logging.getLogger(__name__)
 
 FORMAT, VERSION = "snnet-bundle", 1
-MANIFEST, GRAPHS, WEIGHTS = "manifest.json", "stitches", "weights.bin"
-"""The description, the folder of the graphs, and the file of the weights beside them.
+MANIFEST = "manifest.json"
+"""File of a bundle that describes it."""
+GRAPHS, WEIGHTS = "stitches", "weights.bin"
+"""The folder of the graphs, and the file of the weights beside them.
 
 onnxruntime refuses weights that lie outside of the folder of their graph.
 """
