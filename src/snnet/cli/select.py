@@ -72,7 +72,7 @@ def select_stitch(
         force: Take latencies and the like whatever machine and type of number they are of.
     """
     named = {"macs": macs, "params": params, "latency_ms": latency_ms, "memory_mb": memory_mb, "energy_mj": energy_mj}
-    given = {name: value for name, value in named.items() if value is not None} | dict(map(_parse_limit, limit))
+    given = {name: value for name, value in named.items() if value is not None} | dict(map(parse_limit, limit))
     limits: dict[str, Any] = {at_batch(name, batch): value for name, value in given.items()}
     columns = (at_batch(prefer, batch), *limits)
     table = read_table(source)
@@ -94,7 +94,12 @@ def describe_row(row: StitchRow) -> str:
     return ", ".join(f"{name} {cell(row, name)}" for name in row.values)
 
 
-def _parse_limit(text: str) -> tuple[str, float]:
+def parse_limit(text: str) -> tuple[str, float]:
+    """Return column and limit of `NAME=VALUE`.
+
+    Raises:
+        TableError: If it is something else.
+    """
     name, equals, value = text.partition("=")
     try:
         return (name.strip(), parse_amount(value.strip())) if equals else _refuse(text)
