@@ -94,7 +94,7 @@ def run_demo(
         after = run.evaluate(directory / TABLE, title="Evaluating all, after")
         run.save()
     files = {"network": directory, **write_report(after, directory, before=before, before_label="after least squares")}
-    choices = {budget: select(after, macs=budget) for budget in chosen.evaluation.budgets}
+    choices = {budget: after[select(after, macs=budget)] for budget in chosen.evaluation.budgets}
     return DemoResult(before, after, fit, choices, files, time.perf_counter() - start)
 
 

@@ -9,11 +9,11 @@ from timm.data import Mixup
 
 from snnet.data import Images, StreamBatches, calibration_images, eval_batches, fixed_choice
 from snnet.errors import RecipeError, SpaceError
-from snnet.network import SCORES, SNNet
+from snnet.network import SNNet
 from snnet.profiling import count_costs
 from snnet.recipes.build import Parts
 from snnet.recipes.recipe import IN_PLACE, Recipe, SamplerSection, TeacherSection
-from snnet.table import StitchTable
+from snnet.table import StitchTable, column, without_scores
 from snnet.training import (
     Distillation,
     Following,
@@ -67,7 +67,7 @@ def build_trainer(parts: Parts, directory: Path | None = None, *, scores: Stitch
 
 def wants_scores(recipe: Recipe) -> bool:
     """Return whether the sampler draws by what the stitches score before training."""
-    return bool(set(SCORES) & set(_sampler_columns(recipe.sampler)))
+    return any(column(name).role == "score" for name in _sampler_columns(recipe.sampler))
 
 
 def _data_facts(parts: Parts) -> dict[str, Any]:
@@ -107,9 +107,7 @@ def _settings(parts: Parts) -> TrainSettings:
         save_every=run.save_every,
         keep=run.keep,
         trackers=run.trackers,
-        stitches_per_rank=run.stitches_per_rank,
         sharding=run.sharding,
-        sync_batch_norm=run.sync_batch_norm,
     )
 
 
@@ -125,7 +123,7 @@ def _steps(parts: Parts, epochs: float) -> int:
 
 def _sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
     section, optim = parts.recipe.sampler, parts.recipe.optim
-    table = count_costs(parts.net).without(*SCORES) if _sampler_columns(section) else StitchTable([])
+    table = without_scores(count_costs(parts.net)) if _sampler_columns(section) else StitchTable([])
     # Other scores that the network has may be those of test images, which must not decide what is trained.
     table = table if scores is None else table.merge(scores)
     kind, space = SAMPLERS.get(section.name), parts.net.space
