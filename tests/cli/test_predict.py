@@ -80,9 +80,9 @@ def test_the_budget_chooses(run: Run, scored: Path, photos: Path) -> None:
         assert outcome.code == 0, outcome.err
         return str(json.loads(outcome.out)["stitch"])
 
-    assert stitch("--macs", limit) == snnet.select(table, macs=limit).stitch
-    assert stitch("--prefer", "macs", "--limit", "top1=53") == snnet.select(table, prefer="macs", top1=53).stitch
-    assert stitch() == snnet.select(table).stitch
+    assert stitch("--macs", limit) == str(snnet.select(table, macs=limit))
+    assert stitch("--prefer", "macs", "--limit", "top1=53") == str(snnet.select(table, prefer="macs", top1=53))
+    assert stitch() == str(snnet.select(table))
     outcome = run("predict", scored, photos / "a.png", "--macs", 1)
     assert outcome.code == 3 and "lowest macs" in outcome.err and not outcome.out
 
