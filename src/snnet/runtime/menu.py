@@ -46,13 +46,13 @@ class Menu:
     Args:
         table: Rows of these stitches.
         prefer: Column to be best in.
-        dtype: Type of number that the stitches run in, such as `float32`; the network's own if None.
+        precision: What the stitches run in, such as `bf16`; the network's own if None.
         engine: What the stitches run on, such as `onnxruntime`; any if None.
-        any_machine: Take what was measured on another machine or engine, or in another type of number, as it is.
+        any_machine: Take what was measured on another machine or engine, or in another precision, as it is.
 
     Raises:
         BudgetError: If the table lacks the column, or has no row with a value in it.
-        TableError: If the column was measured on another machine or engine, or in another type of number.
+        TableError: If the column was measured on another machine or engine, or in another precision.
     """
 
     def __init__(
@@ -60,15 +60,15 @@ class Menu:
         table: StitchTable,
         prefer: str = "top1",
         *,
-        dtype: str | None = None,
+        precision: str | None = None,
         engine: str | None = None,
         any_machine: bool = False,
     ) -> None:
         if message := missing_column(table, prefer):
             raise BudgetError(message)
         if not any_machine:
-            check_profile(table, (prefer,), dtype, engine)
-        self.prefer, self.dtype, self.engine, self.any_machine = prefer, dtype, engine, any_machine
+            check_profile(table, (prefer,), precision, engine)
+        self.prefer, self.precision, self.engine, self.any_machine = prefer, precision, engine, any_machine
         self.table = table.where(lambda row: measured(row, prefer))
         if not len(self.table):
             raise BudgetError(
@@ -89,7 +89,7 @@ class Menu:
 
         Raises:
             BudgetError: If a limit is not a number, a column does not exist, or nothing fits.
-            TableError: If a column was measured on another machine or engine, or in another type of number.
+            TableError: If a column was measured on another machine or engine, or in another precision.
         """
         Budget(limits)
         lane = self._lane(tuple(limits), batch)
@@ -126,7 +126,7 @@ class Menu:
         if lane is None:
             names = tuple(at_batch(column, batch) for column in columns)
             if not self.any_machine:
-                check_profile(self.table, names, self.dtype, self.engine)
+                check_profile(self.table, names, self.precision, self.engine)
             lane = self._lanes[columns, batch] = self._sorted_by(names)
         return lane
 

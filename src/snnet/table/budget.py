@@ -49,7 +49,7 @@ def select(
     *,
     prefer: str = "top1",
     batch: int | None = None,
-    dtype: str | None = None,
+    precision: str | None = None,
     any_machine: bool = False,
     **limits: float,
 ) -> StitchRow:
@@ -64,8 +64,8 @@ def select(
             `select(table, prefer="latency_ms", top1=80)` is the fastest stitch that reaches 80 %.
         batch: Images at once: what was measured is then read at this batch size (`latency_ms@8` for
             `latency_ms`), in limits and in `prefer`; batch 1 if None.
-        dtype: Type of number that the network will run in, such as `bfloat16`; its own if None.
-        any_machine: Take latencies, throughputs, memory and energy whatever machine and type of number they are of.
+        precision: What the network will run in, such as `bf16`; its own if None.
+        any_machine: Take latencies, throughputs, memory and energy whatever machine and precision they are of.
         limits: Column = limit, as in `Budget`: `macs`, `params`, `latency_ms` (milliseconds per batch), `memory_mb`,
             `energy_mj` (millijoules per batch), or any other column.
 
@@ -79,7 +79,7 @@ def select(
         if message := missing_column(table, column):
             raise BudgetError(message)
     if not any_machine:
-        check_profile(table, (prefer, *budget.limits), dtype)
+        check_profile(table, (prefer, *budget.limits), precision)
     candidates = [row for row in table if measured(row, prefer)]
     fitting = [row for row in candidates if budget.admits(row)]
     if not fitting:
