@@ -291,9 +291,7 @@ class Experiment:
             save_every=run.save_every,
             keep=run.keep,
             trackers=run.trackers,
-            stitches_per_rank=run.stitches_per_rank,
             sharding=run.sharding,
-            sync_batch_norm=run.sync_batch_norm,
         )
 
     def _optim(self) -> OptimSettings:

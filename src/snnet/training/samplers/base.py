@@ -58,6 +58,7 @@ class StitchSampler(ABC):
 
 
 SAMPLERS: Registry[type[StitchSampler]] = Registry("sampler", "snnet.samplers")
+"""Sampler classes by name; `@SAMPLERS.register("name")` files one."""
 
 
 def pick(stitches: Sequence[Stitch], generator: torch.Generator) -> Stitch:
