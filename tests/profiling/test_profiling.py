@@ -134,7 +134,7 @@ def test_measurements_under_other_conditions_are_not_mixed(tiny_net: SNNet) -> N
     same = profile(tiny_net, latency=[1], threads=1, **QUICK)
     assert [row.index for row in same if row.get("latency_ms")] == [0, 1]
     assert [row.index for row in profile(tiny_net) if row.get("latency_ms")] == [0, 1]
-    other = profile(tiny_net, latency=[2], dtype=torch.bfloat16, threads=1, **QUICK)
+    other = profile(tiny_net, latency=[2], precision="bf16", threads=1, **QUICK)
     assert [row.index for row in other if row.get("latency_ms")] == [2]
 
 
@@ -172,7 +172,7 @@ def test_the_network_chooses_by_what_was_measured_in_its_own_type(tiny_net: SNNe
     assert tiny_net.select(batch=2, **limits).id == "0:0-4"
     with pytest.raises(BudgetError, match="no 'latency_ms' at batch 1; it was measured at batch 2"):
         tiny_net.select(**limits)
-    profile(tiny_net, latency=[0, 1, 2], dtype=torch.bfloat16, **ONE_ROUND)
+    profile(tiny_net, latency=[0, 1, 2], precision="bf16", **ONE_ROUND)
     with pytest.raises(TableError, match="measured in bfloat16, and the network runs in float32"):
         tiny_net.select(**limits)
     assert tiny_net.select(any_machine=True, **limits).id == "0:0-4"
