@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from snnet.data import Pixels, normalized_pixels, open_picture
 from snnet.errors import BudgetError, DataError, EngineError
 from snnet.space import InputSpec, Stitch
-from snnet.table import StitchTable, measured
+from snnet.table import SCORE, StitchTable, measured
 
 IMAGES_AT_ONCE = 32
 # Of pixels that were not divided by 255; noise and augmentation leave normalized ones far below.
@@ -132,7 +132,7 @@ def _choose(
         return source.find(stitch)
     if budget:
         return source.select(**budget)
-    if source.table is not None and any(measured(row, "top1") for row in source.table):
+    if source.table is not None and any(measured(row, SCORE) for row in source.table):
         return source.select()
     routes = list(stitches)
     return ([route for route in routes if route.is_anchor] or routes)[-1]

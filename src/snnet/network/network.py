@@ -36,11 +36,9 @@ from snnet.network.storage import (
     write_weights,
 )
 from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixes, route_steps
-from snnet.table import StitchTable, select
+from snnet.table import SCORE, StitchTable, select, without_scores
 from snnet.utils import precision_of
 
-SCORES = ("top1", "top5", "loss", "top1_error")
-"""Columns of a table that say how good a stitch is."""
 _SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
 StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""
@@ -271,7 +269,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         return self
 
     def select(
-        self, *, prefer: str = "top1", batch: int | None = None, any_machine: bool = False, **limits: float
+        self, *, prefer: str = SCORE, batch: int | None = None, any_machine: bool = False, **limits: float
     ) -> Stitch:
         """Return the best stitch within every limit, by the numbers in `net.table`; see `snnet.select`.
 
@@ -285,7 +283,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
                 "snnet.evaluate(net, data) scores."
             )
         own = precision_of(next(self.parameters()).dtype)
-        return select(self.table, prefer=prefer, batch=batch, precision=own, any_machine=any_machine, **limits).route
+        return select(self.table, prefer=prefer, batch=batch, precision=own, any_machine=any_machine, **limits)
 
     @property
     def transform(self) -> CleanTransform:
@@ -306,7 +304,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
     def forget_scores(self) -> None:
         """Drop from the table what was measured on other weights; costs and latencies stay."""
         if self.table is not None:
-            self.table = self.table.without(*SCORES)
+            self.table = without_scores(self.table)
 
     def forget_statistics(self) -> None:
         """Drop running statistics that `snnet.recalibrate` measured on other weights; scores that used them go too."""

@@ -70,7 +70,7 @@ class Bundle:
         Raises:
             BudgetError: If nothing fits, or the table lacks a column.
         """
-        return select(self.table, **limits).route
+        return select(self.table, **limits)
 
     @property
     def input(self) -> InputSpec:
