@@ -35,8 +35,8 @@ def measure(bundle: Bundle, threads: int, batch: int, rounds: int = 60, warmup: 
         "machine": Machine.here().on().to_dict(),
         "engine": "onnxruntime",
         "device": "cpu",
-        "dtype": "float32",
-        "network_dtype": "float32",
+        "precision": "fp32",
+        "network_precision": "fp32",
         "threads": threads,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
@@ -59,7 +59,7 @@ def main() -> None:
     table = measure(Bundle.open(args.bundle), args.threads, args.batch)
     table.save(args.output)
     try:
-        best = select(table, latency_ms_p95=args.latency_ms, batch=args.batch)
+        best = table[select(table, latency_ms_p95=args.latency_ms, batch=args.batch)]
     except BudgetError as error:
         print(error)
         return

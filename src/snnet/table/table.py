@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from snnet.errors import TableError, did_you_mean
 from snnet.space import Stitch, as_number
+from snnet.table.columns import in_order
+from snnet.table.facts import current_facts
 from snnet.utils import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT, VERSION = "snnet-table", 1
-_ORDER = (
-    *("macs", "params", "top1", "top5", "loss"),
-    *("latency_ms", "latency_ms_p95", "latency_ms_p99", "throughput", "memory_mb", "energy_mj"),
-)
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ class StitchRow:
         """Return column `name`, or `default` where this row has no such value."""
         return self.values.get(name, default)
 
-    @property
+    @cached_property
     def route(self) -> Stitch:
         """The stitch as a value."""
         return Stitch.parse(self.stitch)
@@ -114,8 +112,7 @@ class StitchTable:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns that at least one row has: the standard ones first."""
-        found = dict.fromkeys(name for row in self.rows for name in row.values)
-        return tuple([c for c in _ORDER if c in found] + [c for c in found if c not in _ORDER])
+        return in_order(name for row in self.rows for name in row.values)
 
     @property
     def anchors(self) -> "StitchTable":
@@ -212,7 +209,7 @@ class StitchTable:
         if not isinstance(whole, dict) or "stitches" not in whole:
             return cls._from_lines(source, text.splitlines())
         meta = {key: value for key, value in whole.items() if key != "stitches"}
-        return cls((_read_row(source, 1, row) for row in whole["stitches"]), meta)
+        return cls((_read_row(source, 1, row) for row in whole["stitches"]), current_facts(meta))
 
     @classmethod
     def _from_lines(cls, source: Path, lines: list[str]) -> "StitchTable":
@@ -227,7 +224,9 @@ class StitchTable:
             raise TableError(f"{source} is not a stitch table: its first line lacks 'format': '{FORMAT}'.")
         if head.get("version", 0) > VERSION:
             raise TableError(f"{source} has table version {head['version']}; this snnet reads up to {VERSION}: update.")
-        return cls((_read_row(source, n, row) for n, row in enumerate(parsed[1:], 2)), head.get("meta"))
+        return cls(
+            (_read_row(source, n, row) for n, row in enumerate(parsed[1:], 2)), current_facts(head.get("meta") or {})
+        )
 
 
 def _read_row(source: Path, number: int, row: Any) -> StitchRow:
