@@ -8,11 +8,13 @@ A comment on the line before a block, which readers do not see, says what is spe
     <!-- without snnet -->     it is run by itself, where neither snnet nor torch can be imported
 """
 
+import os
 import re
 import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,8 +86,11 @@ class Block:
 
 def run_command(words: list[str], place: str) -> None:
     """Run `snnet` in this process, which saves starting it anew, and anything else as it is."""
+    output = words[words.index(">") + 1] if ">" in words else os.devnull
+    words = words[: words.index(">")] if ">" in words else words
     if words[0] == "snnet":
-        assert main(words[1:]) == 0, f"{place}: {shlex.join(words)}"
+        with Path(output).open("w") as file, redirect_stdout(file):
+            assert main(words[1:]) == 0, f"{place}: {shlex.join(words)}"
     else:
         subprocess.run(words, check=True)
 

@@ -13,7 +13,7 @@ from snnet.export import EXPORTS
 from snnet.runtime.engines import ENGINES
 from snnet.training.samplers import SAMPLERS
 from tests.docs.blocks import PAGES, ROOT, RUN, SHOWN, Block, read_blocks
-from tests.docs.stand_ins import folder_of_images, little_data, trained_network
+from tests.docs.stand_ins import little_data, pictures, small_bundle, trained_network
 
 BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 LEFT_OUT = [block for block in BLOCKS if block.reason is not None]
@@ -39,11 +39,15 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))  # type: ignore[attr-defined]
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     trained_network(tmp_path)
-    folder_of_images(tmp_path)
+    pictures(tmp_path)
     for name in ("examples", "recipes"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+# Pages that take a bundle for given.
+WITH_BUNDLE = ("bundle.md", "predict.md")
 
 
 def run_page(blocks: list[Block]) -> dict[str, Any]:
@@ -56,6 +60,8 @@ def run_page(blocks: list[Block]) -> dict[str, Any]:
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
 def test_a_page_runs_as_it_stands(place: Path, monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
     little_data(monkeypatch)
+    if page.name in WITH_BUNDLE:
+        small_bundle(place)
     run_page([block for block in runnable(page) if not block.slow])
 
 
