@@ -12,7 +12,7 @@ import snnet
 from snnet.anchors import MODELS, Anchor, AnchorSource, anchor_from_modules, load_anchor, replace_classifier
 from snnet.anchors.models import Builder
 from snnet.errors import AnchorError, RecipeError
-from tests.anchors.test_modules import PARTS, Net
+from tests.anchors.test_from_modules import PARTS, Net
 
 
 @pytest.fixture

@@ -29,6 +29,6 @@ def test_ids_reach_the_hub(run: Run, monkeypatch: pytest.MonkeyPatch, source: st
         asked.append(name)
         return build_tiny_net()
 
-    monkeypatch.setattr("snnet.network.saved.load", load)
+    monkeypatch.setattr("snnet.network.load", load)
     assert run("cost", source).code == 0
     assert asked == ["org/name"]

@@ -6,7 +6,16 @@ import torch
 
 pytest.importorskip("webdataset", reason="the package webdataset is not installed")
 
-from snnet.data import Augmentation, BatchAugment, Order, StreamBatches, StreamImages, open_dataset, train_batches
+from snnet.data import (
+    Augmentation,
+    BatchAugment,
+    Order,
+    StreamBatches,
+    StreamImages,
+    TrainBatches,
+    open_dataset,
+    train_batches,
+)
 from snnet.data.loader import Batch
 from snnet.data.wds import ShardImage
 from snnet.errors import DataError
@@ -204,6 +213,10 @@ class TestFaults:
     def test_more_processes_than_images_of_a_batch(self, images: StreamImages) -> None:
         with pytest.raises(DataError, match="A batch of 4 images cannot be shared by 5 processes"):
             next(StreamBatches(images, 4).epoch(0, 0, Share(0, 5)))
+
+    def test_a_stream_is_not_indexed(self, images: StreamImages) -> None:
+        with pytest.raises(DataError, match="A stream has no places to draw from; use train_batches"):
+            TrainBatches(images, 4)
 
     def test_a_buffer_is_for_streams(self, root: Path, rgb: InputSpec) -> None:
         with pytest.raises(DataError, match="shuffle buffer of 9 images is for streams"):

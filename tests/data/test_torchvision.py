@@ -56,6 +56,11 @@ def test_absent_data_is_not_downloaded(tmp_path: Path, rgb: InputSpec, name: str
         open_dataset(name, tmp_path, input=rgb)
 
 
+def test_a_name_that_timm_lacks(tmp_path: Path, rgb: InputSpec) -> None:
+    with pytest.raises(DataError, match="timm does not open torch/nonsense: Unknown torchvision dataset nonsense"):
+        open_dataset("torch/nonsense", tmp_path, input=rgb)
+
+
 def test_an_unknown_name_offers_near_ones(tmp_path: Path, rgb: InputSpec) -> None:
     with pytest.raises(DataError, match=r"Unknown data set 'torchvision/FashonMNIST'; .*Did you mean 'FashionMNIST'"):
         open_dataset("torchvision/FashonMNIST", tmp_path, input=rgb)

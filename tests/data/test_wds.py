@@ -21,7 +21,7 @@ from snnet.data import wds as wds_module
 from snnet.data.shards import Shard, ShardFile
 from snnet.data.stream_batches import eval_stream
 from snnet.data.wds import ShardSource, open_wds
-from snnet.errors import DataError
+from snnet.errors import DataError, ExtraError
 from snnet.space import InputSpec
 from snnet.utils import Share
 from tests.data.shard_files import jpeg, replace_sample, write_shard, write_shards
@@ -208,8 +208,8 @@ class TestOpened:
     def test_a_missing_package_names_its_extra(
         self, tmp_path: Path, rgb: InputSpec, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(__import__("sys").modules, "snnet.data.wds", None)
-        with pytest.raises(DataError, match=r"wds/x needs the package webdataset: pip install 'snnet\[wds\]'"):
+        monkeypatch.setitem(__import__("sys").modules, "webdataset", None)
+        with pytest.raises(ExtraError, match=r"webdataset, which is not installed; pip install 'snnet\[wds\]'"):
             open_dataset("wds/x", tmp_path, input=rgb)
 
 

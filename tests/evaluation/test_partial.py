@@ -79,14 +79,8 @@ def test_the_curve_alone_needs_no_sample(net, data):
 
 def test_choices_can_use_or_ignore_predictions(net, data):
     table = predict(net, data, at_most=0).table
-    assert select(without_predictions(table)).route.is_anchor
+    assert select(without_predictions(table)).is_anchor
     assert without_predictions(table).columns.count("top1_error") == 0
-
-
-def test_the_table_is_told_after_each_round(net, data):
-    told = []
-    predict(net, data, at_most=5, error=0.0, on_scores=told.append)
-    assert [sum(not is_predicted(row) for row in table) for table in told] == [3, 5]
 
 
 @pytest.mark.parametrize("options", [{"error": -1}, {"at_most": float("nan")}, {"sample": 1.5}, {"sample": -0.1}])

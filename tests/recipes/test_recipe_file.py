@@ -1,3 +1,6 @@
+import pytest
+
+from snnet.errors import RecipeError
 from snnet.recipes import Recipe, setting_names
 from snnet.recipes.recipe_file import differences
 
@@ -15,3 +18,11 @@ def test_differences_are_named_by_dots() -> None:
     assert changed["optim.lr"] == (one.optim.lr, 1.0)
     assert all(name.startswith(("optim.lr", "loss.teacher")) for name in changed)
     assert differences(one, one) == {}
+
+
+def test_settings_that_are_gone_are_read_at_what_is_done_anyway() -> None:
+    kept = {"run.stitches_per_rank": "same", "run.sync_batch_norm": False}
+    assert Recipe.load("embedded_vit", kept) == Recipe.load("embedded_vit")
+    others = {"run.stitches_per_rank": "different", "run.sync_batch_norm": "true"}
+    with pytest.raises(RecipeError, match=r"(?s)2 faults.*per_rank: 'different' is gone; .*norm: 'true' is gone; "):
+        Recipe.load("embedded_vit", others)

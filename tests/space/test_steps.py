@@ -2,7 +2,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnet.space import Step, StitchSpace, route_prefixes, uncut_anchor
-from tests.evaluation.test_groups import routes_of
+from tests.helpers.routes import routes_of
 
 
 def test_names_are_readable() -> None:

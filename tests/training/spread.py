@@ -101,11 +101,6 @@ def nan_message() -> str:
     return "nothing was raised"
 
 
-def synced_norms() -> Trainer:
-    # Not with AdamW, which makes much of the rounding in gradients that should be zero: of biases before a norm.
-    return trainer(build_conv_net((4, 6)), optimizer="sgd", sync_batch_norm=True, steps=5)
-
-
 def evaluation(directory: Path) -> dict[str, Any]:
     net, data = build_net(), images()
     table = evaluate(net, data, stitches=range(3), batch_size=7, output=directory / "table.jsonl")
@@ -129,9 +124,7 @@ def run_all(directory: Path, *, everything: bool) -> None:
     found["evaluation"] = evaluation(directory)
     if everything:
         found["fsdp"] = finish(trainer(build_net(), directory / "fsdp", sharding="fsdp"))
-        found["synced"] = finish(synced_norms())
         found["own norms"] = finish(trainer(build_conv_net((4, 6)), steps=2))
-        found["different"] = finish(trainer(build_net(), stitches_per_rank="different", steps=4, accumulation=1))
         found["nan"] = processes.gather(nan_message())
         found["shuffled"] = processes.gather(shuffled_message())
     if processes.share().is_first:

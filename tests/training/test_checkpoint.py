@@ -88,6 +88,16 @@ def test_other_settings_are_refused_by_name(store: CheckpointStore, tmp_path: Pa
         other.load_newest()
 
 
+def test_settings_that_are_gone_count_only_where_they_did_something_else(store: CheckpointStore) -> None:
+    def written_with(**gone: object) -> CheckpointStore:
+        CheckpointStore(store.directory, {**store.settings, **gone}).save(1, state(1))  # type: ignore[arg-type]
+        return store
+
+    assert written_with(stitches_per_rank="same", sync_batch_norm=False).load_newest() is not None
+    with pytest.raises(CheckpointError, match="stitches_per_rank was 'different' and is 'absent'"):
+        written_with(stitches_per_rank="different").load_newest()
+
+
 def test_a_full_disk_leaves_the_old_checkpoint(store: CheckpointStore) -> None:
     old = store.save(1, state(1))
     with files_up_to(200_000), pytest.raises(CheckpointError) as caught:

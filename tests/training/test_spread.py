@@ -1,16 +1,11 @@
 """What runs end with in one, two and three processes."""
 
-import math
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from torch.nn.functional import cross_entropy
 
-from snnet.data import BatchAugment, TrainBatches
-from snnet.training import stitch_generator
-from snnet.utils import Share
 from tests.distributed import torchrun
 from tests.training import spread
 from tests.training.spread import assert_equal
@@ -69,40 +64,8 @@ def test_checkpoints_of_several_processes_are_those_of_one(runs: dict[int, Path]
     assert_equal(alone, {"net": net.state_dict(), "ema": result.averaged.state_dict()})
 
 
-def test_synced_batch_norms_see_all_images(found: dict[int, Found]) -> None:
-    assert_equal(spread.finish(spread.synced_norms()), found[2]["synced"])
-
-
-def test_running_statistics_agree_without_syncing(found: dict[int, Found]) -> None:
+def test_running_statistics_agree(found: dict[int, Found]) -> None:
     assert found[2]["own norms"]["agree"]
-
-
-def test_a_stitch_of_its_own_for_each_process(found: dict[int, Found]) -> None:
-    net = spread.build_net().train()
-    names = {id(p): name for name, p in net.named_parameters()}
-    plain = [p.ndim <= 1 or names[id(p)].endswith(("pos_embed", "cls_token")) for p in net.parameters()]
-    groups = [
-        {"params": [p], "weight_decay": 0.0 if kept else 0.1} for p, kept in zip(net.parameters(), plain, strict=True)
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=1e-3)
-    batches = TrainBatches(spread.images(), spread.BATCH, seed=3, augment=BatchAugment()).epoch(0)
-    sampler, drawn = spread.TwoAStep(net), []
-    for step, (images, labels) in zip(range(4), batches, strict=False):
-        for group in optimizer.param_groups:
-            group["lr"] = 1e-3 * 0.5 * (1 + math.cos(math.pi * step / 4))
-        optimizer.zero_grad()
-        for rank in range(2):
-            own = Share(rank, 2).of(len(labels))
-            stitches = sampler.draw(step, stitch_generator(0, step, rank))
-            drawn.append(stitches)
-            for stitch in stitches:
-                loss = cross_entropy(net(images[own], stitch), labels[own])
-                (loss * len(labels[own]) / len(labels) / 2).backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 0.5)
-        optimizer.step()
-    assert any(first != second for first, second in zip(drawn[::2], drawn[1::2], strict=True))
-    for name, value in net.state_dict().items():
-        assert torch.allclose(value, found[2]["different"]["net"][name], rtol=0, atol=1e-5), name
 
 
 def test_nan_in_one_process_stops_all_with_one_message(found: dict[int, Found]) -> None:

@@ -401,10 +401,6 @@ def test_impossible_settings_are_refused(tiny_net: SNNet) -> None:
         settings(trackers=("tensorbored",))
     with pytest.raises(RecipeError, match="sharding is 'zero'; accepted: none, fsdp"):
         settings(sharding="zero")
-    with pytest.raises(RecipeError, match="sharding fsdp needs the same stitch in all processes"):
-        settings(sharding="fsdp", stitches_per_rank="different")
-    with pytest.raises(RecipeError, match="sync_batch_norm needs the same stitch"):
-        settings(sync_batch_norm=True, stitches_per_rank="different")
     with pytest.raises(RecipeError, match="does not go with precision fp16"):
         settings(sharding="fsdp", precision="fp16")
     with pytest.raises(RecipeError, match="'tpu' is not available"):

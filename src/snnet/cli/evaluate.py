@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from snnet.cli.console import show, show_json
-from snnet.cli.live import curve_and_progress
+from snnet.cli.progress import progress
 from snnet.cli.sources import TABLE, is_network, saved_network
 from snnet.cli.stitches import Stitches, chosen_stitches
 from snnet.cli.tables import show_rows, table_json
@@ -47,7 +47,6 @@ def evaluate_network(
     error: float = 0.3,
     at_most: float = 0.25,
     sample: float = 0.2,
-    live: bool | None = None,
     json: Json = False,
 ) -> None:
     """Measure top-1, top-5 and loss of every stitch, and save them in the table beside the network.
@@ -70,7 +69,6 @@ def evaluate_network(
         error: With --predict, the expected mean error, in points of top-1, at which to stop.
         at_most: With --predict, most stitches to measure on all images: a number, or a part if 1 or less.
         sample: With --predict, the part of the images that the others see; 0 predicts from the curve alone.
-        live: Draw the curve in the terminal while it fills in; by default where the terminal has room.
     """
     from snnet.data import eval_batches, open_dataset
     from snnet.evaluation import evaluate as run
@@ -87,7 +85,7 @@ def evaluate_network(
     if predict and stitches != "all":
         raise DataError(f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two.")
     device = default_device(device)
-    with joined(device), curve_and_progress("Evaluating", len(net.space), live=live) as (report, draw):
+    with joined(device), progress("Evaluating") as report:
         if predict:
             found = run_prediction(
                 net,
@@ -99,13 +97,10 @@ def evaluate_network(
                 amp=amp,
                 output=path,
                 progress=report,
-                on_scores=draw,
             )
             table = found.table
         else:
-            table = run(
-                net, batches, stitches=routes, device=device, amp=amp, output=path, progress=report, on_scores=draw
-            )
+            table = run(net, batches, stitches=routes, device=device, amp=amp, output=path, progress=report)
     if json:
         show_json(table_json(table))
         return

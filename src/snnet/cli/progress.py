@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from snnet.cli.console import console, say
@@ -22,12 +21,6 @@ def progress(title: str) -> Iterator[Report]:
     if not (console(stderr=True).is_terminal and started_share().is_first):
         yield _Lines(title)
         return
-    with progress_bar(console(stderr=True)) as bar:
-        yield reporter(bar, title)
-
-
-def progress_bar(out: Console) -> Progress:
-    """Return an empty bar of our style."""
     columns = (
         TextColumn("{task.description:<24}"),
         BarColumn(bar_width=24),
@@ -36,17 +29,9 @@ def progress_bar(out: Console) -> Progress:
         TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[note]}", style="dim"),
     )
-    return Progress(*columns, console=out)
-
-
-def reporter(bar: Progress, title: str) -> Report:
-    """Add one piece of work to a bar, and return what its progress is reported to."""
-    task = bar.add_task(title, total=None, note="")
-
-    def report(done: int, total: int, note: str) -> None:
-        bar.update(task, completed=done, total=total or None, note=note)
-
-    return report
+    with Progress(*columns, console=console(stderr=True)) as bar:
+        task = bar.add_task(title, total=None, note="")
+        yield lambda done, total, note: bar.update(task, completed=done, total=total or None, note=note)
 
 
 class _Lines:

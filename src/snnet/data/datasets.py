@@ -9,8 +9,9 @@ import torch
 
 from snnet.data import embedded as _embedded
 from snnet.data import folder as _folder
-from snnet.data import timm_readers as _timm_readers
+from snnet.data import hf as _hf
 from snnet.data import torchvision as _torchvision
+from snnet.data import wds as _wds
 from snnet.data.folder import FolderSource, hold_out
 from snnet.data.images import ImageDataset, StreamImages, TensorImages, same_size
 from snnet.data.sources import SOURCES, ArraySource, Request
@@ -20,11 +21,12 @@ from snnet.errors import DataError, did_you_mean
 from snnet.space import InputSpec
 
 Images: TypeAlias = ImageDataset | TensorImages | StreamImages
+"""A split of a data set, whichever way it is read."""
 
 _log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation")
-_MODULES = (_embedded, _folder, _timm_readers, _torchvision)
+_MODULES = (_embedded, _folder, _hf, _torchvision, _wds)
 _IN_MEMORY_BYTES = 2**30
 
 
@@ -46,7 +48,7 @@ def open_dataset(
     taken as they are (no resize or crop), unless single-image augmentation is asked for.
 
     Args:
-        name: `embedded`, `folder`, `torchvision/NAME`, or a timm name: `torch/NAME`, `hfds/NAME`, `wds/NAME`, ...
+        name: `embedded`, `folder`, `torchvision/NAME`, or a timm name: `torch/NAME`, `hfds/NAME`, `wds/NAME`.
         root: Folder of the data; for `folder`, it holds `train/CLASS/` and `val/CLASS/`, or the classes of one split.
         split: `train` or `validation` (which is the test set where there is no other).
         input: What the anchors take; grey and RGB are converted as needed.
@@ -160,7 +162,7 @@ def _unknown(name: str, kind: str) -> str:
     if Path(name).expanduser().is_dir():
         return f"Unknown data set {name!r}; it is a folder: open 'folder' with root={name!r}."
     known = SOURCES.names()
-    accepted = "embedded, folder, torchvision/NAME, torch/NAME, hfds/NAME, hfids/NAME, tfds/NAME, wds/NAME"
+    accepted = "embedded, folder, torchvision/NAME, torch/NAME, hfds/NAME, wds/NAME"
     return f"Unknown data set {name!r}; accepted: {accepted}.{did_you_mean(kind.lower(), known)}"
 
 

@@ -4,10 +4,9 @@ import random
 from collections.abc import Iterator, Sequence, Sized
 from itertools import zip_longest
 
-from webdataset.filters import detshuffle
-
 from snnet.data.seeding import derive
 from snnet.data.streams import Order
+from snnet.utils import require
 
 LANES = 16
 """Shards that are read side by side."""
@@ -32,7 +31,8 @@ def shuffled(shards: Sequence[Sized], order: Order) -> Iterator[Place]:
     lanes = [_lane(number, sequence[number::LANES], shards) for number in range(LANES)]
     turns = (place for row in zip_longest(*lanes) for place in row if place is not None)
     size = BUFFER if order.buffer is None else order.buffer
-    stage = detshuffle(size, size, seed=derive(order.seed, order.epoch, _SAMPLES))
+    filters = require("webdataset.filters", "wds")
+    stage = filters.detshuffle(size, size, seed=derive(order.seed, order.epoch, _SAMPLES))
     places: Iterator[Place] = stage.run(turns)
     return places
 

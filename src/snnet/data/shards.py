@@ -7,9 +7,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
-from webdataset.tariterators import base_plus_ext
-
 from snnet.errors import DataError
+from snnet.utils import require
 
 
 @dataclass(frozen=True)
@@ -128,7 +127,8 @@ def _members(file: BinaryIO, path: Path) -> Iterator[tuple[str, Member]]:
 
 
 def _group(members: Iterator[tuple[str, Member]], path: Path) -> Iterator[ShardSample]:
-    split = ((*base_plus_ext(name), member) for name, member in members)
+    names = require("webdataset.tariterators", "wds")
+    split = ((*names.base_plus_ext(name), member) for name, member in members)
     # What has no extension, or begins with a dot, belongs to no sample.
     parts = ((key, extension.lower(), member) for key, extension, member in split if key is not None)
     for key, group in groupby(parts, lambda part: part[0]):

@@ -1,4 +1,4 @@
-"""Data sets of torchvision by name, from a local root."""
+"""Data sets of torchvision by name, its own or timm's, from a local root."""
 
 import inspect
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
+from timm.data import create_dataset
 from torch import Tensor
 from torchvision import datasets
 
@@ -119,6 +120,17 @@ def open_torchvision(request: Request) -> ImageSource:
         Path(options["root"]).mkdir(parents=True, exist_ok=True)
         options["download"] = True
     return wrap(build(lambda: factory(**options), request, name), name, entry.classes)
+
+
+@SOURCES.register("torch")
+def open_torch(request: Request) -> ImageSource:
+    """Open one of timm's `torch/` data sets."""
+    name, root = f"torch/{request.name}", str(request.folder(f"torch/{request.name}"))
+    options: dict[str, Any] = {"root": root, "split": request.split, "download": request.download}
+    try:
+        return wrap(build(lambda: create_dataset(name, **options), request, name), name)
+    except AssertionError as error:
+        raise DataError(f"timm does not open {name}: {error}.") from error
 
 
 def _labels(dataset: Any) -> tuple[int, ...] | None:

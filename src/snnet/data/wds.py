@@ -9,13 +9,14 @@ from typing import Any
 from PIL import Image
 
 from snnet.data.corrupt import CorruptImageError, decode
-from snnet.data.folder import EXTENSIONS
+from snnet.data.pictures import EXTENSIONS
 from snnet.data.shard_folder import find_shards
 from snnet.data.shard_order import LANES, in_order, shuffled
 from snnet.data.shards import Shard, ShardFile, ShardSample
-from snnet.data.sources import Request
+from snnet.data.sources import SOURCES, Request
 from snnet.data.streams import Order, RawImage, StreamSource
 from snnet.errors import DataError
+from snnet.utils import require
 
 _log = logging.getLogger(__name__)
 # Seconds after which the user should know.
@@ -140,12 +141,15 @@ class ShardSource(StreamSource):
                 file.close()
 
 
+@SOURCES.register("wds")
 def open_wds(request: Request) -> ShardSource:
     """Open the shards of one split, as `find_shards` finds them.
 
     Raises:
-        DataError: If there are none, one is missing, or webdataset is not installed.
+        DataError: If there are none, or one is missing.
+        ExtraError: If webdataset is not installed.
     """
+    require("webdataset", "wds")
     name = f"wds/{request.name}"
     found = find_shards(request.folder(name), request.split)
     return ShardSource(found.shards, name, found.classes, found.label_key)

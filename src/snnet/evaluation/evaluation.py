@@ -1,6 +1,6 @@
 """Accuracy and loss of every stitch, each distinct step of the routes run once per batch."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -32,7 +32,6 @@ def evaluate(
     share_prefix: bool = True,
     max_groups: int = 16,
     progress: Progress | None = None,
-    on_scores: Callable[[StitchTable], None] | None = None,
 ) -> StitchTable:
     """Measure top-1, top-5 (percent) and mean cross-entropy (nats) of stitches, and set them in `net.table`.
 
@@ -60,7 +59,6 @@ def evaluate(
         share_prefix: Whether common beginnings of routes are run once. Without it the result is the same, later.
         max_groups: Most groups, hence most passes over the data. More lose less work to a kill.
         progress: Called with the number of finished and of all (stitch, batch) pairs, and a note.
-        on_scores: Given the table so far, at the beginning and after each group.
 
     Returns:
         The rows of the chosen stitches, with all columns that `net.table` and `output` have.
@@ -89,15 +87,12 @@ def evaluate(
     groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups, share=share_prefix)
     meter = _Meter(progress, len(chosen), len(routes), batches)
     autocast = torch.autocast(target.type, AMP.get(amp or ""), enabled=amp is not None)
-    tell = on_scores or (lambda _: None)
-    tell(record.table(net.table))
     with evaluating(net, target), fast_linear(target), autocast:
         for number, group in enumerate(groups, 1):
             meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
             _run_group(net, group, batches, record, target, meter)
             if share.is_first:
                 record.save(net.table)
-            tell(record.table(net.table))
             meter.tell(f"{meter.group} done")
     net.table = record.table(net.table)
     ids = {stitch.id for stitch in chosen}

@@ -1,7 +1,7 @@
 """Measuring as few stitches as needed: the anchors, then the most telling, until the rest is known well enough."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -32,7 +32,6 @@ def predict(
     output: str | Path | None = None,
     amp: str | None = None,
     progress: Progress | None = None,
-    on_scores: Callable[[StitchTable], None] | None = None,
 ) -> Prediction:
     """Measure the anchors and a few stitches, predict the rest, and set all of it in `net.table`.
 
@@ -53,7 +52,6 @@ def predict(
         output: File of the table, JSON Lines.
         amp: `bf16` or `fp16` (not on CPU) for automatic mixed precision.
         progress: Called with what is done, what there is in all, and a note.
-        on_scores: Given the table, predictions included, after each round.
 
     Raises:
         DataError: If a number is out of range, or the data is not as `evaluate` needs it.
@@ -63,7 +61,6 @@ def predict(
     target = next(net.parameters()).device if device is None else torch.device(device)
     batches = Batches(data, net.num_classes, batch_size)
     path = None if output is None else Path(output)
-    tell = on_scores or (lambda _: None)
 
     def measure(stitches: Sequence[str]) -> None:
         evaluate(
@@ -85,7 +82,6 @@ def predict(
         measure([stitch.id for stitch in net.space if stitch.is_anchor])
     while True:
         found = predict_scores(_in_space(net), sample=seen, count=math.ceil(len(net.space) / _ROUNDS))
-        tell(found.table)
         if found.error <= error or found.measured >= limit:
             break
         measure(found.next[: limit - found.measured])

@@ -95,7 +95,7 @@ def format_of(path: Path) -> str:
     Raises:
         ExportError: If there is none.
     """
-    suffixes = {EXPORTS.get(name).suffix: name for name in EXPORTS.names()}
+    suffixes = {EXPORTS.get(name).suffix: name for name in sorted(EXPORTS.names())}
     if path.suffix not in suffixes:
         known = ", ".join(f"{suffix} ({name})" for suffix, name in suffixes.items())
         raise ExportError(f"The name {path.name} does not tell a format; let it end with one of {known}.")

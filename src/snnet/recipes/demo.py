@@ -96,7 +96,7 @@ def run_demo(
         fit, before = _before(experiment, directory, stage, begun=begun)
         after = _after(experiment, directory, stage, say, begun=begun)
     files = {"network": directory, **write_report(after, directory, before=before, before_label="after least squares")}
-    choices = {budget: select(after, macs=budget) for budget in chosen.evaluation.budgets}
+    choices = {budget: after[select(after, macs=budget)] for budget in chosen.evaluation.budgets}
     return DemoResult(before, after, fit, choices, files, time.perf_counter() - start)
 
 

@@ -22,10 +22,10 @@ from snnet.data import (
 from snnet.errors import DataError, RecipeError, SpaceError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, RecalibrationReport, has_batch_norm, initialize, recalibrate
-from snnet.network import SCORES, SNNet, StitchLike
+from snnet.network import SNNet, StitchLike
 from snnet.profiling import count_costs
 from snnet.recipes.recipe import IN_PLACE, Recipe, SamplerSection, TeacherSection
-from snnet.table import StitchTable
+from snnet.table import StitchTable, column, without_scores
 from snnet.training import (
     Distillation,
     Following,
@@ -121,7 +121,7 @@ class Experiment:
     @property
     def wants_scores(self) -> bool:
         """Whether the sampler draws by what the stitches score before training."""
-        return bool(set(SCORES) & set(self._sampler_columns()))
+        return any(column(name).role == "score" for name in self._sampler_columns())
 
     def starting_scores(self, directory: Path, progress: Progress | None = None, *, begun: bool) -> StitchTable:
         """Score all stitches on clean training images, before training, and keep the scores in a file.
@@ -291,9 +291,7 @@ class Experiment:
             save_every=run.save_every,
             keep=run.keep,
             trackers=run.trackers,
-            stitches_per_rank=run.stitches_per_rank,
             sharding=run.sharding,
-            sync_batch_norm=run.sync_batch_norm,
         )
 
     def _optim(self) -> OptimSettings:
@@ -320,7 +318,7 @@ class Experiment:
         return int(epochs * len(self.train)) // self.recipe.run.accumulation
 
     def _sampler(self, scores: StitchTable | None) -> StitchSampler:
-        table = count_costs(self.net).without(*SCORES) if self._sampler_columns() else StitchTable([])
+        table = without_scores(count_costs(self.net)) if self._sampler_columns() else StitchTable([])
         # Other scores that the network has may be those of test images, which must not decide what is trained.
         table = table if scores is None else table.merge(scores)
         kind, space = SAMPLERS.get(self.recipe.sampler.name), self.net.space

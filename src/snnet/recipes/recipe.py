@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from snnet.errors import did_you_mean
 from snnet.recipes.recipe_file import check_recipe, packaged_methods, read_recipe_file
 from snnet.space import Direction
-from snnet.training import Freeze, Precision, Sharding, StitchesPerRank
+from snnet.training import Freeze, Precision, Sharding
 from snnet.training.samplers import SAMPLERS
 from snnet.utils import write_text
 
@@ -242,9 +242,7 @@ class RunSection(Section):
     save_every: int = Field(100, ge=0, description="steps between two checkpoints; 0 saves at the end only")
     keep: int = Field(2, ge=1, description="checkpoints that stay")
     trackers: tuple[str, ...] = Field(("tensorboard",), description="accelerate's trackers: tensorboard, mlflow, wandb")
-    stitches_per_rank: StitchesPerRank = Field("same", description="of several processes: same or different")
     sharding: Sharding = Field("none", description="none, or fsdp for families that do not fit one device")
-    sync_batch_norm: bool = Field(False, description="normalize over the images of all processes")
 
     @model_validator(mode="after")
     def _one_length(self) -> Self:

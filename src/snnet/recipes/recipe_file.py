@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from snnet.errors import RecipeError, did_you_mean
+from snnet.training import REMOVED_SETTINGS, removed_fault
 from snnet.utils import flatten
 
 R = TypeVar("R", bound=BaseModel)
@@ -89,6 +90,7 @@ def check_recipe(model: type[R], content: Mapping[str, Any], overrides: Mapping[
         RecipeError: With all unknown keys, wrong types and contradictions.
     """
     merged, faults = _merged(_with_method(content, overrides), overrides)
+    faults += _drop_removed(merged)
     try:
         recipe = model.model_validate(merged)
     except ValidationError as error:
@@ -171,6 +173,17 @@ def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[d
                 if other not in overrides:
                     place.pop(other.rpartition(".")[2], None)
     return merged, faults
+
+
+def _drop_removed(settings: dict[str, Any]) -> list[str]:
+    """Take settings of earlier versions out of a recipe; return what is wrong with them."""
+    faults = []
+    for name in REMOVED_SETTINGS:
+        section, _, key = name.partition(".")
+        place = settings.get(section)
+        if isinstance(place, dict) and key in place:
+            faults.append(removed_fault(name, place.pop(key)))
+    return [fault for fault in faults if fault]
 
 
 def _read_value(text: Any) -> Any:

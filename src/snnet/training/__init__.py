@@ -11,7 +11,17 @@ from snnet.training.loss import StitchLoss
 from snnet.training.optim import Freeze, OptimSettings, build_optimizer, build_schedule, parameter_groups
 from snnet.training.probe import Probe, spread_of
 from snnet.training.randomness import stitch_generator
-from snnet.training.settings import StitchesPerRank, TrainResult, TrainSettings, TrainStatus
+from snnet.training.removed import REMOVED_SETTINGS, removed_fault
+from snnet.training.samplers import (
+    SAMPLERS,
+    AnchorShareSampler,
+    MacsBucketsSampler,
+    SandwichSampler,
+    StitchSampler,
+    UniformSampler,
+    WeightedSampler,
+)
+from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
 from snnet.training.stream import Batches
 from snnet.training.teachers import timm_teacher
 from snnet.training.trainer import CHECKPOINTS, Trainer
@@ -19,24 +29,31 @@ from snnet.training.trainer import CHECKPOINTS, Trainer
 __all__ = [
     "CHECKPOINTS",
     "FREE_SETTINGS",
+    "REMOVED_SETTINGS",
+    "SAMPLERS",
+    "AnchorShareSampler",
     "Batches",
     "Distillation",
     "Following",
     "Freeze",
+    "MacsBucketsSampler",
     "ModelTeacher",
     "OptimSettings",
     "OwnAnchorTeacher",
     "Precision",
     "Probe",
+    "SandwichSampler",
     "Sharding",
     "StitchLoss",
-    "StitchesPerRank",
+    "StitchSampler",
     "Teacher",
     "TrainResult",
     "TrainSettings",
     "TrainStatus",
     "Trainer",
     "TrainingInterrupted",
+    "UniformSampler",
+    "WeightedSampler",
     "anchor_teacher",
     "build_optimizer",
     "build_schedule",
@@ -44,6 +61,7 @@ __all__ = [
     "content_digest",
     "drop_path_settings",
     "parameter_groups",
+    "removed_fault",
     "spread_of",
     "stitch_generator",
     "timm_teacher",

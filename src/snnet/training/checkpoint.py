@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from snnet.errors import CheckpointError
+from snnet.training.removed import REMOVED_SETTINGS, removed_fault
 from snnet.utils import write_aside
 
 FORMAT, VERSION = "snnet-training", 1
@@ -99,12 +100,14 @@ class CheckpointStore:
             path.unlink(missing_ok=True)
 
     def _refuse_other_settings(self, path: Path, before: Settings) -> None:
-        names = sorted(self.settings.keys() | before.keys())
+        gone = {name.removeprefix("run."): name for name in REMOVED_SETTINGS}
+        kept = {n: v for n, v in before.items() if n not in gone or removed_fault(gone[n], v)}
+        names = sorted(self.settings.keys() | kept.keys())
         absent = "absent"
         changed = [
-            f"{name} was {before.get(name, absent)!r} and is {self.settings.get(name, absent)!r}"
+            f"{name} was {kept.get(name, absent)!r} and is {self.settings.get(name, absent)!r}"
             for name in names
-            if before.get(name, absent) != self.settings.get(name, absent)
+            if kept.get(name, absent) != self.settings.get(name, absent)
         ]
         if changed:
             raise CheckpointError(

@@ -2,11 +2,9 @@
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 from typing import Any, Literal
 
 import torch
@@ -27,11 +25,12 @@ from snnet.training.randomness import reseed
 from snnet.training.reduction import average_statistics, sum_over_processes
 from snnet.training.sharding import divide_state, gathered, load_whole, shard
 from snnet.training.stream import Batch
-from snnet.training.synced_norm import SyncedBatchNorm
-from snnet.utils import copy_from_first, gather, share
+from snnet.utils import copy_from_first, share
 
 Precision = Literal["fp32", "bf16", "fp16"]
+"""Type of the numbers that training computes in."""
 Sharding = Literal["none", "fsdp"]
+"""Whether weights and optimizer state are divided over processes."""
 Mixup = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Turns images and labels into mixed images and soft targets, as `timm.data.Mixup` does."""
 
@@ -94,7 +93,6 @@ class Engine:
         clip_norm: Largest norm of all gradients together; None does not clip.
         ema_decay: Keeps a moving average of the weights in `ema`.
         sharding: `fsdp` divides a copy of the network over the processes; `finish` brings the weights back.
-        sync_batch_norm: Whether batch norms normalize over all processes.
     """
 
     def __init__(
@@ -109,12 +107,10 @@ class Engine:
         clip_norm: float | None = None,
         ema_decay: float | None = None,
         sharding: Sharding = "none",
-        sync_batch_norm: bool = False,
     ) -> None:
         self.accelerator = accelerator
         self.share = share()
         self.sharded = sharding == "fsdp" and self.share.count > 1
-        self.sync_batch_norm = sync_batch_norm and self.share.count > 1
         self.given = net
         copy_from_first(net.state_dict().values())
         self.net = deepcopy(net) if self.sharded else net.to(accelerator.device)
@@ -222,36 +218,27 @@ class Engine:
         # FSDP averages over the processes where sums are wanted.
         factor = weight * self.share.count if self.sharded else weight
         for stitch in stitches:
-            with self._synced():
-                with self.accelerator.autocast():
-                    logits = self.net(images, stitch)
-                    loss: Tensor = self.loss(logits, targets, images, stitch, first)
-                first = logits.detach() if first is None else first
-                losses.append(weight * loss.item())
-                if self.share.count == 1:
-                    _check_finite("loss", losses[-1], (stitch,), step)
-                # One by one, so that the activations of one stitch are held at a time.
-                if loss.requires_grad:
-                    self.accelerator.backward(loss * factor / len(stitches))
+            with self.accelerator.autocast():
+                logits = self.net(images, stitch)
+                loss: Tensor = self.loss(logits, targets, images, stitch, first)
+            first = logits.detach() if first is None else first
+            losses.append(weight * loss.item())
+            if self.share.count == 1:
+                _check_finite("loss", losses[-1], (stitch,), step)
+            # One by one, so that the activations of one stitch are held at a time.
+            if loss.requires_grad:
+                self.accelerator.backward(loss * factor / len(stitches))
         return losses
 
     def _sum(self, losses: list[float], stitches: Sequence[Stitch], step: int) -> list[float]:
         """Sum losses and gradients over the processes, which end together if a loss is not finite in one of them."""
         if self.share.count == 1:
             return losses
-        # One number per micro-batch: other processes may have drawn another number of stitches.
-        routes = len(stitches)
-        means = [fmean(losses[first : first + routes]) for first in range(0, len(losses), routes)]
         # What is divided has been summed by the backward pass.
-        summed = sum_over_processes(() if self.sharded else self.parameters, means)
-        if not all(map(math.isfinite, summed)):
-            for own, drawn in gather((losses, tuple(stitches))):
-                for number, loss in enumerate(own):
-                    _check_finite("loss", loss, (drawn[number % len(drawn)],), step)
+        summed = sum_over_processes(() if self.sharded else self.parameters, losses)
+        for number, loss in enumerate(summed):
+            _check_finite("loss", loss, (stitches[number % len(stitches)],), step)
         return summed
-
-    def _synced(self) -> AbstractContextManager[object]:
-        return SyncedBatchNorm() if self.sync_batch_norm else nullcontext()
 
     def _prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         device = self.accelerator.device
@@ -277,8 +264,7 @@ class Engine:
         value = (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()
         # With fp16 an overflow is expected now and then: the scaler skips the step and lowers its scale.
         if self.accelerator.scaler is None and not math.isfinite(value):
-            drawn = dict.fromkeys(route for routes in gather(tuple(stitches)) for route in routes)
-            _check_finite("norm of the gradients", value, tuple(drawn), step)
+            _check_finite("norm of the gradients", value, stitches, step)
         return value
 
 

@@ -16,12 +16,12 @@ def reseed(seed: int, step: int, rank: int = 0) -> None:
     random.seed(derived)
 
 
-def stitch_generator(seed: int, step: int, rank: int = 0) -> torch.Generator:
-    """Return the generator from which the stitches of one step are drawn; all processes agree on those of rank 0."""
-    return torch.Generator().manual_seed(_derive(seed, step, _STITCH, rank))
+def stitch_generator(seed: int, step: int) -> torch.Generator:
+    """Return the generator from which the stitches of one step are drawn, the same in all processes."""
+    return torch.Generator().manual_seed(_derive(seed, step, _STITCH))
 
 
-def _derive(seed: int, step: int, stream: int, rank: int) -> int:
+def _derive(seed: int, step: int, stream: int, rank: int = 0) -> int:
     # SeedSequence mixes well even where seeds and steps are small neighboring integers.
     numbers = (seed, step, stream, rank) if rank else (seed, step, stream)
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> 1)

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from torch import nn
 
@@ -10,7 +9,6 @@ from snnet.errors import RecipeError
 from snnet.training.engine import Precision, Sharding
 from snnet.training.trackers import check_trackers
 
-StitchesPerRank = Literal["same", "different"]
 _LEAST = {"steps": 1, "seed": 0, "accumulation": 1, "log_every": 1, "save_every": 0, "keep": 1}
 
 
@@ -30,10 +28,7 @@ class TrainSettings:
         save_every: Steps between two checkpoints; 0 saves at the end only.
         keep: Checkpoints that stay.
         trackers: accelerate's names of trackers that get the log too.
-        stitches_per_rank: Whether all processes train the `same` stitches in a step, or each draws its own
-            (`different`), as the published code does.
         sharding: `fsdp` divides weights, gradients and optimizer state over the processes, `none` copies them.
-        sync_batch_norm: Whether batch norms normalize over the images of all processes.
     """
 
     steps: int
@@ -47,9 +42,7 @@ class TrainSettings:
     save_every: int = 100
     keep: int = 2
     trackers: tuple[str, ...] = ("tensorboard",)
-    stitches_per_rank: StitchesPerRank = "same"
     sharding: Sharding = "none"
-    sync_batch_norm: bool = False
 
     def __post_init__(self) -> None:
         for name, least in _LEAST.items():
@@ -63,16 +56,8 @@ class TrainSettings:
         check_trackers(self.trackers)
 
     def _check_processes(self) -> None:
-        for name, accepted in (("stitches_per_rank", ("same", "different")), ("sharding", ("none", "fsdp"))):
-            if getattr(self, name) not in accepted:
-                raise RecipeError(f"{name} is {getattr(self, name)!r}; accepted: {', '.join(accepted)}.")
-        together = [("sharding fsdp", self.sharding == "fsdp"), ("sync_batch_norm", self.sync_batch_norm)]
-        for name, wanted in together:
-            if wanted and self.stitches_per_rank == "different":
-                raise RecipeError(
-                    f"{name} needs the same stitch in all processes, for they wait for each other within it; set "
-                    "stitches_per_rank to 'same'."
-                )
+        if self.sharding not in ("none", "fsdp"):
+            raise RecipeError(f"sharding is {self.sharding!r}; accepted: none, fsdp.")
         if self.sharding == "fsdp" and self.precision == "fp16":
             raise RecipeError("sharding fsdp does not go with precision fp16, whose loss scale each process has alone.")
 

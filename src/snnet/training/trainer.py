@@ -32,7 +32,9 @@ from snnet.training.stream import Batch, Batches, step_batches
 from snnet.training.torch_loader import as_batches
 from snnet.utils import broadcast, fast_linear, from_first, join, losing_none, sum_numbers
 
-CHECKPOINTS, LOG, TRACKING = "checkpoints", "log.jsonl", "tracking"
+CHECKPOINTS = "checkpoints"
+"""Folder of a run that holds its checkpoints."""
+LOG, TRACKING = "log.jsonl", "tracking"
 _RECENT = 50
 
 
@@ -172,7 +174,6 @@ class _Run:
             clip_norm=settings.clip_norm,
             ema_decay=settings.ema_decay,
             sharding=settings.sharding,
-            sync_batch_norm=settings.sync_batch_norm,
         )
         self.stopping: int | None = None
         """The signal after which all processes have agreed to stop."""
@@ -247,8 +248,7 @@ class _Run:
 
     def _draw(self) -> tuple[Stitch, ...]:
         sampler = self.trainer.sampler
-        rank = self.share.rank if self.settings.stitches_per_rank == "different" else 0
-        stitches = sampler.draw(self.step, stitch_generator(self.settings.seed, self.step, rank))
+        stitches = sampler.draw(self.step, stitch_generator(self.settings.seed, self.step))
         if not isinstance(stitches, tuple) or not stitches:
             raise TrainingError(
                 f"{type(sampler).__name__}.draw gave {stitches!r}; it must give a tuple of at least one stitch."
