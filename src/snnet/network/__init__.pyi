@@ -5,6 +5,7 @@ from .build import stitch as stitch
 from .extract import extract_step as extract_step
 from .hub import push_to_hub as push_to_hub
 from .hub import write_card as write_card
+from .images import check_images as check_images
 from .network import SNNet as SNNet
 from .network import StitchLike as StitchLike
 from .replica import plain_replica as plain_replica

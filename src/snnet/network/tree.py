@@ -5,10 +5,11 @@ Routes that begin with the same steps share a path of a tree, so that walking th
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from snnet.network.interface import Network
 from snnet.network.statistics import RouteStatistics, UsingStatistics
 from snnet.space import Step, Stitch, route_prefixes
 
@@ -165,11 +166,7 @@ def walk_tree(tree: Tree, images: Tensor, run: Callable[[Node, Tensor], Tensor])
         pending.extend((child, features) for child in reversed(node.children.values()))
 
 
-class _RunsSteps(Protocol):
-    def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor: ...
-
-
-def run_tree(net: _RunsSteps, tree: Tree, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+def run_tree(net: Network, tree: Tree, images: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Yield `(stitch id, logits (B, classes))` of every stitch of a tree for one batch."""
     for node, features in walk_tree(tree, images, lambda node, x: net.run_step(node.step, x, node.prefix)):
         for stitch in node.ends:

@@ -21,6 +21,7 @@ from .files import write_json as write_json
 from .files import write_text as write_text
 from .flops import MacCounter as MacCounter
 from .flops import count_macs as count_macs
+from .keywords import near_keywords as near_keywords
 from .machine import Machine as Machine
 from .meta import run_on_meta as run_on_meta
 from .meta import stand_in as stand_in
