@@ -26,6 +26,7 @@ from snnet.network.summary import summary
 from snnet.network.tree import Call, find_call, find_module, run_calls
 from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixes, route_steps
 from snnet.table import SCORE, StitchTable, select, without_scores
+from snnet.utils import precision_of
 
 StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""
@@ -235,15 +236,15 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
         Raises:
             BudgetError: If nothing fits, or the table lacks a column.
-            TableError: If a limit is on what was measured on another machine, or in another type of number.
+            TableError: If a limit is on what was measured on another machine, or in another precision.
         """
         if self.table is None:
             raise BudgetError(
                 "This network has no table to choose from; snnet.profile(net) measures costs and "
                 "snnet.evaluate(net, data) scores."
             )
-        dtype = str(self.dtype).removeprefix("torch.")
-        return select(self.table, prefer=prefer, batch=batch, dtype=dtype, any_machine=any_machine, **limits)
+        own = precision_of(self.dtype)
+        return select(self.table, prefer=prefer, batch=batch, precision=own, any_machine=any_machine, **limits)
 
     @property
     def transform(self) -> CleanTransform:

@@ -6,7 +6,7 @@ from torch import nn
 
 from snnet.anchors import Anchor
 from snnet.network.interface import Network
-from snnet.utils import human
+from snnet.utils import human, precision_of
 
 
 def summary(net: Network) -> str:
@@ -22,8 +22,7 @@ def summary(net: Network) -> str:
         *(f"  anchor {number}: {_line(anchor)}" for number, anchor in enumerate(net.family)),
         f"  images: {' x '.join(map(str, net.input.size))}, {net.family[0].num_classes} classes",
         f"  table: {table}",
-        f"  on {weights[0].device}, {str(weights[0].dtype).removeprefix('torch.')}, "
-        f"{'training' if net.training else 'evaluation'} mode",
+        f"  on {weights[0].device}, {precision_of(weights[0].dtype)}, {'training' if net.training else 'evaluation'} mode",
     ]
     return "\n".join(lines)
 
