@@ -8,6 +8,8 @@ from snnet.anchors import Anchor
 from snnet.network.interface import Network
 from snnet.utils import human, precision_of
 
+_MODES = ("evaluation", "training")
+
 
 def summary(net: Network) -> str:
     """Return what `repr` says of a network: anchors, stitches, layers, weights, what was measured, and where it is."""
@@ -22,7 +24,7 @@ def summary(net: Network) -> str:
         *(f"  anchor {number}: {_line(anchor)}" for number, anchor in enumerate(net.family)),
         f"  images: {' x '.join(map(str, net.input.size))}, {net.family[0].num_classes} classes",
         f"  table: {table}",
-        f"  on {weights[0].device}, {precision_of(weights[0].dtype)}, {'training' if net.training else 'evaluation'} mode",
+        f"  on {weights[0].device}, {precision_of(weights[0].dtype)}, {_MODES[net.training]} mode",
     ]
     return "\n".join(lines)
 
