@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from snnet.anchors import Anchor, BatchNorm
 from snnet.data import CleanTransform, Picture, clean_transform
-from snnet.errors import AnchorError, BudgetError, SpaceError
-from snnet.layers import StitchingLayer, check_rank
+from snnet.errors import BudgetError
+from snnet.layers import StitchingLayer
 from snnet.network.answers import Prediction, predict_images
 from snnet.network.card import model_card
-from snnet.network.family import build_stitching_layer, check_family
+from snnet.network.family import build_stitching_layer, check_family, check_space, set_lora_rank
 from snnet.network.hub import push_to_hub
-from snnet.network.images import check_images, check_place
+from snnet.network.images import check_images, check_place, fits
 from snnet.network.restore import read_network
 from snnet.network.running import runner
 from snnet.network.statistics import RouteStatistics
@@ -40,7 +40,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
     evaluation mode in place of those that their anchor came with.
 
     Args:
-        anchors: The family, from the cheapest anchor to the dearest.
+        anchors: The family, from the cheapest anchor to the largest.
         space: The stitches, built on the depths of these anchors.
         resample: Whether stitching layers may join grids that differ by an integer factor, see `fit_positions`.
         norm_on_stitched: Whether a stitched route ends with its last anchor's final norm. The published DeiT networks
@@ -65,13 +65,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
     ) -> None:
         super().__init__()
         check_family(anchors)
-        if not len(space):
-            raise SpaceError("The space has no stitches; loosen the filter that made it.")
-        if [anchor.depths for anchor in anchors] != list(space.depths):
-            raise AnchorError(
-                f"The space is for depths {list(space.depths)} and the anchors have "
-                f"{[anchor.depths for anchor in anchors]}; build the space from the anchors."
-            )
+        check_space(anchors, space)
         self.anchors = nn.ModuleList(anchor.taking_images_of(anchors[0].input) for anchor in anchors)
         self.layers = nn.ModuleDict()
         for spec in space.layers:
@@ -100,13 +94,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             SpaceError: If the space has no such stitch.
         """
         statistics: Any = self._modules["statistics"]  # by the attribute it takes three times as long
-        home = statistics.home
-        if not (
-            isinstance(images, Tensor)
-            and images.shape[1:] == self._size
-            and images.dtype == home.dtype
-            and images.device == home.device
-        ):
+        if not fits(images, self._size, statistics.home):
             check_place(check_images(images, self.input.size), self)
         return run_calls(self, self._calls_of(self._active if stitch is None else stitch), images, statistics)
 
@@ -219,13 +207,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         Raises:
             AnchorError: If a layer has fewer channels than that.
         """
-        layers = [layer for layer in self.layers.values() if isinstance(layer, StitchingLayer)]
-        if rank is not None:
-            # All before any: an error leaves the network as it was.
-            for layer in layers:
-                check_rank(layer.transform, rank)
-        for layer in layers:
-            layer.set_lora_rank(rank)
+        set_lora_rank([self.layer_named(name) for name in self.layers], rank)
         self.lora_rank = rank
         return self
 
