@@ -25,7 +25,7 @@ BATCH = torch.zeros(2, 1, 28, 28)
         (BATCH.byte(), "are torch.uint8; expected float images"),
         (BATCH.double(), r"are torch.float64 and the network torch.float32; give images.to\(net.dtype\)"),
         (BATCH.to("meta"), r"are on meta and the network on cpu; give images.to\(net.device\)"),
-        (BATCH.numpy(), r"are a ndarray; expected a tensor of .*net.predict\(images\)"),
+        (BATCH.numpy(), r"are a ndarray; expected float images .*, as a tensor.*net.predict\(images\)"),
         (Image.fromarray(np.zeros((28, 28), np.uint8)), r"are a Image; .*net.predict\(images\)"),
         ([BATCH[0]], "are a list"),
     ],

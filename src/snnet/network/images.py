@@ -32,7 +32,7 @@ def check_images(images: Any, size: tuple[int, ...], what: str = "The images") -
     expected = f"float images (N, {', '.join(map(str, size))}), normalized as the anchors expect"
     if not isinstance(images, Tensor):
         raise DataError(
-            f"{what} are a {type(images).__name__}; expected a tensor of {expected}. For pictures and arrays there is "
+            f"{what} are a {type(images).__name__}; expected {expected}, as a tensor. For pictures and arrays there is "
             "net.predict(images), and net.transform(picture) makes a normalized image of one."
         )
     if tuple(images.shape[1:]) != tuple(size):
