@@ -22,10 +22,10 @@ from snnet.training.loss import StitchLoss
 from snnet.training.optim import build_optimizer, build_schedule, learning_rates
 from snnet.training.randomness import reseed
 from snnet.training.reduction import average_statistics, sum_over_processes
-from snnet.training.settings import OptimSettings, Precision, Sharding
+from snnet.training.settings import OptimSettings, Sharding
 from snnet.training.sharding import divide_state, gathered, load_whole, shard
 from snnet.training.stream import Batch
-from snnet.utils import copy_from_first, share
+from snnet.utils import Precision, copy_from_first, share
 
 Mixup = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Turns images and labels into mixed images and soft targets, as `timm.data.Mixup` does."""

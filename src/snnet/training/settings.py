@@ -10,10 +10,8 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from snnet.errors import RecipeError
-from snnet.utils import Settings
+from snnet.utils import Precision, Settings, check_precision
 
-Precision = Literal["fp32", "bf16", "fp16"]
-"""Type of the numbers that training computes in."""
 Sharding = Literal["none", "fsdp"]
 """Whether weights and optimizer state are divided over processes."""
 Freeze = Literal["nothing", "smallest-anchor", "anchors"]
@@ -61,8 +59,7 @@ class RunSettings(Settings):
         chosen = self.device or available[-1]
         if chosen not in available:
             raise RecipeError(f"Device {chosen!r} is not available; accepted here: {', '.join(available)}.")
-        if self.precision == "fp16" and chosen == "cpu":
-            raise RecipeError("Precision fp16 needs a GPU, and on a CPU it would silently be fp32; use bf16 or fp32.")
+        check_precision(self.precision, chosen)
         return chosen
 
     def in_steps(self, epochs: float, batches: int) -> int:
