@@ -10,8 +10,8 @@ from pydantic import Field, field_validator, model_validator
 from snnet.data import Augmentation, BatchAugment
 from snnet.errors import RecipeError, did_you_mean
 from snnet.init import CalibrationSettings, RecalibrationSettings
+from snnet.network import FamilySettings
 from snnet.recipes.recipe_file import check_recipe, packaged_methods, read_recipe_file
-from snnet.space import SpaceSettings
 from snnet.training import DistillationSettings, OptimSettings, RunSettings
 from snnet.training.samplers import SAMPLERS
 from snnet.utils import Settings, write_text
@@ -25,23 +25,16 @@ class _AnchorSettings(Settings):
         None, description="directory of a saved network, or FAMILY@FILE of a published one, in place of anchors"
     )
     pretrained: bool = Field(True, description="take the published weights of the anchors")
-    image_size: int | None = Field(
-        None, ge=1, description="pixels a side of square images to build the anchors for; by default each for its own"
-    )
-    resample: bool = Field(False, description="join grids of features that differ by a whole factor, too")
     new_heads: bool = Field(False, description="begin with fresh classifiers even where the class counts agree")
 
 
-class NetworkSettings(SpaceSettings, _AnchorSettings):
+class NetworkSettings(FamilySettings, _AnchorSettings):
     """The network: a family of anchors with a space, or a saved network."""
 
     refused_with = RecipeError
 
     drop_path: tuple[Annotated[float, Field(ge=0, lt=1)], ...] | None = Field(
         None, description="stochastic depth of the anchors: one rate for all, or one each; timm's own by default"
-    )
-    lora_rank: int | None = Field(
-        None, ge=1, description="rank of the part of a stitching layer that is trained; null trains all of it"
     )
 
     @field_validator("drop_path", mode="before")
