@@ -130,7 +130,7 @@ def test_bad_input(run: Run, saved: Path, tmp_path: Path) -> None:
         (("evaluate", saved, "--data", "embeded"), "embedded"),
         (("evaluate", saved, "--stitches", "99"), "99"),
         (("profile", saved, "--stitches", "frontier"), "snnet evaluate"),
-        (("profile", saved, "--batch-sizes", "1", "x"), "x"),
+        (("profile", saved, "--batch-sizes", "1", 'unable to convert "x"'), "x"),
         (("profile", saved, "--engine", "egaer"), "Did you mean 'eager'"),
         (("report", saved, "--output", tmp_path / "report"), "snnet evaluate"),
     ):

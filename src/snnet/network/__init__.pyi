@@ -15,6 +15,7 @@ from .replica import replicate as replicate
 from .replica import to_plain as to_plain
 from .saved import load as load
 from .saved import published_file as published_file
+from .settings import FamilySettings as FamilySettings
 from .statistics import MeasuringStatistics as MeasuringStatistics
 from .statistics import UsingStatistics as UsingStatistics
 from .tree import Node as Node
