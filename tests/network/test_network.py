@@ -187,8 +187,10 @@ def test_the_class_reads_as_load_does(tiny_net: SNNet, tmp_path: Path, monkeypat
     with pytest.raises(CheckpointError, match="There is no network at"):
         SNNet.from_pretrained(tmp_path / "none")
     tiny_net.save_pretrained(tmp_path)
-    with pytest.raises(TypeError, match=r"no keyword 'devise'; accepted: .*map_location, .* revision"):
+    with pytest.raises(CheckpointError, match=r"devise: unknown keyword. Known here: .*map_location, .* revision"):
         SNNet.from_pretrained(tmp_path, devise="cpu")
+    with pytest.raises(CheckpointError, match=r"revison: unknown keyword. Did you mean 'revision'"):
+        snnet.load(tmp_path / "none", revison="v1")  # type: ignore[call-arg]
     again, images = SNNet.from_pretrained(tmp_path), torch.randn(1, *tiny_net.input.size)
     assert torch.equal(again(images, 5), tiny_net(images, 5))
 

@@ -18,12 +18,12 @@ from snnet.network.statistics import statistics_size
 from snnet.network.storage import CONFIG, FORMAT, HUB_ERRORS, SETTINGS, TABLE, VERSION, WEIGHTS
 from snnet.space import StitchSpace
 from snnet.table import StitchTable
-from snnet.utils import near_keywords, read_description
+from snnet.utils import known_keywords, read_description
 
 N = TypeVar("N", bound=Network)
 
 
-@near_keywords
+@known_keywords(CheckpointError)
 def read_network(
     build: Callable[..., N],
     path: str | Path,

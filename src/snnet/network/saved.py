@@ -11,10 +11,10 @@ from snnet.network.network import SNNet
 from snnet.network.published.families import FAMILIES
 from snnet.network.published.load import load_published
 from snnet.network.restore import read_network
-from snnet.utils import near_keywords
+from snnet.utils import known_keywords
 
 
-@near_keywords
+@known_keywords(CheckpointError)
 def load(
     path: str | Path,
     *,
@@ -49,8 +49,8 @@ def load(
         The network, in evaluation mode.
 
     Raises:
-        CheckpointError: If there is no such network, one of its files is damaged, or it is not of that family.
-        TypeError: If there is no such keyword; the nearest is named, and nothing was read.
+        CheckpointError: If there is no such network, one of its files is damaged, or it is not of that family; or if a
+            keyword is unknown, before anything is read.
 
     Example:
         >>> net = load("snnet_deit.pth", family="deit_ti_s_b")  # doctest: +SKIP

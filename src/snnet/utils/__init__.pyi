@@ -21,7 +21,6 @@ from .files import write_json as write_json
 from .files import write_text as write_text
 from .flops import MacCounter as MacCounter
 from .flops import count_macs as count_macs
-from .keywords import near_keywords as near_keywords
 from .machine import Machine as Machine
 from .meta import run_on_meta as run_on_meta
 from .meta import stand_in as stand_in
@@ -43,6 +42,11 @@ from .progress import Progress as Progress
 from .progress import Stage as Stage
 from .progress import silent as silent
 from .registry import Registry as Registry
+from .settings import Settings as Settings
+from .settings import checked_settings as checked_settings
+from .settings import known_keywords as known_keywords
+from .settings import setting_faults as setting_faults
+from .settings import setting_names as setting_names
 from .shares import WHOLE as WHOLE
 from .shares import Share as Share
 from .shares import started_share as started_share
