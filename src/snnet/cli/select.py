@@ -1,5 +1,7 @@
 """`snnet select`: the best stitch under a budget."""
 
+from collections.abc import Sequence
+from dataclasses import asdict, make_dataclass
 from typing import Annotated, Any
 
 from cyclopts import App, Parameter
@@ -7,11 +9,14 @@ from cyclopts import App, Parameter
 from snnet.cli.console import show, show_json
 from snnet.cli.sources import read_table
 from snnet.cli.tables import cell
-from snnet.cli.values import DTYPES, Amount, Dtype, Json
+from snnet.cli.values import DTYPES, Dtype, Json
 from snnet.errors import TableError
 from snnet.table import (
+    COLUMNS,
     PROFILE,
+    SCORE,
     Budget,
+    Column,
     StitchRow,
     at_batch,
     column,
@@ -29,9 +34,26 @@ select = App(
     snnet select runs/deit --macs 3e9
     snnet select table.jsonl --params 30M --latency-ms 8 --json
     snnet select laptop.jsonl --latency-ms 40 --batch 8 --memory-mb 200
-    snnet select table.jsonl --prefer throughput --limit top1=80
+    snnet select table.jsonl --prefer throughput --top1 80
 """,
 )
+
+
+def _convert(_: Any, tokens: Sequence[Any]) -> float:
+    return parse_amount(tokens[0].value)
+
+
+def _option(kind: Column) -> tuple[str, Any, None]:
+    """Return the option that limits a kind of column."""
+    about = f"{'Least' if kind.higher_is_better else 'Most'} {kind.about}{'' if kind.form else ', such as 3e9 or 3G'}."
+    return kind.name, Annotated[float | None, Parameter(converter=_convert, help=about)], None
+
+
+# The command line takes apart no class that claims to be of the standard library, as made ones do.
+_Limits: Any = make_dataclass(
+    "_Limits", map(_option, COLUMNS.values()), namespace={"__module__": __name__}, frozen=True
+)
+_NONE = Parameter(name="*")(_Limits)()
 
 
 @select.default
@@ -39,13 +61,9 @@ def select_stitch(
     source: str,
     /,
     *,
-    macs: Amount = None,
-    params: Amount = None,
-    latency_ms: Amount = None,
-    memory_mb: Amount = None,
-    energy_mj: Amount = None,
+    limits: _Limits = _NONE,
     limit: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    prefer: str = "top1",
+    prefer: str = SCORE,
     batch: int | None = None,
     dtype: Dtype = None,
     measured: Annotated[bool, Parameter(negative="")] = False,
@@ -58,35 +76,28 @@ def select_stitch(
 
     Args:
         source: Directory of a saved network with a table, or a table file: a profile, JSON Lines, or published JSON.
-        macs: Most multiply-adds, such as 3e9 or 3G.
-        params: Most parameters, such as 30e6 or 30M.
-        latency_ms: Largest median latency of a forward pass, in milliseconds.
-        memory_mb: Most memory, of weights and features, in megabytes.
-        energy_mj: Most energy of a forward pass, in millijoules.
-        limit: Any other column as NAME=VALUE, such as latency_ms_p95=20; top-1, top-5 and throughput are lower bounds.
-            May be given several times.
+        limit: A limit on any other column as NAME=VALUE, such as latency_ms_p95=20. May be given several times.
         prefer: Column to be best in: highest for top1, top5 and throughput, lowest for all others.
         batch: Images at once, for what was measured on a machine; 1 by default.
         dtype: Type of number that the network will run in; its own by default.
         measured: Pass over what is predicted (`snnet evaluate --predict`, `snnet profile --blocks`).
         force: Take latencies and the like whatever machine and type of number they are of.
     """
-    named = {"macs": macs, "params": params, "latency_ms": latency_ms, "memory_mb": memory_mb, "energy_mj": energy_mj}
-    given = {name: value for name, value in named.items() if value is not None} | dict(map(_parse_limit, limit))
-    limits: dict[str, Any] = {at_batch(name, batch): value for name, value in given.items()}
-    columns = (at_batch(prefer, batch), *limits)
+    named = {name: value for name, value in asdict(limits).items() if value is not None}
+    given = {at_batch(name, batch): value for name, value in (named | dict(map(_parse_limit, limit))).items()}
+    columns = (at_batch(prefer, batch), *given)
     table = read_table(source)
     for name in columns:
         table = without_predictions(table, name) if measured else table
         if message := missing_column(table, name):
             raise TableError(message)
-    chosen = choose(table, prefer=columns[0], dtype=DTYPES[dtype] if dtype else None, any_machine=force, **limits)
+    chosen = choose(table, prefer=columns[0], dtype=DTYPES[dtype] if dtype else None, any_machine=force, **given)
     row = table[chosen]
     origin = describe_profile(table) if any(column(name).per_batch for name in columns) else None
     if json:
         show_json({**row.to_dict(), **({"profile": table.meta[PROFILE]} if origin else {})})
         return
-    show(f"{row.stitch}  (number {row.index} of {len(table)}, best {columns[0]} with {Budget(limits)})")
+    show(f"{row.stitch}  (number {row.index} of {len(table)}, best {columns[0]} with {Budget(given)})")
     show(describe_row(row), *([origin] if origin else []))
 
 

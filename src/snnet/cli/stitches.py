@@ -8,7 +8,7 @@ from cyclopts import Parameter
 
 from snnet.errors import SpaceError
 from snnet.space import Stitch
-from snnet.table import pareto_frontier
+from snnet.table import SCORE, pareto_frontier
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
@@ -33,7 +33,7 @@ def chosen_stitches(net: "SNNet", text: str) -> Sequence[Stitch]:
     if text == "anchors":
         return list(net.space.where(max_segments=1))
     if text == "frontier":
-        if net.table is None or "top1" not in net.table.columns:
+        if net.table is None or SCORE not in net.table.columns:
             raise SpaceError("There is no frontier yet, for no stitch is scored; run `snnet evaluate` first.")
         return [row.route for row in pareto_frontier(net.table)]
     # Numbers may also be separated by commas; in ids commas join segments.
