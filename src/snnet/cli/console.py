@@ -19,7 +19,7 @@ class _Console(Console):
 
 def console(*, stderr: bool = False) -> Console:
     """Return a console on the present stdout or stderr."""
-    return _Console(file=sys.stderr if stderr else sys.stdout, highlight=False)
+    return _Console(file=sys.stderr if stderr else sys.stdout, highlight=False, emoji=False)
 
 
 def show(*lines: str | Text) -> None:

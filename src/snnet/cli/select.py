@@ -1,22 +1,19 @@
 """`snnet select`: the best stitch under a budget."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, make_dataclass
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from snnet.cli.budget import NO_BUDGET, BudgetOptions
 from snnet.cli.console import show, show_json
 from snnet.cli.sources import read_table
 from snnet.cli.tables import cell
-from snnet.cli.values import DTYPES, Dtype, Json
+from snnet.cli.values import Json
 from snnet.errors import TableError
 from snnet.table import (
-    COLUMNS,
     PROFILE,
     SCORE,
     Budget,
-    Column,
     StitchRow,
     at_batch,
     column,
@@ -25,7 +22,7 @@ from snnet.table import (
     without_predictions,
 )
 from snnet.table import select as choose
-from snnet.utils import parse_amount
+from snnet.utils import Precision
 
 select = App(
     name="select",
@@ -39,35 +36,14 @@ select = App(
 )
 
 
-def _convert(_: Any, tokens: Sequence[Any]) -> float:
-    return parse_amount(tokens[0].value)
-
-
-def _option(kind: Column) -> tuple[str, Any, None]:
-    """Return the option that limits a kind of column."""
-    about = f"{'Least' if kind.higher_is_better else 'Most'} {kind.about}{'' if kind.form else ', such as 3e9 or 3G'}."
-    return kind.name, Annotated[float | None, Parameter(converter=_convert, help=about)], None
-
-
-# The command line takes apart no class that claims to be of the standard library, as made ones do.
-_Limits: Any = make_dataclass(
-    "_Limits", map(_option, COLUMNS.values()), namespace={"__module__": __name__}, frozen=True
-)
-_NONE = Parameter(name="*")(_Limits)()
-
-
 @select.default
 def select_stitch(
     source: str,
     /,
     *,
-    limits: _Limits = _NONE,
-    limit: Annotated[tuple[str, ...], Parameter(negative="")] = (),
-    prefer: str = SCORE,
-    batch: int | None = None,
-    dtype: Dtype = None,
+    budget: BudgetOptions = NO_BUDGET,
+    precision: Precision | None = None,
     measured: Annotated[bool, Parameter(negative="")] = False,
-    force: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
     """Choose the best stitch within all limits, from measured numbers; no weights are loaded.
@@ -76,43 +52,27 @@ def select_stitch(
 
     Args:
         source: Directory of a saved network with a table, or a table file: a profile, JSON Lines, or published JSON.
-        limit: A limit on any other column as NAME=VALUE, such as latency_ms_p95=20. May be given several times.
-        prefer: Column to be best in: highest for top1, top5 and throughput, lowest for all others.
-        batch: Images at once, for what was measured on a machine; 1 by default.
-        dtype: Type of number that the network will run in; its own by default.
+        precision: What the network will run in; its own by default.
         measured: Pass over what is predicted (`snnet evaluate --predict`, `snnet profile --blocks`).
-        force: Take latencies and the like whatever machine and type of number they are of.
     """
-    named = {name: value for name, value in asdict(limits).items() if value is not None}
-    given = {at_batch(name, batch): value for name, value in (named | dict(map(_parse_limit, limit))).items()}
-    columns = (at_batch(prefer, batch), *given)
+    given = budget.given()
+    batch, any_machine = given.pop("batch", None), given.pop("any_machine", False)
+    prefer = at_batch(given.pop("prefer", SCORE), batch)
+    limits = {at_batch(name, batch): value for name, value in given.items()}
     table = read_table(source)
-    for name in columns:
+    for name in (prefer, *limits):
         table = without_predictions(table, name) if measured else table
         if message := missing_column(table, name):
             raise TableError(message)
-    chosen = choose(table, prefer=columns[0], dtype=DTYPES[dtype] if dtype else None, any_machine=force, **given)
-    row = table[chosen]
-    origin = describe_profile(table) if any(column(name).per_batch for name in columns) else None
+    row = table[choose(table, prefer=prefer, precision=precision, any_machine=any_machine, **limits)]
+    origin = describe_profile(table) if any(column(name).per_batch for name in (prefer, *limits)) else None
     if json:
         show_json({**row.to_dict(), **({"profile": table.meta[PROFILE]} if origin else {})})
         return
-    show(f"{row.stitch}  (number {row.index} of {len(table)}, best {columns[0]} with {Budget(given)})")
+    show(f"{row.stitch}  (number {row.index} of {len(table)}, best {prefer} with {Budget(limits)})")
     show(describe_row(row), *([origin] if origin else []))
 
 
 def describe_row(row: StitchRow) -> str:
     """Return all values of a stitch in one line."""
     return ", ".join(f"{name} {cell(row, name)}" for name in row.values)
-
-
-def _parse_limit(text: str) -> tuple[str, float]:
-    name, equals, value = text.partition("=")
-    try:
-        return (name.strip(), parse_amount(value.strip())) if equals else _refuse(text)
-    except ValueError as error:
-        raise TableError(f"--limit {text}: {error}") from None
-
-
-def _refuse(text: str) -> tuple[str, float]:
-    raise ValueError(f"{text!r} is not NAME=VALUE, such as top1=80.")

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
@@ -21,10 +21,6 @@ DataName = Annotated[
 Root = Annotated[
     Path | None, Parameter(help="Folder of the data; for --data folder it holds train/CLASS/ and val/CLASS/.")
 ]
-Dtype = Literal["fp32", "bf16", "fp16"] | None
-DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
-"""Types of number as people write them -> as torch names them."""
-
 Device = Annotated[str | None, Parameter(help="cpu or cuda; by default a GPU where there is one.")]
 
 

@@ -1,5 +1,6 @@
 from .answers import Label as Label
 from .answers import Prediction as Prediction
+from .answers import choose_stitch as choose_stitch
 from .answers import predict_images as predict_images
 from .build import stitch as stitch
 from .extract import extract_step as extract_step

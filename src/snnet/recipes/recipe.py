@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from snnet.errors import did_you_mean
 from snnet.recipes.recipe_file import check_recipe, packaged_methods, read_recipe_file
 from snnet.space import Direction
-from snnet.training import Freeze, Precision, Sharding
+from snnet.training import Freeze, Sharding
 from snnet.training.samplers import SAMPLERS
-from snnet.utils import write_text
+from snnet.utils import Precision, write_text
 
 IN_PLACE = "in-place"
 
@@ -264,7 +264,7 @@ class EvaluationSection(Section):
 
 
 class Recipe(Section):
-    """One experiment, complete: read from YAML by `Recipe.load`, built by `Experiment`, run by `snnet train`.
+    """One experiment, complete: read from YAML by `Recipe.load`, built by `build_parts`, run by `Run`.
 
     No section may bear the name of a command of `snnet`.
     """

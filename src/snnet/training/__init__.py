@@ -3,7 +3,7 @@
 from snnet.training.checkpoint import content_digest
 from snnet.training.distillation import Distillation, Following, ModelTeacher, OwnAnchorTeacher, Teacher, anchor_teacher
 from snnet.training.drop_path import drop_path_settings, with_drop_path
-from snnet.training.engine import Precision, Sharding, check_device
+from snnet.training.engine import Sharding, check_device
 from snnet.training.facts import FREE_SETTINGS
 from snnet.training.freezing import with_something_to_train
 from snnet.training.interrupt import TrainingInterrupted
@@ -40,7 +40,6 @@ __all__ = [
     "ModelTeacher",
     "OptimSettings",
     "OwnAnchorTeacher",
-    "Precision",
     "Probe",
     "SandwichSampler",
     "Sharding",

@@ -25,10 +25,8 @@ from snnet.training.randomness import reseed
 from snnet.training.reduction import average_statistics, sum_over_processes
 from snnet.training.sharding import divide_state, gathered, load_whole, shard
 from snnet.training.stream import Batch
-from snnet.utils import copy_from_first, share
+from snnet.utils import Precision, check_precision, copy_from_first, share
 
-Precision = Literal["fp32", "bf16", "fp16"]
-"""Type of the numbers that training computes in."""
 Sharding = Literal["none", "fsdp"]
 """Whether weights and optimizer state are divided over processes."""
 Mixup = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -54,10 +52,7 @@ def check_device(device: str | None, precision: Precision) -> str:
     chosen = device or available[-1]
     if chosen not in available:
         raise RecipeError(f"Device {chosen!r} is not available; accepted here: {', '.join(available)}.")
-    if precision not in ("fp32", "bf16", "fp16"):
-        raise RecipeError(f"Precision {precision!r} is unknown; accepted: fp32, bf16, fp16.")
-    if precision == "fp16" and chosen == "cpu":
-        raise RecipeError("Precision fp16 needs a GPU, and on a CPU it would silently be fp32; use bf16 or fp32.")
+    check_precision(precision, chosen)
     return chosen
 
 

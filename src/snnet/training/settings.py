@@ -6,8 +6,9 @@ from pathlib import Path
 from torch import nn
 
 from snnet.errors import RecipeError
-from snnet.training.engine import Precision, Sharding
+from snnet.training.engine import Sharding
 from snnet.training.trackers import check_trackers
+from snnet.utils import Precision
 
 _LEAST = {"steps": 1, "seed": 0, "accumulation": 1, "log_every": 1, "save_every": 0, "keep": 1}
 

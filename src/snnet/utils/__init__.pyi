@@ -36,6 +36,10 @@ from .onednn import fast_linear as fast_linear
 from .onednn import fast_product as fast_product
 from .onednn import has_fast_linear as has_fast_linear
 from .packages import versions as versions
+from .precision import Precision as Precision
+from .precision import check_precision as check_precision
+from .precision import precision_of as precision_of
+from .precision import torch_dtype as torch_dtype
 from .progress import Progress as Progress
 from .progress import Stage as Stage
 from .progress import silent as silent
