@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from snnet.cli.console import show, show_json
 from snnet.cli.progress import progress
 from snnet.cli.sources import TABLE, is_network, saved_network
-from snnet.cli.stitches import Stitches, chosen_stitches
+from snnet.cli.stitches import Stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import DataName, Device, Json, Root, default_device
 from snnet.errors import DataError
@@ -75,6 +75,7 @@ def evaluate_network(
     from snnet.data import eval_batches, open_dataset
     from snnet.evaluation import evaluate as run
     from snnet.evaluation import predict as run_prediction
+    from snnet.network import chosen_stitches
     from snnet.profiling import count_costs
     from snnet.utils import joined
 

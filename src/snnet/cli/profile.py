@@ -1,5 +1,6 @@
 """`snnet profile`: latency, throughput, memory and energy on the machine at hand."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,10 +9,10 @@ from cyclopts import App, Parameter
 from snnet.cli.console import say, show, show_json
 from snnet.cli.progress import progress
 from snnet.cli.sources import TABLE, is_network, saved_network
-from snnet.cli.stitches import Stitches, chosen_stitches
+from snnet.cli.stitches import Stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import Device, Json, default_device
-from snnet.errors import RecipeError
+from snnet.profiling import USUAL_MEASURE, MeasureSettings
 from snnet.table import (
     ENERGY,
     PROFILE,
@@ -32,7 +33,7 @@ profile = App(
     name="profile",
     help_epilogue="""Examples:
 
-    snnet profile runs/fm --batch 1,8
+    snnet profile runs/fm --batch-sizes 1 8
     snnet profile runs/deit --stitches frontier --device cuda --precision bf16
     snnet profile runs/deit --engine onnxruntime --threads 4 --blocks --output laptop.jsonl
 """,
@@ -44,55 +45,43 @@ def profile_network(
     network: str,
     /,
     *,
-    batch: Annotated[str, Parameter(help="Batch sizes, separated by commas.")] = "1",
     stitches: Stitches = "all",
-    blocks: Annotated[bool, Parameter(negative="")] = False,
+    settings: Annotated[MeasureSettings, Parameter(name="*", consume_multiple=True)] = USUAL_MEASURE,
     engine: str = "eager",
     device: Device = None,
     precision: Precision | None = None,
     threads: int | None = None,
-    warmup: int = 3,
-    repeats: int = 20,
-    energy: bool = True,
     output: Path | None = None,
     json: Json = False,
 ) -> None:
     """Measure what stitches take on this machine: latency, throughput, memory, and energy where there is a meter.
 
     All stitches are visited in every round, in random order, so that a machine that slows down touches all alike. The
-    table tells on which machine it was measured; `snnet select` works from it alone.
+    table tells on which machine it was measured; `snnet select` works from it alone. `snnet cost` counts alone.
 
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
-        blocks: Measure blocks, stitching layers, heads and a few whole stitches, and predict the others; the error on
-            stitches that were really measured is printed.
         engine: What runs the stitches: eager, or another that is installed.
         precision: Type of weights and images; the network's own by default.
         threads: Threads on the CPU.
-        warmup: Rounds before those that count.
-        repeats: Rounds that count; the median is kept.
-        energy: Measure energy where there is a meter.
         output: Profile to write; table.jsonl beside the network by default.
     """
+    from snnet.network import chosen_stitches
     from snnet.profiling import profile as run
 
     net = saved_network(network)
-    routes, sizes = chosen_stitches(net, stitches), _sizes(batch)
+    routes, sizes = chosen_stitches(net, stitches), settings.batch_sizes
     if output is not None and output.is_file():
         _lay_over(net, StitchTable.load(output))
     with progress("Measuring") as report:
         table = run(
             net,
-            latency=routes,
-            batch_sizes=sizes,
-            blocks=blocks,
+            stitches=routes,
+            settings=settings,
             engine=engine,
             device=default_device(device),
             precision=precision,
             threads=threads,
-            warmup=warmup,
-            repeats=repeats,
-            energy=energy,
             progress=report,
         )
     path = output or (Path(network) / TABLE if is_network(network) else Path(TABLE))
@@ -107,7 +96,7 @@ def profile_network(
     show(f"{len(shown)} of {len(table)} stitches; written to {path}")
 
 
-def _columns(table: StitchTable, sizes: list[int]) -> list[str]:
+def _columns(table: StitchTable, sizes: Sequence[int]) -> list[str]:
     """Return the columns that are shown: costs, the score, and of each batch size the times without their interval."""
     counted = [kind.name for kind in kinds_of("cost")]
     kinds = [name for kind in kinds_of("cost", per_batch=True) for name in kind.shown]
@@ -126,13 +115,6 @@ def _show_facts(table: StitchTable) -> None:
     show(f"Memory is {facts['memory']}", f"All {describe_profile(table)}")
     if not any(column(name).kind == ENERGY for name in table.columns):
         say(f"No energy: {facts['energy']}")
-
-
-def _sizes(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError:
-        raise RecipeError(f"--batch {text!r} is not a list of whole numbers such as 1,8.") from None
 
 
 def _lay_over(net: "SNNet", earlier: StitchTable) -> None:

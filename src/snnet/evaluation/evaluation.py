@@ -1,6 +1,5 @@
 """Accuracy and loss of every stitch, each distinct step of the routes run once per batch."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -11,8 +10,8 @@ from snnet.errors import DataError, RecipeError
 from snnet.evaluation.batches import Batches, Data, Fingerprint
 from snnet.evaluation.record import Record, network_digest
 from snnet.evaluation.scores import Scores
-from snnet.network import SNNet, Tree, Weight, plan_groups, run_tree
-from snnet.space import Step, Stitch
+from snnet.network import SNNet, Stitches, Tree, Weight, chosen_stitches, plan_groups, run_tree
+from snnet.space import Step
 from snnet.table import StitchTable
 from snnet.utils import (
     Precision,
@@ -33,7 +32,7 @@ def evaluate(
     net: SNNet,
     data: Data,
     *,
-    stitches: Iterable[int | str | Stitch] | None = None,
+    stitches: Stitches | None = None,
     device: str | torch.device | None = None,
     batch_size: int = 128,
     output: str | Path | None = None,
@@ -60,7 +59,7 @@ def evaluate(
         net: The network. It is set to evaluation mode, and to `device`, for the duration of the call.
         data: A `DataLoader` or other iterable of `(images (B, C, H, W), labels (B,))`, a `Dataset` of such pairs,
             or two tensors. It is read several times and must be the same each time, in any order.
-        stitches: Numbers, ids or values; all of the space by default.
+        stitches: Numbers, ids or values, `anchors` or `frontier`; all of the space if None.
         device: Where to run; by default where the network is.
         batch_size: For a `Dataset` or two tensors.
         output: File of the table, JSON Lines.
@@ -84,7 +83,7 @@ def evaluate(
             raise DataError(f"{name}={value} is too small; choose at least 1.")
     check_classes(net.classes, classes_of(data))
     share = join(device)
-    chosen = list(dict.fromkeys(map(net.space.find, net.space if stitches is None else stitches)))
+    chosen = chosen_stitches(net, stitches)
     home = next(net.parameters()).device
     target = home if device is None else torch.device(device)
     facts = evaluation_facts(net, precision, target)

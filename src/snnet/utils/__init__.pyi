@@ -44,6 +44,11 @@ from .progress import Progress as Progress
 from .progress import Stage as Stage
 from .progress import silent as silent
 from .registry import Registry as Registry
+from .settings import Settings as Settings
+from .settings import checked_settings as checked_settings
+from .settings import known_keywords as known_keywords
+from .settings import setting_faults as setting_faults
+from .settings import setting_names as setting_names
 from .shares import WHOLE as WHOLE
 from .shares import Share as Share
 from .shares import started_share as started_share
