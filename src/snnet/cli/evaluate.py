@@ -16,7 +16,7 @@ from snnet.table import ERROR, SCORE, kinds_of
 from snnet.utils import Precision
 
 if TYPE_CHECKING:
-    from snnet.evaluation import Prediction
+    from snnet.evaluation import PredictedScores
 
 evaluate = App(
     name="evaluate",
@@ -74,7 +74,7 @@ def evaluate_network(
     """
     from snnet.data import eval_batches, open_dataset
     from snnet.evaluation import evaluate as run
-    from snnet.evaluation import predict as run_prediction
+    from snnet.evaluation import evaluate_some
     from snnet.network import chosen_stitches
     from snnet.profiling import count_costs
     from snnet.utils import joined
@@ -90,7 +90,7 @@ def evaluate_network(
     device = default_device(device)
     with joined(device), progress("Evaluating") as report:
         if predict:
-            found = run_prediction(
+            found = evaluate_some(
                 net,
                 batches,
                 error=error,
@@ -116,7 +116,7 @@ def evaluate_network(
     show(f"Next: snnet report {table_of} --output REPORT, or snnet select {table_of} --macs 3G")
 
 
-def show_prediction(found: "Prediction") -> None:
+def show_prediction(found: "PredictedScores") -> None:
     """Print what the predicted scores are worth, and what would make them better."""
     show(
         f"{found.measured} stitches measured, {found.predicted} predicted to {found.error:.2f} points of top-1 on "
