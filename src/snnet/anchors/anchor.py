@@ -37,7 +37,14 @@ class AnchorSource:
 
     @classmethod
     def of(cls, model: str, pretrained: bool = False, checkpoint: str | None = None, **kwargs: Any) -> Self:
-        """Write the arguments of `timm.create_model` as they are."""
+        """Write the arguments of `timm.create_model` as they are.
+
+        Args:
+            model: Name of a model, or `hf-hub:ORG/NAME`.
+            pretrained: Load its published weights.
+            checkpoint: Local file to load weights from.
+            kwargs: Arguments of `timm.create_model`.
+        """
         return cls(model, pretrained, checkpoint, tuple(kwargs.items()))
 
 
@@ -108,7 +115,12 @@ class Anchor(nn.Module, ABC):
 
     @abstractmethod
     def block(self, index: int, features: Tensor) -> Tensor:
-        """Run one block, with the transition that comes before it if it is the first of a stage."""
+        """Run one block, with the transition that comes before it if it is the first of a stage.
+
+        Args:
+            index: Number of the block through all stages.
+            features: Output of the block before, or of the stem; `(B, N, C)`, `(B, H, W, C)` or `(B, C, H, W)`.
+        """
 
     @abstractmethod
     def head(self, features: Tensor) -> Tensor:
@@ -126,15 +138,11 @@ class Anchor(nn.Module, ABC):
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the modules that `block(index, ...)` runs."""
 
-    def block_chain(self, index: int) -> tuple[nn.Module, ...] | None:  # noqa: ARG002
-        """Return the modules that `block(index, ...)` runs one after another, if outside training that is all it does.
+    def chain(self, step: Step) -> tuple[nn.Module, ...] | None:  # noqa: ARG002
+        """Return the modules that a step of a route runs one after another, if outside training that is all it does.
 
-        None says that it does more, and must be called itself.
+        They are then run without asking the anchor. None says that there is more to the step.
         """
-        return None
-
-    def stem_chain(self) -> tuple[nn.Module, ...] | None:
-        """Return the modules that `enter` runs one after another, if that is all it does; see `block_chain`."""
         return None
 
     @abstractmethod
@@ -166,7 +174,11 @@ class Anchor(nn.Module, ABC):
         return sum(self.depths)
 
     def place(self, block: int) -> tuple[int, int]:
-        """Return the stage of a block, and its number within that stage."""
+        """Return the stage of a block, and its number within that stage.
+
+        Raises:
+            AnchorError: If there is no such block.
+        """
         number = block
         for stage, depth in enumerate(self.depths):
             if 0 <= number < depth:
@@ -175,22 +187,29 @@ class Anchor(nn.Module, ABC):
         raise AnchorError(f"{self.name} has no block {block}; accepted: 0 to {self.depth - 1}.")
 
     def run(self, features: Tensor, start: int, stop: int) -> Tensor:
-        """Run blocks `start` to `stop`, half open."""
+        """Run blocks `start` to `stop`, half open.
+
+        Args:
+            features: What the block `start` receives.
+            start: First block.
+            stop: The block before which to stop.
+        """
         for index in range(start, stop):
             features = self.block(index, features)
         return features
 
-    def step_method(self, step: Step) -> tuple[str, tuple[int, ...]]:
-        """Return the name of the method that runs one step of a route, and what it takes before the features."""
-        if step.kind == "block":
-            return "block", (step.index,)
-        return {"stem": "enter", "head": "head", "bare head": "head_without_norm"}[step.kind], ()
-
     def run_step(self, step: Step, features: Tensor) -> Tensor:
-        """Run one step of a route that is this anchor's: stem, block or head."""
-        name, arguments = self.step_method(step)
-        result: Tensor = getattr(self, name)(*arguments, features)
-        return result
+        """Run one step of a route that is this anchor's: stem, block or head.
+
+        Args:
+            step: One step of a route.
+            features: What it receives.
+        """
+        if step.kind == "block":
+            return self.block(step.index, features)
+        if step.kind == "stem":
+            return self.enter(features)
+        return self.head(features) if step.kind == "head" else self.head_without_norm(features)
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the wrapped model's own forward pass on the images that the network takes."""
@@ -205,8 +224,12 @@ class Anchor(nn.Module, ABC):
         """Return the parameters of the final norm and the classifier."""
         return [p for module in self.head_modules() for p in module.parameters()]
 
-    def bare_head_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the classifier alone."""
+    def head_without_norm_parameters(self) -> list[nn.Parameter]:
+        """Return the parameters of the classifier alone.
+
+        Raises:
+            AnchorError: If the family has no such head.
+        """
         raise AnchorError(f"{type(self).__name__} ({self.name}) has no head without its final norm.")
 
     def stem_parameters(self) -> list[nn.Parameter]:
@@ -221,7 +244,7 @@ class Anchor(nn.Module, ABC):
             return self.block_parameters(step.index)
         if step.kind == "stem":
             return self.stem_parameters()
-        return self.head_parameters() if step.kind == "head" else self.bare_head_parameters()
+        return self.head_parameters() if step.kind == "head" else self.head_without_norm_parameters()
 
     def step_norms(self, step: Step) -> list[BatchNorm]:
         """Return the batch norms with running statistics that belong to one such step, in the order of its modules."""

@@ -63,6 +63,9 @@ def export_stitch(
         images: Real images to compare on, `(N, C, H, W)`, normalized as `net.input` says; embedded ones if None.
         tolerance: Largest error, relative to the largest logit.
 
+    Returns:
+        What was written, and the largest differences that were seen.
+
     Raises:
         ExportError: If the stitch cannot be written, the written file computes something else, or the suffix is none
             of the format's.

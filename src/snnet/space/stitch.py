@@ -64,7 +64,11 @@ class Cut:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Stitch:
-    """A route of one or more segments, such as `0:0-5,1:6-12`."""
+    """A route of one or more segments, such as `0:0-5,1:6-12`.
+
+    Args:
+        segments: The pieces of anchors in the order in which they run.
+    """
 
     segments: tuple[Segment, ...]
 
