@@ -8,9 +8,10 @@ from torch import nn
 from snnet.data import check_classes, classes_of
 from snnet.errors import DataError, RecipeError
 from snnet.evaluation.batches import Batches, Data, Fingerprint
+from snnet.evaluation.groups import Weight, plan_groups
 from snnet.evaluation.record import Record, network_digest
 from snnet.evaluation.scores import Scores
-from snnet.network import SNNet, Stitches, Tree, Weight, chosen_stitches, plan_groups, run_tree
+from snnet.network import SNNet, Stitches, Tree, chosen_stitches, run_tree
 from snnet.space import Step
 from snnet.table import StitchTable
 from snnet.utils import (
@@ -39,7 +40,6 @@ def evaluate(
     batch_size: int = 128,
     output: str | Path | None = None,
     precision: Precision | None = None,
-    share_prefix: bool = True,
     max_groups: int = 16,
     progress: Show = None,
 ) -> StitchTable:
@@ -66,7 +66,6 @@ def evaluate(
         batch_size: For a `Dataset` or two tensors.
         output: File of the table, JSON Lines.
         precision: `bf16` or `fp16` (not on a CPU) for mixed precision; the network's own if None.
-        share_prefix: Whether common beginnings of routes are run once. Without it the result is the same, later.
         max_groups: Most groups, hence most passes over the data. More lose less work to a kill.
         progress: Called with the number of finished and of all (stitch, batch) pairs, and a note; None shows a bar
             where someone watches, False nothing.
@@ -96,7 +95,7 @@ def evaluate(
         record.check_data(batches.fingerprint().to_dict())
 
     routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
-    groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups, share=share_prefix)
+    groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups)
     meter = _Meter(progress, len(chosen), len(routes), batches)
     with evaluating(net, target), fast_linear(target), mixed(net, precision, target):
         for number, group in enumerate(groups, 1):

@@ -1,55 +1,38 @@
 """The bar of long work, for terminals and notebooks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console, ConsoleOptions, RenderResult
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Column
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-_ROOM_FOR_TIME, _ROOM_FOR_A_LONG_BAR = 80, 100  # columns
+_ROOMY = 100  # columns
 
 
 @contextmanager
 def shown_bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
     """Show a bar on stderr, or in the notebook's cell, and leave its last state standing."""
     console = Console(stderr=True, highlight=False)
-    columns = [
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24 if console.width >= _ROOM_FOR_A_LONG_BAR else 8),
+    # What is in a line of 60 characters; at 100 titles stand in a column.
+    wide, bar = (24, 24) if console.width >= _ROOMY else (0, max(4, min(24, console.width - 52)))
+    columns = (
+        TextColumn(f"{{task.description:<{wide}}}"),
+        BarColumn(bar_width=bar),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        *([TimeRemainingColumn(compact=True)] if console.width >= _ROOM_FOR_TIME else []),
-        _Note(Column(ratio=1)),
-    ]
-    with Progress(*columns, console=console, expand=True) as bar:
-        task = bar.add_task(title, total=None, note="")
-        yield lambda done, total, note: bar.update(task, completed=done, total=total or None, note=note)
+        TimeRemainingColumn(compact=True),
+    )
+    with _Bar(*columns, console=console) as shown:
+        task = shown.add_task(title, total=None, note="")
+        yield lambda done, total, note: shown.update(task, completed=done, total=total or None, note=note)
 
 
-class _Note(ProgressColumn):
-    def render(self, task: Task) -> "_WholeWords":
-        return _WholeWords(task.fields["note"])
-
-
-class _WholeWords:
-    """As many words of a text as there is room for: half a number would be another number."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        text = self.text
-        while len(text) > options.max_width:
-            text = text.rpartition(" ")[0].rstrip()
-        yield Text(text, style="dim", no_wrap=True)
+class _Bar(Progress):
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """Show the note of each piece of work on a line of its own, broken where it is longer."""
+        for task in self.tasks:
+            yield self.make_tasks_table([task])
+            if task.fields["note"]:
+                yield Padding(Text(task.fields["note"], "dim", overflow="fold"), (0, 0, 0, 2))
