@@ -13,7 +13,7 @@ from snnet.evaluation.prediction import PredictedScores, predict_scores
 from snnet.evaluation.record import Record
 from snnet.evaluation.sample import ImageSample, SamplePass
 from snnet.network import SNNet
-from snnet.table import StitchTable, measured
+from snnet.table import COST, StitchTable, measured
 from snnet.utils import Precision, Show, evaluating, fast_linear, shows_progress
 
 # Each round is one more pass over the data, so a round takes a twentieth of the stitches.
@@ -128,7 +128,7 @@ def _in_space(net: SNNet) -> StitchTable:
 
 def _check_costs(net: SNNet) -> None:
     """Say now, and not after minutes, that MACs are missing."""
-    lacking = len(net.space) - sum(measured(row, "macs") for row in _in_space(net))
+    lacking = len(net.space) - sum(measured(row, COST) for row in _in_space(net))
     if lacking:
         raise TableError(f"{lacking} of {len(net.space)} stitches have no MACs; `snnet.profile(net)` counts them.")
 

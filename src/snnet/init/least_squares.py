@@ -19,7 +19,7 @@ from snnet.init.settings import CALIBRATION, CalibrationSettings, Method
 from snnet.init.sums import StreamingSums
 from snnet.layers import LowRankLinear, StitchingLayer
 from snnet.network import SNNet
-from snnet.utils import Show, evaluating, shows_progress
+from snnet.utils import Show, evaluating, html_grid, shows_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class LayerFit:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class InitReport:
     """What `initialize` did."""
 
@@ -46,6 +46,19 @@ class InitReport:
     layers: tuple[LayerFit, ...]
     images: int
     seconds: float
+
+    def __repr__(self) -> str:
+        found = [layer.relative_residual for layer in self.layers if not math.isnan(layer.relative_residual)]
+        ends = f", relative residual {min(found):.4f} to {max(found):.4f}" if found else ""
+        return f"InitReport({self.method}, {len(self.layers)} layers on {self.images} images{ends})"
+
+    def _repr_html_(self) -> str:
+        return html_grid(*self.grid(), left=("layer",), caption=repr(self))
+
+    def grid(self) -> tuple[list[str], list[list[str]]]:
+        """Return headings and a row for each layer, as people read them."""
+        rows = [[layer.name, f"{layer.relative_residual:.4f}", str(layer.rank)] for layer in self.layers]
+        return ["layer", "relative residual", "rank"], rows
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a residual that was not measured is None."""

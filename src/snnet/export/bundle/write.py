@@ -15,7 +15,7 @@ from snnet.export.bundle.manifest import GRAPHS, MANIFEST, Manifest
 from snnet.export.bundle.quantize import Batches, Quantization, quantize_graphs
 from snnet.export.export import real_images
 from snnet.network import SNNet, Stitches, chosen_stitches
-from snnet.table import StitchRow, StitchTable
+from snnet.table import StitchRow, StitchTable, column
 from snnet.utils import Show, require, shows_progress, versions
 
 
@@ -99,10 +99,11 @@ def _table(net: SNNet, stitches: Iterable[str]) -> StitchTable:
 
 def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> StitchTable:
     """Take out what was measured on weights that were not quantized, and put in what was measured on these."""
-    kept = ("macs", "params")
     rows = (
         StitchRow(
-            row.index, row.stitch, {k: v for k, v in row.values.items() if k in kept} | scores.get(row.stitch, {})
+            row.index,
+            row.stitch,
+            {k: v for k, v in row.values.items() if column(k).is_counted} | scores.get(row.stitch, {}),
         )
         for row in table
     )
