@@ -6,10 +6,11 @@ from cyclopts import App
 
 from snnet.cli.console import say, show
 from snnet.cli.families import family_options
+from snnet.cli.overrides import only_given
 from snnet.cli.progress import progress
-from snnet.cli.sources import is_network, saved_network
+from snnet.cli.sources import data_of, is_network, saved_network
 from snnet.cli.stitches import Stitches, chosen_stitches
-from snnet.cli.values import DataName, Device, Root, default_device
+from snnet.cli.values import Device, OtherData, OtherRoot, default_device
 from snnet.errors import CheckpointError
 
 recalibrate = App(
@@ -27,13 +28,13 @@ def recalibrate_network(
     network: str,
     /,
     *,
-    data: DataName = "embedded",
-    root: Root = None,
-    images: int = 512,
+    data: OtherData = None,
+    root: OtherRoot = None,
+    images: int | None = None,
     stitches: Stitches = "all",
     anchors: bool = True,
-    batch_size: int = 64,
-    seed: int = 0,
+    batch_size: int | None = None,
+    seed: int | None = None,
     device: Device = None,
     max_corrupt: int | None = None,
     output: Path | None = None,
@@ -46,17 +47,19 @@ def recalibrate_network(
 
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
-        images: Training images to measure on, equally many of each class.
+        images: Training images to measure on, equally many of each class; as many as in the run, or 512.
         anchors: Measure the anchors too. Without, they keep their own statistics, also where a stitch begins, as after
             `snnet init`: right for a network that is not trained yet, whose anchors give what their models give.
-        batch_size: Images that are normalized together.
-        seed: Decides which images are taken.
+        batch_size: Images that are normalized together; as many as in the run, or 64.
+        seed: Decides which images are taken; that of the run, or 0.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Directory to save in; that of the network by default.
     """
-    from snnet.data import calibration_images, open_dataset
+    from snnet.data import calibration_images
     from snnet.init import has_batch_norm
     from snnet.init import recalibrate as run
+    from snnet.recipes import copy_recipe
+    from snnet.utils import torch_threads
 
     net = saved_network(network)
     if output is None and not is_network(network):
@@ -65,20 +68,24 @@ def recalibrate_network(
         show(f"{network} has no batch norm: nothing to recalibrate.")
         return
     routes = chosen_stitches(net, stitches)
-    dataset = open_dataset(data, root, "train", input=net.input, max_corrupt=max_corrupt)
-    chosen = calibration_images(dataset, images, seed)
+    told = {"data.name": data, "data.root": root, "data.max_corrupt": max_corrupt, "run.seed": seed}
+    told |= {"recalibration.images": images, "recalibration.batch_size": batch_size}
+    of_run = data_of(network, only_given(told))
+    section, settings = of_run.recipe.recalibration, of_run.recipe.run
+    chosen = calibration_images(of_run.open("train", net.input), section.images, settings.seed)
     say(f"{len(routes)} stitches on {len(chosen)} images")
-    with progress("Recalibrating") as report:
+    with torch_threads(settings.threads), progress("Recalibrating") as report:
         done = run(
             net,
             chosen,
             stitches=routes,
             anchors=anchors,
-            batch_size=batch_size,
+            batch_size=section.batch_size,
             device=default_device(device),
             progress=report,
         )
     place = output or Path(network)
     net.save_pretrained(place)
+    copy_recipe(network, place)
     show(f"{done.stitches} stitches recalibrated on {done.images} images in {done.seconds:.1f} s; saved in {place}")
     show(f"Next: snnet evaluate {place}{family_options()}")
