@@ -78,15 +78,15 @@ def evaluate_network(
     from snnet.profiling import count_costs
     from snnet.utils import joined, torch_threads
 
-    told = {"data.name": data, "data.root": root, "data.max_corrupt": max_corrupt, "data.workers": workers}
-    of_run = data_of(network, only_given({**told, "evaluation.batch_size": batch_size}))
+    of_run = data_of(network, only_given({"data.name": data, "data.root": root, "data.max_corrupt": max_corrupt}))
     recipe = of_run.recipe
     net = saved_network(network)
     routes = chosen_stitches(net, stitches)
     images = of_run.open(split, net.input, net.num_classes)
     count_costs(net)
     path = output or (Path(network) / TABLE if is_network(network) else Path(TABLE))
-    batches, found = eval_batches(images, recipe.evaluation.batch_size, recipe.data.workers), None
+    size = recipe.evaluation.batch_size if batch_size is None else batch_size
+    batches, found = eval_batches(images, size, recipe.data.workers if workers is None else workers), None
     if predict and stitches != "all":
         raise DataError(f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two.")
     device = default_device(device)

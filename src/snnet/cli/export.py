@@ -108,4 +108,4 @@ def _real_images(net: "SNNet", of_run: "RunData | None") -> "Tensor | None":
         return None
     from snnet.data import calibration_images
 
-    return calibration_images(of_run.open("validation", net.input, net.num_classes), _IMAGES)
+    return calibration_images(of_run.open("validation", net.input, net.num_classes, any_classes=True), _IMAGES)

@@ -75,7 +75,8 @@ def _quantizing(
     images = None
     if mode == "static":
         usual = of_run.recipe.calibration.images if of_run.is_own else _CALIBRATION_IMAGES
-        images = calibration_images(of_run.open("train", net.input, net.num_classes), usual if count is None else count)
+        training = of_run.open("train", net.input, net.num_classes, any_classes=True)
+        images = calibration_images(training, usual if count is None else count)
     held_out = of_run.open("validation", net.input, net.num_classes)
     check_classes(net.classes, held_out.classes)
     return {"quantization": Quantization(mode, images), "scored_on": eval_batches(held_out, 64)}

@@ -13,6 +13,8 @@ from snnet.cli.stitches import Stitches, chosen_stitches
 from snnet.cli.values import Device, OtherData, OtherRoot, default_device
 from snnet.errors import CheckpointError
 
+_IMAGES = 512  # where a recipe says none, and this command is given all the same
+
 recalibrate = App(
     name="recalibrate",
     help_epilogue="""Examples:
@@ -69,10 +71,11 @@ def recalibrate_network(
         return
     routes = chosen_stitches(net, stitches)
     told = {"data.name": data, "data.root": root, "data.max_corrupt": max_corrupt, "run.seed": seed}
-    told |= {"recalibration.images": images, "recalibration.batch_size": batch_size}
     of_run = data_of(network, only_given(told))
     section, settings = of_run.recipe.recalibration, of_run.recipe.run
-    chosen = calibration_images(of_run.open("train", net.input), section.images, settings.seed)
+    count = (section.images or _IMAGES) if images is None else images
+    dataset = of_run.open("train", net.input, net.num_classes, any_classes=True)
+    chosen = calibration_images(dataset, count, settings.seed)
     say(f"{len(routes)} stitches on {len(chosen)} images")
     with torch_threads(settings.threads), progress("Recalibrating") as report:
         done = run(
@@ -80,7 +83,7 @@ def recalibrate_network(
             chosen,
             stitches=routes,
             anchors=anchors,
-            batch_size=section.batch_size,
+            batch_size=section.batch_size if batch_size is None else batch_size,
             device=default_device(device),
             progress=report,
         )

@@ -32,11 +32,24 @@ class RunData:
     why: str
     _pairs: dict[object, tuple[Images, Images]] = field(default_factory=dict, repr=False, compare=False)
 
-    def open(self, split: Literal["train", "validation"], input: InputSpec, num_classes: int | None = None) -> Images:
+    def open(
+        self,
+        split: Literal["train", "validation"],
+        input: InputSpec,
+        num_classes: int,
+        *,
+        any_classes: bool = False,
+    ) -> Images:
         """Return the images of a split, clean.
 
         Those of the run itself are divided as in training: what was held out there is `validation` here, and
         `evaluation.images` of the recipe chooses among them. Of other images all are taken.
+
+        Args:
+            split: Which.
+            input: What the network takes.
+            num_classes: How many classes it has.
+            any_classes: Labels do not matter, so other images may have other classes.
 
         Raises:
             DataError: If they are missing or do not fit the network.
@@ -48,7 +61,7 @@ class RunData:
                 data.root,
                 split,
                 input=input,
-                num_classes=num_classes,
+                num_classes=None if any_classes else num_classes,
                 max_corrupt=data.max_corrupt,
                 download=data.download,
             )
