@@ -9,14 +9,15 @@ from snnet.cli.console import show, show_json
 from snnet.cli.overrides import only_given
 from snnet.cli.progress import progress
 from snnet.cli.sources import TABLE, data_of, is_network, saved_network
-from snnet.cli.stitches import Stitches, chosen_stitches
+from snnet.cli.stitches import Stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import Device, Json, OtherData, OtherRoot, default_device
 from snnet.errors import DataError
+from snnet.table import ERROR, SCORE, kinds_of
 from snnet.utils import Precision
 
 if TYPE_CHECKING:
-    from snnet.evaluation import Prediction
+    from snnet.evaluation import PredictedScores
 
 evaluate = App(
     name="evaluate",
@@ -25,7 +26,7 @@ evaluate = App(
     snnet evaluate runs/fm
     snnet evaluate runs/deit --device cuda --precision bf16
     snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
-    snnet evaluate runs/deit --data folder --root /data/imagenet --predict --error 0.3 --at-most 0.25
+    snnet evaluate runs/deit --data folder --root /data/other --predict --error 0.3 --at-most 0.25
 """,
 )
 
@@ -74,7 +75,8 @@ def evaluate_network(
     """
     from snnet.data import eval_batches
     from snnet.evaluation import evaluate as run
-    from snnet.evaluation import predict as run_prediction
+    from snnet.evaluation import evaluate_some
+    from snnet.network import chosen_stitches
     from snnet.profiling import count_costs
     from snnet.utils import joined, torch_threads
 
@@ -92,7 +94,7 @@ def evaluate_network(
     device = default_device(device)
     with torch_threads(recipe.run.threads), joined(device), progress("Evaluating") as report:
         if predict:
-            found = run_prediction(
+            found = evaluate_some(
                 net,
                 batches,
                 error=error,
@@ -109,8 +111,8 @@ def evaluate_network(
     if json:
         show_json(table_json(table))
         return
-    columns = ("top1", "top1_error") if found else ("top1", "top5", "loss")
-    show_rows(table, columns=["macs", "params", *columns])
+    scores = (SCORE, SCORE + ERROR) if found else (kind.name for kind in kinds_of("score"))
+    show_rows(table, names=[*(kind.name for kind in kinds_of("cost")), *scores])
     if found:
         show_prediction(found)
     show(f"{len(table)} stitches on {batches.images} images; written to {path}")
@@ -118,7 +120,7 @@ def evaluate_network(
     show(f"Next: snnet report {table_of} --output REPORT, or snnet select {table_of} --macs 3G")
 
 
-def show_prediction(found: "Prediction") -> None:
+def show_prediction(found: "PredictedScores") -> None:
     """Print what the predicted scores are worth, and what would make them better."""
     show(
         f"{found.measured} stitches measured, {found.predicted} predicted to {found.error:.2f} points of top-1 on "

@@ -1,25 +1,27 @@
 """`snnet recalibrate`: running statistics of batch norms for every stitch."""
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from snnet.cli.console import say, show
 from snnet.cli.families import family_options
 from snnet.cli.overrides import only_given
 from snnet.cli.progress import progress
 from snnet.cli.sources import data_of, is_network, saved_network
-from snnet.cli.stitches import Stitches, chosen_stitches
+from snnet.cli.stitches import Stitches
 from snnet.cli.values import Device, OtherData, OtherRoot, default_device
 from snnet.errors import CheckpointError
+from snnet.init import RecalibrationSettings
 
-_IMAGES = 512  # where a recipe says none, and this command is given all the same
+RECALIBRATION = RecalibrationSettings()
 
 recalibrate = App(
     name="recalibrate",
     help_epilogue="""Examples:
 
-    snnet recalibrate runs/resnet --data folder --root /data/imagenet
+    snnet recalibrate runs/resnet
     snnet recalibrate runs/resnet --data folder --root /data/mine --images 1024 --output runs/resnet-mine
 """,
 )
@@ -32,10 +34,9 @@ def recalibrate_network(
     *,
     data: OtherData = None,
     root: OtherRoot = None,
-    images: int | None = None,
+    recalibration: Annotated[RecalibrationSettings, Parameter(name="*")] = RECALIBRATION,
     stitches: Stitches = "all",
     anchors: bool = True,
-    batch_size: int | None = None,
     seed: int | None = None,
     device: Device = None,
     max_corrupt: int | None = None,
@@ -47,12 +48,12 @@ def recalibrate_network(
     trained elsewhere. The weights stay as they are. Scores in the table go, because they were of other statistics. A
     network without batch norm is left alone.
 
+    Images, and how many, are those of the run that made the network unless you say otherwise.
+
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
-        images: Training images to measure on, equally many of each class; as many as in the run, or 512.
         anchors: Measure the anchors too. Without, they keep their own statistics, also where a stitch begins, as after
             `snnet init`: right for a network that is not trained yet, whose anchors give what their models give.
-        batch_size: Images that are normalized together; as many as in the run, or 64.
         seed: Decides which images are taken; that of the run, or 0.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Directory to save in; that of the network by default.
@@ -60,6 +61,7 @@ def recalibrate_network(
     from snnet.data import calibration_images
     from snnet.init import has_batch_norm
     from snnet.init import recalibrate as run
+    from snnet.network import chosen_stitches
     from snnet.recipes import copy_recipe
     from snnet.utils import torch_threads
 
@@ -72,10 +74,12 @@ def recalibrate_network(
     routes = chosen_stitches(net, stitches)
     told = {"data.name": data, "data.root": root, "data.max_corrupt": max_corrupt, "run.seed": seed}
     of_run = data_of(network, only_given(told))
+    # What is not given is the run's, whose recipe may want none; who calls this command does.
     section, settings = of_run.recipe.recalibration, of_run.recipe.run
-    count = (section.images or _IMAGES) if images is None else images
+    kept = {**section.model_dump(), "images": section.images or RECALIBRATION.images}
+    recalibration = RecalibrationSettings(**kept | recalibration.model_dump(exclude_unset=True))
     dataset = of_run.open("train", net.input, net.num_classes, any_classes=True)
-    chosen = calibration_images(dataset, count, settings.seed)
+    chosen = calibration_images(dataset, recalibration.images, settings.seed)
     say(f"{len(routes)} stitches on {len(chosen)} images")
     with torch_threads(settings.threads), progress("Recalibrating") as report:
         done = run(
@@ -83,7 +87,7 @@ def recalibrate_network(
             chosen,
             stitches=routes,
             anchors=anchors,
-            batch_size=section.batch_size if batch_size is None else batch_size,
+            batch_size=recalibration.batch_size,
             device=default_device(device),
             progress=report,
         )

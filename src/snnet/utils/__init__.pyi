@@ -21,6 +21,8 @@ from .files import write_json as write_json
 from .files import write_text as write_text
 from .flops import MacCounter as MacCounter
 from .flops import count_macs as count_macs
+from .grids import html_grid as html_grid
+from .grids import text_grid as text_grid
 from .machine import Machine as Machine
 from .meta import run_on_meta as run_on_meta
 from .meta import stand_in as stand_in
@@ -42,6 +44,11 @@ from .progress import Progress as Progress
 from .progress import Stage as Stage
 from .progress import silent as silent
 from .registry import Registry as Registry
+from .settings import Settings as Settings
+from .settings import checked_settings as checked_settings
+from .settings import known_keywords as known_keywords
+from .settings import setting_faults as setting_faults
+from .settings import setting_names as setting_names
 from .shares import WHOLE as WHOLE
 from .shares import Share as Share
 from .shares import started_share as started_share
