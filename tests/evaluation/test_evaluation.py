@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader, Dataset
 
 from snnet.data import TensorImages
 from snnet.errors import DataError, SpaceError, TableError
-from snnet.evaluation import evaluate
-from snnet.network import SNNet, plan_groups, run_tree
+from snnet.evaluation import evaluate, plan_groups
+from snnet.network import SNNet, run_tree
 from snnet.space import Stitch, StitchSpace
 from snnet.table import StitchRow, StitchTable
 
@@ -37,13 +37,13 @@ def data():
 def count_steps(net, monkeypatch) -> Counter:
     """Count the steps that the network runs from now on."""
     counts: Counter = Counter()
-    plain = net.apply_step
+    plain = net.run_step
 
-    def counting(step, features):
+    def counting(step, features, prefix=""):
         counts[step] += 1
-        return plain(step, features)
+        return plain(step, features, prefix)
 
-    monkeypatch.setattr(net, "apply_step", counting)
+    monkeypatch.setattr(net, "run_step", counting)
     return counts
 
 
@@ -286,7 +286,7 @@ CHILD = """
 import sys, time, torch
 sys.path.insert(0, {root!r} + "/tests")
 from conftest import build_tiny_net
-from snnet.evaluation import evaluate
+from snnet.evaluation import evaluate, plan_groups
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(1)
 data = torch.randn(40, 1, 28, 28, generator=generator), torch.randint(10, (40,), generator=generator)

@@ -133,13 +133,13 @@ def test_training_uses_the_batch_and_leaves_the_statistics(net: SNNet, images: T
 
 def test_common_beginnings_are_measured_once(net: SNNet, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     ways: list[object] = []
-    plain = net.apply_step
+    plain = net.run_step
 
-    def counting(step: object, features: Tensor) -> Tensor:
+    def counting(step: object, features: Tensor, prefix: str = "") -> Tensor:
         ways.append(step)
-        return plain(step, features)  # type: ignore[arg-type]
+        return plain(step, features, prefix)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(net, "apply_step", counting)
+    monkeypatch.setattr(net, "run_step", counting)
     recalibrate(net, images, batch_size=12)
     distinct = {net.steps(s)[: n + 1] for s in net.space for n in range(len(net.steps(s)))}
     assert len(ways) == 2 * len(distinct)

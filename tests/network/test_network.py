@@ -305,7 +305,7 @@ def test_a_network_may_leave_out_the_final_norm_of_stitched_routes(tmp_path: Pat
     last = net.space[-1]
     features = images
     for step in net.steps(last)[:-1]:
-        features = net.apply_step(step, features)
+        features = net.run_step(step, features)
     torch.testing.assert_close(net(images, last), anchors[1].model.head(features[:, 0]))
     assert anchors[1].model.norm.weight not in set(net.parameters_of(last))
     net.save_pretrained(tmp_path)

@@ -9,9 +9,10 @@ from torch import nn
 from snnet.data import check_classes, classes_of
 from snnet.errors import DataError
 from snnet.evaluation.batches import Batches, Data, Fingerprint
+from snnet.evaluation.groups import Weight, plan_groups
 from snnet.evaluation.record import Record, network_digest
 from snnet.evaluation.scores import Scores
-from snnet.network import SNNet, Tree, Weight, plan_groups, run_tree
+from snnet.network import SNNet, Tree, run_tree
 from snnet.space import Step, Stitch
 from snnet.table import StitchTable
 from snnet.utils import Progress, evaluating, fast_linear, from_first, gather, join, sum_numbers

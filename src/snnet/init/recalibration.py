@@ -121,7 +121,7 @@ def recalibrate(
 def _add_batch(net: SNNet, tree: Tree, modes: Mapping[str, MeasuringStatistics], images: Tensor) -> None:
     def run(node: Node, features: Tensor) -> Tensor:
         with modes.get(node.prefix) or nullcontext():
-            return net.apply_step(node.step, features)
+            return net.run_step(node.step, features)
 
     for _ in walk_tree(tree, images, run):
         pass

@@ -16,7 +16,5 @@ from .statistics import MeasuringStatistics as MeasuringStatistics
 from .statistics import UsingStatistics as UsingStatistics
 from .tree import Node as Node
 from .tree import Tree as Tree
-from .tree import Weight as Weight
-from .tree import plan_groups as plan_groups
 from .tree import run_tree as run_tree
 from .tree import walk_tree as walk_tree

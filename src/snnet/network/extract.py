@@ -11,6 +11,7 @@ from snnet.anchors import Anchor, BatchNorm
 from snnet.errors import ExportError
 from snnet.layers import StitchingLayer
 from snnet.network.statistics import RouteStatistics, statistics_of
+from snnet.network.tree import find_call, run_calls
 from snnet.space import InputSpec, Step, Stitch
 
 
@@ -46,24 +47,13 @@ class RouteModule(nn.Module):
         self, steps: Sequence[Step], anchors: Mapping[int, Anchor], layers: Mapping[str, StitchingLayer]
     ) -> None:
         super().__init__()
-        self.steps = tuple(steps)
         self.anchors = nn.ModuleDict({str(number): anchor for number, anchor in anchors.items()})
         self.layers = nn.ModuleDict(layers)
+        self.calls = tuple((find_call(self, step), "") for step in steps)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images `(B, C, H, W)` to logits `(B, classes)`."""
-        features = images
-        for step in self.steps:
-            features = self._run(step, features)
-        return features
-
-    def _run(self, step: Step, features: Tensor) -> Tensor:
-        if step.kind == "stitch":
-            mapped: Tensor = self.layers[step.layer](features)
-            return mapped
-        anchor = self.anchors[str(step.anchor)]
-        assert isinstance(anchor, Anchor)
-        return anchor.run_step(step, features)
+        """Images `(B, C, H, W)` to logits `(B, classes)`; features to features where it is a step of a route."""
+        return run_calls(self, self.calls, images)
 
 
 def extract_route(net: RoutedNetwork, stitch: Stitch, *, share: bool = False) -> RouteModule:

@@ -9,16 +9,15 @@ from huggingface_hub import ModelCard, PyTorchModelHubMixin
 from safetensors import SafetensorError
 from torch import Tensor, device, nn
 
-from snnet.anchors import Anchor, AnchorLike, BatchNorm, batch_norms
+from snnet.anchors import Anchor, AnchorLike, BatchNorm
 from snnet.data import CleanTransform, Picture, clean_transform
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.layers import StitchingLayer, check_rank
 from snnet.network.answers import Prediction, predict_images
 from snnet.network.card import AnchorFacts, is_generated, model_card
-from snnet.network.dispatch import Plan, Run, run_plan, runs_of
 from snnet.network.family import build_stitching_layer, check_family
 from snnet.network.running import runner
-from snnet.network.statistics import RouteStatistics, UsingStatistics, statistics_size
+from snnet.network.statistics import RouteStatistics, statistics_size
 from snnet.network.stitch_module import StitchModule
 from snnet.network.storage import (
     CARD,
@@ -35,6 +34,7 @@ from snnet.network.storage import (
     write_config,
     write_weights,
 )
+from snnet.network.tree import Call, find_call, find_module, run_calls
 from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixes, route_steps
 from snnet.table import SCORE, StitchTable, select, without_scores
 
@@ -95,9 +95,8 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self.table: StitchTable | None = None
         self.classes: tuple[str, ...] | None = None
         self._active = space[0]
-        self._steps: dict[Stitch, tuple[Step, ...]] = {}
-        self._prefixes: dict[Stitch, tuple[str, ...]] = {}
-        self._plans: dict[object, Plan] = {}
+        self._calls: dict[Step, Call] = {}
+        self._routes: dict[StitchLike, tuple[tuple[Call, str], ...]] = {}
 
     def forward(self, images: Tensor, stitch: StitchLike | None = None) -> Tensor:
         """Run one stitch: images `(B, C, H, W)` to logits `(B, classes)`.
@@ -109,14 +108,8 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         Raises:
             SpaceError: If the space has no such stitch.
         """
-        chosen = self._active if stitch is None else stitch
-        # In training blocks may do more, such as to run again in the backward pass.
-        if not (self.training or len(self.statistics)):
-            return run_plan(self, self._plan(chosen).runs, images)
-        features = images
-        for step, prefix in self._plan(chosen).steps:
-            features = self.run_step(step, prefix, features)
-        return features
+        calls = self._calls_of(self._active if stitch is None else stitch)
+        return run_calls(self, calls, images, self.statistics)
 
     @property
     def active(self) -> Stitch:
@@ -158,60 +151,33 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def at(self, stitch: StitchLike) -> StitchModule:
         """Return a module that runs one stitch and shares this network's weights."""
+        self._calls_of(stitch)  # now, and not while a compiler traces the forward pass
         return StitchModule(self, self.space.find(stitch))
 
     def steps(self, stitch: StitchLike) -> tuple[Step, ...]:
         """Return what a stitch runs, in order; costs, export and forward are folds over it."""
-        route = self.space.find(stitch)
-        if route not in self._steps:
-            self._steps[route] = route_steps(route, self._layer_at, final_norm=self.norm_on_stitched)
-        return self._steps[route]
+        return tuple(call.step for call, _ in self._calls_of(stitch))
 
     def prefixes(self, stitch: StitchLike) -> tuple[str, ...]:
         """Return the name of a stitch's beginning up to each of its steps, see `route_prefixes`."""
-        route = self.space.find(stitch)
-        if route not in self._prefixes:
-            self._prefixes[route] = route_prefixes(self.steps(route))
-        return self._prefixes[route]
+        return tuple(prefix for _, prefix in self._calls_of(stitch))
 
-    def _plan(self, stitch: StitchLike) -> Plan:
+    def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor:
+        """Run one step, with the statistics measured for the beginning `prefix` of a route that it ends, if any."""
+        return run_calls(self, [(self._call(step), prefix)], features, self.statistics)
+
+    def _calls_of(self, stitch: StitchLike) -> tuple[tuple[Call, str], ...]:
         # By what was given: to look a stitch up in the space takes longer than a small step.
-        plan = self._plans.get(stitch)
-        if plan is None:
-            names = {module: name for name, module in self.named_modules()}
-            steps, prefixes = self.steps(stitch), self.prefixes(stitch)
-            runs = runs_of(names, [(self.step_chain(step), self._step_call(step)) for step in steps])
-            plan = self._plans[stitch] = Plan(tuple(zip(steps, prefixes, strict=True)), runs)
-        return plan
+        calls = self._routes.get(stitch)
+        if calls is None:
+            steps = route_steps(self.space.find(stitch), self._layer_at, final_norm=self.norm_on_stitched)
+            calls = self._routes[stitch] = tuple(zip(map(self._call, steps), route_prefixes(steps), strict=True))
+        return calls
 
-    def _step_call(self, step: Step) -> Run:
-        if step.kind == "stitch":
-            return Run(("layers",), (step.layer,))
-        return Run(("anchors", str(step.anchor)), method=self.anchor(step.anchor).step_method(step))
-
-    def run_step(self, step: Step, prefix: str, features: Tensor) -> Tensor:
-        """Run the step that ends the beginning `prefix` of a route, with the statistics measured there, if any."""
-        values = self.statistics.get(prefix)
-        if values is None:
-            return self.apply_step(step, features)
-        with UsingStatistics(self.step_norms(step), values):
-            return self.apply_step(step, features)
-
-    def apply_step(self, step: Step, features: Tensor) -> Tensor:
-        """Run one step as its modules are, whatever comes before it."""
-        if step.kind == "stitch":
-            mapped: Tensor = self.layers[step.layer](features)
-            return mapped
-        return self.anchor(step.anchor).run_step(step, features)
-
-    def step_chain(self, step: Step) -> tuple[nn.Module, ...] | None:
-        """Return the modules that a step runs one after another outside training; None if there is more to it."""
-        if step.kind == "stitch":
-            return (self.layers[step.layer],)
-        anchor = self.anchor(step.anchor)
-        if step.kind == "block":
-            return anchor.block_chain(step.index)
-        return anchor.stem_chain() if step.kind == "stem" else None
+    def _call(self, step: Step) -> Call:
+        if step not in self._calls:
+            self._calls[step] = find_call(self, step)
+        return self._calls[step]
 
     def step_parameters(self, step: Step) -> list[nn.Parameter]:
         """Return the parameters that one step uses."""
@@ -221,11 +187,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def step_norms(self, step: Step) -> list[BatchNorm]:
         """Return the batch norms with running statistics that belong to one step, in the order of its modules."""
-        known = self.statistics.norms
-        if step not in known:
-            anchor = self.anchor(step.anchor)
-            known[step] = batch_norms([self.layers[step.layer]]) if step.kind == "stitch" else anchor.step_norms(step)
-        return known[step]
+        return self.statistics.norms_of(step, find_module(self, self._call(step).owner))
 
     def _layer_at(self, cut: Cut) -> str:
         return self.space.layer_of(cut).name

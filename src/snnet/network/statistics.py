@@ -6,14 +6,14 @@ kept per beginning of a route (`route_prefixes`), and routes that begin alike sh
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 from torch.overrides import TorchFunctionMode
 
-from snnet.anchors import BatchNorm
+from snnet.anchors import Anchor, BatchNorm, batch_norms
 from snnet.errors import AnchorError, CheckpointError, DataError
 from snnet.space import Step
 
@@ -46,9 +46,20 @@ class RouteStatistics(nn.Module):
         return (name for name in self._buffers if name != "_home")
 
     @property
-    def kept(self) -> Mapping[str, Tensor | None]:
+    def kept(self) -> Mapping[str, Tensor]:
         """What is kept by beginning of a route, for looking up many at once."""
-        return self._buffers
+        return cast(Mapping[str, Tensor], self._buffers)
+
+    def norms_of(self, step: Step, owner: nn.Module) -> list[BatchNorm]:
+        """Return the batch norms of one step, in the order of its modules.
+
+        Args:
+            step: The step.
+            owner: The anchor whose step it is, or the stitching layer.
+        """
+        if step not in self.norms:
+            self.norms[step] = owner.step_norms(step) if isinstance(owner, Anchor) else batch_norms([owner])
+        return self.norms[step]
 
     def get(self, prefix: str) -> Tensor | None:
         """Return the statistics after one beginning of a route, flat; None if there are none."""

@@ -55,7 +55,7 @@ def test_a_step_alone(engine: OnnxRuntimeEngine, small_net: SNNet) -> None:
     step = small_net.steps("1:0-2")[1]
     features = torch.randn(1, *small_net.anchor(1).feature(0).shape)
     with torch.no_grad():
-        expected = small_net.apply_step(step, features)
+        expected = small_net.run_step(step, features)
     ready = engine.load_step(step, features)
     torch.testing.assert_close(ready(features), expected, rtol=1e-4, atol=1e-5)
     assert ready(features.repeat(3, 1, 1)).shape[0] == 3

@@ -25,7 +25,7 @@ def test_stitches_and_steps_equal_the_network(tiny_net: SNNet) -> None:
     features = images
     with torch.no_grad():
         for step in tiny_net.steps(stitch)[:4]:
-            expected = tiny_net.apply_step(step, features)
+            expected = tiny_net.run_step(step, features)
             if step.index == 0:  # stem, first block and stitching layer
                 found = engine.load_step(step, features)(features)
                 torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
