@@ -58,7 +58,7 @@ def test_a_profile_alone_is_enough_to_choose(run: Run, scored: Path, tmp_path: P
     tokens = ("--stitches", "0 1 2 3", "--batch", "1,2", "--repeats", "1", "--warmup", "0", "--threads", "1")
     outcome = run("profile", scored, *tokens, "--output", file)
     assert outcome.code == 0, outcome.err
-    assert "cores: eager on cpu, float32, 1 thread" in outcome.out and "Memory is computed" in outcome.out
+    assert "cores: eager on cpu, fp32, 1 thread" in outcome.out and "Memory is computed" in outcome.out
     # Without torch, and without the network.
     choose = "import sys; from snnet.cli import main; code = main(sys.argv[1:]); assert 'torch' not in sys.modules"
     limits = ("--latency-ms", "1e6", "--memory-mb", "1e6", "--batch", "2", "--json")
@@ -89,12 +89,14 @@ def test_a_profile_grows_by_another_batch_size(run: Run, scored: Path, tmp_path:
 
 def test_a_profile_of_another_machine_asks_for_force(run: Run, scored: Path, tmp_path: Path) -> None:
     table = StitchTable.load(scored / "table.jsonl").with_column("latency_ms", {"0:0-4": 1.0, "1:0-4": 2.0})
-    facts = {"machine": {"cpu": "Elsewhere 1", "cores": 96}, "dtype": "float32", "network_dtype": "float32"}
+    facts = {"machine": {"cpu": "Elsewhere 1", "cores": 96}, "precision": "fp32", "network_precision": "fp32"}
     file = StitchTable(table.rows, {**table.meta, "profile": facts}).save(tmp_path / "there.jsonl")
     outcome = run("select", file, "--latency-ms", "5")
-    assert outcome.code == 2 and "(Elsewhere 1, 96 cores) than this one" in outcome.err and "--force" in outcome.err
+    assert (
+        outcome.code == 2 and "(Elsewhere 1, 96 cores) than this one" in outcome.err and "--any-machine" in outcome.err
+    )
     assert run("select", file, "--macs", "1G").code == 0
-    forced = run("select", file, "--latency-ms", "5", "--force")
+    forced = run("select", file, "--latency-ms", "5", "--any-machine")
     assert forced.code == 0 and "measured on Elsewhere 1, 96 cores" in forced.out
 
 

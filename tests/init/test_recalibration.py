@@ -18,7 +18,7 @@ from snnet.network import SNNet, Tree, load, replicate, run_tree
 from snnet.profiling import step_macs
 from snnet.space import Stitch, StitchSpace, uncut_anchor
 from snnet.table import StitchRow, StitchTable
-from snnet.training import Trainer, TrainSettings
+from snnet.training import RunSettings, Trainer
 from tests.batch_norm_family import SIZE, TinyConvAnchor, TinyConvNet, build_conv_net
 
 NORM = nn.modules.batchnorm._BatchNorm
@@ -328,7 +328,7 @@ def test_what_changes_weights_forgets_statistics(net: SNNet, images: Tensor) -> 
     assert not len(net.statistics)
     recalibrate(net, images)
     batches = [(images, torch.arange(24) % 10)]
-    Trainer(net, _OneEpoch(batches), settings=TrainSettings(steps=1, device="cpu")).fit()
+    Trainer(net, _OneEpoch(batches), run=RunSettings(steps=1, device="cpu")).fit()
     assert not len(net.statistics)
 
 

@@ -47,11 +47,11 @@ def test_latency_of_all_or_of_one(tiny_net: SNNet) -> None:
 
 
 def test_facts_say_where_and_how(tiny_net: SNNet) -> None:
-    meta = profile(tiny_net, latency=[0], dtype=torch.bfloat16, threads=1, **QUICK).meta
+    meta = profile(tiny_net, latency=[0], precision="bf16", threads=1, **QUICK).meta
     facts = meta["profile"]
     assert Machine.of(facts["machine"]) == Machine.here().on()
     assert (facts["engine"], facts["device"], facts["threads"]) == ("eager", "cpu", 1)
-    assert (facts["dtype"], facts["network_dtype"]) == ("bfloat16", "float32")
+    assert (facts["precision"], facts["network_precision"]) == ("bf16", "fp32")
     assert facts["versions"]["torch"] == torch.__version__ and "eager" not in facts["versions"]
     assert facts["date"].startswith("20") and facts["method"] == "stitches" and facts["repeats"] == 2
     json.dumps(meta)
@@ -111,7 +111,7 @@ def test_runs_in_inference_and_evaluation_mode_and_leaves_the_network_alone(tiny
 def test_another_type_is_measured_on_a_replica(tiny_net: SNNet) -> None:
     types: list[torch.dtype] = []
     watch_heads(tiny_net, lambda _, logits: types.append(logits.dtype))
-    profile(tiny_net, latency=[0], dtype=torch.bfloat16, **ONE_ROUND)
+    profile(tiny_net, latency=[0], precision="bf16", **ONE_ROUND)
     assert types == [torch.bfloat16] * 3
     assert {p.dtype for p in tiny_net.parameters()} == {torch.float32}
 
@@ -134,7 +134,7 @@ def test_measurements_under_other_conditions_are_not_mixed(tiny_net: SNNet) -> N
     same = profile(tiny_net, latency=[1], threads=1, **QUICK)
     assert [row.index for row in same if row.get("latency_ms")] == [0, 1]
     assert [row.index for row in profile(tiny_net) if row.get("latency_ms")] == [0, 1]
-    other = profile(tiny_net, latency=[2], dtype=torch.bfloat16, threads=1, **QUICK)
+    other = profile(tiny_net, latency=[2], precision="bf16", threads=1, **QUICK)
     assert [row.index for row in other if row.get("latency_ms")] == [2]
 
 
@@ -172,7 +172,7 @@ def test_the_network_chooses_by_what_was_measured_in_its_own_type(tiny_net: SNNe
     assert tiny_net.select(batch=2, **limits).id == "0:0-4"
     with pytest.raises(BudgetError, match="no 'latency_ms' at batch 1; it was measured at batch 2"):
         tiny_net.select(**limits)
-    profile(tiny_net, latency=[0, 1, 2], dtype=torch.bfloat16, **ONE_ROUND)
+    profile(tiny_net, latency=[0, 1, 2], precision="bf16", **ONE_ROUND)
     with pytest.raises(TableError, match="measured in bfloat16, and the network runs in float32"):
         tiny_net.select(**limits)
     assert tiny_net.select(any_machine=True, **limits).id == "0:0-4"

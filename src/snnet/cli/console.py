@@ -22,7 +22,7 @@ class _Console(Console):
 def console(*, stderr: bool = False) -> Console:
     """Return a console on the present stdout or stderr; wide enough for tables where it is no terminal."""
     stream = sys.stderr if stderr else sys.stdout
-    return _Console(file=stream, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False)
+    return _Console(file=stream, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False, emoji=False)
 
 
 def show(*parts: RenderableType) -> None:

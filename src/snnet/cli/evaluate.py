@@ -12,6 +12,7 @@ from snnet.cli.stitches import Stitches, chosen_stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import DataName, Device, Json, Root, default_device
 from snnet.errors import DataError
+from snnet.utils import Precision
 
 if TYPE_CHECKING:
     from snnet.evaluation import Prediction
@@ -21,7 +22,7 @@ evaluate = App(
     help_epilogue="""Examples:
 
     snnet evaluate runs/fm
-    snnet evaluate runs/deit --data folder --root /data/imagenet --device cuda --amp bf16
+    snnet evaluate runs/deit --data folder --root /data/imagenet --device cuda --precision bf16
     snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
     snnet evaluate runs/deit --data folder --root /data/imagenet --predict --error 0.3 --at-most 0.25
 """,
@@ -40,7 +41,7 @@ def evaluate_network(
     batch_size: int = 128,
     workers: int = 0,
     device: Device = None,
-    amp: Literal["bf16", "fp16"] | None = None,
+    precision: Precision | None = None,
     max_corrupt: int | None = None,
     output: Path | None = None,
     predict: Annotated[bool, Parameter(negative="")] = False,
@@ -62,7 +63,7 @@ def evaluate_network(
         split: Which images.
         batch_size: Images per batch.
         workers: Processes that read images.
-        amp: Automatic mixed precision.
+        precision: bf16 or fp16 for mixed precision; the network's own by default.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Table file; table.jsonl beside the network by default.
         predict: Measure a few stitches and predict the others.
@@ -94,13 +95,13 @@ def evaluate_network(
                 at_most=at_most,
                 sample=sample,
                 device=device,
-                amp=amp,
+                precision=precision,
                 output=path,
                 progress=report,
             )
             table = found.table
         else:
-            table = run(net, batches, stitches=routes, device=device, amp=amp, output=path, progress=report)
+            table = run(net, batches, stitches=routes, device=device, precision=precision, output=path, progress=report)
     if json:
         show_json(table_json(table))
         return

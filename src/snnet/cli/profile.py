@@ -10,9 +10,10 @@ from snnet.cli.progress import progress
 from snnet.cli.sources import TABLE, is_network, saved_network
 from snnet.cli.stitches import Stitches, chosen_stitches
 from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import DTYPES, Device, Dtype, Json, default_device
+from snnet.cli.values import Device, Json, default_device
 from snnet.errors import RecipeError
 from snnet.table import PROFILE, StitchTable, at_batch, column, describe_profile, without_profile
+from snnet.utils import Precision
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
@@ -22,7 +23,7 @@ profile = App(
     help_epilogue="""Examples:
 
     snnet profile runs/fm --batch 1,8
-    snnet profile runs/deit --stitches frontier --device cuda --dtype bf16
+    snnet profile runs/deit --stitches frontier --device cuda --precision bf16
     snnet profile runs/deit --engine onnxruntime --threads 4 --blocks --output laptop.jsonl
 """,
 )
@@ -38,7 +39,7 @@ def profile_network(
     blocks: Annotated[bool, Parameter(negative="")] = False,
     engine: str = "eager",
     device: Device = None,
-    dtype: Dtype = None,
+    precision: Precision | None = None,
     threads: int | None = None,
     warmup: int = 3,
     repeats: int = 20,
@@ -56,15 +57,13 @@ def profile_network(
         blocks: Measure blocks, stitching layers, heads and a few whole stitches, and predict the others; the error on
             stitches that were really measured is printed.
         engine: What runs the stitches: eager, or another that is installed.
-        dtype: Type of weights and images; the network's own by default.
+        precision: Type of weights and images; the network's own by default.
         threads: Threads on the CPU.
         warmup: Rounds before those that count.
         repeats: Rounds that count; the median is kept.
         energy: Measure energy where there is a meter.
         output: Profile to write; table.jsonl beside the network by default.
     """
-    import torch
-
     from snnet.profiling import profile as run
 
     net = saved_network(network)
@@ -79,7 +78,7 @@ def profile_network(
             blocks=blocks,
             engine=engine,
             device=default_device(device),
-            dtype=getattr(torch, DTYPES[dtype]) if dtype else None,
+            precision=precision,
             threads=threads,
             warmup=warmup,
             repeats=repeats,

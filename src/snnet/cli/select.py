@@ -7,7 +7,7 @@ from cyclopts import App, Parameter
 from snnet.cli.console import show, show_json
 from snnet.cli.sources import read_table
 from snnet.cli.tables import cell
-from snnet.cli.values import DTYPES, Amount, Dtype, Json
+from snnet.cli.values import Amount, Json
 from snnet.errors import TableError
 from snnet.table import (
     PROFILE,
@@ -20,7 +20,7 @@ from snnet.table import (
     without_predictions,
 )
 from snnet.table import select as choose
-from snnet.utils import parse_amount
+from snnet.utils import Precision, parse_amount
 
 select = App(
     name="select",
@@ -47,9 +47,9 @@ def select_stitch(
     limit: Annotated[tuple[str, ...], Parameter(negative="")] = (),
     prefer: str = "top1",
     batch: int | None = None,
-    dtype: Dtype = None,
+    precision: Precision | None = None,
     measured: Annotated[bool, Parameter(negative="")] = False,
-    force: Annotated[bool, Parameter(negative="")] = False,
+    any_machine: Annotated[bool, Parameter(negative="")] = False,
     json: Json = False,
 ) -> None:
     """Choose the best stitch within all limits, from measured numbers; no weights are loaded.
@@ -67,12 +67,12 @@ def select_stitch(
             May be given several times.
         prefer: Column to be best in: highest for top1, top5 and throughput, lowest for all others.
         batch: Images at once, for what was measured on a machine; 1 by default.
-        dtype: Type of number that the network will run in; its own by default.
+        precision: What the network will run in; its own by default.
         measured: Pass over what is predicted (`snnet evaluate --predict`, `snnet profile --blocks`).
-        force: Take latencies and the like whatever machine and type of number they are of.
+        any_machine: Take latencies and the like whatever machine and precision they are of.
     """
     named = {"macs": macs, "params": params, "latency_ms": latency_ms, "memory_mb": memory_mb, "energy_mj": energy_mj}
-    given = {name: value for name, value in named.items() if value is not None} | dict(map(_parse_limit, limit))
+    given = {name: value for name, value in named.items() if value is not None} | dict(map(parse_limit, limit))
     limits: dict[str, Any] = {at_batch(name, batch): value for name, value in given.items()}
     columns = (at_batch(prefer, batch), *limits)
     table = read_table(source)
@@ -80,7 +80,7 @@ def select_stitch(
         table = without_predictions(table, name) if measured else table
         if message := missing_column(table, name):
             raise TableError(message)
-    chosen = choose(table, prefer=columns[0], dtype=DTYPES[dtype] if dtype else None, any_machine=force, **limits)
+    chosen = choose(table, prefer=columns[0], precision=precision, any_machine=any_machine, **limits)
     row = table[chosen]
     origin = describe_profile(table) if any(column(name).per_batch for name in columns) else None
     if json:
@@ -95,7 +95,12 @@ def describe_row(row: StitchRow) -> str:
     return ", ".join(f"{name} {cell(row, name)}" for name in row.values)
 
 
-def _parse_limit(text: str) -> tuple[str, float]:
+def parse_limit(text: str) -> tuple[str, float]:
+    """Return column and limit of `NAME=VALUE`.
+
+    Raises:
+        TableError: If it is something else.
+    """
     name, equals, value = text.partition("=")
     try:
         return (name.strip(), parse_amount(value.strip())) if equals else _refuse(text)

@@ -114,7 +114,8 @@ def _show_end(table: StitchTable | None, recipe: "Recipe", output: Path) -> None
 
 
 def _list_settings() -> None:
-    from snnet.recipes import Recipe, setting_names
+    from snnet.recipes import Recipe
+    from snnet.utils import setting_names
 
     rows = [(name, _shown(default), about) for name, about, default in setting_names(Recipe)]
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))

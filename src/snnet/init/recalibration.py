@@ -14,6 +14,7 @@ from torch import Tensor
 from snnet.anchors import batch_norms
 from snnet.errors import DataError, SpaceError
 from snnet.init.images import count_images, image_batches
+from snnet.init.settings import RECALIBRATION
 from snnet.network import MeasuringStatistics, Node, SNNet, StitchLike, Tree, walk_tree
 from snnet.space import Step, uncut_anchor
 from snnet.utils import Progress, evaluating
@@ -47,7 +48,7 @@ def recalibrate(
     *,
     stitches: Iterable[StitchLike] | None = None,
     anchors: bool | Collection[int] = True,
-    batch_size: int = 64,
+    batch_size: int = RECALIBRATION.batch_size,
     max_images: int | None = None,
     device: torch.device | str | None = None,
     progress: Progress | None = None,

@@ -1,5 +1,6 @@
 from .answers import Label as Label
 from .answers import Prediction as Prediction
+from .answers import choose_stitch as choose_stitch
 from .answers import predict_images as predict_images
 from .build import stitch as stitch
 from .extract import extract_step as extract_step
@@ -12,6 +13,7 @@ from .replica import replicate as replicate
 from .replica import to_plain as to_plain
 from .saved import load as load
 from .saved import published_file as published_file
+from .settings import FamilySettings as FamilySettings
 from .statistics import MeasuringStatistics as MeasuringStatistics
 from .statistics import UsingStatistics as UsingStatistics
 from .tree import Node as Node

@@ -37,6 +37,7 @@ from snnet.network.storage import (
 from snnet.network.tree import Call, find_call, find_module, run_calls
 from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixes, route_steps
 from snnet.table import SCORE, StitchTable, select, without_scores
+from snnet.utils import precision_of
 
 _SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
 StitchLike = int | str | Stitch
@@ -236,15 +237,15 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
         Raises:
             BudgetError: If nothing fits, or the table lacks a column.
-            TableError: If a limit is on what was measured on another machine, or in another type of number.
+            TableError: If a limit is on what was measured on another machine, or in another precision.
         """
         if self.table is None:
             raise BudgetError(
                 "This network has no table to choose from; snnet.profile(net) measures costs and "
                 "snnet.evaluate(net, data) scores."
             )
-        dtype = str(next(self.parameters()).dtype).removeprefix("torch.")
-        return select(self.table, prefer=prefer, batch=batch, dtype=dtype, any_machine=any_machine, **limits)
+        own = precision_of(next(self.parameters()).dtype)
+        return select(self.table, prefer=prefer, batch=batch, precision=own, any_machine=any_machine, **limits)
 
     @property
     def transform(self) -> CleanTransform:

@@ -5,7 +5,7 @@ from typing import Any
 
 from snnet.table import ERROR, PROFILE, StitchRow, StitchTable, column
 
-_MUST_AGREE = ("machine", "engine", "device", "dtype", "threads", "versions")
+_MUST_AGREE = ("machine", "engine", "device", "precision", "threads", "versions")
 _TIMED = ("latency_ms", "throughput")
 
 

@@ -19,7 +19,7 @@ from snnet.profiling.timing import CONFIDENCE
 from snnet.runtime.engines import ENGINES, Conditions
 from snnet.space import Stitch
 from snnet.table import StitchTable
-from snnet.utils import Machine, Progress, torch_threads, versions
+from snnet.utils import Machine, Precision, Progress, precision_of, torch_threads, versions
 
 
 def profile(
@@ -30,7 +30,7 @@ def profile(
     blocks: bool = False,
     engine: str = "eager",
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    precision: Precision | None = None,
     threads: int | None = None,
     warmup: int = 3,
     repeats: int = 20,
@@ -57,7 +57,7 @@ def profile(
             error bar (`latency_ms_error`). Of the error `table.meta["profile"]["prediction"]` tells.
         engine: What runs the stitches, one of `ENGINES`.
         device: Where to measure; where the network lies if None.
-        dtype: Type of weights and images; the network's own if None.
+        precision: Type of weights and images; the network's own if None.
         threads: Threads on the CPU; torch's current setting if None.
         warmup: Rounds before those that count.
         repeats: Rounds that count.
@@ -77,7 +77,7 @@ def profile(
         return count_costs(net)
     if threads is not None and threads < 1:
         raise RecipeError(f"Latency cannot be measured with threads {threads}; accepted: 1 and more, or None.")
-    conditions, kind = Conditions.of(net, device, dtype, threads), ENGINES.get(engine)
+    conditions, kind = Conditions.of(net, device, precision, threads), ENGINES.get(engine)
     meter, name = _meter(settings, conditions.device)
     with torch_threads(conditions.threads):
         running = kind(net, conditions)
@@ -111,14 +111,14 @@ def _facts(
 ) -> dict[str, Any]:
     on_cuda = conditions.device.type == "cuda"
     gpus = [torch.cuda.get_device_name(conditions.device)] if on_cuda else []
-    own = str(next(net.parameters()).dtype).removeprefix("torch.")
+    own = precision_of(next(net.parameters()).dtype)
     # An engine that is a package bears its name.
     packages = {name: one for name, one in versions(engine).items() if name == "snnet" or one != "not installed"}
     return {
         "machine": Machine.here().on(*gpus).to_dict(),
         "engine": engine,
         **conditions.to_dict(),
-        "network_dtype": own,
+        "network_precision": own,
         "versions": packages,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "warmup": settings.warmup,

@@ -12,18 +12,15 @@ from snnet.errors import RecipeError, SpaceError
 from snnet.network import SNNet
 from snnet.profiling import count_costs
 from snnet.recipes.build import Parts
-from snnet.recipes.recipe import IN_PLACE, Recipe, SamplerSection, TeacherSection
+from snnet.recipes.recipe import IN_PLACE, Recipe, SamplerSettings, TeacherSettings
 from snnet.table import StitchTable, column, without_scores
 from snnet.training import (
     Distillation,
-    Following,
-    OptimSettings,
     OwnAnchorTeacher,
     Probe,
     StitchLoss,
     Teacher,
     Trainer,
-    TrainSettings,
     anchor_teacher,
     content_digest,
     spread_of,
@@ -51,8 +48,8 @@ def build_trainer(parts: Parts, directory: Path | None = None, *, scores: Stitch
     return Trainer(
         parts.net,
         parts.train,
-        settings=_settings(parts),
-        optim=_optim(parts),
+        run=recipe.run,
+        optim=recipe.optim,
         sampler=sampler,
         loss=_loss(parts),
         mixup=_mixup(parts),
@@ -93,34 +90,6 @@ def _probe(parts: Parts) -> Probe | None:
     return Probe(batches, stitches, section.every, calibration, parts.measured_anchors)
 
 
-def _settings(parts: Parts) -> TrainSettings:
-    run = parts.recipe.run
-    return TrainSettings(
-        steps=_steps(parts, run.epochs) if run.epochs is not None else run.steps or 0,
-        seed=run.seed,
-        accumulation=run.accumulation,
-        clip_norm=parts.recipe.optim.clip_norm,
-        precision=run.precision,
-        device=parts.device,
-        ema_decay=run.ema_decay,
-        log_every=run.log_every,
-        save_every=run.save_every,
-        keep=run.keep,
-        trackers=run.trackers,
-        sharding=run.sharding,
-    )
-
-
-def _optim(parts: Parts) -> OptimSettings:
-    section = parts.recipe.optim
-    kept = section.model_dump(exclude={"warmup_epochs", "clip_norm"})
-    return OptimSettings(**kept, warmup_steps=_steps(parts, section.warmup_epochs))
-
-
-def _steps(parts: Parts, epochs: float) -> int:
-    return int(epochs * len(parts.train)) // parts.recipe.run.accumulation
-
-
 def _sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
     section, optim = parts.recipe.sampler, parts.recipe.optim
     table = without_scores(count_costs(parts.net)) if _sampler_columns(section) else StitchTable([])
@@ -142,13 +111,13 @@ def _sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
         ) from error
 
 
-def _sampler_columns(section: SamplerSection) -> tuple[str, ...]:
+def _sampler_columns(section: SamplerSettings) -> tuple[str, ...]:
     with _fitting_options(section):
         return SAMPLERS.get(section.name).columns(**section.options)
 
 
 @contextmanager
-def _fitting_options(section: SamplerSection) -> Iterator[None]:
+def _fitting_options(section: SamplerSettings) -> Iterator[None]:
     try:
         yield
     except TypeError as error:
@@ -176,9 +145,8 @@ def _loss(parts: Parts) -> StitchLoss:
     section = parts.recipe.loss
     if section.teacher is None or section.teacher.source != IN_PLACE:
         return StitchLoss(smoothing=section.smoothing, distillation=_distillation(section.teacher, parts))
-    how = Following(**section.teacher.model_dump(include={"kind", "alpha", "temperature"}))
     first = _distillation(section.first_teacher, parts)
-    return StitchLoss(smoothing=section.smoothing, distillation=first, in_place=how)
+    return StitchLoss(smoothing=section.smoothing, distillation=first, in_place=section.teacher)
 
 
 def _check_in_place(recipe: Recipe, sampler: StitchSampler) -> None:
@@ -191,14 +159,14 @@ def _check_in_place(recipe: Recipe, sampler: StitchSampler) -> None:
         )
 
 
-def _distillation(section: TeacherSection | None, parts: Parts) -> Distillation | None:
+def _distillation(section: TeacherSettings | None, parts: Parts) -> Distillation | None:
     if section is None:
         return None
     teacher = _teacher(section, parts.net, new_heads=bool(parts.new_heads))
-    return Distillation(teacher, kind=section.kind, alpha=section.alpha, temperature=section.temperature)
+    return Distillation(teacher, section)
 
 
-def _teacher(section: TeacherSection, net: SNNet, *, new_heads: bool) -> Teacher:
+def _teacher(section: TeacherSettings, net: SNNet, *, new_heads: bool) -> Teacher:
     if section.source in ("own-anchors", "largest-anchor"):
         if new_heads:
             raise RecipeError(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from snnet.errors import TableError, did_you_mean
 from snnet.space import Stitch, as_number
 from snnet.table.columns import in_order
+from snnet.table.facts import current_facts
 from snnet.utils import write_text
 
 if TYPE_CHECKING:
@@ -208,7 +209,7 @@ class StitchTable:
         if not isinstance(whole, dict) or "stitches" not in whole:
             return cls._from_lines(source, text.splitlines())
         meta = {key: value for key, value in whole.items() if key != "stitches"}
-        return cls((_read_row(source, 1, row) for row in whole["stitches"]), meta)
+        return cls((_read_row(source, 1, row) for row in whole["stitches"]), current_facts(meta))
 
     @classmethod
     def _from_lines(cls, source: Path, lines: list[str]) -> "StitchTable":
@@ -223,7 +224,9 @@ class StitchTable:
             raise TableError(f"{source} is not a stitch table: its first line lacks 'format': '{FORMAT}'.")
         if head.get("version", 0) > VERSION:
             raise TableError(f"{source} has table version {head['version']}; this snnet reads up to {VERSION}: update.")
-        return cls((_read_row(source, n, row) for n, row in enumerate(parsed[1:], 2)), head.get("meta"))
+        return cls(
+            (_read_row(source, n, row) for n, row in enumerate(parsed[1:], 2)), current_facts(head.get("meta") or {})
+        )
 
 
 def _read_row(source: Path, number: int, row: Any) -> StitchRow:

@@ -1,13 +1,12 @@
 """The loss of one stitch: labels, and a teacher where there is one."""
 
-from dataclasses import asdict
-
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from snnet.errors import RecipeError
 from snnet.space import Stitch
-from snnet.training.distillation import Distillation, Following
+from snnet.training.distillation import Distillation, described, distillation_loss
+from snnet.training.settings import DistillationSettings
 
 
 class StitchLoss(nn.Module):
@@ -25,7 +24,11 @@ class StitchLoss(nn.Module):
     """
 
     def __init__(
-        self, *, smoothing: float = 0.0, distillation: Distillation | None = None, in_place: Following | None = None
+        self,
+        *,
+        smoothing: float = 0.0,
+        distillation: Distillation | None = None,
+        in_place: DistillationSettings | None = None,
     ) -> None:
         super().__init__()
         if not 0.0 <= smoothing < 1.0:
@@ -51,16 +54,20 @@ class StitchLoss(nn.Module):
         smoothing = 0.0 if targets.is_floating_point() else self.smoothing
         label_loss = cross_entropy(logits, targets, label_smoothing=smoothing)
         if self.in_place is not None and first is not None:
-            return self.in_place.mix(label_loss, self.in_place.distance(logits, first.float()))
+            return _mixed(label_loss, distillation_loss(logits, first.float(), self.in_place), self.in_place)
         if self.distillation is None:
             return label_loss
-        return self.distillation.following.mix(label_loss, self.distillation(logits, images, stitch))
+        return _mixed(label_loss, self.distillation(logits, images, stitch), self.distillation.how)
 
     def describe(self) -> dict[str, object]:
         """Return what distinguishes this loss; a run resumes only with an equal description."""
         part = self.distillation
-        described: dict[str, object] = {
+        facts: dict[str, object] = {
             "smoothing": self.smoothing,
             "distillation": None if part is None else part.describe(),
         }
-        return described if self.in_place is None else {**described, "in_place": asdict(self.in_place)}
+        return facts if self.in_place is None else {**facts, "in_place": described(self.in_place)}
+
+
+def _mixed(label_loss: Tensor, distillation: Tensor, how: DistillationSettings) -> Tensor:
+    return (1 - how.alpha) * label_loss + how.alpha * distillation

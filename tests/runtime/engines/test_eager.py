@@ -63,6 +63,6 @@ def test_steps_one_after_another_equal_the_stitch(tiny_net):
 def test_weights_of_the_same_type_and_place_are_shared(tiny_net):
     engine = ENGINES.get("eager")(tiny_net)
     assert next(engine.replica.parameters()).data_ptr() == next(tiny_net.parameters()).data_ptr()
-    double = ENGINES.get("eager")(tiny_net, Conditions.of(tiny_net, dtype=torch.float64))
+    double = ENGINES.get("eager")(tiny_net, Conditions.of(tiny_net, precision="fp64"))
     assert double.load(0)(torch.randn(1, *tiny_net.input.size, dtype=torch.float64)).dtype == torch.float64
     assert next(tiny_net.parameters()).dtype == torch.float32

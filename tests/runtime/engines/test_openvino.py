@@ -67,5 +67,5 @@ def test_threads_do_not_meet_and_closing_frees(tiny_net: SNNet) -> None:
 
 
 def test_other_numbers_are_refused(tiny_net: SNNet) -> None:
-    with pytest.raises(EngineError, match=r"not in torch\.bfloat16 on cpu; give it Conditions"):
-        ENGINES.get("openvino")(tiny_net, Conditions.of(tiny_net, dtype=torch.bfloat16))
+    with pytest.raises(EngineError, match=r"not in bf16 on cpu; give it Conditions"):
+        ENGINES.get("openvino")(tiny_net, Conditions.of(tiny_net, precision="bf16"))

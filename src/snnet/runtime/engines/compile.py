@@ -30,7 +30,7 @@ class CompileEngine(NetworkEngine):
 
     Args:
         net: The network.
-        conditions: Device, type of number and threads. The threads are built into what is compiled.
+        conditions: Device, precision and threads. The threads are built into what is compiled.
         batch_sizes: Images per batch that `load` compiles for; `Ready.prepare` adds others.
         dynamic: Compile once for every batch of two images and more. It costs some speed.
         cuda_graphs: Replay a whole stitch as one CUDA graph where the device is a GPU of NVIDIA's.

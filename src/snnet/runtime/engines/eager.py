@@ -26,7 +26,7 @@ class _Eager(Ready):
 class EagerEngine(NetworkEngine):
     """Runs the network's own modules, in evaluation and inference mode.
 
-    Where device and type of number are the network's own, the weights are the very same tensors, but for kernels of
+    Where device and precision are the network's own, the weights are the very same tensors, but for kernels of
     convolutions that a CPU wants laid out otherwise. Linear layers run through oneDNN on an x86 CPU. Attention is
     the fused one of PyTorch wherever the model leaves it on, which is timm's default.
     """
