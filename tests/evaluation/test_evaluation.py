@@ -79,10 +79,9 @@ def test_shared_prefixes_equal_a_plain_loop(space, data, tiny_anchors):
             torch.testing.assert_close(found[stitch.id], net(images, stitch), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("share_prefix", [True, False])
-def test_scores_equal_a_plain_loop(tiny_net, data, share_prefix):
+def test_scores_equal_a_plain_loop(tiny_net, data):
     images, labels = data
-    table = evaluate(tiny_net, data, batch_size=16, share_prefix=share_prefix)
+    table = evaluate(tiny_net, data, batch_size=16)
     assert [row.stitch for row in table] == [stitch.id for stitch in tiny_net.space]
     assert table.meta["images"] == 40
     assert table.meta["nonfinite"] == {}

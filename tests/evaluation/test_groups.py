@@ -1,6 +1,5 @@
 from collections import Counter
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,12 +23,12 @@ spaces = st.builds(
 
 
 @settings(max_examples=40, deadline=None)
-@given(spaces, st.integers(1, 20), st.floats(0, 1), st.booleans(), st.randoms())
-def test_groups_hold_every_stitch_once_and_every_step_once(space, max_groups, max_rerun, share, random):
+@given(spaces, st.integers(1, 20), st.floats(0, 1), st.randoms())
+def test_groups_hold_every_stitch_once_and_every_step_once(space, max_groups, max_rerun, random):
     routes = routes_of(space)
     shuffled = random.sample(sorted(routes), len(routes))
     groups = plan_groups(
-        {stitch: routes[stitch] for stitch in shuffled}, weight, max_groups=max_groups, max_rerun=max_rerun, share=share
+        {stitch: routes[stitch] for stitch in shuffled}, weight, max_groups=max_groups, max_rerun=max_rerun
     )
 
     assert Counter(s for group in groups for s in group.stitches) == Counter(s.id for s in space)
@@ -41,7 +40,7 @@ def test_groups_hold_every_stitch_once_and_every_step_once(space, max_groups, ma
         mine = [by_id[s] for s in group.stitches]
         # What a step computes depends on the whole way to it.
         ways = [steps[: n + 1] for steps in mine for n in range(len(steps))]
-        assert len(list(group.nodes())) == (len(set(ways)) if share else len(ways))
+        assert len(list(group.nodes())) == len(set(ways))
 
 
 @settings(max_examples=20, deadline=None)
@@ -79,6 +78,5 @@ def test_the_last_child_is_the_front_anchor_itself():
             assert kinds[-1] == "block"
 
 
-@pytest.mark.parametrize("share", [True, False])
-def test_nothing_to_do_is_no_group(share):
-    assert plan_groups({}, weight, share=share) == ()
+def test_nothing_to_do_is_no_group():
+    assert plan_groups({}, weight) == ()

@@ -8,14 +8,15 @@ from cyclopts import App, Parameter
 from snnet.cli.console import show, show_json
 from snnet.cli.progress import progress
 from snnet.cli.sources import TABLE, is_network, saved_network
-from snnet.cli.stitches import Stitches, chosen_stitches
+from snnet.cli.stitches import Stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import DataName, Device, Json, Root, default_device
 from snnet.errors import DataError
+from snnet.table import ERROR, SCORE, kinds_of
 from snnet.utils import Precision
 
 if TYPE_CHECKING:
-    from snnet.evaluation import Prediction
+    from snnet.evaluation import PredictedScores
 
 evaluate = App(
     name="evaluate",
@@ -73,7 +74,8 @@ def evaluate_network(
     """
     from snnet.data import eval_batches, open_dataset
     from snnet.evaluation import evaluate as run
-    from snnet.evaluation import predict as run_prediction
+    from snnet.evaluation import evaluate_some
+    from snnet.network import chosen_stitches
     from snnet.profiling import count_costs
     from snnet.utils import joined
 
@@ -88,7 +90,7 @@ def evaluate_network(
     device = default_device(device)
     with joined(device), progress("Evaluating") as report:
         if predict:
-            found = run_prediction(
+            found = evaluate_some(
                 net,
                 batches,
                 error=error,
@@ -105,8 +107,8 @@ def evaluate_network(
     if json:
         show_json(table_json(table))
         return
-    columns = ("top1", "top1_error") if found else ("top1", "top5", "loss")
-    show_rows(table, columns=["macs", "params", *columns])
+    scores = (SCORE, SCORE + ERROR) if found else (kind.name for kind in kinds_of("score"))
+    show_rows(table, names=[*(kind.name for kind in kinds_of("cost")), *scores])
     if found:
         show_prediction(found)
     show(f"{len(table)} stitches on {batches.images} images; written to {path}")
@@ -114,7 +116,7 @@ def evaluate_network(
     show(f"Next: snnet report {table_of} --output REPORT, or snnet select {table_of} --macs 3G")
 
 
-def show_prediction(found: "Prediction") -> None:
+def show_prediction(found: "PredictedScores") -> None:
     """Print what the predicted scores are worth, and what would make them better."""
     show(
         f"{found.measured} stitches measured, {found.predicted} predicted to {found.error:.2f} points of top-1 on "

@@ -9,7 +9,7 @@ from snnet.cli.console import say, show
 from snnet.cli.families import family_options
 from snnet.cli.progress import progress
 from snnet.cli.sources import is_network, saved_network
-from snnet.cli.stitches import Stitches, chosen_stitches
+from snnet.cli.stitches import Stitches
 from snnet.cli.values import DataName, Device, Root, default_device
 from snnet.errors import CheckpointError
 from snnet.init import RecalibrationSettings
@@ -58,6 +58,7 @@ def recalibrate_network(
     from snnet.data import calibration_images, open_dataset
     from snnet.init import has_batch_norm
     from snnet.init import recalibrate as run
+    from snnet.network import chosen_stitches
 
     net = saved_network(network)
     if output is None and not is_network(network):

@@ -2,8 +2,8 @@
 
 from snnet.evaluation.evaluation import evaluate
 from snnet.evaluation.groups import plan_groups
-from snnet.evaluation.partial import predict
-from snnet.evaluation.prediction import Prediction, predict_scores
+from snnet.evaluation.partial import evaluate_some
+from snnet.evaluation.prediction import PredictedScores, predict_scores
 from snnet.evaluation.scores import Scores
 
-__all__ = ["Prediction", "Scores", "evaluate", "plan_groups", "predict", "predict_scores"]
+__all__ = ["PredictedScores", "Scores", "evaluate", "evaluate_some", "plan_groups", "predict_scores"]

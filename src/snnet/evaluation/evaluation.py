@@ -1,6 +1,5 @@
 """Accuracy and loss of every stitch, each distinct step of the routes run once per batch."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -12,8 +11,8 @@ from snnet.evaluation.batches import Batches, Data, Fingerprint
 from snnet.evaluation.groups import Weight, plan_groups
 from snnet.evaluation.record import Record, network_digest
 from snnet.evaluation.scores import Scores
-from snnet.network import SNNet, Tree, run_tree
-from snnet.space import Step, Stitch
+from snnet.network import SNNet, Stitches, Tree, chosen_stitches, run_tree
+from snnet.space import Step
 from snnet.table import StitchTable
 from snnet.utils import (
     Precision,
@@ -34,12 +33,11 @@ def evaluate(
     net: SNNet,
     data: Data,
     *,
-    stitches: Iterable[int | str | Stitch] | None = None,
+    stitches: Stitches | None = None,
     device: str | torch.device | None = None,
     batch_size: int = 128,
     output: str | Path | None = None,
     precision: Precision | None = None,
-    share_prefix: bool = True,
     max_groups: int = 16,
     progress: Progress | None = None,
 ) -> StitchTable:
@@ -61,12 +59,11 @@ def evaluate(
         net: The network. It is set to evaluation mode, and to `device`, for the duration of the call.
         data: A `DataLoader` or other iterable of `(images (B, C, H, W), labels (B,))`, a `Dataset` of such pairs,
             or two tensors. It is read several times and must be the same each time, in any order.
-        stitches: Numbers, ids or values; all of the space by default.
+        stitches: Numbers, ids or values, `anchors` or `frontier`; all of the space if None.
         device: Where to run; by default where the network is.
         batch_size: For a `Dataset` or two tensors.
         output: File of the table, JSON Lines.
         precision: `bf16` or `fp16` (not on a CPU) for mixed precision; the network's own if None.
-        share_prefix: Whether common beginnings of routes are run once. Without it the result is the same, later.
         max_groups: Most groups, hence most passes over the data. More lose less work to a kill.
         progress: Called with the number of finished and of all (stitch, batch) pairs, and a note.
 
@@ -85,7 +82,7 @@ def evaluate(
             raise DataError(f"{name}={value} is too small; choose at least 1.")
     check_classes(net.classes, classes_of(data))
     share = join(device)
-    chosen = list(dict.fromkeys(map(net.space.find, net.space if stitches is None else stitches)))
+    chosen = chosen_stitches(net, stitches)
     home = next(net.parameters()).device
     target = home if device is None else torch.device(device)
     facts = evaluation_facts(net, precision, target)
@@ -95,7 +92,7 @@ def evaluate(
         record.check_data(batches.fingerprint().to_dict())
 
     routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
-    groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups, share=share_prefix)
+    groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups)
     meter = _Meter(progress, len(chosen), len(routes), batches)
     with evaluating(net, target), fast_linear(target), mixed(net, precision, target):
         for number, group in enumerate(groups, 1):

@@ -17,7 +17,6 @@ def plan_groups(
     *,
     max_groups: int = 16,
     max_rerun: float = 0.05,
-    share: bool = True,
 ) -> tuple[Tree, ...]:
     """Divide routes into groups, each of which is evaluated in one pass over the data and then saved.
 
@@ -29,9 +28,8 @@ def plan_groups(
         weight: Rough cost of a step, in any unit.
         max_groups: Upper bound on the groups, which is also the number of passes over the data.
         max_rerun: Largest part of a group's weight that the next group may have to run again.
-        share: As for `Tree`.
     """
-    everything = Tree(share=share)
+    everything = Tree()
     for stitch, steps in routes.items():
         everything.add(stitch, steps)
     enough = everything.weight(weight) / max_groups
@@ -39,9 +37,9 @@ def plan_groups(
     groups: list[Tree] = []
     fresh = 0.0  # weight of the last group without what the group before ran too
     for stitch, steps in sorted(routes.items(), key=lambda route: route[0]):
-        again = sum(map(weight, groups[-1].shared(stitch, steps))) if groups else 0.0
+        again = sum(map(weight, groups[-1].shared(steps))) if groups else 0.0
         if not groups or (fresh >= enough and again <= max_rerun * fresh):
-            groups.append(Tree(share=share))
+            groups.append(Tree())
             fresh = 0.0
         groups[-1].add(stitch, steps)
         fresh += sum(map(weight, steps)) - again

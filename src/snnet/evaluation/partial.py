@@ -9,7 +9,7 @@ import torch
 from snnet.errors import DataError, TableError
 from snnet.evaluation.batches import Batches, Data
 from snnet.evaluation.evaluation import evaluate, evaluation_facts, mixed
-from snnet.evaluation.prediction import Prediction, predict_scores
+from snnet.evaluation.prediction import PredictedScores, predict_scores
 from snnet.evaluation.record import Record
 from snnet.evaluation.sample import ImageSample, SamplePass
 from snnet.network import SNNet
@@ -20,7 +20,7 @@ from snnet.utils import Precision, Progress, evaluating, fast_linear
 _ROUNDS = 20
 
 
-def predict(
+def evaluate_some(
     net: SNNet,
     data: Data,
     *,
@@ -32,7 +32,7 @@ def predict(
     output: str | Path | None = None,
     precision: Precision | None = None,
     progress: Progress | None = None,
-) -> Prediction:
+) -> PredictedScores:
     """Measure the anchors and a few stitches, predict the rest, and set all of it in `net.table`.
 
     The anchors are evaluated on all images. In the same pass the others see some of the images, those that the

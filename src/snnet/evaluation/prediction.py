@@ -28,7 +28,7 @@ _LEAST_ERROR = 1e-3
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictedScores:
     """A table in which every stitch has a score, and what its predictions are worth.
 
     Attributes:
@@ -53,7 +53,7 @@ class Prediction:
 
 def predict_scores(
     table: StitchTable, *, sample: ImageSample | None = None, score: str = "top1", count: int = 1
-) -> Prediction:
+) -> PredictedScores:
     """Predict the scores that a table lacks from those that it has; needs neither network nor images.
 
     The mean lies on the straight lines between a route's own anchors over MACs (in points, so the scores may be of
@@ -85,7 +85,7 @@ def predict_scores(
     facts = {"measured": int(have.sum()), "error": round(error, 3), "work": round(work, 3)}
     filled = known.with_column(score, values).with_column(score + ERROR, errors)
     meta = {**filled.meta, PREDICTION: facts} if errors else filled.meta
-    return Prediction(StitchTable(filled.rows, meta), int(have.sum()), error, following, work)
+    return PredictedScores(StitchTable(filled.rows, meta), int(have.sum()), error, following, work)
 
 
 def _line(table: StitchTable, row: StitchRow, score: str) -> float:

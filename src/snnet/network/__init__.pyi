@@ -3,9 +3,12 @@ from .answers import Prediction as Prediction
 from .answers import choose_stitch as choose_stitch
 from .answers import predict_images as predict_images
 from .build import stitch as stitch
+from .choice import Stitches as Stitches
+from .choice import chosen_stitches as chosen_stitches
 from .extract import extract_step as extract_step
 from .hub import push_to_hub as push_to_hub
 from .hub import write_card as write_card
+from .images import check_images as check_images
 from .network import SNNet as SNNet
 from .network import StitchLike as StitchLike
 from .replica import plain_replica as plain_replica

@@ -3,32 +3,17 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
 
 from snnet.anchors import Anchor, BatchNorm
 from snnet.errors import ExportError
 from snnet.layers import StitchingLayer
-from snnet.network.statistics import RouteStatistics, statistics_of
+from snnet.network.interface import Network
+from snnet.network.statistics import statistics_of
 from snnet.network.tree import find_call, run_calls
-from snnet.space import InputSpec, Step, Stitch
-
-
-class RoutedNetwork(Protocol):
-    """What must be known of a network to take a stitch out of it."""
-
-    statistics: RouteStatistics
-
-    def __call__(self, images: Tensor, stitch: Stitch, /) -> Tensor: ...  # noqa: D102
-    @property
-    def input(self) -> InputSpec: ...  # noqa: D102
-    def anchor(self, number: int) -> Anchor: ...  # noqa: D102
-    def steps(self, stitch: Stitch) -> tuple[Step, ...]: ...  # noqa: D102
-    def prefixes(self, stitch: Stitch) -> tuple[str, ...]: ...  # noqa: D102
-    def layer_named(self, name: str) -> StitchingLayer: ...  # noqa: D102
-    def step_norms(self, step: Step) -> list[BatchNorm]: ...  # noqa: D102
-    def step_parameters(self, step: Step) -> list[nn.Parameter]: ...  # noqa: D102
+from snnet.space import Step, Stitch
 
 
 class RouteModule(nn.Module):
@@ -56,7 +41,7 @@ class RouteModule(nn.Module):
         return run_calls(self, self.calls, images)
 
 
-def extract_route(net: RoutedNetwork, stitch: Stitch, *, share: bool = False) -> RouteModule:
+def extract_route(net: Network, stitch: Stitch, *, share: bool = False) -> RouteModule:
     """Return a stitch as a module of its own, in evaluation mode.
 
     Batch norms hold the running statistics that were measured for this stitch, and low-rank updates of stitching
@@ -75,7 +60,7 @@ def extract_route(net: RoutedNetwork, stitch: Stitch, *, share: bool = False) ->
     return module
 
 
-def extract_step(net: RoutedNetwork, step: Step, prefix: str = "") -> RouteModule:
+def extract_step(net: Network, step: Step, prefix: str = "") -> RouteModule:
     """Return one step as a module of its own, in evaluation mode, on the network's own tensors.
 
     It takes what the step before gives. Batch norms have the statistics that were measured for the beginning `prefix`
@@ -88,7 +73,7 @@ def extract_step(net: RoutedNetwork, step: Step, prefix: str = "") -> RouteModul
     return module
 
 
-def _extract(net: RoutedNetwork, steps: Sequence[Step], *, share: bool) -> tuple[RouteModule, dict[int, Any]]:
+def _extract(net: Network, steps: Sequence[Step], *, share: bool) -> tuple[RouteModule, dict[int, Any]]:
     """Return a module that runs these steps, and the memo that leads from originals to copies."""
     numbers = sorted({step.anchor for step in steps if step.kind != "stitch"})
     anchors = {number: net.anchor(number) for number in numbers}
@@ -123,7 +108,7 @@ def _leave_out(parts: Iterable[nn.Module], used: set[int]) -> None:
                 inner._buffers.update(dict.fromkeys(inner._buffers))
 
 
-def _write_statistics(net: RoutedNetwork, stitch: Stitch, memo: Mapping[int, Any]) -> None:
+def _write_statistics(net: Network, stitch: Stitch, memo: Mapping[int, Any]) -> None:
     """Give the copies of batch norms the running statistics of their place in the route."""
     steps, prefixes = net.steps(stitch), net.prefixes(stitch)
     repeated = {step for step, times in Counter(steps).items() if times > 1}

@@ -30,12 +30,9 @@ class RouteStatistics(nn.Module):
             network, which copies this module, finds its own.
     """
 
-    _home: Tensor
-
     def __init__(self) -> None:
         super().__init__()
         self.norms: dict[Step, list[BatchNorm]] = {}
-        # Knows the network's device and type where there are no statistics.
         self.register_buffer("_home", torch.empty(0), persistent=False)
 
     def __len__(self) -> int:
@@ -44,6 +41,11 @@ class RouteStatistics(nn.Module):
     def __iter__(self) -> Iterator[str]:
         """Yield the beginnings that have statistics."""
         return (name for name in self._buffers if name != "_home")
+
+    @property
+    def home(self) -> Tensor:
+        """A tensor without numbers that is where the network is, and of its type of number."""
+        return cast(Tensor, self._buffers["_home"])
 
     @property
     def kept(self) -> Mapping[str, Tensor]:
@@ -71,7 +73,7 @@ class RouteStatistics(nn.Module):
         Raises:
             AnchorError: If a value is not finite in the network's number format.
         """
-        ready = {prefix: value.detach().to(self._home) for prefix, value in values.items()}
+        ready = {prefix: value.detach().to(self.home) for prefix, value in values.items()}
         for prefix, value in ready.items():
             if not bool(value.isfinite().all()):
                 raise AnchorError(
@@ -125,7 +127,7 @@ class RouteStatistics(nn.Module):
         self.clear()
         assign = local_metadata.get("assign_to_params_buffers", False)
         for name in found.keys() - set(unknown):
-            self.register_buffer(name, found[name] if assign else found[name].detach().to(self._home, copy=True))
+            self.register_buffer(name, found[name] if assign else found[name].detach().to(self.home, copy=True))
 
 
 _OPTIONS = ("weight", "bias", "training", "momentum", "eps")  # of torch.nn.functional.batch_norm

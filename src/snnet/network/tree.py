@@ -3,12 +3,13 @@
 Routes that begin with the same steps share a path of a tree, so that walking the tree runs each distinct step once.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from snnet.network.interface import Network
 from snnet.network.statistics import RouteStatistics, UsingStatistics
 from snnet.space import Step, Stitch, route_prefixes
 
@@ -100,37 +101,32 @@ class Node:
 
     step: Step
     prefix: str
-    children: dict[Hashable, "Node"] = field(default_factory=dict)
+    children: dict[Step, "Node"] = field(default_factory=dict)
     ends: list[str] = field(default_factory=list)
 
 
 class Tree:
-    """Routes merged by their common beginnings.
+    """Routes merged by their common beginnings."""
 
-    Args:
-        share: Whether common beginnings are merged; without it every route is a branch of its own.
-    """
-
-    def __init__(self, *, share: bool = True) -> None:
-        self.share = share
-        self.roots: dict[Hashable, Node] = {}
+    def __init__(self) -> None:
+        self.roots: dict[Step, Node] = {}
         self.stitches: list[str] = []
 
     def add(self, stitch: Stitch, steps: Sequence[Step]) -> None:
         """Append the route of a stitch. The child that was added last is walked last."""
         children, node = self.roots, None
         for step, prefix in zip(steps, route_prefixes(steps), strict=True):
-            node = children.setdefault(self._key(stitch, step), Node(step, prefix))
+            node = children.setdefault(step, Node(step, prefix))
             children = node.children
         assert node is not None, "a route has at least a stem and a head"
         node.ends.append(stitch.id)
         self.stitches.append(stitch.id)
 
-    def shared(self, stitch: Stitch, steps: Sequence[Step]) -> Sequence[Step]:
+    def shared(self, steps: Sequence[Step]) -> Sequence[Step]:
         """Return the steps at the beginning of a route that the tree already runs."""
         children, count = self.roots, 0
         for step in steps:
-            node = children.get(self._key(stitch, step))
+            node = children.get(step)
             if node is None:
                 break
             children, count = node.children, count + 1
@@ -148,9 +144,6 @@ class Tree:
         """Return the summed weight of all steps that walking the tree runs."""
         return sum(weight(node.step) for node in self.nodes())
 
-    def _key(self, stitch: Stitch, step: Step) -> Hashable:
-        return step if self.share else (stitch, step)
-
 
 def walk_tree(tree: Tree, images: Tensor, run: Callable[[Node, Tensor], Tensor]) -> Iterator[tuple[Node, Tensor]]:
     """Run each node of a tree once on its parent's output, depth first; yield the nodes with their outputs.
@@ -165,11 +158,7 @@ def walk_tree(tree: Tree, images: Tensor, run: Callable[[Node, Tensor], Tensor])
         pending.extend((child, features) for child in reversed(node.children.values()))
 
 
-class _RunsSteps(Protocol):
-    def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor: ...
-
-
-def run_tree(net: _RunsSteps, tree: Tree, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+def run_tree(net: Network, tree: Tree, images: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Yield `(stitch id, logits (B, classes))` of every stitch of a tree for one batch."""
     for node, features in walk_tree(tree, images, lambda node, x: net.run_step(node.step, x, node.prefix)):
         for stitch in node.ends:
