@@ -120,11 +120,7 @@ class Run:
         # The trainer copies anchors that teach, so it is made before they move.
         trainer = build_trainer(self.parts, self.directory, scores=scores)
         with self.stage("Training") as progress:
-            result = trainer.fit(
-                resume=self.begun,
-                on_step=lambda status: progress(status.step, status.steps, str(status)),
-                on_message=self.say,
-            )
+            result = trainer.fit(resume=self.begun, on_message=self.say, progress=progress)
         if result.averaged is not None:
             self.parts.net.load_state_dict(result.averaged.state_dict())
         self.recalibrate(anchors=self.parts.measured_anchors)
