@@ -11,8 +11,10 @@ from snnet.evaluation.features import route_features
 from snnet.evaluation.gaussian import Array, Observations, Posterior, infer, most_telling
 from snnet.evaluation.sample import ImageSample
 from snnet.table import (
+    COST,
     ERROR,
     PREDICTION,
+    SCORE,
     StitchRow,
     StitchTable,
     line_between_anchors,
@@ -52,7 +54,7 @@ class PredictedScores:
 
 
 def predict_scores(
-    table: StitchTable, *, sample: ImageSample | None = None, score: str = "top1", count: int = 1
+    table: StitchTable, *, sample: ImageSample | None = None, score: str = SCORE, count: int = 1
 ) -> PredictedScores:
     """Predict the scores that a table lacks from those that it has; needs neither network nor images.
 
@@ -69,7 +71,7 @@ def predict_scores(
         TableError: If MACs or the score of an anchor are missing.
     """
     known = without_predictions(table, score)
-    for column in ("macs", score):
+    for column in (COST, score):
         if message := missing_column(known, column):
             raise TableError(message)
     rows = list(known)
@@ -89,7 +91,7 @@ def predict_scores(
 
 
 def _line(table: StitchTable, row: StitchRow, score: str) -> float:
-    if not measured(row, "macs"):
+    if not measured(row, COST):
         raise TableError(f"Stitch {row.stitch} has no MACs, from which its {score!r} is predicted; run snnet.profile.")
     return line_between_anchors(table, row, score=score)
 
