@@ -16,7 +16,7 @@ from snnet.network.answers import Prediction, predict_images
 from snnet.network.card import model_card
 from snnet.network.family import build_stitching_layer, check_family, check_space, set_lora_rank
 from snnet.network.hub import push_to_hub
-from snnet.network.images import check_images, check_place, fits
+from snnet.network.images import check_batch, fits
 from snnet.network.restore import read_network
 from snnet.network.running import runner
 from snnet.network.statistics import RouteStatistics
@@ -95,7 +95,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """
         statistics: Any = self._modules["statistics"]  # by the attribute it takes three times as long
         if not fits(images, self._size, statistics.home):
-            check_place(check_images(images, self.input.size), self)
+            check_batch(images, self)
         return run_calls(self, self._calls_of(self._active if stitch is None else stitch), images, statistics)
 
     @property
@@ -158,7 +158,8 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         # By what was given: to look a stitch up in the space takes longer than a small step.
         calls = self._routes.get(stitch)
         if calls is None:
-            steps = route_steps(self.space.find(stitch), self._layer_at, final_norm=self.norm_on_stitched)
+            route, final_norm = self.space.find(stitch), self.norm_on_stitched
+            steps = route_steps(route, lambda cut: self.space.layer_of(cut).name, final_norm=final_norm)
             calls = self._routes[stitch] = tuple(zip(map(self._call, steps), route_prefixes(steps), strict=True))
         return calls
 
@@ -177,9 +178,6 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """Return the batch norms with running statistics that belong to one step, in the order of its modules."""
         return self.statistics.norms_of(step, find_module(self, self._call(step).owner))
 
-    def _layer_at(self, cut: Cut) -> str:
-        return self.space.layer_of(cut).name
-
     def parameters_of(self, stitch: StitchLike) -> list[nn.Parameter]:
         """Return every parameter that a stitch uses, once, in the order of the route."""
         found = (p for step in self.steps(stitch) for p in self.step_parameters(step))
@@ -187,7 +185,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def layer(self, cut: Cut) -> StitchingLayer:
         """Return the stitching layer that serves a cut."""
-        return self.layer_named(self._layer_at(cut))
+        return self.layer_named(self.space.layer_of(cut).name)
 
     def layer_named(self, name: str) -> StitchingLayer:
         """Return one stitching layer, typed."""

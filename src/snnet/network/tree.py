@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+from snnet.network.images import check_batch
 from snnet.network.interface import Network
 from snnet.network.statistics import RouteStatistics, UsingStatistics
 from snnet.space import Step, Stitch, route_prefixes
@@ -159,7 +160,12 @@ def walk_tree(tree: Tree, images: Tensor, run: Callable[[Node, Tensor], Tensor])
 
 
 def run_tree(net: Network, tree: Tree, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Yield `(stitch id, logits (B, classes))` of every stitch of a tree for one batch."""
+    """Yield `(stitch id, logits (B, classes))` of every stitch of a tree for one batch.
+
+    Raises:
+        DataError: If these are no images for the network.
+    """
+    check_batch(images, net)
     for node, features in walk_tree(tree, images, lambda node, x: net.run_step(node.step, x, node.prefix)):
         for stitch in node.ends:
             yield stitch, features
