@@ -149,7 +149,7 @@ def test_corrupt_weights_are_refused(run: Run, saved: Path) -> None:
 def test_predict_measures_a_few_and_says_what_the_rest_is_worth(run: Run, saved: Path) -> None:
     outcome = run("evaluate", saved, "--predict", "--error", "0", "--at-most", "4", "--batch-size", "1000")
     assert outcome.code == 0, outcome.err
-    assert "4 stitches measured, 19 predicted" in outcome.out and "± predicted" in outcome.out
+    assert "4 stitches measured, 19 predicted" in outcome.out and "± top-1 %" in outcome.out
     assert "The stitch that would tell most next: " in outcome.out
     table = StitchTable.load(saved / "table.jsonl")
     predicted = [row.stitch for row in table if "top1_error" in row.values]

@@ -103,6 +103,8 @@ def test_bad_teachers_are_refused(tiny_net: SNNet) -> None:
         RecipeError, match=r"(?s)2 faults:.*kind: should be 'hard' or 'soft', got 'mild'.*alpha: .*got 2"
     ):
         DistillationSettings(alpha=2, kind="mild")
+    with pytest.raises(RecipeError, match="smoothing: should be less than 1, got 1"):
+        StitchLoss(smoothing=1)
     with pytest.raises(TrainingError, match=r"\(2, 3\).*\(2, 10\)"):
         Distillation(ModelTeacher(Fixed()))(torch.zeros(2, 10), torch.zeros(2, 1, 28, 28), tiny_net.space[0])
 

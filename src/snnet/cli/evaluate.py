@@ -12,6 +12,7 @@ from snnet.cli.stitches import Stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import DataName, Device, Json, Root, default_device
 from snnet.errors import DataError
+from snnet.table import ERROR, SCORE, kinds_of
 from snnet.utils import Precision
 
 if TYPE_CHECKING:
@@ -106,8 +107,8 @@ def evaluate_network(
     if json:
         show_json(table_json(table))
         return
-    columns = ("top1", "top1_error") if found else ("top1", "top5", "loss")
-    show_rows(table, columns=["macs", "params", *columns])
+    scores = (SCORE, SCORE + ERROR) if found else (kind.name for kind in kinds_of("score"))
+    show_rows(table, names=[*(kind.name for kind in kinds_of("cost")), *scores])
     if found:
         show_prediction(found)
     show(f"{len(table)} stitches on {batches.images} images; written to {path}")

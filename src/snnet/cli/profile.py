@@ -13,7 +13,17 @@ from snnet.cli.stitches import Stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import Device, Json, default_device
 from snnet.profiling import USUAL_MEASURE, MeasureSettings
-from snnet.table import PROFILE, StitchTable, at_batch, column, describe_profile, without_profile
+from snnet.table import (
+    ENERGY,
+    PROFILE,
+    SCORE,
+    StitchTable,
+    at_batch,
+    column,
+    describe_profile,
+    kinds_of,
+    without_profile,
+)
 from snnet.utils import Precision
 
 if TYPE_CHECKING:
@@ -81,15 +91,16 @@ def profile_network(
     if json:
         show_json(table_json(shown))
         return
-    show_rows(shown, columns=_columns(shown, sizes))
+    show_rows(shown, names=_columns(shown, sizes))
     _show_facts(table)
     show(f"{len(shown)} of {len(table)} stitches; written to {path}")
 
 
 def _columns(table: StitchTable, sizes: Sequence[int]) -> list[str]:
-    """Return what fits on a line: costs, and of each batch size the times without their interval."""
-    kinds = ("latency_ms", "latency_ms_p95", "latency_ms_p99", "throughput", "memory_mb", "energy_mj")
-    wanted = ["macs", "params", "top1", *(at_batch(kind, size) for size in sizes for kind in kinds)]
+    """Return the columns that are shown: costs, the score, and of each batch size the times without their interval."""
+    counted = [kind.name for kind in kinds_of("cost")]
+    kinds = [name for kind in kinds_of("cost", per_batch=True) for name in kind.shown]
+    wanted = [*counted, SCORE, *(at_batch(name, size) for size in sizes for name in kinds)]
     return [name for name in wanted if name in table.columns]
 
 
@@ -102,7 +113,7 @@ def _show_facts(table: StitchTable) -> None:
             f"{worth['mean_error_percent']:.1f} % on average, {worth['worst_error_percent']:.1f} % at worst"
         )
     show(f"Memory is {facts['memory']}", f"All {describe_profile(table)}")
-    if not any(name.startswith("energy_mj") for name in table.columns):
+    if not any(column(name).kind == ENERGY for name in table.columns):
         say(f"No energy: {facts['energy']}")
 
 

@@ -1,6 +1,5 @@
 """Options that several commands share."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,15 +7,6 @@ from cyclopts import Parameter
 from pydantic import Field
 
 from snnet.network import FamilySettings
-from snnet.utils import parse_amount
-
-
-def _convert(_: Any, tokens: Sequence[Any]) -> float:
-    return parse_amount(tokens[0].value)
-
-
-Amount = Annotated[float | None, Parameter(converter=_convert)]
-"""A number that may be written with k, M or G."""
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of a table.")]
 

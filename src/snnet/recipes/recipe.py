@@ -12,11 +12,9 @@ from snnet.errors import RecipeError, did_you_mean
 from snnet.init import CalibrationSettings, RecalibrationSettings
 from snnet.network import FamilySettings
 from snnet.recipes.recipe_file import check_recipe, packaged_methods, read_recipe_file
-from snnet.training import DistillationSettings, OptimSettings, RunSettings
+from snnet.training import LossSettings, OptimSettings, RunSettings
 from snnet.training.samplers import SAMPLERS
 from snnet.utils import Settings, write_text
-
-IN_PLACE = "in-place"
 
 
 class _AnchorSettings(Settings):
@@ -85,40 +83,6 @@ class AugmentSettings(Settings):
     image: Augmentation | None = Field(None, description="augmentation of single images")
     batch: BatchAugment | None = Field(None, description="shift and mirroring of whole batches")
     mix: MixSettings | None = Field(None, description="mixup and cutmix")
-
-
-class _TeacherSource(Settings):
-    source: str = Field(
-        "own-anchors",
-        description="own-anchors (each stitch its dearest anchor), largest-anchor, or a timm name, as before training; "
-        "in-place: the first stitch of each step, for samplers that draw several",
-    )
-    pretrained: bool = Field(True, description="take the published weights of a timm teacher")
-    checkpoint: Path | None = Field(None, description="local weights of a timm teacher")
-
-
-class TeacherSettings(DistillationSettings, _TeacherSource):
-    """Whom the stitches follow besides the labels, and how."""
-
-
-class LossSettings(Settings):
-    """What is minimized."""
-
-    smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing")
-    teacher: TeacherSettings | None = Field(None, description="distillation; null for labels alone")
-    first_teacher: TeacherSettings | None = Field(
-        None, description="with an in-place teacher: who teaches the first stitch itself; null for labels alone"
-    )
-
-    @model_validator(mode="after")
-    def _one_is_first(self) -> Self:
-        if self.first_teacher is None:
-            return self
-        if self.teacher is None or self.teacher.source != IN_PLACE:
-            raise ValueError(f"first_teacher is for a teacher whose source is {IN_PLACE}; set teacher alone")
-        if self.first_teacher.source == IN_PLACE:
-            raise ValueError("the first stitch of a step cannot teach itself; name another source of first_teacher")
-        return self
 
 
 class SamplerSettings(Settings):

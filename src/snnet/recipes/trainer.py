@@ -9,23 +9,18 @@ from timm.data import Mixup
 
 from snnet.data import Images, StreamBatches, calibration_images, eval_batches, fixed_choice
 from snnet.errors import RecipeError, SpaceError
-from snnet.network import SNNet
 from snnet.profiling import count_costs
 from snnet.recipes.build import Parts
-from snnet.recipes.recipe import IN_PLACE, Recipe, SamplerSettings, TeacherSettings
+from snnet.recipes.recipe import Recipe, SamplerSettings
 from snnet.table import StitchTable, column, without_scores
 from snnet.training import (
-    Distillation,
-    OwnAnchorTeacher,
+    IN_PLACE,
     Probe,
-    StitchLoss,
-    Teacher,
     Trainer,
-    anchor_teacher,
+    build_loss,
     content_digest,
     spread_of,
     stitch_generator,
-    timm_teacher,
     with_something_to_train,
 )
 from snnet.training.samplers import SAMPLERS, StitchSampler
@@ -51,7 +46,7 @@ def build_trainer(parts: Parts, directory: Path | None = None, *, scores: Stitch
         run=recipe.run,
         optim=recipe.optim,
         sampler=sampler,
-        loss=_loss(parts),
+        loss=build_loss(recipe.loss, parts.net, new_heads=bool(parts.new_heads)),
         mixup=_mixup(parts),
         directory=directory,
         facts={
@@ -141,14 +136,6 @@ def _mixup(parts: Parts) -> Mixup | None:
     )
 
 
-def _loss(parts: Parts) -> StitchLoss:
-    section = parts.recipe.loss
-    if section.teacher is None or section.teacher.source != IN_PLACE:
-        return StitchLoss(smoothing=section.smoothing, distillation=_distillation(section.teacher, parts))
-    first = _distillation(section.first_teacher, parts)
-    return StitchLoss(smoothing=section.smoothing, distillation=first, in_place=section.teacher)
-
-
 def _check_in_place(recipe: Recipe, sampler: StitchSampler) -> None:
     teacher, name = recipe.loss.teacher, recipe.sampler.name
     in_place = teacher is not None and teacher.source == IN_PLACE
@@ -157,28 +144,3 @@ def _check_in_place(recipe: Recipe, sampler: StitchSampler) -> None:
             f"loss.teacher.source is {IN_PLACE!r}, but sampler {name!r} draws one stitch a step, which has none "
             "to learn from; set sampler.name to sandwich, or name another teacher."
         )
-
-
-def _distillation(section: TeacherSettings | None, parts: Parts) -> Distillation | None:
-    if section is None:
-        return None
-    teacher = _teacher(section, parts.net, new_heads=bool(parts.new_heads))
-    return Distillation(teacher, section)
-
-
-def _teacher(section: TeacherSettings, net: SNNet, *, new_heads: bool) -> Teacher:
-    if section.source in ("own-anchors", "largest-anchor"):
-        if new_heads:
-            raise RecipeError(
-                f"loss.teacher.source is {section.source!r}, but the anchors' classifiers are new and know nothing "
-                "yet; set loss.teacher to null, or name another teacher."
-            )
-        return OwnAnchorTeacher(net) if section.source == "own-anchors" else anchor_teacher(net)
-    checkpoint = str(section.checkpoint) if section.checkpoint else None
-    return timm_teacher(
-        section.source,
-        input=net.input,
-        num_classes=net.num_classes,
-        pretrained=section.pretrained,
-        checkpoint=checkpoint,
-    )

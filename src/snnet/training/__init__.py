@@ -6,7 +6,7 @@ from snnet.training.drop_path import drop_path_settings, with_drop_path
 from snnet.training.facts import FREE_SETTINGS
 from snnet.training.freezing import with_something_to_train
 from snnet.training.interrupt import TrainingInterrupted
-from snnet.training.loss import StitchLoss
+from snnet.training.loss import StitchLoss, build_loss
 from snnet.training.optim import build_optimizer, build_schedule, parameter_groups
 from snnet.training.probe import Probe, spread_of
 from snnet.training.randomness import stitch_generator
@@ -21,11 +21,14 @@ from snnet.training.samplers import (
     WeightedSampler,
 )
 from snnet.training.settings import (
+    IN_PLACE,
     DistillationSettings,
     Freeze,
+    LossSettings,
     OptimSettings,
     RunSettings,
     Sharding,
+    TeacherSettings,
     TrainResult,
     TrainStatus,
 )
@@ -36,6 +39,7 @@ from snnet.training.trainer import CHECKPOINTS, Trainer
 __all__ = [
     "CHECKPOINTS",
     "FREE_SETTINGS",
+    "IN_PLACE",
     "REMOVED_SETTINGS",
     "SAMPLERS",
     "AnchorShareSampler",
@@ -43,6 +47,7 @@ __all__ = [
     "Distillation",
     "DistillationSettings",
     "Freeze",
+    "LossSettings",
     "MacsBucketsSampler",
     "ModelTeacher",
     "OptimSettings",
@@ -54,6 +59,7 @@ __all__ = [
     "StitchLoss",
     "StitchSampler",
     "Teacher",
+    "TeacherSettings",
     "TrainResult",
     "TrainStatus",
     "Trainer",
@@ -61,6 +67,7 @@ __all__ = [
     "UniformSampler",
     "WeightedSampler",
     "anchor_teacher",
+    "build_loss",
     "build_optimizer",
     "build_schedule",
     "content_digest",

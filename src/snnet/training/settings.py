@@ -17,6 +17,8 @@ Sharding = Literal["none", "fsdp"]
 Freeze = Literal["nothing", "smallest-anchor", "anchors"]
 """Which anchors stay as they came."""
 DistillationKind = Literal["hard", "soft"]
+IN_PLACE = "in-place"
+"""The source of a teacher that is the first stitch of a step."""
 
 
 class RunSettings(Settings):
@@ -118,6 +120,40 @@ class DistillationSettings(Settings):
     kind: DistillationKind = Field("hard", description="hard labels, or soft distributions")
     alpha: float = Field(0.5, ge=0, le=1, description="weight of the teacher; the labels have the rest")
     temperature: float = Field(1.0, gt=0, description="softens both distributions of a soft teacher")
+
+
+class _TeacherSource(Settings):
+    source: str = Field(
+        "own-anchors",
+        description="own-anchors (each stitch its dearest anchor), largest-anchor, or a timm name, as before training; "
+        "in-place: the first stitch of each step, for samplers that draw several",
+    )
+    pretrained: bool = Field(True, description="take the published weights of a timm teacher")
+    checkpoint: Path | None = Field(None, description="local weights of a timm teacher")
+
+
+class TeacherSettings(DistillationSettings, _TeacherSource):
+    """Whom the stitches follow besides the labels, and how."""
+
+
+class LossSettings(Settings):
+    """What is minimized."""
+
+    smoothing: float = Field(0.0, ge=0, lt=1, description="label smoothing")
+    teacher: TeacherSettings | None = Field(None, description="distillation; null for labels alone")
+    first_teacher: TeacherSettings | None = Field(
+        None, description="with an in-place teacher: who teaches the first stitch itself; null for labels alone"
+    )
+
+    @model_validator(mode="after")
+    def _one_is_first(self) -> Self:
+        if self.first_teacher is None:
+            return self
+        if self.teacher is None or self.teacher.source != IN_PLACE:
+            raise ValueError(f"first_teacher is for a teacher whose source is {IN_PLACE}; set teacher alone")
+        if self.first_teacher.source == IN_PLACE:
+            raise ValueError("the first stitch of a step cannot teach itself; name another source of first_teacher")
+        return self
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,8 @@ from .files import write_json as write_json
 from .files import write_text as write_text
 from .flops import MacCounter as MacCounter
 from .flops import count_macs as count_macs
+from .grids import html_grid as html_grid
+from .grids import text_grid as text_grid
 from .machine import Machine as Machine
 from .meta import run_on_meta as run_on_meta
 from .meta import stand_in as stand_in

@@ -124,8 +124,9 @@ def _fault(kind: type[BaseModel], detail: ErrorDetails) -> str:
     if detail["type"] == "literal_error":
         near = did_you_mean(str(detail["input"]), re.findall("'(.*?)'", detail["ctx"]["expected"]))
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    # A contradiction within a section is about several values, which the message names.
-    is_told = isinstance(detail["input"], dict) or repr(detail["input"]) in message
+    # A contradiction within a section is about several values; it and our other own messages name what they are about.
+    own = detail["type"] == "value_error"
+    is_told = own and (isinstance(detail["input"], dict) or repr(detail["input"]) in message)
     given = "" if is_told else f", got {detail['input']!r}"
     told = f"{message}{given}.{near}" if near else f"{message}{given}"
     return f"{place}: {told}" if place else told
