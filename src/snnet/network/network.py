@@ -80,7 +80,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self._active = space[0]
         self._size = torch.Size(self.input.size)
         self._calls: dict[Step, Call] = {}
-        self._routes: dict[StitchLike, tuple[tuple[Call, str], ...]] = {}
+        self._routes: dict[StitchLike, tuple[Call, ...]] = {}
 
     def forward(self, images: Tensor, stitch: StitchLike | None = None) -> Tensor:
         """Run one stitch: images `(B, C, H, W)` to logits `(B, classes)`.
@@ -144,29 +144,29 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def steps(self, stitch: StitchLike) -> tuple[Step, ...]:
         """Return what a stitch runs, in order; costs, export and forward are folds over it."""
-        return tuple(call.step for call, _ in self._calls_of(stitch))
+        return tuple(step for step, *_ in self._calls_of(stitch))
 
     def prefixes(self, stitch: StitchLike) -> tuple[str, ...]:
         """Return the name of a stitch's beginning up to each of its steps, see `route_prefixes`."""
-        return tuple(prefix for _, prefix in self._calls_of(stitch))
+        return tuple(prefix for *_, prefix in self._calls_of(stitch))
 
     def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor:
         """Run one step, with the statistics measured for the beginning `prefix` of a route that it ends, if any."""
-        return run_calls(self, [(self._call(step), prefix)], features, self.statistics)
+        return run_calls(self, [self._call(step, prefix)], features, self.statistics)
 
-    def _calls_of(self, stitch: StitchLike) -> tuple[tuple[Call, str], ...]:
+    def _calls_of(self, stitch: StitchLike) -> tuple[Call, ...]:
         # By what was given: to look a stitch up in the space takes longer than a small step.
         calls = self._routes.get(stitch)
         if calls is None:
             route, final_norm = self.space.find(stitch), self.norm_on_stitched
             steps = route_steps(route, lambda cut: self.space.layer_of(cut).name, final_norm=final_norm)
-            calls = self._routes[stitch] = tuple(zip(map(self._call, steps), route_prefixes(steps), strict=True))
+            calls = self._routes[stitch] = tuple(map(self._call, steps, route_prefixes(steps)))
         return calls
 
-    def _call(self, step: Step) -> Call:
+    def _call(self, step: Step, prefix: str) -> Call:
         if step not in self._calls:
             self._calls[step] = find_call(self, step)
-        return self._calls[step]
+        return (*self._calls[step][:3], prefix)
 
     def step_parameters(self, step: Step) -> list[nn.Parameter]:
         """Return the parameters that one step uses."""
@@ -176,7 +176,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def step_norms(self, step: Step) -> list[BatchNorm]:
         """Return the batch norms with running statistics that belong to one step, in the order of its modules."""
-        return self.statistics.norms_of(step, find_module(self, self._call(step).owner))
+        return self.statistics.norms_of(step, find_module(self, self._call(step, "")[1]))
 
     def parameters_of(self, stitch: StitchLike) -> list[nn.Parameter]:
         """Return every parameter that a stitch uses, once, in the order of the route."""
