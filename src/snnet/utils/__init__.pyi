@@ -28,7 +28,8 @@ from .modes import evaluating as evaluating
 from .modes import torch_threads as torch_threads
 from .modes import trying_training as trying_training
 from .nested import flatten as flatten
-from .nvml import open_nvml as open_nvml
+from .nvml import gpu_energy as gpu_energy
+from .nvml import gpu_names as gpu_names
 from .onednn import SMALLEST as SMALLEST
 from .onednn import fast_linear as fast_linear
 from .onednn import fast_product as fast_product
