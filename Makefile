@@ -1,4 +1,4 @@
-.PHONY: install test slow lint format bench
+.PHONY: install test slow lint docs format bench
 
 install:  ## everything a contributor needs, in the active environment
 	python -m pip install -e '.[dev]' -c constraints.txt
@@ -14,6 +14,9 @@ lint:  ## style, types, import contracts
 	ruff format --check .
 	mypy
 	lint-imports --no-cache
+
+docs:  ## the site, into site/; a broken link or reference fails
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict
 
 format:
 	ruff check --fix .

@@ -39,6 +39,15 @@ def test_a_bundle_gives_the_logits_of_its_network() -> None:
         np.testing.assert_allclose(logits, expected[str(stitch)].numpy(), atol=1e-5)
 
 
+def test_a_bundle_predicts() -> None:
+    images = np.linspace(-1, 1, 2 * 28**2, dtype=np.float32).reshape(2, 1, 28, 28)
+    found = Bundle.open(FILES / "bundle").predict(images, "1:0-3")
+    expected = snnet.load(FILES / "network").predict(torch.from_numpy(images), "1:0-3")
+    for ours, theirs in zip(found, expected, strict=True):  # type: ignore[arg-type]
+        np.testing.assert_allclose(ours.probabilities, theirs.probabilities, atol=1e-5)
+        assert ours.label == theirs.label and isinstance(ours.label, int)  # it names no classes
+
+
 def test_a_table_with_latencies() -> None:
     table = snnet.StitchTable.load(FILES / "profiled.jsonl")
     assert len(table) == 9 and all(row.latency_ms > 0 for row in table)

@@ -59,7 +59,7 @@ def main() -> None:
     table = measure(Bundle.open(args.bundle), args.threads, args.batch)
     table.save(args.output)
     try:
-        best = select(table, latency_ms_p95=args.latency_ms, batch=args.batch)
+        best = table[select(table, latency_ms_p95=args.latency_ms, batch=args.batch)]
     except BudgetError as error:
         print(error)
         return

@@ -83,7 +83,7 @@ def draw(profiles: dict[str, StitchTable], latency_ms: float, picture: Path) -> 
         x, y = front.column(COLUMN), front.column("top1")
         (line,) = axes.step(x, y, where="post", marker=".", linewidth=1.2, label=name)
         try:
-            best = select(table, any_machine=True, **{COLUMN: latency_ms})
+            best = table[select(table, any_machine=True, **{COLUMN: latency_ms})]
         except BudgetError:
             continue
         axes.plot(best.values[COLUMN], best.top1, "*", color=line.get_color(), markersize=15)

@@ -11,7 +11,7 @@ from tests.anchors.checks import check_features, check_parameters, check_segment
 from tests.profiling.test_macs import counted_by_a_whole_forward
 from tests.profiling.test_params import elements_with_gradient
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "own-models.md"
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "own-models.md"
 
 
 @pytest.fixture(scope="module")

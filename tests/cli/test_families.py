@@ -8,7 +8,7 @@ from snnet.anchors import ANCHORS, MODELS
 from snnet.training.samplers import SAMPLERS
 from tests.cli.conftest import Run
 
-GUIDE = Path(__file__).resolve().parents[2] / "docs" / "own-models.md"
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "own-models.md"
 
 
 @pytest.fixture(autouse=True)

@@ -79,7 +79,7 @@ def test_the_curve_alone_needs_no_sample(net, data):
 
 def test_choices_can_use_or_ignore_predictions(net, data):
     table = predict(net, data, at_most=0).table
-    assert select(without_predictions(table)).route.is_anchor
+    assert select(without_predictions(table)).is_anchor
     assert without_predictions(table).columns.count("top1_error") == 0
 
 

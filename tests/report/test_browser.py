@@ -119,7 +119,7 @@ def test_the_slider_chooses_what_select_chooses(page: Any, table: StitchTable, c
     seen = set()
     for step in range(41):
         limit = set_budget(page, low + (high - low) * step / 40)
-        assert chosen(page) == select(table, **{cost: limit}).stitch
+        assert chosen(page) == select(table, **{cost: limit}).id
         seen.add(chosen(page))
     assert len(seen) > 10
     assert css(page, "#frontier tr.chosen")[0].get_attribute("data-stitch") == chosen(page)
@@ -131,7 +131,7 @@ def test_the_arrow_keys_move_the_budget(page: Any, table: StitchTable) -> None:
     slider.send_keys("\ue014" * 3)
     limit = float(slider.get_attribute("data-limit"))
     assert limit > before
-    assert chosen(page) == select(table, macs=limit).stitch
+    assert chosen(page) == select(table, macs=limit).id
     assert f"net.select(macs={limit:.0f})" in css(page, "#choice")[0].text
 
 

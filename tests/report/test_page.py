@@ -37,7 +37,7 @@ def test_the_choices_are_those_of_select(table: StitchTable, tmp_path: Path) -> 
     for cost, view in data["views"].items():
         assert [data["rows"][n]["id"] for n in view["frontier"]] == [r.stitch for r in pareto_frontier(table, cost)]
         for at, position in view["choices"]:
-            assert data["rows"][position]["id"] == select(table, **{cost: at}).stitch
+            assert data["rows"][position]["id"] == select(table, **{cost: at}).id
 
 
 def test_ties_on_the_frontier_are_settled_as_select_settles_them(tmp_path: Path) -> None:

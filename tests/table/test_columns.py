@@ -1,67 +1,24 @@
-import math
+from collections.abc import Iterator
 
 import pytest
 
-from snnet.errors import BudgetError
-from snnet.table import (
-    StitchRow,
-    StitchTable,
-    at_batch,
-    higher_is_better,
-    is_predicted,
-    measured,
-    measured_batches,
-    missing_column,
-    without_predictions,
-)
-from snnet.table.columns import badness
-
-ROW = StitchRow(0, "0:0-4", {"macs": 5, "top1": math.nan})
+from snnet.errors import BudgetError, RecipeError
+from snnet.table import COLUMNS, Column, StitchRow, StitchTable, at_batch, column, kinds_of, select
+from snnet.table.columns import in_order
 
 
-@pytest.mark.parametrize("column", ["top1", "top5", "throughput", "throughput@8"])
-def test_scores_and_throughput_are_better_when_higher(column: str) -> None:
-    assert higher_is_better(column)
-    assert badness(column, 2) < badness(column, 1)
-
-
-@pytest.mark.parametrize("column", ["macs", "params", "loss", "latency_ms", "latency_ms@8", "memory_bytes"])
-def test_everything_else_is_better_when_lower(column: str) -> None:
-    assert not higher_is_better(column)
-    assert badness(column, 1) < badness(column, 2)
-
-
-def test_nan_and_missing_values_are_not_measured() -> None:
-    assert measured(ROW, "macs")
-    assert not measured(ROW, "macs", "top1")
-    assert not measured(ROW, "params")
+@pytest.mark.parametrize("name", ["top1", "top5", "throughput", "throughput@8", "top10", "top1_float"])
+def test_scores_and_throughput_are_better_when_higher(name: str) -> None:
+    assert column(name).higher_is_better
+    assert column(name).badness(2) < column(name).badness(1)
 
 
 @pytest.mark.parametrize(
-    ("column", "said"),
-    [
-        ("latency_ms", "it has macs, top1. `snnet profile` adds it."),
-        ("loss", "`snnet evaluate` adds it."),
-        ("mac", "Did you mean 'macs'?"),
-    ],
+    "name", ["macs", "params", "loss", "latency_ms", "latency_ms@8", "memory_bytes", "throughput_error", "speed"]
 )
-def test_a_missing_column_names_those_there_are_and_the_command(column: str, said: str) -> None:
-    assert said in str(missing_column(StitchTable([ROW]), column))
-
-
-def test_an_empty_table_says_so() -> None:
-    assert "no columns at all" in str(missing_column(StitchTable([]), "macs"))
-    assert missing_column(StitchTable([ROW]), "macs") is None
-
-
-def test_an_error_bar_marks_a_prediction_and_is_better_when_small() -> None:
-    rows = [StitchRow(0, "0:0-2", {"top1": 80.0}), StitchRow(1, "1:0-2", {"top1": 81.0, "top1_error": 0.2})]
-    table = StitchTable(rows, {"prediction": {"measured": 1}, "images": 10})
-    assert not higher_is_better("top1_error")
-    assert [is_predicted(row) for row in table] == [False, True]
-    left = without_predictions(table)
-    assert [dict(row.values) for row in left] == [{"top1": 80.0}, {}]
-    assert left.meta == {"images": 10}
+def test_everything_else_is_better_when_lower(name: str) -> None:
+    assert not column(name).higher_is_better
+    assert column(name).badness(1) < column(name).badness(2)
 
 
 def test_columns_of_a_machine_are_named_by_batch() -> None:
@@ -74,17 +31,60 @@ def test_columns_of_a_machine_are_named_by_batch() -> None:
             at_batch("latency_ms", wrong)  # type: ignore[arg-type]
 
 
-def test_a_missing_batch_names_those_there_are() -> None:
-    values = {"latency_ms@32": 1.0, "latency_ms@8": 1.0, "latency_ms_p95@2": 1.0, "latency_ms@8_error": 0.1}
-    table = StitchTable([StitchRow(0, "0:0-4", values)])
-    assert measured_batches(table, "latency_ms") == [8, 32]
-    message = str(missing_column(table, "latency_ms"))
-    assert "no 'latency_ms' at batch 1; it was measured at batch 8, 32. `snnet profile --batch 1` adds it." in message
-    assert "`snnet profile` adds it" in str(missing_column(table, "throughput"))
+@pytest.mark.parametrize(
+    ("name", "heading", "title", "value", "text"),
+    [
+        ("macs", "MACs", "MACs", 1_258_411_200, "1.26 G"),
+        ("params_published", "params published", "Parameters published", 5_717_416, "5.72 M"),
+        ("top1", "top-1 %", "Top-1", 72.1, "72.10"),
+        ("top10", "top-10 %", "Top-10", 72.1, "72.10"),
+        ("top1_error", "± top-1 %", "Top-1", 0.25, "0.25"),
+        ("loss", "loss", "Loss", 1.5, "1.500"),
+        ("latency_ms_p95@8", "ms p95@8", "Latency p95, batch 8", 8.5, "8.500"),
+        ("latency_ms@8_error", "± ms@8", "Latency, batch 8", 0.5, "0.500"),
+        ("throughput", "images/s", "Throughput", 12345.6, "12,346"),
+        ("memory_mb@4", "memory MB@4", "Memory, batch 4", 2.25, "2.250"),
+        ("my_own@8", "my_own@8", "my_own@8", 3, "3.000"),
+    ],
+)
+def test_headings_titles_and_numbers(name: str, heading: str, title: str, value: float, text: str) -> None:
+    known = column(name)
+    assert (known.name, known.heading, known.title, known.text(value)) == (name, heading, title, text)
+    assert known.text(None) == "-"
 
 
-def test_predictions_of_one_column_go_alone() -> None:
-    values = {"latency_ms": 2.0, "latency_ms_error": 0.1, "top1": 80.0, "top1_error": 0.2}
-    table = StitchTable([StitchRow(0, "0:0-2", values)], {"prediction": {}})
-    left = without_predictions(table, "latency_ms")
-    assert dict(left[0].values) == {"top1": 80.0, "top1_error": 0.2} and left.meta == table.meta
+def test_what_a_name_says() -> None:
+    known = column("latency_ms_p95@8_error")
+    assert (known.kind, known.part, known.batch, known.is_error) == ("latency_ms", "p95", 8, True)
+    assert (known.role, known.per_batch, known.command, known.is_budget) == ("cost", True, "snnet profile", False)
+    assert column("macs").is_counted and column("params").is_counted and not known.is_counted
+    assert [kind.name for kind in kinds_of("score")] == ["top1", "top5", "loss"]
+    # Nobody measures top-10, so nothing is said to.
+    assert column("top10").command is None and column("top5").command == "snnet evaluate"
+
+
+def test_standard_columns_come_first_and_others_as_they_are_found() -> None:
+    assert in_order(["speed", "top1", "latency_ms_p95", "macs", "latency_ms"]) == (
+        *("macs", "top1", "latency_ms", "latency_ms_p95", "speed"),
+    )
+
+
+@pytest.fixture
+def miou() -> Iterator[Column]:
+    kind = COLUMNS.register("miou")(Column(name="miou", label="mIoU", unit="%", role="score", higher_is_better=True))
+    yield kind
+    del COLUMNS._entries["miou"]
+
+
+def test_a_score_of_another_task_is_one_registration(miou: Column) -> None:
+    rows = [StitchRow(0, "0:0-2", {"macs": 1, "miou": 60.0}), StitchRow(1, "1:0-2", {"macs": 2, "miou": 70.0})]
+    assert str(select(StitchTable(rows), prefer="miou")) == "1:0-2"
+    assert column("miou").heading == "mIoU %" and column("miou@2").role == "score"
+    with pytest.raises(RecipeError, match="already a column named 'miou'"):
+        COLUMNS.register("miou")(Column(name="miou", label="another"))
+
+
+def test_a_kind_that_is_registered_changes_what_was_known_of_the_name(request: pytest.FixtureRequest) -> None:
+    assert not column("miou").higher_is_better
+    request.getfixturevalue("miou")
+    assert column("miou").higher_is_better

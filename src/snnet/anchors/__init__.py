@@ -17,7 +17,7 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
     vit,
     xcit,
 )
-from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, sample_images
+from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, run_in_turn, sample_images
 from snnet.anchors.build import build_model, load_checkpoint
 from snnet.anchors.embedded import EMBEDDED_ANCHORS, EMBEDDED_FAMILIES
 from snnet.anchors.from_modules import anchor_from_modules
@@ -45,5 +45,6 @@ __all__ = [
     "load_checkpoint",
     "rebuildable_source",
     "replace_classifier",
+    "run_in_turn",
     "sample_images",
 ]

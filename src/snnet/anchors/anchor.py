@@ -281,3 +281,4 @@ def sample_images(spec: InputSpec, count: int) -> Tensor:
 
 
 ANCHORS: Registry[type[Anchor]] = Registry("anchor family", group="snnet.anchors")
+"""Anchor classes by name; `@ANCHORS.register("name")` files one. The class registered last is asked first."""

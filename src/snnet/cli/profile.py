@@ -12,7 +12,7 @@ from snnet.cli.stitches import Stitches, chosen_stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import DTYPES, Device, Dtype, Json, default_device
 from snnet.errors import RecipeError
-from snnet.table import PROFILE, StitchTable, at_batch, describe_profile, is_per_batch, without_profile
+from snnet.table import PROFILE, StitchTable, at_batch, column, describe_profile, without_profile
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
@@ -132,5 +132,5 @@ def _lay_over(net: "SNNet", earlier: StitchTable) -> None:
     if PROFILE not in earlier.meta:
         return
     own = without_profile(count_costs(net))
-    others = [column for column in earlier.columns if not is_per_batch(column)]
+    others = [name for name in earlier.columns if not column(name).per_batch]
     net.table = own.merge(StitchTable(earlier.without(*others), {PROFILE: earlier.meta[PROFILE]}))

@@ -14,8 +14,8 @@ from snnet.table import (
     Budget,
     StitchRow,
     at_batch,
+    column,
     describe_profile,
-    is_per_batch,
     missing_column,
     without_predictions,
 )
@@ -76,12 +76,13 @@ def select_stitch(
     limits: dict[str, Any] = {at_batch(name, batch): value for name, value in given.items()}
     columns = (at_batch(prefer, batch), *limits)
     table = read_table(source)
-    for column in columns:
-        table = without_predictions(table, column) if measured else table
-        if message := missing_column(table, column):
+    for name in columns:
+        table = without_predictions(table, name) if measured else table
+        if message := missing_column(table, name):
             raise TableError(message)
-    row = choose(table, prefer=columns[0], dtype=DTYPES[dtype] if dtype else None, any_machine=force, **limits)
-    origin = describe_profile(table) if any(map(is_per_batch, columns)) else None
+    chosen = choose(table, prefer=columns[0], dtype=DTYPES[dtype] if dtype else None, any_machine=force, **limits)
+    row = table[chosen]
+    origin = describe_profile(table) if any(column(name).per_batch for name in columns) else None
     if json:
         show_json({**row.to_dict(), **({"profile": table.meta[PROFILE]} if origin else {})})
         return

@@ -42,7 +42,7 @@ def show_choices(table: StitchTable, budgets: Iterable[float]) -> None:
     rows, faults = [], []
     for budget in budgets:
         try:
-            row = select(table, macs=budget)
+            row = table[select(table, macs=budget)]
         except BudgetError as error:
             faults.append(str(error))
         else:

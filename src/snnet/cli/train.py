@@ -8,14 +8,13 @@ from cyclopts import App, Parameter
 from snnet.cli.console import say, show
 from snnet.cli.overrides import parse_overrides
 from snnet.cli.progress import progress
-from snnet.cli.sources import TABLE, is_network, names_published
+from snnet.cli.sources import is_network, names_published
 from snnet.cli.tables import show_choices, show_rows
 from snnet.errors import RecipeError
 from snnet.table import StitchTable
 
 if TYPE_CHECKING:
-    from snnet.network import SNNet
-    from snnet.recipes import Experiment, Recipe
+    from snnet.recipes import Recipe
 
 train = App(
     name="train",
@@ -62,9 +61,7 @@ def train_network(
         root: Short for --data.root, the folder of the data.
         settings: List every setting of a recipe with its default, and stop.
     """
-    from snnet.recipes import build_experiment, claim_directory
-    from snnet.training import check_device
-    from snnet.utils import from_first, joined, torch_threads
+    from snnet.recipes import open_run
 
     if settings:
         _list_settings()
@@ -75,21 +72,15 @@ def train_network(
     saved = recipe.network.saved
     if saved is not None and output.resolve() == saved.resolve():
         raise RecipeError(f"{output} is the network to be trained; choose another --output, which keeps it as it is.")
-    device = check_device(recipe.run.device, recipe.run.precision)
-    with joined(device), torch_threads(recipe.run.threads):
-        begun = from_first(lambda: claim_directory(recipe, output))
-        _run(build_experiment(recipe), output, begun=begun)
-
-
-def _run(experiment: "Experiment", output: Path, *, begun: bool) -> None:
-    say(f"{len(experiment.net.space)} stitches of {len(experiment.net.anchors)} anchors on {experiment.device}")
-    if experiment.new_heads:
-        say(f"The anchors begin with fresh classifiers, for {experiment.new_heads}.")
-    _fit(experiment, output, begun=begun)
-    _finish(experiment, output, begun=begun)
-    for batches in (experiment.train, experiment.validation):
-        if len(batches.skipped):
-            say(batches.skipped.summary)
+    with open_run(recipe, output, stage=progress, say=say) as run:
+        parts = run.parts
+        say(f"{len(parts.net.space)} stitches of {len(parts.net.anchors)} anchors on {parts.device}")
+        if parts.new_heads:
+            say(f"The anchors begin with fresh classifiers, for {parts.new_heads}.")
+        _show_end(run.finish(), recipe, output)
+        for batches in (parts.train, parts.validation):
+            if len(batches.skipped):
+                say(batches.skipped.summary)
 
 
 def _recipe(source: str, overrides: dict[str, Any]) -> "Recipe":
@@ -110,22 +101,7 @@ def _overrides(tokens: tuple[str, ...], data: str | None, root: Path | None) -> 
     return found
 
 
-def _fit(experiment: "Experiment", output: Path, *, begun: bool) -> None:
-    if not begun and experiment.recipe.network.anchors:
-        with progress("Initializing") as report:
-            experiment.initialize(report)
-    experiment.fit(output, progress, begun=begun, on_message=say)
-
-
-def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:
-    from snnet.utils import share
-
-    net, section = experiment.net, experiment.recipe.evaluation
-    _count(net.cpu(), output / TABLE, begun=begun)
-    # Scores are written as they are found, so the network is saved with all of them.
-    table = None if section.stitches == "none" else _evaluate(experiment, output / TABLE)
-    if share().is_first:
-        net.save_pretrained(output)
+def _show_end(table: StitchTable | None, recipe: "Recipe", output: Path) -> None:
     show(f"Network saved in {output}")
     if table is None:
         return
@@ -133,28 +109,8 @@ def _finish(experiment: "Experiment", output: Path, *, begun: bool) -> None:
     if len(table.stitched):
         scores = [row.top1 for row in table.stitched]
         show(f"{len(scores)} stitches between them: top-1 {min(scores):.2f} to {max(scores):.2f} %")
-        show_choices(table, section.budgets)
+        show_choices(table, recipe.evaluation.budgets)
     show(f"Next: snnet report {output} --output {output / 'report'}, or snnet select {output} --macs N")
-
-
-def _count(net: "SNNet", path: Path, *, begun: bool) -> None:
-    """Set the costs in the network's table, and what this run and `snnet profile` have written before."""
-    from snnet.profiling import count_costs
-    from snnet.utils import from_first
-
-    def known() -> StitchTable | None:
-        # Scores that the network was loaded with, or that lie here without a run, are those of other weights.
-        if not begun:
-            path.unlink(missing_ok=True)
-        return StitchTable.load(path) if path.is_file() else None
-
-    net.table = from_first(known)
-    count_costs(net)
-
-
-def _evaluate(experiment: "Experiment", path: Path) -> StitchTable:
-    with progress("Evaluating") as report:
-        return experiment.evaluate_anew(path, report, on_message=say)
 
 
 def _list_settings() -> None:

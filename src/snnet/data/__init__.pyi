@@ -15,6 +15,11 @@ from .loader import EvalBatches as EvalBatches
 from .loader import TrainBatches as TrainBatches
 from .loader import eval_batches as eval_batches
 from .loader import train_batches as train_batches
+from .pictures import Picture as Picture
+from .pictures import Pixels as Pixels
+from .pictures import normalized_pixels as normalized_pixels
+from .pictures import open_picture as open_picture
+from .pictures import pictures_in as pictures_in
 from .sources import SOURCES as SOURCES
 from .sources import ArraySource as ArraySource
 from .sources import ImageSource as ImageSource
@@ -24,5 +29,6 @@ from .streams import Order as Order
 from .streams import RawImage as RawImage
 from .streams import StreamSource as StreamSource
 from .transforms import Augmentation as Augmentation
+from .transforms import CleanTransform as CleanTransform
 from .transforms import clean_transform as clean_transform
 from .transforms import train_transform as train_transform

@@ -21,6 +21,7 @@ from snnet.errors import DataError, did_you_mean
 from snnet.space import InputSpec
 
 Images: TypeAlias = ImageDataset | TensorImages | StreamImages
+"""A split of a data set, whichever way it is read."""
 
 _log = logging.getLogger(__name__)
 

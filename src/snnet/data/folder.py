@@ -8,10 +8,10 @@ from pathlib import Path
 from PIL import Image
 
 from snnet.data.corrupt import decode
+from snnet.data.pictures import EXTENSIONS, pictures_in
 from snnet.data.sources import SOURCES, ImageSource, Request, SourcePart
 from snnet.errors import DataError
 
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 SPLIT_FOLDERS = {"train": ("train", "training"), "validation": ("validation", "val", "valid", "test", "eval")}
 # One in so many images of a class is for validation where a folder has no splits.
 HELD_OUT = 5
@@ -36,7 +36,7 @@ class FolderSource(ImageSource):
         self.classes = class_names(folder)
         if classes is not None:
             _check_same_classes(folder, self.classes, classes)
-        found = [(path, label) for label, name in enumerate(self.classes) for path in _images_in(folder / name)]
+        found = [(path, label) for label, name in enumerate(self.classes) for path in pictures_in(folder / name)]
         self.paths = [path for path, _ in found]
         self.labels = [label for _, label in found]
         _check_none_empty(self, needed=classes is None)
@@ -129,12 +129,6 @@ def _subfolders(folder: Path) -> list[Path]:
     # macOS leaves __MACOSX in archives, tools leave .cache and the like; neither is a class.
     paths = (path for path in folder.iterdir() if path.is_dir())
     return sorted(path for path in paths if path.name != "__MACOSX" and not path.name.startswith("."))
-
-
-def _images_in(folder: Path) -> list[Path]:
-    walk = os.walk(folder, followlinks=True)
-    paths = (Path(top, name) for top, _, names in walk for name in names if not name.startswith("."))
-    return sorted(path for path in paths if path.suffix.lower() in EXTENSIONS)
 
 
 def _by_hash(source: FolderSource, places: Sequence[int]) -> list[int]:

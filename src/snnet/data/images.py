@@ -9,9 +9,10 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from snnet.data.corrupt import CorruptImageError, SkippedImages
+from snnet.data.pictures import check_channels
 from snnet.data.sources import ArraySource, ImageSource, SourcePart
 from snnet.data.streams import Order, RawImage, StreamSource
-from snnet.data.transforms import Transform, check_channels
+from snnet.data.transforms import Transform
 from snnet.errors import DataError
 from snnet.space import InputSpec
 

@@ -1,15 +1,16 @@
-"""From a PIL image to the normalized tensor that the anchors take: timm's transforms, for color and for grey."""
+"""From a PIL image to the normalized tensor that the anchors take: clean, or varied by timm's transforms."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-import numpy as np
+import torch
 from PIL import Image
 from timm.data import create_transform
 from torch import Tensor
 
-from snnet.errors import DataError, RecipeError
+from snnet.data.pictures import Picture, check_channels, normalized_pixels, open_picture, to_rgb
+from snnet.errors import RecipeError
 from snnet.space import InputSpec
 
 Transform: TypeAlias = Callable[[Image.Image], Tensor]
@@ -45,25 +46,40 @@ class Augmentation:
     re_count: int = 1
 
 
+def clean_transform(spec: InputSpec) -> "CleanTransform":
+    """Return the transform of evaluation and prediction; gives `(C, H, W)`.
+
+    Pictures are turned upright as their EXIF data say, laid on white where they are transparent, resized,
+    center-cropped and normalized, and are grey where the network is.
+
+    Raises:
+        DataError: If the input is neither grey nor RGB; when called with a path, if there is no image there.
+    """
+    check_channels(spec)
+    return CleanTransform(spec)
+
+
 @dataclass(frozen=True)
-class _Pipeline:
+class CleanTransform:
+    """See `clean_transform`; takes a picture or the path of one."""
+
+    input: InputSpec
+
+    def __call__(self, picture: Picture) -> Tensor:
+        """Return the normalized tensor `(C, H, W)` of a picture."""
+        return torch.from_numpy(normalized_pixels(open_picture(picture), self.input))
+
+
+@dataclass(frozen=True)
+class _TrainTransform:
     # timm's transforms want three channels. Grey images pass as three equal ones, which every operation keeps
     # equal but for erasing with noise; the first is taken at the end.
     grey: bool
     steps: Transform
 
     def __call__(self, image: Image.Image) -> Tensor:
-        rgb = _to_rgb(image)
+        rgb = to_rgb(image)
         return self.steps(rgb.convert("L").convert("RGB"))[:1] if self.grey else self.steps(rgb)
-
-
-def clean_transform(spec: InputSpec) -> Transform:
-    """Return the evaluation transform: resize, center crop, normalize; gives `(C, H, W)`.
-
-    Raises:
-        DataError: If the input is neither grey nor RGB.
-    """
-    return _pipeline(spec, is_training=False, interpolation=spec.interpolation, crop_pct=spec.crop_pct)
 
 
 def train_transform(spec: InputSpec, augment: Augmentation) -> Transform:
@@ -73,41 +89,15 @@ def train_transform(spec: InputSpec, augment: Augmentation) -> Transform:
         DataError: If the input is neither grey nor RGB.
         RecipeError: If timm refuses a setting of `augment`.
     """
+    grey = check_channels(spec) == 1
+    copies = 3 if grey else 1
     settings = asdict(augment)
     settings["interpolation"] = augment.interpolation or spec.interpolation
+    mean, std = tuple(spec.mean) * copies, tuple(spec.std) * copies
     try:
-        return _pipeline(spec, is_training=True, **settings)
+        steps = create_transform((3, *spec.size[1:]), is_training=True, mean=mean, std=std, **settings)
     except (AssertionError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
         raise RecipeError(
             f"timm refuses the augmentation {settings}: {error!r}; see timm.data.create_transform."
         ) from error
-
-
-def check_channels(spec: InputSpec) -> int:
-    """Return the number of channels.
-
-    Raises:
-        DataError: If it is neither 1 nor 3.
-    """
-    channels = spec.size[0]
-    if channels not in (1, 3):
-        raise DataError(f"The anchors take {channels} channels; image data sets give 1 (grey) or 3 (RGB).")
-    return channels
-
-
-def _pipeline(spec: InputSpec, **settings: Any) -> _Pipeline:
-    grey = check_channels(spec) == 1
-    copies = 3 if grey else 1
-    steps = create_transform(
-        input_size=(3, *spec.size[1:]), mean=tuple(spec.mean) * copies, std=tuple(spec.std) * copies, **settings
-    )
-    return _Pipeline(grey, steps)
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16"):
-        # Pillow clips 16-bit grey to white where it should scale.
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image if image.mode == "RGB" else image.convert("RGB")
+    return _TrainTransform(grey, steps)

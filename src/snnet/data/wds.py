@@ -9,7 +9,7 @@ from typing import Any
 from PIL import Image
 
 from snnet.data.corrupt import CorruptImageError, decode
-from snnet.data.folder import EXTENSIONS
+from snnet.data.pictures import EXTENSIONS
 from snnet.data.shard_folder import find_shards
 from snnet.data.shard_order import LANES, in_order, shuffled
 from snnet.data.shards import Shard, ShardFile, ShardSample

@@ -5,4 +5,4 @@ from snnet.evaluation.partial import predict
 from snnet.evaluation.prediction import Prediction, predict_scores
 from snnet.evaluation.scores import Scores
 
-__all__ = ["Prediction", "Scores", "evaluate", "predict", "predict_scores", "walk_tree"]
+__all__ = ["Prediction", "Scores", "evaluate", "predict", "predict_scores"]

@@ -57,3 +57,4 @@ EXPORTS: Registry[type[ExportFormat]] = Registry(
     "snnet.exports",
     ("snnet.export.onnx_file", "snnet.export.openvino_file", "snnet.export.torch_file"),
 )
+"""Formats by name; `@EXPORTS.register("name")` files one."""

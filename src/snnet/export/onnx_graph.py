@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import onnx
     import onnx_ir
 
-INPUT, OUTPUT = "images", "logits"
-"""Names of what the graph takes and gives."""
+INPUT = "images"
+"""Name of what a graph takes."""
+OUTPUT = "logits"
+"""Name of what a graph gives."""
 
 _RULES = (
     "cast_cast",

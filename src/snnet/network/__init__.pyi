@@ -1,8 +1,10 @@
+from .answers import Label as Label
+from .answers import Prediction as Prediction
+from .answers import predict_images as predict_images
 from .build import stitch as stitch
 from .extract import extract_step as extract_step
 from .hub import push_to_hub as push_to_hub
 from .hub import write_card as write_card
-from .network import SCORES as SCORES
 from .network import SNNet as SNNet
 from .network import StitchLike as StitchLike
 from .replica import plain_replica as plain_replica

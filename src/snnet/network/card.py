@@ -9,13 +9,12 @@ from pathlib import Path
 from huggingface_hub import ModelCard, ModelCardData
 
 from snnet.space import InputSpec, StitchSpace
-from snnet.table import StitchRow, StitchTable, measured, pareto_frontier
+from snnet.table import COST, SCORE, StitchRow, StitchTable, measured, pareto_frontier
 from snnet.utils import human
 
 MARKER = "Written by snnet, and again whenever the network is saved. Remove this line to keep your own text."
 _TAGS = ("image-classification", "stitchable-neural-network")
 _CLASSES_SHOWN = 20
-_COST, _SCORE = "macs", "top1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ def model_card(
         recipe: The recipe it was trained with, as YAML.
         picture: Name of the picture of the curve beside the card.
     """
-    frontier = list(pareto_frontier(table, _COST, _SCORE)) if table is not None and has_curve(table) else []
+    frontier = list(pareto_frontier(table, COST, SCORE)) if table is not None and has_curve(table) else []
     licenses = {anchor.license for anchor in anchors}
     # Anchors under different licenses have no one license to name; the card lists each.
     license_ = (licenses.pop() or "unknown") if len(licenses) == 1 else "other"
@@ -81,7 +80,7 @@ def model_card(
         classes_shown=_CLASSES_SHOWN,
         columns=_columns(table),
         rows=[_line(row, _columns(table)) for row in frontier],
-        budget=f"{frontier[len(frontier) // 2].values[_COST]:.0f}" if frontier else None,
+        budget=f"{frontier[len(frontier) // 2].values[COST]:.0f}" if frontier else None,
         last=space[-1].id,
         repo_id=repo_id or "path/to/network",
         recipe=recipe and recipe.strip(),
@@ -92,7 +91,7 @@ def model_card(
 
 def has_curve(table: StitchTable | None) -> bool:
     """Tell whether any stitch has both MACs and top-1, so that there is a frontier to list and to draw."""
-    return table is not None and any(measured(row, _COST, _SCORE) for row in table)
+    return table is not None and any(measured(row, COST, SCORE) for row in table)
 
 
 def _columns(table: StitchTable | None) -> list[str]:

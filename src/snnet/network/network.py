@@ -1,6 +1,6 @@
 """The stitchable network: anchors, stitching layers, and the space of routes through them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -10,11 +10,14 @@ from safetensors import SafetensorError
 from torch import Tensor, device, nn
 
 from snnet.anchors import Anchor, AnchorLike, BatchNorm, batch_norms
+from snnet.data import CleanTransform, Picture, clean_transform
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.layers import StitchingLayer, check_rank
+from snnet.network.answers import Prediction, predict_images
 from snnet.network.card import AnchorFacts, is_generated, model_card
 from snnet.network.dispatch import Plan, Run, run_plan, runs_of
 from snnet.network.family import build_stitching_layer, check_family
+from snnet.network.running import runner
 from snnet.network.statistics import RouteStatistics, UsingStatistics, statistics_size
 from snnet.network.stitch_module import StitchModule
 from snnet.network.storage import (
@@ -33,9 +36,8 @@ from snnet.network.storage import (
     write_weights,
 )
 from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixes, route_steps
-from snnet.table import StitchTable, select
+from snnet.table import SCORE, StitchTable, select, without_scores
 
-SCORES = ("top1", "top5", "loss", "top1_error")
 _SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
 StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""
@@ -266,7 +268,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         return self
 
     def select(
-        self, *, prefer: str = "top1", batch: int | None = None, any_machine: bool = False, **limits: float
+        self, *, prefer: str = SCORE, batch: int | None = None, any_machine: bool = False, **limits: float
     ) -> Stitch:
         """Return the best stitch within every limit, by the numbers in `net.table`; see `snnet.select`.
 
@@ -280,12 +282,28 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
                 "snnet.evaluate(net, data) scores."
             )
         dtype = str(next(self.parameters()).dtype).removeprefix("torch.")
-        return select(self.table, prefer=prefer, batch=batch, dtype=dtype, any_machine=any_machine, **limits).route
+        return select(self.table, prefer=prefer, batch=batch, dtype=dtype, any_machine=any_machine, **limits)
+
+    @property
+    def transform(self) -> CleanTransform:
+        """From a picture or the path of one to the normalized tensor `(C, H, W)`, as in evaluation."""
+        return clean_transform(self.input)
+
+    def predict(
+        self, images: Picture | Tensor | Iterable[Picture | Tensor], stitch: StitchLike | None = None, **budget: Any
+    ) -> Prediction | list[Prediction]:
+        """Return what a stitch sees in pictures, paths or normalized tensors; see `predict_images`.
+
+        Example:
+            >>> net.predict("photo.jpg", macs=12e6).label  # doctest: +SKIP
+            'Ankle boot'
+        """
+        return predict_images(self, images, stitch, budget, stitches=self.space, run=runner(self))
 
     def forget_scores(self) -> None:
         """Drop from the table what was measured on other weights; costs and latencies stay."""
         if self.table is not None:
-            self.table = self.table.without(*SCORES)
+            self.table = without_scores(self.table)
 
     def forget_statistics(self) -> None:
         """Drop running statistics that `snnet.recalibrate` measured on other weights; scores that used them go too."""

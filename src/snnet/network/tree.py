@@ -14,6 +14,7 @@ from snnet.network.network import SNNet
 from snnet.space import Step, Stitch, route_prefixes
 
 Weight = Callable[[Step], float]
+"""What running a step counts for, such as its MACs."""
 Routes = Mapping[Stitch, Sequence[Step]]
 
 

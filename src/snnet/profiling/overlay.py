@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from snnet.table import ERROR, PROFILE, StitchRow, StitchTable, is_per_batch
+from snnet.table import ERROR, PROFILE, StitchRow, StitchTable, column
 
 _MUST_AGREE = ("machine", "engine", "device", "dtype", "threads", "versions")
 _TIMED = ("latency_ms", "throughput")
@@ -30,7 +30,7 @@ def _without_own(fact: Any) -> Any:
 
 def _values(old: Mapping[str, float], new: Mapping[str, float], *, keep: bool) -> dict[str, float]:
     """Return one row's values."""
-    left = {name: value for name, value in old.items() if keep or not is_per_batch(name)}
+    left = {name: value for name, value in old.items() if keep or not column(name).per_batch}
     coming = dict(new)
     for batch in {_batch(name) for name in new}:
         was, comes = (_times(part, batch) for part in (left, new))
@@ -49,5 +49,5 @@ def _is_predicted(values: Mapping[str, float]) -> bool:
     return any(name.endswith(ERROR) for name in values)
 
 
-def _batch(column: str) -> str:
-    return column.removesuffix(ERROR).partition("@")[2]
+def _batch(name: str) -> str:
+    return name.removesuffix(ERROR).partition("@")[2]

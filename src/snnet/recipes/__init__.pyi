@@ -1,8 +1,13 @@
-from .build import build_experiment as build_experiment
+from .build import Parts as Parts
+from .build import build_parts as build_parts
+from .build import open_images as open_images
+from .build import validation_batches as validation_batches
 from .demo import DemoResult as DemoResult
 from .demo import run_demo as run_demo
-from .experiment import Experiment as Experiment
 from .recipe import Recipe as Recipe
 from .recipe_file import check_recipe as check_recipe
 from .recipe_file import setting_names as setting_names
+from .run import Run as Run
+from .run import open_run as open_run
 from .run_directory import claim_directory as claim_directory
+from .trainer import build_trainer as build_trainer

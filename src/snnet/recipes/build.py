@@ -1,20 +1,88 @@
-"""From a recipe to an experiment: images opened, network built."""
+"""From a recipe to built parts: images opened, network built."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from snnet.anchors import Anchor, load_anchor, replace_classifier
-from snnet.data import Augmentation, BatchAugment, StreamImages, eval_batches, fixed_choice, open_pair, train_batches
+from snnet.data import (
+    Augmentation,
+    BatchAugment,
+    EvalBatches,
+    Images,
+    StreamBatches,
+    StreamImages,
+    TrainBatches,
+    eval_batches,
+    fixed_choice,
+    open_pair,
+    train_batches,
+)
+from snnet.errors import RecipeError
+from snnet.init import has_batch_norm
 from snnet.network import SNNet, load, stitch
-from snnet.recipes.experiment import Experiment
 from snnet.recipes.recipe import BatchShift, NetworkSection, Recipe
 from snnet.space import InputSpec
-from snnet.training import check_device, drop_path_settings, with_drop_path
+from snnet.training import OptimSettings, check_device, drop_path_settings, with_drop_path
 from snnet.utils import first_on_machine
 
 
-def build_experiment(recipe: Recipe) -> Experiment:
+@dataclass(frozen=True)
+class Parts:
+    """The parts that a recipe describes.
+
+    Attributes:
+        recipe: What the parts were built from.
+        net: The network, before any step.
+        images: The training images.
+        train: The same as batches, varied and shuffled.
+        validation: Clean batches.
+        device: Where the steps run.
+        new_heads: Why the classifiers of the anchors are fresh; empty if they are not.
+    """
+
+    recipe: Recipe
+    net: SNNet
+    images: Images
+    train: TrainBatches | StreamBatches
+    validation: EvalBatches
+    device: str
+    new_heads: str = ""
+
+    def __post_init__(self) -> None:
+        optim = self.recipe.optim
+        if self.new_heads and self.frozen:
+            raise RecipeError(
+                f"The anchors have fresh classifiers, for {self.new_heads}, and a frozen one would never learn the "
+                f"classes; optim.freeze is {optim.freeze!r} and optim.anchor_lr_scale {optim.anchor_lr_scale}: set "
+                "them to 'nothing' and above 0."
+            )
+
+    @property
+    def frozen(self) -> range:
+        """Numbers of the anchors that stay as they are."""
+        optim = OptimSettings(freeze=self.recipe.optim.freeze, anchor_lr_scale=self.recipe.optim.anchor_lr_scale)
+        return optim.frozen(len(self.net.anchors))
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether the network was saved: its anchors may be trained, and their own statistics fit nothing then."""
+        return self.recipe.network.saved is not None
+
+    @property
+    def recalibrates(self) -> bool:
+        """Whether there is batch norm, and the recipe lets its statistics be measured for each stitch."""
+        return self.recipe.recalibration.images > 0 and has_batch_norm(self.net)
+
+    @property
+    def measured_anchors(self) -> list[int]:
+        """The anchors whose own statistics do not fit them once training has begun."""
+        kept = () if self.is_saved else self.frozen
+        return [number for number in range(len(self.net.anchors)) if number not in kept]
+
+
+def build_parts(recipe: Recipe) -> Parts:
     """Open the images and build the network of a recipe.
 
     Raises:
@@ -25,30 +93,49 @@ def build_experiment(recipe: Recipe) -> Experiment:
     saved = _load_network(network, recipe.run.seed) if network.saved else None
     probes = [] if saved else [describe_anchor(source, network.image_size) for source in network.anchors]
     spec = saved.input if saved else probes[0].input
-    with first_on_machine():
-        images, clean = open_pair(
-            data.name,
-            data.root,
-            input=spec,
-            augment=Augmentation(**augment.image.model_dump()) if augment.image else None,
-            num_classes=saved.num_classes if saved else None,
-            max_corrupt=data.max_corrupt,
-            download=data.download,
-            images=data.images,
-        )
+    images, clean = open_images(recipe, spec, saved.num_classes if saved else None)
     for part in (images, clean):
         if isinstance(part, StreamImages) and probes:
             part.name_classes(probes[0].num_classes)
     shift = _batch_augment(augment.batch, spec) if augment.batch else None
     train = train_batches(images, data.batch_size, recipe.run.seed, shift, data.workers, buffer=data.shuffle_buffer)
-    chosen = fixed_choice(clean, recipe.evaluation.images)
-    validation = eval_batches(chosen, recipe.evaluation.batch_size, data.workers)
     classes = len(images.classes)
     fresh = {probe.num_classes for probe in probes} - {classes}
     net = saved or _build_network(network, classes if fresh else None, recipe.run.seed)
     why = f"the data has {classes} classes and the anchors {_either(fresh)}" if fresh else ""
     new_heads = why or ("the recipe asks for it" if network.new_heads else "")
-    return Experiment(recipe, net, images, train, validation, device, new_heads)
+    return Parts(recipe, net, images, train, validation_batches(recipe, clean), device, new_heads)
+
+
+def open_images(recipe: Recipe, input: InputSpec, num_classes: int | None = None) -> tuple[Images, Images]:
+    """Return the training images of a recipe, varied as it says, and its validation images.
+
+    Args:
+        recipe: Names the images.
+        input: What the network takes.
+        num_classes: Classes that the network has already.
+
+    Raises:
+        DataError: If the images are missing or do not fit the network.
+    """
+    data, augment = recipe.data, recipe.augment.image
+    with first_on_machine():
+        return open_pair(
+            data.name,
+            data.root,
+            input=input,
+            augment=Augmentation(**augment.model_dump()) if augment else None,
+            num_classes=num_classes,
+            max_corrupt=data.max_corrupt,
+            download=data.download,
+            images=data.images,
+        )
+
+
+def validation_batches(recipe: Recipe, images: Images) -> EvalBatches:
+    """Return the validation images of a recipe as batches, or its fixed choice of some."""
+    chosen = fixed_choice(images, recipe.evaluation.images)
+    return eval_batches(chosen, recipe.evaluation.batch_size, recipe.data.workers)
 
 
 def describe_anchor(source: str, image_size: int | None = None) -> Anchor:

@@ -10,18 +10,16 @@ from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import RecipeError
 from snnet.init import InitReport
 from snnet.profiling import count_costs
-from snnet.recipes.build import build_experiment
-from snnet.recipes.experiment import Experiment
 from snnet.recipes.recipe import Recipe
-from snnet.recipes.run_directory import claim_directory
+from snnet.recipes.run import TABLE, Run, open_run
 from snnet.report import write_report
 from snnet.table import StitchRow, StitchTable, anchor_regression, gap_to_lines, select
-from snnet.utils import Stage, silent, torch_threads
+from snnet.utils import Stage, silent
 
 FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
 """Families that come with the package -> their recipes."""
 
-BEFORE, AFTER = "before.jsonl", "table.jsonl"
+BEFORE = "before.jsonl"
 
 
 @dataclass(frozen=True)
@@ -90,43 +88,25 @@ def run_demo(
     if seed is not None:
         chosen = chosen.model_copy(update={"run": chosen.run.model_copy(update={"seed": seed})})
     directory = Path(output)
-    begun = claim_directory(chosen, directory)
-    with torch_threads(chosen.run.threads):
-        experiment = build_experiment(chosen)
-        fit, before = _before(experiment, directory, stage, begun=begun)
-        after = _after(experiment, directory, stage, say, begun=begun)
+    with open_run(chosen, directory, stage=stage, say=say) as run:
+        fit, before = _before(run)
+        run.train()
+        after = run.evaluate(directory / TABLE, title="Evaluating all, after")
+        run.save()
     files = {"network": directory, **write_report(after, directory, before=before, before_label="after least squares")}
-    choices = {budget: select(after, macs=budget) for budget in chosen.evaluation.budgets}
+    choices = {budget: after[select(after, macs=budget)] for budget in chosen.evaluation.budgets}
     return DemoResult(before, after, fit, choices, files, time.perf_counter() - start)
 
 
-def _before(
-    experiment: Experiment, directory: Path, stage: Stage, *, begun: bool
-) -> tuple[InitReport | None, StitchTable]:
+def _before(run: Run) -> tuple[InitReport | None, StitchTable]:
     """Initialize and evaluate, unless training has begun and both are behind."""
-    path = directory / BEFORE
-    costs = count_costs(experiment.net)
-    for budget in experiment.recipe.evaluation.budgets:
+    path = run.directory / BEFORE
+    costs = count_costs(run.parts.net)
+    for budget in run.parts.recipe.evaluation.budgets:
         # Minutes before the choice is made, for it cannot be made later either.
         select(costs, prefer="params", macs=budget)
-    if begun and path.is_file():
+    if run.begun and path.is_file():
         return None, StitchTable.load(path)
-    with stage("Least squares") as progress:
-        fit = experiment.initialize(progress)
-    experiment.recalibrate_if_needed(stage, anchors=False)
-    with stage("Evaluating all, before") as progress:
-        return fit, experiment.evaluate_anew(path, progress)
-
-
-def _after(
-    experiment: Experiment, directory: Path, stage: Stage, say: Callable[[str], None] | None, *, begun: bool
-) -> StitchTable:
-    """Train, evaluate and save."""
-    experiment.fit(directory, stage, begun=begun, on_message=say)
-    net = experiment.net
-    net.table = None
-    count_costs(net)
-    with stage("Evaluating all, after") as progress:
-        table = experiment.evaluate_anew(directory / AFTER, progress)
-    net.save_pretrained(directory)
-    return table
+    fit = run.initialize("Least squares")
+    run.recalibrate(anchors=False)
+    return fit, run.evaluate(path, title="Evaluating all, before")

@@ -264,7 +264,7 @@ class EvaluationSection(Section):
 
 
 class Recipe(Section):
-    """One experiment, complete: read from YAML by `Recipe.load`, built by `Experiment`, run by `snnet train`.
+    """One experiment, complete: read from YAML by `Recipe.load`, built by `build_parts`, run by `Run`.
 
     No section may bear the name of a command of `snnet`.
     """

@@ -14,10 +14,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from snnet.errors import TableError
 from snnet.report.plots import INK, draw_frame, save_figure
-from snnet.report.view import PALETTE, Axis
+from snnet.report.view import PALETTE, Axis, axis_of
+from snnet.table import COST, SCORE, StitchTable, column
 from snnet.utils import write_text
 
-_MACS, _TOP1 = Axis("macs", "MACs", 1e9, "G"), Axis("top1", "Top-1", 1.0, "%")
+_MACS, _TOP1 = Axis(COST, column(COST).title, 1e9, "G"), axis_of(StitchTable([]), SCORE)
 _MAIN = "#d1242f"
 
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from snnet.errors import TableError
 from snnet.report.plots import INK, MUTED, columns_of, draw_dots, draw_frame, points_of, save_figure
 from snnet.report.view import PALETTE, Axis, axis_of
-from snnet.table import StitchTable, measured, pareto_frontier
+from snnet.table import COST, SCORE, StitchTable, measured, pareto_frontier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ class Panel:
 
 
 def draw_comparison(
-    panels: Sequence[Panel], path: str | Path, *, cost: str = "macs", score: str = "top1", title: str = ""
+    panels: Sequence[Panel], path: str | Path, *, cost: str = COST, score: str = SCORE, title: str = ""
 ) -> Path:
     """Draw each table of each panel in a color of its own: dots for stitches, stars for anchors, lines for frontiers.
 

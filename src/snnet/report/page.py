@@ -9,7 +9,17 @@ from typing import Any
 
 from snnet.errors import TableError
 from snnet.report.view import anchor_depths, anchor_names, axis_of, cost_columns, score_range, series_of, short_names
-from snnet.table import ERROR, StitchRow, StitchTable, describe_profile, measured, pareto_frontier, select
+from snnet.table import (
+    ERROR,
+    SCORE,
+    StitchRow,
+    StitchTable,
+    column,
+    describe_profile,
+    measured,
+    pareto_frontier,
+    select,
+)
 from snnet.utils import write_text
 
 
@@ -19,7 +29,7 @@ def write_page(
     *,
     before: StitchTable | None = None,
     before_label: str = "before training",
-    score: str = "top1",
+    score: str = SCORE,
     title: str | None = None,
 ) -> Path:
     """Write a page with the curve, a budget slider, the chosen stitch's route and a table of the frontier.
@@ -60,7 +70,7 @@ def _data(
 ) -> dict[str, Any]:
     series = series_of(table)
     group = {row.stitch: number for number, one in enumerate(series) for row in one.rows}
-    extra = [name for name in table.columns if name.startswith("throughput") and not name.endswith(ERROR)]
+    extra = [name for name in table.columns if column(name).role == "cost" and column(name).higher_is_better]
     return {
         "score": score,
         "costs": costs,
@@ -77,7 +87,7 @@ def _data(
 
 
 def _column(table: StitchTable, name: str) -> dict[str, Any]:
-    absent = "not evaluated" if name.startswith(("top", "loss")) else "not measured"
+    absent = "not evaluated" if column(name).role == "score" else "not measured"
     axis = axis_of(table, name)
     return {
         "name": name,
@@ -127,7 +137,7 @@ def _view(table: StitchTable, before: StitchTable | None, cost: str, score: str)
 
 def _choice(table: StitchTable, score: str, limits: Any) -> str:
     # A page shows what was measured, on whichever machine that was.
-    return select(table, prefer=score, any_machine=True, **limits).stitch
+    return select(table, prefer=score, any_machine=True, **limits).id
 
 
 def _subtitle(table: StitchTable) -> str:

@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from snnet.errors import TableError
 from snnet.report.view import Axis, anchor_names, axis_of, score_range, series_of
-from snnet.table import ERROR, StitchRow, StitchTable, is_predicted, measured, pareto_frontier
+from snnet.table import COST, ERROR, SCORE, StitchRow, StitchTable, is_predicted, measured, pareto_frontier
 from snnet.utils import write_aside
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ def draw_curve(
     *,
     before: StitchTable | None = None,
     before_label: str = "before training",
-    cost: str = "macs",
-    score: str = "top1",
+    cost: str = COST,
+    score: str = SCORE,
     title: str | None = None,
 ) -> Path:
     """Draw every stitch over its cost, the anchors starred and the frontier as a step line.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snnet.report.page import write_page
 from snnet.report.plots import draw_curve
-from snnet.table import StitchTable
+from snnet.table import COST, SCORE, StitchTable
 
 
 def write_report(
@@ -13,8 +13,8 @@ def write_report(
     *,
     before: StitchTable | None = None,
     before_label: str = "before training",
-    cost: str = "macs",
-    score: str = "top1",
+    cost: str = COST,
+    score: str = SCORE,
     title: str | None = None,
 ) -> dict[str, Path]:
     """Write `curve.png`, `curve.svg` and `index.html` into a directory and return their paths by name.

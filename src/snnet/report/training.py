@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from snnet.report.plots import INK, MUTED, RULE, save_figure
-from snnet.report.view import PALETTE, anchor_names, series_of
+from snnet.report.view import PALETTE, anchor_names, axis_of, series_of
 from snnet.space import Stitch
-from snnet.table import StitchTable
+from snnet.table import SCORE, StitchTable
 
-_PREFIX = "top1/"
+_PREFIX = f"{SCORE}/"
 
 Curves = dict[str, list[tuple[int, float]]]
 
@@ -68,7 +68,7 @@ def _figure(curves: Curves, table: StitchTable) -> Figure:
     for (_, step, label), height in zip(sorted(ends), _apart(sorted(end[0] for end in ends)), strict=True):
         axes.annotate(label, (step, height), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)
     axes.set_xlabel("step", fontsize=10, color=INK)
-    axes.set_ylabel("Top-1 (%)", fontsize=10, color=INK)
+    axes.set_ylabel(axis_of(table, SCORE).title, fontsize=10, color=INK)
     heading = f"{len(curves)} stitches while all {len(table)} were trained"
     axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=INK)
     return figure

@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 from snnet.errors import TableError
-from snnet.table import StitchRow, StitchTable, at_batch, higher_is_better, measured, measured_batches, missing_column
+from snnet.table import COLUMNS, StitchRow, StitchTable, at_batch, column, measured, measured_batches, missing_column
 from snnet.utils import SCALES, fixed
 
 # Okabe and Ito's palette, darkened where it is too light on white: told apart with any color vision.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8569a", "#8a6d00", "#3c9ccf", "#6b4ea0", "#7a7a7a")
-_LABELS = {"macs": "MACs", "params": "Parameters", "top1": "Top-1", "top5": "Top-5", "loss": "Loss"}
-_MEASURES = {"throughput": ("Throughput", "images/s"), "memory_mb": ("Memory", "MB"), "energy_mj": ("Energy", "mJ")}
 
 
 @dataclass(frozen=True)
@@ -44,32 +42,25 @@ class Axis:
         return f"{fixed(shown)} {self.unit}".rstrip()
 
 
-def axis_of(table: StitchTable, column: str) -> Axis:
+def axis_of(table: StitchTable, name: str) -> Axis:
     """Return the label and the unit of a column, with one scale for all its values."""
-    kind, _, batch = column.partition("@")
-    suffix = f", batch {batch}" if batch else ""
-    if kind in ("top1", "top5"):
-        return Axis(column, _LABELS[kind] + suffix, 1.0, "%")
-    if kind.startswith("latency_ms"):
-        return Axis(column, "Latency" + kind.removeprefix("latency_ms").replace("_", " ") + suffix, 1.0, "ms")
-    if kind in _MEASURES:
-        label, unit = _MEASURES[kind]
-        return Axis(column, label + suffix, 1.0, unit)
-    if kind not in ("macs", "params"):
-        return Axis(column, _LABELS.get(kind, kind), 1.0, "")
-    largest = max((row.values[column] for row in table if measured(row, column)), default=1.0)
+    known = column(name)
+    if known.form:
+        return Axis(name, known.title, 1.0, known.unit)
+    largest = max((row.values[name] for row in table if measured(row, name)), default=1.0)
     scale, unit = next(((scale, unit) for scale, unit in SCALES if largest >= scale), (1.0, ""))
-    return Axis(column, _LABELS[kind], scale, unit)
+    return Axis(name, known.title, scale, unit)
 
 
 def cost_columns(table: StitchTable) -> list[str]:
     """Return the columns that a budget can be set on: MACs, parameters, median latencies, memory, energy."""
-    costs = [
-        at_batch(kind, batch)
-        for kind in ("latency_ms", "memory_mb", "energy_mj")
-        for batch in measured_batches(table, kind)
+    kinds = [kind for kind in COLUMNS.values() if kind.is_budget]
+    names = [
+        at_batch(kind.name, batch)
+        for kind in kinds
+        for batch in (measured_batches(table, kind.name) if kind.per_batch else (1,))
     ]
-    return [name for name in ("macs", "params", *costs) if any(measured(row, name) for row in table)]
+    return [name for name in names if any(measured(row, name) for row in table)]
 
 
 def anchor_depths(table: StitchTable) -> list[list[int]]:
@@ -134,7 +125,7 @@ def score_range(table: StitchTable, before: StitchTable | None, cost: str, score
             f"No stitch of the table has a finite {cost!r} and {score!r}; `snnet evaluate` measures scores."
         )
     low, high = min(values), max(values)
-    reach = 1.5 * max(high - low, 1.0 if higher_is_better(score) else 0.1)
+    reach = 1.5 * max(high - low, 1.0 if column(score).higher_is_better else 0.1)
     earlier = _scores(before, cost, score) if before else []
     low = min([low, *(max(value, low - reach) for value in earlier)])
     high = max([high, *(min(value, high + reach) for value in earlier)])

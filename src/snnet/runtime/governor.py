@@ -13,7 +13,8 @@ from snnet.runtime.budgets import Budgeting, as_reader
 from snnet.runtime.records import Answer
 from snnet.runtime.runtime import Runtime
 from snnet.space import Stitch
-from snnet.table import higher_is_better
+from snnet.table import LATENCY
+from snnet.table import column as described
 
 
 class Governor:
@@ -46,12 +47,12 @@ class Governor:
         runtime: Runtime,
         budget: Budgeting,
         *,
-        column: str = "latency_ms",
+        column: str = LATENCY,
         hysteresis: float = 0.1,
         dwell: float = 0.5,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if higher_is_better(column):
+        if described(column).higher_is_better:
             raise BudgetError(f"A governor keeps a column below a budget, and of {column!r} more is better.")
         if hysteresis < 0 or dwell < 0:
             raise BudgetError(f"hysteresis is {hysteresis} and dwell {dwell}; accepted: 0 and more.")

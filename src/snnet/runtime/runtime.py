@@ -12,7 +12,7 @@ from torch import Tensor
 
 from snnet.errors import BudgetError, EngineError, TableError
 from snnet.export.bundle import Bundle
-from snnet.network import SCORES, SNNet, StitchLike
+from snnet.network import SNNet, StitchLike
 from snnet.runtime.engines.eager import EagerEngine
 from snnet.runtime.engines.engine import ENGINES, Engine, Ready
 from snnet.runtime.engines.onnxruntime import BundleEngine
@@ -20,7 +20,18 @@ from snnet.runtime.menu import Menu, spread
 from snnet.runtime.records import Answer, Counters, Switch
 from snnet.runtime.shelf import Shelf
 from snnet.space import Stitch
-from snnet.table import PROFILE, StitchTable, check_profile, measured, pareto_frontier, without_profile
+from snnet.table import (
+    COST,
+    LATENCY,
+    PROFILE,
+    SCORE,
+    StitchTable,
+    check_profile,
+    measured,
+    pareto_frontier,
+    without_profile,
+    without_scores,
+)
 
 _LOG = logging.getLogger(__name__)
 
@@ -68,7 +79,7 @@ class Runtime:
         *,
         stitches: Iterable[StitchLike] | None = None,
         profile: StitchTable | None = None,
-        prefer: str = "top1",
+        prefer: str = SCORE,
         cost: str | None = None,
         batch_sizes: Sequence[int] = (1,),
         max_ready: int | None = None,
@@ -149,7 +160,7 @@ class Runtime:
     @property
     def stitches(self) -> tuple[Stitch, ...]:
         """The stitches that may answer limits, in the order of the space."""
-        return tuple(self.menu.routes.values())
+        return tuple(row.route for row in self.menu.table)
 
     @property
     def ready(self) -> tuple[Stitch, ...]:
@@ -295,7 +306,7 @@ def _table(net: SNNet | Bundle, profile: StitchTable | None) -> StitchTable:
     if isinstance(net, Bundle):
         known = {row.stitch for row in net.table}
         # Scores of a bundle are its own: those of the network are not for weights of 8 bits.
-        profile = profile.where(lambda row: row.stitch in known).without(*SCORES)
+        profile = without_scores(profile.where(lambda row: row.stitch in known))
     # Of two machines' numbers only the profile's may stay, for it says which machine the table is of.
     return (without_profile(net.table) if PROFILE in profile.meta else net.table).merge(profile)
 
@@ -304,7 +315,7 @@ def _usual_cost(table: StitchTable, kind: dict[str, str] | None) -> str:
     """Return `latency_ms` where every stitch has one that holds here, else `macs`."""
     try:
         if kind is not None:
-            check_profile(table, ("latency_ms",), **kind)
+            check_profile(table, (LATENCY,), **kind)
     except TableError:
-        return "macs"
-    return "latency_ms" if all(measured(row, "latency_ms") for row in table) else "macs"
+        return COST
+    return LATENCY if all(measured(row, LATENCY) for row in table) else COST

@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from snnet.errors import SpaceError
 
 Direction = Literal["fast-to-slow", "slow-to-fast", "both"]
+"""Whether routes go from smaller to larger anchors, the other way, or both."""
 
 
 def anchor_chains(count: int, *, nearest: bool, direction: Direction) -> list[tuple[int, ...]]:

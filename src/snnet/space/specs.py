@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Layout = Literal["tokens", "NHWC", "NCHW"]
+"""Order of the axes of a feature map; `tokens` is `(B, N, C)`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,40 +1,42 @@
 """What is known about stitches: a row each, the frontier among them, and the best under a budget."""
 
-from snnet.table.budget import Budget, select
-from snnet.table.columns import (
-    ERROR,
-    PER_BATCH,
+from snnet.table.budget import Budget, Ranking, select
+from snnet.table.columns import COLUMNS, COST, ERROR, LATENCY, SCORE, Column, at_batch, column, kinds_of
+from snnet.table.frontier import anchor_regression, gap_to_lines, hypervolume, line_between_anchors, pareto_frontier
+from snnet.table.profiled import PROFILE, check_profile, describe_profile, without_profile
+from snnet.table.table import StitchRow, StitchTable
+from snnet.table.values import (
     PREDICTION,
-    at_batch,
-    higher_is_better,
-    is_per_batch,
     is_predicted,
     measured,
     measured_batches,
     missing_column,
     without_predictions,
+    without_scores,
 )
-from snnet.table.frontier import anchor_regression, gap_to_lines, hypervolume, line_between_anchors, pareto_frontier
-from snnet.table.profiled import PROFILE, check_profile, describe_profile, without_profile
-from snnet.table.table import StitchRow, StitchTable
 
 __all__ = [
+    "COLUMNS",
+    "COST",
     "ERROR",
-    "PER_BATCH",
+    "LATENCY",
     "PREDICTION",
     "PROFILE",
+    "SCORE",
     "Budget",
+    "Column",
+    "Ranking",
     "StitchRow",
     "StitchTable",
     "anchor_regression",
     "at_batch",
     "check_profile",
+    "column",
     "describe_profile",
     "gap_to_lines",
-    "higher_is_better",
     "hypervolume",
-    "is_per_batch",
     "is_predicted",
+    "kinds_of",
     "line_between_anchors",
     "measured",
     "measured_batches",
@@ -43,4 +45,5 @@ __all__ = [
     "select",
     "without_predictions",
     "without_profile",
+    "without_scores",
 ]

@@ -1,13 +1,19 @@
 """The best stitch under a budget."""
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from operator import le
 
 from snnet.errors import BudgetError
-from snnet.table.columns import at_batch, badness, higher_is_better, measured, missing_column
+from snnet.space import Stitch
+from snnet.table.columns import SCORE, at_batch, column, kinds_of
 from snnet.table.profiled import check_profile
 from snnet.table.table import StitchRow, StitchTable
+from snnet.table.values import measured, missing_column
 
 
 @dataclass(frozen=True)
@@ -25,35 +31,33 @@ class Budget:
     limits: Mapping[str, float]
 
     def __post_init__(self) -> None:
-        for column, limit in self.limits.items():
+        for name, limit in self.limits.items():
             if isinstance(limit, bool) or not isinstance(limit, int | float) or math.isnan(limit):
-                raise BudgetError(f"The limit {column}={limit!r} is not a number; write it as in macs=3e9.")
+                raise BudgetError(f"The limit {name}={limit!r} is not a number; write it as in macs=3e9.")
 
     def __str__(self) -> str:
-        return " and ".join(self.describe(column) for column in self.limits) or "no limit"
+        return " and ".join(map(self.describe, self.limits)) or "no limit"
 
-    def describe(self, column: str) -> str:
+    def describe(self, name: str) -> str:
         """Return one limit in words, such as `macs <= 3,000,000,000`."""
-        return f"{column} {'>=' if higher_is_better(column) else '<='} {_number(self.limits[column])}"
+        return f"{name} {'>=' if column(name).higher_is_better else '<='} {_number(self.limits[name])}"
 
-    def admits(self, row: StitchRow, column: str | None = None) -> bool:
-        """Return whether the row keeps all limits, or only that of `column`; an unmeasured value keeps none."""
-        return all(
-            measured(row, name) and badness(name, row.values[name]) <= badness(name, self.limits[name])
-            for name in ([column] if column else self.limits)
-        )
+    def admits(self, row: StitchRow, name: str | None = None) -> bool:
+        """Return whether the row keeps all limits, or only that on one column; an unmeasured value keeps none."""
+        names = self.limits if name is None else (name,)
+        return all(measured(row, one) and _rank(row, one) <= column(one).badness(self.limits[one]) for one in names)
 
 
 def select(
     table: StitchTable,
     *,
-    prefer: str = "top1",
+    prefer: str = SCORE,
     batch: int | None = None,
     dtype: str | None = None,
     any_machine: bool = False,
     **limits: float,
-) -> StitchRow:
-    """Return the best stitch within all limits: `select(table, macs=3e9, latency_ms=5)`.
+) -> Stitch:
+    """Return the best stitch within all limits: `select(table, macs=3e9, latency_ms=5)`; `table[stitch]` is its row.
 
     Among equally good stitches the cheaper is taken: by the limited columns in the order given, then by MACs,
     parameters and number in the space. Rows whose value of `prefer` is missing or not finite are passed over.
@@ -73,45 +77,109 @@ def select(
         BudgetError: If a column does not exist, or nothing fits; then the message names the cheapest there is.
         TableError: If a column that counts was measured elsewhere, see `check_profile`.
     """
-    prefer = at_batch(prefer, batch)
-    budget = Budget({at_batch(column, batch): limit for column, limit in limits.items()})
-    for column in (prefer, *budget.limits):
-        if message := missing_column(table, column):
-            raise BudgetError(message)
-    if not any_machine:
-        check_profile(table, (prefer, *budget.limits), dtype)
-    candidates = [row for row in table if measured(row, prefer)]
-    fitting = [row for row in candidates if budget.admits(row)]
-    if not fitting:
-        raise BudgetError(_nothing_fits(table, candidates, budget, prefer))
-    ties = dict.fromkeys((*budget.limits, "macs", "params"))
-    return min(fitting, key=lambda row: (*(_rank(row, column) for column in (prefer, *ties)), row.index))
+    budget = Budget({at_batch(name, batch): limit for name, limit in limits.items()})
+    ranking = Ranking(table, at_batch(prefer, batch), budget.limits, dtype=dtype, any_machine=any_machine)
+    return ranking.best(budget).route
 
 
-def _rank(row: StitchRow, column: str) -> float:
-    return badness(column, row.values[column]) if measured(row, column) else math.inf
+class Ranking:
+    """Stitches from the best to the worst, worked out once for budgets that limit the same columns.
+
+    Args:
+        table: Stitches with their costs and scores.
+        prefer: Column to be best in, at its batch size.
+        columns: Those that are limited, at their batch size.
+        dtype: See `select`.
+        engine: What the stitches will run on, such as `onnxruntime`; any if None.
+        any_machine: See `select`.
+
+    Attributes:
+        rows: Those with finite values in all of these columns, the best first, of equals the cheaper.
+
+    Raises:
+        BudgetError: If a column does not exist.
+        TableError: If a column was measured elsewhere, see `check_profile`.
+    """
+
+    def __init__(
+        self,
+        table: StitchTable,
+        prefer: str = SCORE,
+        columns: Iterable[str] = (),
+        *,
+        dtype: str | None = None,
+        engine: str | None = None,
+        any_machine: bool = False,
+    ) -> None:
+        self.table, self.prefer, self.columns = table, prefer, tuple(columns)
+        for name in (prefer, *self.columns):
+            if message := missing_column(table, name):
+                raise BudgetError(message)
+        if not any_machine:
+            check_profile(table, (prefer, *self.columns), dtype, engine)
+        ties = dict.fromkeys((prefer, *self.columns, *(kind.name for kind in kinds_of("cost"))))
+        rows = (row for row in table if measured(row, prefer, *self.columns))
+        self.rows = sorted(rows, key=lambda row: (*(_rank(row, name) for name in ties), row.index))
+        self._costs = [tuple(_rank(row, name) for name in self.columns) for row in self.rows]
+
+    def best(self, budget: Budget, among: Callable[[StitchRow], bool] | None = None) -> StitchRow:
+        """Return the best row within a budget.
+
+        Args:
+            budget: Limits on `columns`, in the same order.
+            among: Tells which rows may be chosen; all if None.
+
+        Raises:
+            BudgetError: If nothing fits; the message names the cheapest there is.
+        """
+        limits = [column(name).badness(limit) for name, limit in budget.limits.items()]
+        start = 0
+        if len(limits) == 1:
+            # With one limit the best is one bisection away.
+            thresholds, firsts = self._steps
+            start = firsts[bisect_right(thresholds, limits[0])]
+        for place in range(start, len(self.rows)):
+            if all(map(le, self._costs[place], limits)) and (among is None or among(self.rows[place])):
+                return self.rows[place]
+        raise BudgetError(self._nothing_fits(budget, ready=among is not None))
+
+    @cached_property
+    def _steps(self) -> tuple[list[float], list[int]]:
+        """The values of the one limited column, rising, and the place of the best row below each of them."""
+        rising = sorted((costs[0], place) for place, costs in enumerate(self._costs))
+        places = accumulate((place for _, place in rising), min, initial=len(rising))
+        return [cost for cost, _ in rising], list(places)
+
+    def cheapest(self) -> StitchRow | None:
+        """Return the row that is best in the limited column, of equals the one that `best` would take; None if none."""
+        return self.rows[min(range(len(self.rows)), key=self._costs.__getitem__)] if self.rows else None
+
+    def _nothing_fits(self, budget: Budget, *, ready: bool) -> str:
+        candidates = [row for row in self.table if measured(row, self.prefer)]
+        if not candidates:
+            command = column(self.prefer).command or "snnet evaluate"
+            return f"None of the {len(self.table)} stitches has a finite {self.prefer!r}; `{command}` measures it."
+        unmet = [name for name in budget.limits if not any(budget.admits(row, name) for row in candidates)]
+        parts = [f"No {'ready ' * ready}stitch keeps {budget}."]
+        if not unmet and not ready:
+            parts.append("Each limit alone can be kept, all of them together cannot.")
+        parts += [_extreme(candidates, name) for name in unmet or budget.limits]
+        if unscored := sum(budget.admits(row) for row in self.table if not measured(row, self.prefer)):
+            parts.append(f"{unscored} unscored would fit; `snnet evaluate` measures their {self.prefer!r}.")
+        return " ".join(parts)
 
 
-def _nothing_fits(table: StitchTable, candidates: list[StitchRow], budget: Budget, prefer: str) -> str:
-    if not candidates:
-        return f"None of the {len(table)} stitches has a finite {prefer!r}; `snnet evaluate` measures it."
-    unmet = [name for name in budget.limits if not any(budget.admits(row, name) for row in candidates)]
-    parts = [f"No stitch keeps {budget}."]
-    if not unmet:
-        parts.append("Each limit alone can be kept, all of them together cannot.")
-    parts += [_extreme(candidates, name) for name in unmet or budget.limits]
-    if unscored := sum(budget.admits(row) for row in table):
-        parts.append(f"{unscored} unscored would fit; `snnet evaluate` measures their {prefer!r}.")
-    return " ".join(parts)
+def _rank(row: StitchRow, name: str) -> float:
+    return column(name).badness(row.values[name]) if measured(row, name) else math.inf
 
 
-def _extreme(rows: list[StitchRow], column: str) -> str:
-    have = [row for row in rows if measured(row, column)]
+def _extreme(rows: list[StitchRow], name: str) -> str:
+    have = [row for row in rows if measured(row, name)]
     if not have:
-        return f"No scored stitch has a finite {column!r}."
-    best = min(have, key=lambda row: (_rank(row, column), row.index))
-    word = "highest" if higher_is_better(column) else "lowest"
-    return f"The {word} {column} there is: {_number(best.values[column])} (stitch {best.index}, {best.stitch})."
+        return f"No scored stitch has a finite {name!r}."
+    best = min(have, key=lambda row: (_rank(row, name), row.index))
+    word = "highest" if column(name).higher_is_better else "lowest"
+    return f"The {word} {name} there is: {_number(best.values[name])} (stitch {best.index}, {best.stitch})."
 
 
 def _number(value: float) -> str:

@@ -1,43 +1,207 @@
-"""What a column of a table means for a choice: which way is better, at which batch, which command measures it."""
+"""What a column of a table is: its unit, which way is better, how it is printed, which command measures it."""
 
-import math
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
 
-from snnet.errors import BudgetError, did_you_mean
-from snnet.table.table import StitchRow, StitchTable
+from snnet.errors import BudgetError
+from snnet.utils import Registry, human
 
+COST, SCORE, LATENCY = "macs", "top1", "latency_ms"
+"""The columns that are meant where none is named: of costs, of scores, and of a machine's measurements."""
 ERROR = "_error"
-"""Ends the name of the column that holds the standard deviation of a predicted score, in the score's unit."""
-PREDICTION = "prediction"
-"""The fact of a table that says how the predicted scores in it came about."""
+"""Ends the name of the column that holds the standard deviation of a prediction, in the unit of what is predicted."""
 
-PER_BATCH = ("latency_ms", "throughput", "memory_mb", "energy_mj")
-"""Beginnings of the columns that are measured for a number of images at once, on one machine."""
+Role = Literal["cost", "score", "other"]
 
-_HIGHER_IS_BETTER = ("top1", "top5", "throughput")
-_COMMANDS = {
-    "macs": "snnet profile",
-    "params": "snnet profile",
-    "latency_ms": "snnet profile",
-    "throughput": "snnet profile",
-    "memory_mb": "snnet profile",
-    "energy_mj": "snnet profile",
-    "top1": "snnet evaluate",
-    "top5": "snnet evaluate",
-    "loss": "snnet evaluate",
-}
+_TOP_K = re.compile(r"top(\d+)")
 
 
-def higher_is_better(column: str) -> bool:
-    """Return whether more of `column` is better: true for top-1, top-5 and throughput, at any batch size."""
-    return column.startswith(_HIGHER_IS_BETTER) and not column.endswith(ERROR)
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Register a kind of your own, such as a score that some task has: `COLUMNS.register("miou")(Column("miou", "mIoU",
+    "%", role="score", higher_is_better=True, form=".2f"))`. Columns that nobody registered work too: they are printed
+    plainly, and less is better.
+
+    Attributes:
+        name: As tables, limits and axes know it.
+        label: What axes call it, `Latency`.
+        unit: What follows a number on axes, `ms`.
+        short: What headings of tables call it, with its unit; label and unit if empty.
+        about: What a limit on it limits, `multiply-adds of one image`.
+        role: Whether it is a cost, which belongs to a route and a machine, or a score, which belongs to the weights.
+        higher_is_better: Whether more of it is better.
+        per_batch: Whether it is measured on a machine, for a number of images at once.
+        form: How `format` prints a number of it; if empty, with three digits and k, M or G.
+        parts: Further columns that are shown beside it, such as `p95` for `latency_ms_p95`.
+        kind: The column that this is a part of, or taken at some batch size; itself otherwise.
+        part: Which part it is, `p95`.
+        batch: Images at once, where its name says so.
+        is_error: Whether it holds the error bars of another column.
+    """
+
+    name: str
+    label: str
+    unit: str = ""
+    short: str = ""
+    about: str = ""
+    role: Role = "other"
+    higher_is_better: bool = False
+    per_batch: bool = False
+    form: str = ".3f"
+    parts: tuple[str, ...] = ()
+    kind: str = ""
+    part: str = ""
+    batch: int | None = None
+    is_error: bool = False
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is the same for any weights and any machine, as MACs and parameters are."""
+        return self.role == "cost" and not self.per_batch
+
+    @property
+    def is_budget(self) -> bool:
+        """Whether people set budgets on it: a cost of which less is better."""
+        return self.role == "cost" and not self.higher_is_better and not self.is_error
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Its name and those of its parts."""
+        return (self.name, *(f"{self.name}_{part}" for part in self.parts))
+
+    @property
+    def command(self) -> str | None:
+        """The command that measures it; None if nothing of ours does."""
+        return {"cost": "snnet profile", "score": "snnet evaluate", "other": None}[self.role]
+
+    @property
+    def heading(self) -> str:
+        """What stands over it in a table, with its unit: `top-1 %`, `ms p95@8`."""
+        short = self.short or f"{self.label} {self.unit}".rstrip()
+        named = f"{short}{self.part and ' ' + self.part}{f'@{self.batch}' if self.batch else ''}"
+        return f"± {named}" if self.is_error else named
+
+    @property
+    def title(self) -> str:
+        """What an axis calls it, without the unit: `Latency p95, batch 8`."""
+        return f"{self.label}{self.part and ' ' + self.part}{f', batch {self.batch}' if self.batch else ''}"
+
+    def text(self, value: float | None) -> str:
+        """Return one number as it stands under the heading; `-` where there is none."""
+        if value is None:
+            return "-"
+        return format(value, self.form) if self.form else human(value)
+
+    def badness(self, value: float) -> float:
+        """Return a number that is smaller the better `value` is."""
+        return -value if self.higher_is_better else value
 
 
-def is_per_batch(column: str) -> bool:
-    """Return whether a column was measured on a machine, for a number of images at once."""
-    return column.startswith(PER_BATCH)
+COLUMNS: Registry[Column] = Registry("column")
+"""Kinds of columns that something is known of, in the order in which tables show them."""
+
+for _kind in (
+    Column(name="macs", label="MACs", about="multiply-adds of one image", role="cost", form=""),
+    Column(name="params", label="Parameters", short="params", about="parameters", role="cost", form=""),
+    Column(
+        name="top1",
+        label="Top-1",
+        unit="%",
+        short="top-1 %",
+        about="percent of images whose class is the first guess",
+        role="score",
+        higher_is_better=True,
+        form=".2f",
+    ),
+    Column(
+        name="top5",
+        label="Top-5",
+        unit="%",
+        short="top-5 %",
+        about="percent of images whose class is among five guesses",
+        role="score",
+        higher_is_better=True,
+        form=".2f",
+    ),
+    Column(name="loss", label="Loss", short="loss", about="mean cross-entropy, in nats", role="score"),
+    Column(
+        name="latency_ms",
+        label="Latency",
+        unit="ms",
+        short="ms",
+        about="milliseconds of a forward pass, the median",
+        role="cost",
+        per_batch=True,
+        parts=("p95", "p99"),
+    ),
+    Column(
+        name="throughput",
+        label="Throughput",
+        unit="images/s",
+        short="images/s",
+        about="images per second",
+        role="cost",
+        higher_is_better=True,
+        per_batch=True,
+        form=",.0f",
+    ),
+    Column(
+        name="memory_mb",
+        label="Memory",
+        unit="MB",
+        short="memory MB",
+        about="megabytes of weights and features",
+        role="cost",
+        per_batch=True,
+    ),
+    Column(
+        name="energy_mj",
+        label="Energy",
+        unit="mJ",
+        short="energy mJ",
+        about="millijoules of a forward pass",
+        role="cost",
+        per_batch=True,
+    ),
+):
+    COLUMNS.register(_kind.name)(_kind)
 
 
-def at_batch(column: str, batch: int | None) -> str:
+def column(name: str) -> Column:
+    """Return what is known of a column, from its name: `macs`, `latency_ms_p95@8`, `top1_error`, or anything else."""
+    # A kind that is registered later makes earlier answers stale.
+    return _column(name, len(COLUMNS))
+
+
+@lru_cache(4096)
+def _column(name: str, kinds_known: int) -> Column:  # noqa: ARG001
+    bare = name.removesuffix(ERROR)
+    stem, _, batch = bare.partition("@")
+    known = {kind.name: kind for kind in COLUMNS.values()}
+    if match := _TOP_K.match(stem):
+        label, short = f"Top-{match[1]}", f"top-{match[1]} %"
+        known.setdefault(match[0], replace(known["top1"], label=label, short=short, role="other"))
+    found = [kind for kind in known if stem == kind or stem.startswith(f"{kind}_")]
+    if not found:
+        return Column(name, bare, kind=stem, is_error=bare != name)
+    kind = max(found, key=len)
+    return replace(
+        known[kind],
+        name=name,
+        kind=kind,
+        part=stem[len(kind) + 1 :].replace("_", " "),
+        batch=int(batch) if batch.isdecimal() else None,
+        is_error=bare != name,
+        higher_is_better=known[kind].higher_is_better and bare == name,
+    )
+
+
+def at_batch(name: str, batch: int | None) -> str:
     """Return the name of a column at a batch size: `latency_ms@8`; at batch 1, and of MACs and scores, as it is.
 
     Raises:
@@ -45,57 +209,16 @@ def at_batch(column: str, batch: int | None) -> str:
     """
     if batch is not None and (isinstance(batch, bool) or not isinstance(batch, int) or batch < 1):
         raise BudgetError(f"batch={batch!r} is not a number of images; write it as in batch=8.")
-    plain = batch in (None, 1) or "@" in column or not is_per_batch(column)
-    return column if plain else f"{column}@{batch}"
+    plain = batch in (None, 1) or "@" in name or not column(name).per_batch
+    return name if plain else f"{name}@{batch}"
 
 
-def badness(column: str, value: float) -> float:
-    """Return a number that is smaller the better `value` of `column` is."""
-    return -value if higher_is_better(column) else value
+def kinds_of(role: Role, *, per_batch: bool = False) -> tuple[Column, ...]:
+    """Return the registered kinds with a role: of those measured on a machine, or of the others."""
+    return tuple(kind for kind in COLUMNS.values() if kind.role == role and kind.per_batch == per_batch)
 
 
-def measured(row: StitchRow, *columns: str) -> bool:
-    """Return whether the row has a finite value in each of the columns; a NaN score counts as none."""
-    return all((value := row.get(column)) is not None and math.isfinite(value) for column in columns)
-
-
-def is_predicted(row: StitchRow, column: str = "top1") -> bool:
-    """Return whether the row's value of a column is a prediction: it has an error bar, in `top1_error`."""
-    return row.get(column + ERROR) is not None
-
-
-def without_predictions(table: StitchTable, column: str = "top1") -> StitchTable:
-    """Return the table without the values of a column that are predictions, and without what was said of them."""
-    gone = (column, column + ERROR)
-    rows = (
-        StitchRow(row.index, row.stitch, {k: v for k, v in row.values.items() if k not in gone})
-        if is_predicted(row, column)
-        else row
-        for row in table
-    )
-    scores = column == "top1"
-    return StitchTable(rows, {name: fact for name, fact in table.meta.items() if not (scores and name == PREDICTION)})
-
-
-def measured_batches(table: StitchTable, kind: str) -> list[int]:
-    """Return the batch sizes at which a column such as `latency_ms` was measured, in order."""
-    parts = (name.partition("@") for name in table.columns)
-    return sorted(int(batch or 1) for name, _, batch in parts if name == kind and (batch or "1").isdigit())
-
-
-def missing_column(table: StitchTable, column: str) -> str | None:
-    """Return the message for a column that no row of the table has, or None where there is one."""
-    if column in table.columns:
-        return None
-    kind, _, batch = column.partition("@")
-    if is_per_batch(column) and (batches := measured_batches(table, kind)):
-        listed = ", ".join(map(str, batches))
-        return (
-            f"The table has no {kind!r} at batch {batch or 1}; it was measured at batch {listed}. `snnet profile "
-            f"--batch {batch or 1}` adds it."
-        )
-    has = f"it has {', '.join(table.columns)}" if table.columns else "it has no columns at all"
-    command = next((cmd for name, cmd in _COMMANDS.items() if column.startswith(name)), None)
-    if command is None:
-        return f"The table has no column {column!r}; {has}.{did_you_mean(column, {*table.columns, *_COMMANDS})}"
-    return f"The table has no column {column!r}; {has}. `{command}` adds it."
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Return names of columns, the standard ones first."""
+    found = dict.fromkeys(names)
+    return tuple(dict.fromkeys([name for kind in COLUMNS.values() for name in kind.shown if name in found] + [*found]))

@@ -3,11 +3,12 @@
 from itertools import groupby, pairwise
 
 from snnet.errors import TableError
-from snnet.table.columns import badness, measured, missing_column
+from snnet.table.columns import COST, SCORE, column
 from snnet.table.table import StitchRow, StitchTable
+from snnet.table.values import measured, missing_column
 
 
-def pareto_frontier(table: StitchTable, cost: str = "macs", score: str = "top1") -> StitchTable:
+def pareto_frontier(table: StitchTable, cost: str = COST, score: str = SCORE) -> StitchTable:
     """Return the stitches that no other equals or beats in both columns, from the cheapest to the dearest.
 
     Stitches with the same cost and the same score stay together. Rows without a finite value in both columns
@@ -17,20 +18,21 @@ def pareto_frontier(table: StitchTable, cost: str = "macs", score: str = "top1")
         TableError: If no row has one of the columns.
     """
     frontier: list[StitchRow] = []
+    badness = column(score).badness
     best = float("inf")
     for _, rows in groupby(_by_cost(table, cost, score), key=lambda row: row.values[cost]):
         tied = list(rows)
-        lowest = badness(score, tied[0].values[score])
+        lowest = badness(tied[0].values[score])
         if lowest < best:
             best = lowest
-            frontier += [row for row in tied if badness(score, row.values[score]) == lowest]
+            frontier += [row for row in tied if badness(row.values[score]) == lowest]
     return StitchTable(frontier, table.meta)
 
 
 def hypervolume(
     table: StitchTable,
-    cost: str = "macs",
-    score: str = "top1",
+    cost: str = COST,
+    score: str = SCORE,
     *,
     reference: tuple[float, float] | None = None,
 ) -> float:
@@ -49,18 +51,19 @@ def hypervolume(
     rows = _by_cost(table, cost, score)
     if not rows:
         return 0.0
+    x_of, y_of = column(cost).badness, column(score).badness
     if reference is None:
-        corner = tuple(max(badness(name, row.values[name]) for row in rows) for name in (cost, score))
+        corner = (max(x_of(row.values[cost]) for row in rows), max(y_of(row.values[score]) for row in rows))
     else:
-        corner = (badness(cost, reference[0]), badness(score, reference[1]))
+        corner = (x_of(reference[0]), y_of(reference[1]))
     points = [
-        (min(badness(cost, row.values[cost]), corner[0]), min(badness(score, row.values[score]), corner[1]))
+        (min(x_of(row.values[cost]), corner[0]), min(y_of(row.values[score]), corner[1]))
         for row in pareto_frontier(table, cost, score)
     ]
     return sum((end - x) * (corner[1] - y) for (x, y), (end, _) in pairwise([*points, corner]))
 
 
-def line_between_anchors(anchors: StitchTable, at: float | StitchRow, cost: str = "macs", score: str = "top1") -> float:
+def line_between_anchors(anchors: StitchTable, at: float | StitchRow, cost: str = COST, score: str = SCORE) -> float:
     """Return the score at a cost on the straight lines that join the anchors in order of cost.
 
     Args:
@@ -88,21 +91,21 @@ def line_between_anchors(anchors: StitchTable, at: float | StitchRow, cost: str 
     return _interpolate(corners, x)
 
 
-def gap_to_lines(table: StitchTable, anchors: StitchTable, cost: str = "macs", score: str = "top1") -> dict[str, float]:
+def gap_to_lines(table: StitchTable, anchors: StitchTable, cost: str = COST, score: str = SCORE) -> dict[str, float]:
     """Return, for each scored stitch of two or more anchors, how far it lies above the line of its own anchors.
 
     Positive is better than the line, negative worse, in points of `score`; see `line_between_anchors`.
     """
     _require(table, cost, score)
-    alone = anchors.anchors
+    alone, badness = anchors.anchors, column(score).badness
     return {
-        row.stitch: badness(score, line_between_anchors(alone, row, cost, score)) - badness(score, row.values[score])
+        row.stitch: badness(line_between_anchors(alone, row, cost, score)) - badness(row.values[score])
         for row in table.stitched
         if measured(row, cost, score)
     }
 
 
-def anchor_regression(before: StitchTable, after: StitchTable, score: str = "top1") -> dict[str, float]:
+def anchor_regression(before: StitchTable, after: StitchTable, score: str = SCORE) -> dict[str, float]:
     """Return, for each anchor of `before`, the points of `score` it has lost in `after`; a gain is negative.
 
     Raises:
@@ -110,23 +113,24 @@ def anchor_regression(before: StitchTable, after: StitchTable, score: str = "top
     """
     _require(before, score)
     _require(after, score)
-    lost = {}
+    lost, badness = {}, column(score).badness
     for row in before.anchors:
         if row.stitch not in after or not measured(row, score) or not measured(after[row.stitch], score):
             raise TableError(f"Anchor {row.stitch} has no finite {score!r} in both tables; evaluate it in both.")
-        lost[row.stitch] = badness(score, after[row.stitch].values[score]) - badness(score, row.values[score])
+        lost[row.stitch] = badness(after[row.stitch].values[score]) - badness(row.values[score])
     return lost
 
 
 def _by_cost(table: StitchTable, cost: str, score: str) -> list[StitchRow]:
     _require(table, cost, score)
     rows = (row for row in table if measured(row, cost, score))
-    return sorted(rows, key=lambda r: (badness(cost, r.values[cost]), badness(score, r.values[score]), r.index))
+    x, y = column(cost).badness, column(score).badness
+    return sorted(rows, key=lambda row: (x(row.values[cost]), y(row.values[score]), row.index))
 
 
 def _require(table: StitchTable, *columns: str) -> None:
-    for column in columns:
-        if message := missing_column(table, column):
+    for name in columns:
+        if message := missing_column(table, name):
             raise TableError(message)
 
 

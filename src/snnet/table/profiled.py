@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from snnet.errors import TableError
-from snnet.table.columns import is_per_batch
+from snnet.table.columns import column
 from snnet.table.table import StitchTable
 from snnet.utils import Machine
 
@@ -30,10 +30,10 @@ def check_profile(
         TableError: If they do not hold here; the message names both sides.
     """
     facts: Mapping[str, Any] = table.meta.get(PROFILE) or {}
-    used = [column for column in columns if is_per_batch(column)]
+    used = [name for name in columns if column(name).per_batch]
     if not facts or not used:
         return
-    listed = " and ".join(dict.fromkeys(column.partition("@")[0] for column in used))
+    listed = " and ".join(dict.fromkeys(name.partition("@")[0] for name in used))
     there, here = Machine.of(facts.get("machine") or {}), Machine.here()
     if not here.can_stand_for(there):
         raise TableError(
@@ -56,7 +56,7 @@ def check_profile(
 
 def without_profile(table: StitchTable) -> StitchTable:
     """Return the table without what was measured on a machine, and without what was said of that."""
-    bare = table.without(*filter(is_per_batch, table.columns))
+    bare = table.without(*(name for name in table.columns if column(name).per_batch))
     return StitchTable(bare, {name: fact for name, fact in bare.meta.items() if name != PROFILE})
 
 

@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from snnet.errors import TableError, did_you_mean
 from snnet.space import Stitch, as_number
+from snnet.table.columns import in_order
 from snnet.utils import write_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT, VERSION = "snnet-table", 1
-_ORDER = (
-    *("macs", "params", "top1", "top5", "loss"),
-    *("latency_ms", "latency_ms_p95", "latency_ms_p99", "throughput", "memory_mb", "energy_mj"),
-)
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class StitchRow:
         """Return column `name`, or `default` where this row has no such value."""
         return self.values.get(name, default)
 
-    @property
+    @cached_property
     def route(self) -> Stitch:
         """The stitch as a value."""
         return Stitch.parse(self.stitch)
@@ -114,8 +111,7 @@ class StitchTable:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns that at least one row has: the standard ones first."""
-        found = dict.fromkeys(name for row in self.rows for name in row.values)
-        return tuple([c for c in _ORDER if c in found] + [c for c in found if c not in _ORDER])
+        return in_order(name for row in self.rows for name in row.values)
 
     @property
     def anchors(self) -> "StitchTable":

@@ -28,7 +28,9 @@ from snnet.training.stream import Batch
 from snnet.utils import copy_from_first, share
 
 Precision = Literal["fp32", "bf16", "fp16"]
+"""Type of the numbers that training computes in."""
 Sharding = Literal["none", "fsdp"]
+"""Whether weights and optimizer state are divided over processes."""
 Mixup = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Turns images and labels into mixed images and soft targets, as `timm.data.Mixup` does."""
 

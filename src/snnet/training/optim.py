@@ -12,6 +12,7 @@ from snnet.errors import RecipeError
 from snnet.network import SNNet
 
 Freeze = Literal["nothing", "smallest-anchor", "anchors"]
+"""Which anchors stay as they came."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,10 +11,11 @@ from snnet.evaluation import Scores
 from snnet.init import has_batch_norm, recalibrate
 from snnet.network import SNNet, Tree, run_tree
 from snnet.space import Stitch
+from snnet.table import SCORE
 from snnet.training.stream import Batch
 from snnet.utils import evaluating
 
-PREFIX = "top1/"
+PREFIX = f"{SCORE}/"
 """Begins the name of a stitch's top-1 in the log."""
 
 
@@ -60,7 +61,7 @@ class Probe:
                 for name, logits in run_tree(net, tree, images.to(device)):
                     scores[name].add(logits, labels.to(device).long())
             net.forget_statistics()
-        return {PREFIX + name: score.result()[0]["top1"] for name, score in scores.items()}
+        return {PREFIX + name: score.result()[0][SCORE] for name, score in scores.items()}
 
 
 def spread_of(stitches: Sequence[Stitch], count: int) -> list[Stitch]:

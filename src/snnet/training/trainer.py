@@ -32,7 +32,9 @@ from snnet.training.stream import Batch, Batches, step_batches
 from snnet.training.torch_loader import as_batches
 from snnet.utils import broadcast, fast_linear, from_first, join, losing_none, sum_numbers
 
-CHECKPOINTS, LOG, TRACKING = "checkpoints", "log.jsonl", "tracking"
+CHECKPOINTS = "checkpoints"
+"""Folder of a run that holds its checkpoints."""
+LOG, TRACKING = "log.jsonl", "tracking"
 _RECENT = 50
 
 

@@ -4,10 +4,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from snnet.errors import BudgetError, ExportError, SpaceError
+from snnet.errors import BudgetError, DataError, ExportError, SpaceError
 from snnet.export.bundle import MANIFEST, Bundle
+from snnet.network import SNNet
 from tests.export.bundle.conftest import STITCHES
 
 
@@ -82,8 +85,72 @@ print(session.run(None, {{"images": numpy.zeros((2, *bundle.manifest.input.size)
     assert told.stdout.strip() == "(2, 10)"
 
 
+def test_predicting_needs_no_torch_and_gives_the_answers_of_the_network(
+    written: Path, small_net: SNNet, tmp_path: Path
+) -> None:
+    for number, mode in enumerate(("RGB", "L", "RGBA")):
+        pixels = np.random.default_rng(number).integers(0, 256, (40, 50, len(mode)), dtype=np.uint8).squeeze()
+        Image.fromarray(pixels, mode).save(tmp_path / f"{number}.png")
+    photos = sorted(map(str, tmp_path.glob("*.png")))
+    code = f"""
+import json, sys
+sys.modules["torch"] = sys.modules["torchvision"] = sys.modules["timm"] = None
+from snnet.export.bundle import Bundle
+bundle = Bundle.open({str(written)!r})
+single, several = bundle.predict({photos[0]!r}, macs=11), bundle.predict({photos!r}, "1:0-2")
+assert single.label == several[0].label and len(several) == 3
+print(json.dumps([[one.label, str(one.stitch), one.probabilities.tolist()] for one in several]))
+print(json.dumps(bundle.transform({photos[1]!r}).tolist()))
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found, pixels = map(json.loads, told.stdout.splitlines())
+    assert np.array_equal(np.float32(pixels), small_net.transform(photos[1]).numpy())
+    expected = small_net.predict(photos, "1:0-2")
+    assert isinstance(expected, list)
+    for (label, stitch, probabilities), one in zip(found, expected, strict=True):
+        assert (label, stitch) == (one.label, str(one.stitch))
+        np.testing.assert_allclose(probabilities, one.probabilities, atol=1e-3)
+
+
+def test_a_session_is_opened_once_for_many_answers(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = Bundle.open(written)
+    opened: list[object] = []
+    monkeypatch.setattr(bundle, "session", lambda stitch: opened.append(stitch) or Bundle.session(bundle, stitch))
+    pixels = np.zeros((2, 1, 28, 28), np.float32)
+    for stitch in ("0:0-2", "1:0-2", "0:0-2"):
+        assert len(bundle.predict(pixels, stitch)) == 2  # type: ignore[arg-type]
+    assert list(map(str, opened)) == ["0:0-2", "1:0-2"]
+
+
+def test_without_stitch_and_budget_the_best_known_answers(copied: Path) -> None:
+    pixels = np.zeros((1, 28, 28), np.float32)
+    assert str(Bundle.open(copied).predict(pixels).stitch) == "0:0-1,1:1-2"  # type: ignore[union-attr]
+    manifest = json.loads((copied / MANIFEST).read_text())
+    for row in manifest["stitches"]:
+        del row["top1"]
+    (copied / MANIFEST).write_text(json.dumps(manifest))
+    assert str(Bundle.open(copied).predict(pixels).stitch) == "1:0-2"  # type: ignore[union-attr]
+
+
+def test_a_manifest_that_does_not_say_how_pictures_are_resized(copied: Path, caplog: pytest.LogCaptureFixture) -> None:
+    manifest = json.loads((copied / MANIFEST).read_text())
+    del manifest["input"]["crop_pct"]
+    (copied / MANIFEST).write_text(json.dumps(manifest))
+    assert Bundle.open(copied).input.crop_pct == 0.875
+    assert "does not say how pictures are resized; taken is crop_pct 0.875" in caplog.text
+
+
+def test_pictures_that_cannot_be_predicted(bundle: Bundle) -> None:
+    with pytest.raises(DataError, match=r"shape \(1, 28, 28\), got \(3, 28, 28\)"):
+        bundle.predict(np.zeros((2, 3, 28, 28), np.float32))
+    with pytest.raises(DataError, match=r"nothing\.jpg cannot be read"):
+        bundle.predict("nothing.jpg")
+    with pytest.raises(BudgetError):
+        bundle.predict(np.zeros((1, 28, 28), np.float32), macs=1)
+
+
 def test_the_page_of_the_documentation_runs_without_snnet(written: Path, tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "bundle.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "guides" / "bundle.md").read_text()
     code = page.split("```python\n# without snnet")[1].split("```")[0]
     assert "snnet" not in code
     code = code.replace("3e9", "11")  # the tiny network's multiply-adds are made up

@@ -1,12 +1,17 @@
 """A bundle on disk: which stitches it has, which one to take, and sessions that run them."""
 
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
+from snnet.data import Picture, Pixels, normalized_pixels, open_picture
 from snnet.errors import SpaceError, TableError
 from snnet.export.bundle.manifest import GRAPHS, WEIGHTS, Manifest
 from snnet.export.bundle.sessions import open_session
+from snnet.network import Prediction, predict_images
 from snnet.space import InputSpec, Stitch
 from snnet.table import StitchTable, select
 
@@ -22,6 +27,7 @@ class Bundle:
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path = path
         self.manifest = manifest
+        self._sessions: dict[Stitch, Any] = {}
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = True) -> "Bundle":
@@ -64,12 +70,44 @@ class Bundle:
         Raises:
             BudgetError: If nothing fits, or the table lacks a column.
         """
-        return select(self.table, **limits).route
+        return select(self.table, **limits)
 
     @property
     def input(self) -> InputSpec:
         """Size and normalization of the images."""
         return self.manifest.input
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Names of the classes in the order of the logits, if known."""
+        return self.manifest.classes
+
+    def transform(self, picture: Picture) -> Pixels:
+        """Return the normalized array `(C, H, W)` of a picture or the path of one, equal to what `net.transform` gives.
+
+        Raises:
+            DataError: If the file is missing or no image.
+        """
+        return normalized_pixels(open_picture(picture), self.input)
+
+    def predict(
+        self,
+        images: Picture | Pixels | Iterable[Picture | Pixels],
+        stitch: int | str | Stitch | None = None,
+        **budget: Any,
+    ) -> Prediction | list[Prediction]:
+        """Return what a stitch sees in pictures, paths or normalized arrays, as `SNNet.predict` does.
+
+        A stitch's session is opened when it first answers, and kept.
+        """
+        return predict_images(self, images, stitch, budget, stitches=self.stitches, run=self._run)
+
+    def _run(self, pixels: Pixels, stitch: Stitch) -> NDArray[Any]:
+        if stitch not in self._sessions:
+            self._sessions[stitch] = self.session(stitch)
+        session = self._sessions[stitch]
+        logits: NDArray[Any] = session.run(None, {session.get_inputs()[0].name: pixels})[0]
+        return logits
 
     def find(self, stitch: int | str | Stitch) -> Stitch:
         """Return one of its stitches by its number in the space, its id or as a value.

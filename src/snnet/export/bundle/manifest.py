@@ -1,6 +1,7 @@
 """What a bundle holds, as JSON, and whether its files are as they were written."""
 
 import hashlib
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -11,9 +12,13 @@ from snnet.space import InputSpec
 from snnet.table import StitchRow, StitchTable
 from snnet.utils import read_description, write_json
 
+_log = logging.getLogger(__name__)
+
 FORMAT, VERSION = "snnet-bundle", 1
-MANIFEST, GRAPHS, WEIGHTS = "manifest.json", "stitches", "weights.bin"
-"""The description, the folder of the graphs, and the file of the weights beside them.
+MANIFEST = "manifest.json"
+"""File of a bundle that describes it."""
+GRAPHS, WEIGHTS = "stitches", "weights.bin"
+"""The folder of the graphs, and the file of the weights beside them.
 
 onnxruntime refuses weights that lie outside of the folder of their graph.
 """
@@ -76,11 +81,16 @@ class Manifest:
             rows = [dict(row) for row in content["stitches"]]
             graphs = {row["stitch"]: row.pop("graph") for row in rows}
             rows_read = [StitchRow(row.pop("index"), row.pop("stitch"), row) for row in rows]
-            size, mean, std = (tuple(content["input"].pop(name)) for name in ("size", "mean", "std"))
+            images = dict(content["input"])
+            size, mean, std = (tuple(images.pop(name)) for name in ("size", "mean", "std"))
+            spec = InputSpec(size, mean, std, **images)
+            if unsaid := {"interpolation", "crop_pct"} - images.keys():
+                usual = " and ".join(f"{name} {getattr(spec, name)}" for name in sorted(unsaid))
+                _log.warning("%s does not say how pictures are resized; taken is %s, as is usual.", path, usual)
             return cls(
                 table=StitchTable(rows_read, content["measured"]),
                 graphs=graphs,
-                input=InputSpec(size, mean, std, **content["input"]),
+                input=spec,
                 classes=None if content["classes"] is None else tuple(content["classes"]),
                 num_classes=content["num_classes"],
                 versions=content["versions"],

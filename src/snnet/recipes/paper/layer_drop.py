@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from snnet.anchors import Anchor
 from snnet.errors import RecipeError
 from snnet.network import SNNet
-from snnet.recipes.experiment import Experiment
+from snnet.recipes.build import Parts
 from snnet.space import FeatureSpec, InputSpec, StitchSpace
 
 _TWELFTHS = (2, 3, 4, 6, 8, 10, 12)
@@ -114,7 +114,7 @@ def layer_drop_network(anchor: Anchor, drop: float) -> SNNet:
     return SNNet(crops, space)
 
 
-def with_layer_drop(experiment: Experiment, drop: float) -> Experiment:
-    """Return the experiment with its largest anchor under LayerDrop in place of its network."""
-    net = experiment.net
-    return replace(experiment, net=layer_drop_network(net.anchor(len(net.anchors) - 1), drop))
+def with_layer_drop(parts: Parts, drop: float) -> Parts:
+    """Return the parts with the largest anchor under LayerDrop in place of the network."""
+    net = parts.net
+    return replace(parts, net=layer_drop_network(net.anchor(len(net.anchors) - 1), drop))

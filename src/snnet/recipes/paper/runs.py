@@ -1,22 +1,21 @@
 """Running the variants of experiments, each distinct run once, and going on after a kill."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import save_file
 
-from snnet.profiling import count_costs
-from snnet.recipes.build import build_experiment
-from snnet.recipes.experiment import Experiment
 from snnet.recipes.paper.layer_drop import with_layer_drop
 from snnet.recipes.paper.plans import Plan, plan_variant
-from snnet.recipes.paper.values import Scale, Variant
+from snnet.recipes.paper.values import Scale, State, Variant
 from snnet.recipes.recipe import Recipe
-from snnet.recipes.run_directory import claim_directory
+from snnet.recipes.run import Run, open_run
 from snnet.space import Stitch
 from snnet.table import StitchRow, StitchTable
-from snnet.utils import Stage, silent, torch_threads, write_aside
+from snnet.utils import Stage, silent, write_aside
 
 
 class Bench:
@@ -60,16 +59,13 @@ class Bench:
         found = _scored(plan.scores(variant.state), variant)
         if found is not None:
             return found
-        recipe = self._with_anchors(plan)
-        begun = claim_directory(recipe, plan.directory)
-        with torch_threads(recipe.run.threads):
-            experiment = build_experiment(recipe)
+        with self._open(self._with_anchors(plan), plan.directory) as run:
             if variant.layer_drop is not None:
-                experiment = with_layer_drop(experiment, variant.layer_drop)
-            self._bring_to(variant.state, experiment, plan.directory, begun=begun)
-            self._evaluate(experiment, variant, plan.scores(variant.state))
+                run = replace(run, parts=with_layer_drop(run.parts, variant.layer_drop))
+            _bring_to(variant.state, run)
+            run.evaluate(plan.scores(variant.state), stitches=[s for s in run.parts.net.space if _wants(variant, s)])
             if variant.state == "trained" and variant.layer_drop is None:
-                experiment.net.save_pretrained(plan.directory)
+                run.save()
         found = _scored(plan.scores(variant.state), variant)
         assert found is not None
         return found
@@ -88,40 +84,24 @@ class Bench:
 
     def _train_anchors(self, plan: Plan) -> None:
         self.say("The anchors come without weights; they are trained first.")
-        begun = claim_directory(plan.recipe, plan.directory)
-        with torch_threads(plan.recipe.run.threads):
-            experiment = build_experiment(plan.recipe)
-            self._train(experiment, plan.directory, begun=begun)
-        for anchor in map(experiment.net.anchor, range(len(experiment.net.anchors))):
+        with self._open(plan.recipe, plan.directory) as run:
+            _bring_to("trained", run)
+            net = run.parts.net
+        for anchor in map(net.anchor, range(len(net.anchors))):
             with write_aside(plan.directory / f"{anchor.name}.safetensors") as partial:
                 save_file({key: value.contiguous() for key, value in anchor.model.state_dict().items()}, partial)
 
-    def _bring_to(self, state: str, experiment: Experiment, directory: Path, *, begun: bool) -> None:
-        if state == "anchors":
-            return
-        if state == "untrained":
-            self._initialize(experiment)
-            experiment.recalibrate_if_needed(self.stage, anchors=False)
-        else:
-            self._train(experiment, directory, begun=begun)
+    def _open(self, recipe: Recipe, directory: Path) -> AbstractContextManager[Run]:
+        return open_run(recipe, directory, stage=self.stage, say=self.say)
 
-    def _initialize(self, experiment: Experiment) -> None:
-        if experiment.net.space.layers:
-            with self.stage("Initializing") as progress:
-                experiment.initialize(progress)
 
-    def _train(self, experiment: Experiment, directory: Path, *, begun: bool) -> None:
-        if not begun:
-            self._initialize(experiment)
-        experiment.fit(directory, self.stage, begun=begun, on_message=self.say)
-
-    def _evaluate(self, experiment: Experiment, variant: Variant, path: Path) -> None:
-        net = experiment.net.cpu()
-        net.table = StitchTable.load(path) if path.is_file() else None
-        count_costs(net)
-        wanted = [stitch for stitch in net.space if _wants(variant, stitch)]
-        with self.stage("Evaluating") as progress:
-            experiment.evaluate_anew(path, progress, stitches=wanted, on_message=self.say)
+def _bring_to(state: State, run: Run) -> None:
+    if state == "untrained" or (state == "trained" and not run.begun):
+        run.initialize()
+    if state == "untrained":
+        run.recalibrate(anchors=False)
+    elif state == "trained":
+        run.train()
 
 
 def joined(tables: list[StitchTable]) -> StitchTable:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Scale = Literal["embedded", "imagenet"]
+"""Size of an experiment: the data and anchors of the package, or the published ones."""
 State = Literal["trained", "untrained", "anchors"]
 Relation = Literal["above", "at least", "near"]
 Measure = Literal["mean", "lowest", "curve", "rank", "gap"]

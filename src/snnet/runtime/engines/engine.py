@@ -91,3 +91,4 @@ class NetworkEngine(Engine):
 
 
 ENGINES: Registry[type[NetworkEngine]] = Registry("engine", "snnet.engines")
+"""Engine classes by name; `@ENGINES.register("name")` files one."""

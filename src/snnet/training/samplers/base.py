@@ -8,7 +8,7 @@ import torch
 
 from snnet.errors import RecipeError, SpaceError, TableError
 from snnet.space import Stitch
-from snnet.table import StitchTable, higher_is_better, measured
+from snnet.table import StitchTable, column, measured
 from snnet.utils import Registry
 
 
@@ -58,6 +58,7 @@ class StitchSampler(ABC):
 
 
 SAMPLERS: Registry[type[StitchSampler]] = Registry("sampler", "snnet.samplers")
+"""Sampler classes by name; `@SAMPLERS.register("name")` files one."""
 
 
 def pick(stitches: Sequence[Stitch], generator: torch.Generator) -> Stitch:
@@ -77,18 +78,19 @@ def check_not_empty(stitches: Sequence[Stitch]) -> None:
         raise SpaceError("There is no stitch to draw from; the space is empty.")
 
 
-def values_of(stitches: Sequence[Stitch], table: StitchTable, column: str) -> list[float]:
+def values_of(stitches: Sequence[Stitch], table: StitchTable, name: str) -> list[float]:
     """Return one column for the stitches, in their order.
 
     Raises:
         TableError: If a stitch has no finite value; the message names the command that measures it.
     """
-    lacking = [str(stitch) for stitch in stitches if stitch not in table or not measured(table[stitch], column)]
+    lacking = [str(stitch) for stitch in stitches if stitch not in table or not measured(table[stitch], name)]
     if lacking:
         # Never test images: what they say must not decide what is trained.
-        command = "snnet evaluate NETWORK --split train" if higher_is_better(column) else "snnet profile NETWORK"
+        is_score = column(name).role == "score"
+        command = "snnet evaluate NETWORK --split train" if is_score else "snnet profile NETWORK"
         raise TableError(
-            f"The sampler needs {column!r} of every stitch, and {len(lacking)} of {len(stitches)} have none "
+            f"The sampler needs {name!r} of every stitch, and {len(lacking)} of {len(stitches)} have none "
             f"({', '.join(lacking[:3])}); `{command}` measures it."
         )
-    return [table[stitch].values[column] for stitch in stitches]
+    return [table[stitch].values[name] for stitch in stitches]

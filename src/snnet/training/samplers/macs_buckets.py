@@ -7,7 +7,7 @@ import torch
 
 from snnet.errors import RecipeError
 from snnet.space import Stitch
-from snnet.table import StitchTable
+from snnet.table import COST, StitchTable
 from snnet.training.checkpoint import content_digest
 from snnet.training.samplers.base import SAMPLERS, StitchSampler, check_not_empty, pick, values_of
 
@@ -41,12 +41,12 @@ class MacsBucketsSampler(StitchSampler):
     @classmethod
     def columns(cls, **options: Any) -> tuple[str, ...]:  # noqa: ARG003
         """Return `macs`."""
-        return ("macs",)
+        return (COST,)
 
     @classmethod
     def build(cls, stitches: Sequence[Stitch], table: StitchTable, **options: Any) -> "MacsBucketsSampler":
         """Take the multiply-adds from the table."""
-        macs = values_of(stitches, table, "macs")
+        macs = values_of(stitches, table, COST)
         return cls(stitches, dict(zip(map(str, stitches), macs, strict=True)), **options)
 
     def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:  # noqa: ARG002

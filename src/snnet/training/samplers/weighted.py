@@ -9,7 +9,7 @@ import torch
 
 from snnet.errors import RecipeError, did_you_mean
 from snnet.space import Stitch
-from snnet.table import StitchTable, gap_to_lines
+from snnet.table import COST, SCORE, StitchTable, gap_to_lines
 from snnet.training.checkpoint import content_digest
 from snnet.training.samplers.base import SAMPLERS, StitchSampler, check_not_empty, check_share, values_of
 
@@ -81,7 +81,7 @@ def rule_weights(
 
 
 def _by_macs(stitches: Sequence[Stitch], table: StitchTable) -> dict[str, float]:
-    return dict(zip(map(str, stitches), values_of(stitches, table, "macs"), strict=True))
+    return dict(zip(map(str, stitches), values_of(stitches, table, COST), strict=True))
 
 
 def _by_need(stitches: Sequence[Stitch], table: StitchTable) -> dict[str, float]:
@@ -93,7 +93,7 @@ def _by_need(stitches: Sequence[Stitch], table: StitchTable) -> dict[str, float]
 
 
 _Rule = tuple[tuple[str, ...], Callable[[Sequence[Stitch], StitchTable], dict[str, float]]]
-_RULES: dict[str, _Rule] = {"macs": (("macs",), _by_macs), "need": (("macs", "top1"), _by_need)}
+_RULES: dict[str, _Rule] = {"macs": ((COST,), _by_macs), "need": ((COST, SCORE), _by_need)}
 
 
 def _rule(by: str) -> _Rule:

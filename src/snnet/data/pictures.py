@@ -1,0 +1,135 @@
+"""From a picture to the normalized pixels that a network takes, and pictures in files: Pillow and numpy, no torch."""
+
+import math
+import os
+import struct
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image
+
+from snnet.data.corrupt import CorruptImageError, decode
+from snnet.errors import DataError, did_you_mean
+from snnet.space import InputSpec
+
+Picture: TypeAlias = Image.Image | str | os.PathLike[str]
+"""A picture as Pillow has it, or the path of one."""
+Pixels: TypeAlias = NDArray[np.float32]
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+BACKGROUND = "white"
+"""What is seen through the transparent parts of a picture."""
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def pictures_in(folder: Path) -> list[Path]:
+    """Return the files at any depth in a folder that are images by their names, sorted; links are followed."""
+    walk = os.walk(folder, followlinks=True)
+    paths = (Path(top, name) for top, _, names in walk for name in names if not name.startswith("."))
+    return sorted(path for path in paths if path.suffix.lower() in EXTENSIONS)
+
+
+def open_picture(picture: Picture) -> Image.Image:
+    """Return a picture, decoded.
+
+    Raises:
+        DataError: If there is no such file.
+        CorruptImageError: If the file is no image, or a damaged one.
+    """
+    if isinstance(picture, Image.Image):
+        return picture
+    if not isinstance(picture, str | os.PathLike):
+        raise DataError(f"{type(picture).__name__} is no picture; give an image of Pillow or the path of one.")
+    path = Path(picture).expanduser()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{picture} cannot be read ({error.strerror}); give the path of an image.") from error
+    try:
+        return decode(data, str(picture))
+    except CorruptImageError as error:
+        raise CorruptImageError(
+            f"{picture} is not an image that Pillow reads, or a damaged one; give a JPEG, PNG, WebP, TIFF or the like."
+        ) from error
+
+
+def to_rgb(picture: Image.Image) -> Image.Image:
+    """Return a picture in RGB: upright as its EXIF data say, on white where it is transparent, 16 bits scaled to 8."""
+    upright = _upright(picture)
+    if upright.mode.startswith("I;16"):
+        # Pillow clips 16-bit grey to white where it should scale.
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    if upright.has_transparency_data:
+        colors = upright.convert("RGBA")
+        upright = Image.alpha_composite(Image.new("RGBA", colors.size, BACKGROUND), colors)
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
+
+
+def normalized_pixels(picture: Image.Image, spec: InputSpec) -> Pixels:
+    """Return the pixels `(C, H, W)` of a picture as a network takes them: resized, center-cropped, normalized.
+
+    Equal, to the last bit, to `timm.data.create_transform(..., is_training=False)`: the shorter side is resized to
+    the network's size divided by `crop_pct`. Grey networks see the luma of colors.
+
+    Raises:
+        DataError: If the network takes neither grey nor RGB, or a filter that Pillow does not have.
+    """
+    channels, height, width = spec.size
+    check_channels(spec)
+    colors = to_rgb(picture)
+    resized = _resize(colors if channels == 3 else colors.convert("L"), spec)
+    top, left = round((resized.height - height) / 2), round((resized.width - width) / 2)
+    cropped = resized.crop((left, top, left + width, top + height))
+    pixels = np.asarray(cropped, np.float32).reshape(height, width, channels).transpose(2, 0, 1)
+    mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (spec.mean, spec.std))
+    normalized: Pixels = np.ascontiguousarray((pixels / np.float32(255) - mean) / std)
+    return normalized
+
+
+def check_channels(spec: InputSpec) -> int:
+    """Return the number of channels.
+
+    Raises:
+        DataError: If it is neither 1 nor 3.
+    """
+    channels = spec.size[0]
+    if channels not in (1, 3):
+        raise DataError(f"The anchors take {channels} channels; image data sets give 1 (grey) or 3 (RGB).")
+    return channels
+
+
+def _upright(picture: Image.Image) -> Image.Image:
+    try:
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except (SyntaxError, ValueError, TypeError, KeyError, EOFError, OSError, struct.error):
+        turn = None  # damaged EXIF data say nothing, and the image is whole
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _resize(picture: Image.Image, spec: InputSpec) -> Image.Image:
+    filters = {kind.name.lower(): kind for kind in Image.Resampling}
+    if spec.interpolation not in filters:
+        raise DataError(
+            f"The network's input has interpolation {spec.interpolation!r}; accepted: {', '.join(filters)}."
+            f"{did_you_mean(spec.interpolation, filters)}"
+        )
+    height, width = (math.floor(side / spec.crop_pct) for side in spec.size[1:])
+    if height == width:
+        # As torchvision: the longer side is rounded down.
+        short = min(picture.size)
+        size = [int(height * side / short) for side in picture.size]
+    else:
+        # As timm's ResizeKeepRatio: both sides are rounded.
+        ratio = min(picture.height / height, picture.width / width)
+        size = [round(side / ratio) for side in picture.size]
+    return picture if size == [*picture.size] else picture.resize(size, filters[spec.interpolation])

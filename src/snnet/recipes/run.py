@@ -1,0 +1,213 @@
+"""A recipe at work: initialize, recalibrate, train, recalibrate, evaluate, save, and going on after a kill."""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from snnet.data import Images, StreamImages, calibration_images, eval_batches, fixed_choice
+from snnet.errors import DataError, RecipeError, TableError
+from snnet.evaluation import evaluate
+from snnet.init import InitReport, RecalibrationReport, initialize, recalibrate
+from snnet.network import StitchLike
+from snnet.profiling import count_costs
+from snnet.recipes.build import Parts, build_parts
+from snnet.recipes.recipe import Recipe
+from snnet.recipes.run_directory import claim_directory
+from snnet.recipes.trainer import build_trainer, wants_scores
+from snnet.table import StitchTable
+from snnet.training import TrainResult, check_device
+from snnet.utils import Stage, copy_from_first, from_first, joined, share, silent, torch_threads
+
+STARTING_SCORES, TABLE = "starting_scores.jsonl", "table.jsonl"
+
+
+@dataclass(frozen=True)
+class Run:
+    """The steps of a recipe in one directory; `finish` takes them all, in order.
+
+    Attributes:
+        parts: What the recipe describes.
+        directory: Where checkpoints, logs, tables and the network go.
+        begun: Whether training has begun there; it goes on from its newest checkpoint.
+        stage: Shows progress.
+        say: Told in words what a user should know.
+    """
+
+    parts: Parts
+    directory: Path
+    begun: bool = False
+    stage: Stage = silent
+    say: Callable[[str], None] | None = None
+
+    def finish(self) -> StitchTable | None:
+        """Take all steps, and return the table that is saved with the network; None if nothing is to be evaluated.
+
+        Raises:
+            TrainingInterrupted: After SIGINT or SIGTERM, once the state is saved.
+            SNNetError: If images, weights or settings do not fit, or the training fails.
+        """
+        if not self.begun:
+            self.initialize()
+        self.train()
+        table = self.evaluate(self.directory / TABLE)
+        self.save()
+        return table if len(table) else None
+
+    def initialize(self, title: str = "Initializing") -> InitReport | None:
+        """Fit the stitching layers on clean training images; None of a saved network, or one without layers."""
+        net, section, seed = self.parts.net, self.parts.recipe.calibration, self.parts.recipe.run.seed
+        if self.parts.is_saved or not net.space.layers:
+            return None
+        with self.stage(title) as progress, torch.random.fork_rng():
+            images = calibration_images(self.parts.images, section.images, seed)
+            torch.manual_seed(seed)
+            device = self.parts.device
+            fit = initialize(net, images, method=section.method, ridge=section.ridge, device=device, progress=progress)
+        # Each process has computed the same, but for the last bits where machines differ.
+        copy_from_first(net.state_dict().values())
+        return fit
+
+    def recalibrate(self, *, anchors: bool | Collection[int] = True) -> RecalibrationReport | None:
+        """Measure running statistics of every stitch on clean training images, and keep them in the network.
+
+        None where there is no batch norm, or the recipe forbids it.
+
+        Args:
+            anchors: False leaves the anchors' own as they are, which fit as long as nothing is trained; or the numbers
+                of those to measure.
+        """
+        if not self.parts.recalibrates:
+            return None
+        net, section = self.parts.net, self.parts.recipe.recalibration
+        with self.stage("Recalibrating") as progress:
+            images = calibration_images(self.parts.images, section.images, self.parts.recipe.run.seed)
+            device, size = self.parts.device, section.batch_size
+            report = recalibrate(net, images, anchors=anchors, batch_size=size, device=device, progress=progress)
+        copy_from_first(net.state_dict().values())
+        return report
+
+    def starting_scores(self) -> StitchTable:
+        """Score all stitches on clean training images before training, and keep the scores in a file.
+
+        A call that was killed goes on where it stopped. Once training has begun the scores are read, for those of
+        trained weights are others.
+
+        Raises:
+            RecipeError: If training has begun and the file is gone.
+            DataError: If the images are a stream.
+        """
+        path, recipe = self.directory / STARTING_SCORES, self.parts.recipe
+        if self.begun:
+            if not path.is_file():
+                raise RecipeError(f"{path}, by which the sampler draws, is gone; begin again in another directory.")
+            return StitchTable.load(path)
+        clean = self._clean_images(recipe.sampler.images)
+        if not len(self.parts.net.statistics):
+            self.recalibrate(anchors=self.parts.is_saved)
+        batches, device = eval_batches(clean, recipe.evaluation.batch_size, recipe.data.workers), self.parts.device
+        with self.stage("Scoring for the sampler") as progress:
+            # Scores may have been left behind by another recipe that never came to train.
+            return _anew(path, lambda: evaluate(self.parts.net, batches, device=device, output=path, progress=progress))
+
+    def train(self) -> TrainResult:
+        """Score all stitches if the sampler draws by that, train to the last step, and recalibrate.
+
+        The network ends with the moving average of its weights, if the recipe keeps one.
+        """
+        scores = self.starting_scores() if wants_scores(self.parts.recipe) else None
+        # The trainer copies anchors that teach, so it is made before they move.
+        trainer = build_trainer(self.parts, self.directory, scores=scores)
+        trainer.on_message = self.say
+        with self.stage("Training") as progress:
+            trainer.on_step = lambda status: progress(status.step, status.steps, str(status))
+            result = trainer.fit(resume=self.begun)
+        if result.averaged is not None:
+            self.parts.net.load_state_dict(result.averaged.state_dict())
+        self.recalibrate(anchors=self.parts.measured_anchors)
+        if not self.begun and share().is_first:
+            # Scores that lie here without a run are those of other weights.
+            (self.directory / TABLE).unlink(missing_ok=True)
+        return result
+
+    def evaluate(
+        self, path: Path, *, stitches: Sequence[StitchLike] | None = None, title: str = "Evaluating"
+    ) -> StitchTable:
+        """Count costs, and evaluate what a file lacks; all of it if its scores are of other weights or images.
+
+        Args:
+            path: Scores are written there as they are found.
+            stitches: What is evaluated; what the recipe says by default.
+            title: Of the stage.
+
+        Returns:
+            The table of these stitches, which is the network's from now on; empty if the recipe evaluates none.
+        """
+        net, device = self.parts.net.cpu(), self.parts.device
+        # What `snnet profile` has written there is kept.
+        net.table = from_first(lambda: StitchTable.load(path) if path.is_file() else None)
+        count_costs(net)
+        chosen = self._chosen() if stitches is None else stitches
+        if not chosen:
+            return StitchTable([])
+        with self.stage(title) as progress:
+            return _anew(
+                path,
+                lambda: evaluate(
+                    net, self.parts.validation, stitches=chosen, device=device, output=path, progress=progress
+                ),
+                self.say,
+            )
+
+    def save(self) -> None:
+        """Save the network with its table in the directory."""
+        if share().is_first:
+            self.parts.net.save_pretrained(self.directory)
+
+    def _chosen(self) -> Sequence[StitchLike]:
+        wanted, space = self.parts.recipe.evaluation.stitches, self.parts.net.space
+        return {"all": space, "anchors": space.where(max_segments=1), "none": ()}[wanted]
+
+    def _clean_images(self, count: int) -> Images:
+        if isinstance(self.parts.images, StreamImages):
+            raise DataError(
+                f"Sampler {self.parts.recipe.sampler.name!r} draws by scores on training images, and a stream of "
+                "images gives no choice of them; use indexed data, or another sampler."
+            )
+        return fixed_choice(self.parts.images.clean(), count)
+
+
+@contextmanager
+def open_run(
+    recipe: Recipe, directory: Path, *, stage: Stage = silent, say: Callable[[str], None] | None = None
+) -> Iterator[Run]:
+    """Claim a directory for a recipe and build its parts, within a block in which its threads and processes work.
+
+    Args:
+        recipe: What is run.
+        directory: Where it goes; a run of the same settings that lies there goes on.
+        stage: Shows progress.
+        say: Told in words what a user should know.
+
+    Raises:
+        RecipeError: If the directory holds another run.
+        SNNetError: If something that the recipe names does not exist or does not fit.
+    """
+    device = check_device(recipe.run.device, recipe.run.precision)
+    with joined(device), torch_threads(recipe.run.threads):
+        begun = from_first(lambda: claim_directory(recipe, directory))
+        yield Run(build_parts(recipe), directory, begun, stage, say)
+
+
+def _anew(output: Path, run: Callable[[], StitchTable], say: Callable[[str], None] | None = None) -> StitchTable:
+    """Run an evaluation into a file; if that holds scores of something else, remove it and run again."""
+    try:
+        return run()
+    except TableError as error:
+        if say is not None:
+            say(f"{error} All stitches are evaluated anew.")
+        if share().is_first:
+            output.unlink(missing_ok=True)
+        return run()

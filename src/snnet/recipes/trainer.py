@@ -1,0 +1,216 @@
+"""From built parts to a trainer: the sampler, the loss with its teacher, mixup, and scores while training."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from timm.data import Mixup
+
+from snnet.data import Images, StreamBatches, calibration_images, eval_batches, fixed_choice
+from snnet.errors import RecipeError, SpaceError
+from snnet.network import SNNet
+from snnet.profiling import count_costs
+from snnet.recipes.build import Parts
+from snnet.recipes.recipe import IN_PLACE, Recipe, SamplerSection, TeacherSection
+from snnet.table import StitchTable, column, without_scores
+from snnet.training import (
+    Distillation,
+    Following,
+    OptimSettings,
+    OwnAnchorTeacher,
+    Probe,
+    StitchLoss,
+    Teacher,
+    Trainer,
+    TrainSettings,
+    anchor_teacher,
+    content_digest,
+    spread_of,
+    stitch_generator,
+    timm_teacher,
+    with_something_to_train,
+)
+from snnet.training.samplers import SAMPLERS, StitchSampler
+
+
+def build_trainer(parts: Parts, directory: Path | None = None, *, scores: StitchTable | None = None) -> Trainer:
+    """Return the trainer; teachers made of anchors are copied now, so ask for it before training.
+
+    Args:
+        parts: What is trained, and on which images.
+        directory: Where logs and checkpoints go.
+        scores: Of all stitches before training, if the sampler draws by them; see `wants_scores`.
+
+    Raises:
+        RecipeError: If settings contradict each other.
+        TableError: If the sampler draws by scores, and there are none.
+    """
+    recipe, sampler = parts.recipe, _sampler(parts, scores)
+    _check_in_place(recipe, sampler)
+    return Trainer(
+        parts.net,
+        parts.train,
+        settings=_settings(parts),
+        optim=_optim(parts),
+        sampler=sampler,
+        loss=_loss(parts),
+        mixup=_mixup(parts),
+        directory=directory,
+        facts={
+            **recipe.model_dump(mode="json", include={"network", "calibration", "augment"}),
+            "data": _data_facts(parts),
+        },
+        probe=_probe(parts),
+    )
+
+
+def wants_scores(recipe: Recipe) -> bool:
+    """Return whether the sampler draws by what the stitches score before training."""
+    return any(column(name).role == "score" for name in _sampler_columns(recipe.sampler))
+
+
+def _data_facts(parts: Parts) -> dict[str, Any]:
+    data = parts.recipe.data
+    # Only where it decides anything, so that runs on other data resume as ever.
+    buffer = {"shuffle_buffer": data.shuffle_buffer} if isinstance(parts.train, StreamBatches) else {}
+    # The folder may move between the parts of a run, and its classes must not.
+    classes = content_digest(parts.images.classes)
+    return {"name": data.name, "batch_size": data.batch_size, "classes": classes, **buffer}
+
+
+def _probe(parts: Parts) -> Probe | None:
+    recipe = parts.recipe
+    section = recipe.evaluation
+    if not section.every:
+        return None
+    some = fixed_choice(cast(Images, parts.validation.dataset), section.every_images)
+    batches = eval_batches(some, section.batch_size, parts.validation.workers)
+    calibration = None
+    if parts.recalibrates:
+        calibration = calibration_images(parts.images, recipe.recalibration.images, recipe.run.seed)
+    stitches = spread_of(parts.net.space, section.every_stitches)
+    return Probe(batches, stitches, section.every, calibration, parts.measured_anchors)
+
+
+def _settings(parts: Parts) -> TrainSettings:
+    run = parts.recipe.run
+    return TrainSettings(
+        steps=_steps(parts, run.epochs) if run.epochs is not None else run.steps or 0,
+        seed=run.seed,
+        accumulation=run.accumulation,
+        clip_norm=parts.recipe.optim.clip_norm,
+        precision=run.precision,
+        device=parts.device,
+        ema_decay=run.ema_decay,
+        log_every=run.log_every,
+        save_every=run.save_every,
+        keep=run.keep,
+        trackers=run.trackers,
+        sharding=run.sharding,
+    )
+
+
+def _optim(parts: Parts) -> OptimSettings:
+    section = parts.recipe.optim
+    kept = section.model_dump(exclude={"warmup_epochs", "clip_norm"})
+    return OptimSettings(**kept, warmup_steps=_steps(parts, section.warmup_epochs))
+
+
+def _steps(parts: Parts, epochs: float) -> int:
+    return int(epochs * len(parts.train)) // parts.recipe.run.accumulation
+
+
+def _sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
+    section, optim = parts.recipe.sampler, parts.recipe.optim
+    table = without_scores(count_costs(parts.net)) if _sampler_columns(section) else StitchTable([])
+    # Other scores that the network has may be those of test images, which must not decide what is trained.
+    table = table if scores is None else table.merge(scores)
+    kind, space = SAMPLERS.get(section.name), parts.net.space
+    frozen = () if kind.wants_frozen else parts.frozen
+    stitches = with_something_to_train(space, frozen)
+    try:
+        with _fitting_options(section):
+            return kind.build(stitches, table, **section.options)
+    except SpaceError as error:
+        if not frozen:
+            raise
+        raise RecipeError(
+            f"{error} Of {len(space)} stitches {len(stitches)} can be drawn, for optim.freeze is "
+            f"{optim.freeze!r} and optim.anchor_lr_scale {optim.anchor_lr_scale}, and "
+            "frozen anchors alone have nothing to train."
+        ) from error
+
+
+def _sampler_columns(section: SamplerSection) -> tuple[str, ...]:
+    with _fitting_options(section):
+        return SAMPLERS.get(section.name).columns(**section.options)
+
+
+@contextmanager
+def _fitting_options(section: SamplerSection) -> Iterator[None]:
+    try:
+        yield
+    except TypeError as error:
+        raise RecipeError(f"sampler.options do not fit sampler {section.name!r}: {error}") from error
+
+
+def _mixup(parts: Parts) -> Mixup | None:
+    section, batch_size = parts.recipe.augment.mix, parts.recipe.data.batch_size
+    if section is None:
+        return None
+    if batch_size % 2:
+        raise RecipeError(f"augment.mix needs an even data.batch_size, got {batch_size}.")
+    return Mixup(
+        section.mixup,
+        section.cutmix,
+        prob=section.prob,
+        switch_prob=section.switch_prob,
+        mode=section.mode,
+        label_smoothing=parts.recipe.loss.smoothing,
+        num_classes=parts.net.num_classes,
+    )
+
+
+def _loss(parts: Parts) -> StitchLoss:
+    section = parts.recipe.loss
+    if section.teacher is None or section.teacher.source != IN_PLACE:
+        return StitchLoss(smoothing=section.smoothing, distillation=_distillation(section.teacher, parts))
+    how = Following(**section.teacher.model_dump(include={"kind", "alpha", "temperature"}))
+    first = _distillation(section.first_teacher, parts)
+    return StitchLoss(smoothing=section.smoothing, distillation=first, in_place=how)
+
+
+def _check_in_place(recipe: Recipe, sampler: StitchSampler) -> None:
+    teacher, name = recipe.loss.teacher, recipe.sampler.name
+    in_place = teacher is not None and teacher.source == IN_PLACE
+    if in_place and len(sampler.draw(0, stitch_generator(recipe.run.seed, 0))) < 2:
+        raise RecipeError(
+            f"loss.teacher.source is {IN_PLACE!r}, but sampler {name!r} draws one stitch a step, which has none "
+            "to learn from; set sampler.name to sandwich, or name another teacher."
+        )
+
+
+def _distillation(section: TeacherSection | None, parts: Parts) -> Distillation | None:
+    if section is None:
+        return None
+    teacher = _teacher(section, parts.net, new_heads=bool(parts.new_heads))
+    return Distillation(teacher, kind=section.kind, alpha=section.alpha, temperature=section.temperature)
+
+
+def _teacher(section: TeacherSection, net: SNNet, *, new_heads: bool) -> Teacher:
+    if section.source in ("own-anchors", "largest-anchor"):
+        if new_heads:
+            raise RecipeError(
+                f"loss.teacher.source is {section.source!r}, but the anchors' classifiers are new and know nothing "
+                "yet; set loss.teacher to null, or name another teacher."
+            )
+        return OwnAnchorTeacher(net) if section.source == "own-anchors" else anchor_teacher(net)
+    checkpoint = str(section.checkpoint) if section.checkpoint else None
+    return timm_teacher(
+        section.source,
+        input=net.input,
+        num_classes=net.num_classes,
+        pretrained=section.pretrained,
+        checkpoint=checkpoint,
+    )

@@ -1,0 +1,61 @@
+"""Which values a table has, and which of them are predictions."""
+
+import math
+
+from snnet.errors import did_you_mean
+from snnet.table.columns import COLUMNS, ERROR, SCORE, column
+from snnet.table.table import StitchRow, StitchTable
+
+PREDICTION = "prediction"
+"""The fact of a table that says how the predicted scores in it came about."""
+
+
+def measured(row: StitchRow, *columns: str) -> bool:
+    """Return whether the row has a finite value in each of the columns; a NaN score counts as none."""
+    return all((value := row.get(name)) is not None and math.isfinite(value) for name in columns)
+
+
+def is_predicted(row: StitchRow, name: str = SCORE) -> bool:
+    """Return whether the row's value of a column is a prediction: it has an error bar, in `top1_error`."""
+    return row.get(name + ERROR) is not None
+
+
+def without_predictions(table: StitchTable, name: str = SCORE) -> StitchTable:
+    """Return the table without the values of a column that are predictions, and without what was said of them."""
+    gone = (name, name + ERROR)
+    rows = (
+        StitchRow(row.index, row.stitch, {k: v for k, v in row.values.items() if k not in gone})
+        if is_predicted(row, name)
+        else row
+        for row in table
+    )
+    scores = column(name).role == "score"
+    return StitchTable(rows, {key: fact for key, fact in table.meta.items() if not (scores and key == PREDICTION)})
+
+
+def without_scores(table: StitchTable) -> StitchTable:
+    """Return the table without everything that belongs to the weights: scores, and the error bars of predicted ones."""
+    return table.without(*(name for name in table.columns if column(name).role == "score"))
+
+
+def measured_batches(table: StitchTable, kind: str) -> list[int]:
+    """Return the batch sizes at which a column such as `latency_ms` was measured, in order."""
+    parts = (name.partition("@") for name in table.columns)
+    return sorted(int(batch or 1) for name, _, batch in parts if name == kind and (batch or "1").isdigit())
+
+
+def missing_column(table: StitchTable, name: str) -> str | None:
+    """Return the message for a column that no row of the table has, or None where there is one."""
+    if name in table.columns:
+        return None
+    kind, _, batch = name.partition("@")
+    if column(name).per_batch and (batches := measured_batches(table, kind)):
+        listed = ", ".join(map(str, batches))
+        return (
+            f"The table has no {kind!r} at batch {batch or 1}; it was measured at batch {listed}. `snnet profile "
+            f"--batch {batch or 1}` adds it."
+        )
+    has = f"it has {', '.join(table.columns)}" if table.columns else "it has no columns at all"
+    if (command := column(name).command) is None:
+        return f"The table has no column {name!r}; {has}.{did_you_mean(name, {*table.columns, *COLUMNS.names()})}"
+    return f"The table has no column {name!r}; {has}. `{command}` adds it."
