@@ -14,7 +14,7 @@ from snnet.evaluation.scores import Scores
 from snnet.network import SNNet, Tree, Weight, plan_groups, run_tree
 from snnet.space import Step, Stitch
 from snnet.table import StitchTable
-from snnet.utils import Progress, evaluating, fast_linear, from_first, gather, join, sum_numbers
+from snnet.utils import Progress, evaluating, fast_linear, from_first, gather, joined, sum_numbers
 
 AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -72,30 +72,30 @@ def evaluate(
         if value < 1:
             raise DataError(f"{name}={value} is too small; choose at least 1.")
     check_classes(net.classes, classes_of(data))
-    share = join(device)
-    chosen = list(dict.fromkeys(map(net.space.find, net.space if stitches is None else stitches)))
-    home = next(net.parameters()).device
-    target = home if device is None else torch.device(device)
-    facts = evaluation_facts(net, amp, target)
-    batches = Batches(data, net.num_classes, batch_size, share)
-    record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
-    if record.scores:
-        record.check_data(batches.fingerprint().to_dict())
+    with joined(device) as share:
+        chosen = list(dict.fromkeys(map(net.space.find, net.space if stitches is None else stitches)))
+        home = next(net.parameters()).device
+        target = home if device is None else torch.device(device)
+        facts = evaluation_facts(net, amp, target)
+        batches = Batches(data, net.num_classes, batch_size, share)
+        record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
+        if record.scores:
+            record.check_data(batches.fingerprint().to_dict())
 
-    routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
-    groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups, share=share_prefix)
-    meter = _Meter(progress, len(chosen), len(routes), batches)
-    autocast = torch.autocast(target.type, AMP.get(amp or ""), enabled=amp is not None)
-    with evaluating(net, target), fast_linear(target), autocast:
-        for number, group in enumerate(groups, 1):
-            meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
-            _run_group(net, group, batches, record, target, meter)
-            if share.is_first:
-                record.save(net.table)
-            meter.tell(f"{meter.group} done")
-    net.table = record.table(net.table)
-    ids = {stitch.id for stitch in chosen}
-    return net.table.where(lambda row: row.stitch in ids)
+        routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
+        groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups, share=share_prefix)
+        meter = _Meter(progress, len(chosen), len(routes), batches)
+        autocast = torch.autocast(target.type, AMP.get(amp or ""), enabled=amp is not None)
+        with evaluating(net, target), fast_linear(target), autocast:
+            for number, group in enumerate(groups, 1):
+                meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
+                _run_group(net, group, batches, record, target, meter)
+                if share.is_first:
+                    record.save(net.table)
+                meter.tell(f"{meter.group} done")
+        net.table = record.table(net.table)
+        ids = {stitch.id for stitch in chosen}
+        return net.table.where(lambda row: row.stitch in ids)
 
 
 def evaluation_facts(net: SNNet, amp: str | None, device: torch.device) -> dict[str, str]:

@@ -7,7 +7,6 @@ from .distributed import copy_from_first as copy_from_first
 from .distributed import first_on_machine as first_on_machine
 from .distributed import from_first as from_first
 from .distributed import gather as gather
-from .distributed import join as join
 from .distributed import joined as joined
 from .distributed import losing_none as losing_none
 from .distributed import share as share
@@ -21,6 +20,8 @@ from .files import write_json as write_json
 from .files import write_text as write_text
 from .flops import MacCounter as MacCounter
 from .flops import count_macs as count_macs
+from .launcher import last_words as last_words
+from .launcher import outlive_the_launcher as outlive_the_launcher
 from .machine import Machine as Machine
 from .meta import run_on_meta as run_on_meta
 from .meta import stand_in as stand_in
