@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from snnet.anchors import AnchorLike, AnchorSource
-from snnet.evaluation import evaluate
-from snnet.network import SNNet, plan_groups, run_tree, stitch
+from snnet.evaluation import evaluate, plan_groups
+from snnet.network import SNNet, run_tree, stitch
 from snnet.profiling import step_macs
 
 SMALL = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "depth": 12}

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import fmean
 
 from snnet.data import eval_batches, open_dataset
-from snnet.evaluation import Prediction, evaluate, predict, predict_scores
+from snnet.evaluation import PredictedScores, evaluate, evaluate_some, predict_scores
 from snnet.network import load
 from snnet.profiling import count_costs
 from snnet.table import StitchTable, is_predicted
@@ -26,12 +26,12 @@ def only(table: StitchTable, stitches: set[str]) -> StitchTable:
     return StitchTable((table[row.stitch] if row.stitch in stitches else row for row in hidden), table.meta)
 
 
-def mean_error(found: Prediction, truth: StitchTable) -> float:
+def mean_error(found: PredictedScores, truth: StitchTable) -> float:
     predicted = [row for row in found.table if is_predicted(row)]
     return fmean(abs(row.top1 - truth[row.stitch].top1) for row in predicted)
 
 
-def show(name: str, found: Prediction, truth: StitchTable) -> None:
+def show(name: str, found: PredictedScores, truth: StitchTable) -> None:
     count = len(truth)
     print(
         f"{name:<34} {found.measured:4d} of {count} ({100 * found.measured / count:3.0f} %), {100 * found.work:3.0f} % "
@@ -72,7 +72,7 @@ def main() -> None:
         reveal(directory.name, truth)
         for part in arguments.sample:
             net.table = costs
-            show(f"{directory.name}, {part:g} of images", predict(net, batches, sample=part, at_most=0), truth)
+            show(f"{directory.name}, {part:g} of images", evaluate_some(net, batches, sample=part, at_most=0), truth)
 
 
 if __name__ == "__main__":

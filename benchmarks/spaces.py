@@ -5,7 +5,7 @@ from typing import Any
 
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.network import SNNet
-from snnet.profiling import profile
+from snnet.profiling import MeasureSettings, profile
 from snnet.table import StitchTable
 
 FAMILIES = {
@@ -35,12 +35,9 @@ def profiled(net: SNNet, args: argparse.Namespace, **settings: Any) -> StitchTab
     """Return the latencies of a space, measured as the arguments say."""
     return profile(
         net,
-        latency=True,
-        batch_sizes=(args.batch,),
+        stitches="all",
+        settings=MeasureSettings((args.batch,), repeats=args.repeats, energy=False, **settings),
         engine=args.engine,
         device=args.device,
         threads=args.threads,
-        repeats=args.repeats,
-        energy=False,
-        **settings,
     )

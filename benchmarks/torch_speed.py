@@ -20,8 +20,7 @@ from torch import Tensor
 
 from snnet.network import SNNet, stitch
 from snnet.runtime.engines import CompileEngine, Conditions, EagerEngine
-from snnet.runtime.engines.bound import bind_stitch, run_parts, serving_replica
-from snnet.runtime.engines.faster import use_channels_last, use_onednn
+from snnet.runtime.engines.faster import serving_replica, use_channels_last, use_onednn
 
 DEFAULT = (
     "deit_tiny_patch16_224,deit_small_patch16_224",
@@ -34,8 +33,7 @@ def bound(net: SNNet, route: int, *changes: Callable[[SNNet], None]) -> Callable
     replica = serving_replica(net, Conditions.of(net))
     for change in changes:
         change(replica)
-    parts = bind_stitch(replica, route)
-    return lambda images: run_parts(parts, images)
+    return torch.inference_mode()(replica.at(route))
 
 
 def unfuse(net: SNNet) -> None:

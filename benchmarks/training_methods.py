@@ -31,7 +31,6 @@ from snnet.profiling import step_macs
 from snnet.recipes import DemoResult, Recipe, run_demo
 from snnet.recipes.demo import FAMILIES
 from snnet.table import hypervolume
-from snnet.training import OptimSettings
 
 METHODS = ("default", "paper")
 # In the paper the anchors of hierarchical families learn at a tenth of the layers' rate. With one rate for all, the
@@ -69,8 +68,7 @@ class StepCost:
     def __init__(self, directory: Path, recipe: Recipe) -> None:
         net = snnet.load(directory)
         macs = step_macs(net)
-        optim = OptimSettings(freeze=recipe.optim.freeze, anchor_lr_scale=recipe.optim.anchor_lr_scale)
-        frozen = optim.frozen(len(net.anchors))
+        frozen = recipe.optim.frozen(len(net.anchors))
         anchors = [sum(macs[step] for step in net.steps(number)) for number in range(len(net.anchors))]
         teacher = recipe.loss.teacher.source if recipe.loss.teacher else ""
         self.of: dict[str, int] = {}

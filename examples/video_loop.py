@@ -22,6 +22,7 @@ import torch
 from matplotlib.figure import Figure
 
 import snnet
+from snnet.profiling import MeasureSettings
 from snnet.runtime import Answer, Deadline, Governor, Runtime
 
 CROPS = 16
@@ -30,8 +31,7 @@ Frame = dict[str, float]
 
 def measured(net: snnet.SNNet, crops: int) -> None:
     """Add to the network's table how long the stitches on the frontier take for a frame, on this machine now."""
-    frontier = snnet.pareto_frontier(net.table)
-    snnet.profile(net, latency=[row.stitch for row in frontier], batch_sizes=(crops,), repeats=15)
+    snnet.profile(net, stitches="frontier", settings=MeasureSettings(batch_sizes=(crops,), repeats=15))
 
 
 def start_load(processes: int) -> list[subprocess.Popen[bytes]]:

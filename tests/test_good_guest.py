@@ -24,7 +24,7 @@ from snnet.evaluation import predict
 from snnet.export.bundle import write_bundle
 from snnet.network import SNNet
 from snnet.profiling import count_costs
-from snnet.training import TrainSettings
+from snnet.training import RunSettings
 from tests.conftest import build_tiny_anchor, build_tiny_net
 from tests.training.killable import TinyBatches
 
@@ -37,8 +37,8 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def train(net: SNNet, path: Path) -> None:
-    settings = TrainSettings(steps=2, ema_decay=0.5, trackers=("tensorboard",), device="cpu")
-    snnet.Trainer(net, TinyBatches(), settings=settings, directory=path / "run").fit()
+    settings = RunSettings(steps=2, ema_decay=0.5, trackers=("tensorboard",), device="cpu")
+    snnet.Trainer(net, TinyBatches(), run=settings, directory=path / "run").fit()
 
 
 def run(net: SNNet, path: Path) -> None:

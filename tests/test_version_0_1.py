@@ -11,9 +11,11 @@ from safetensors.torch import load_file
 
 import snnet
 from snnet.cli import main
+from snnet.errors import TableError
 from snnet.export.bundle import Bundle
 from snnet.recipes import Recipe
 from snnet.training import REMOVED_SETTINGS
+from snnet.utils import Machine
 
 FILES = Path(__file__).with_name("version_0_1")
 RECIPES = json.loads((FILES / "recipes.json").read_text())
@@ -52,6 +54,15 @@ def test_a_table_with_latencies() -> None:
     table = snnet.StitchTable.load(FILES / "profiled.jsonl")
     assert len(table) == 9 and all(row.latency_ms > 0 for row in table)
     assert table.meta["profile"]["engine"] == "onnxruntime"
+    assert table.meta["profile"]["precision"] == table.meta["profile"]["network_precision"] == "fp32"
+
+
+def test_a_profile_holds_for_the_precision_it_is_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    table = snnet.StitchTable.load(FILES / "profiled.jsonl")
+    monkeypatch.setattr(Machine, "here", classmethod(lambda _: Machine.of(table.meta["profile"]["machine"])))
+    assert snnet.select(table, prefer="latency_ms", precision="fp32") == snnet.select(table, prefer="latency_ms")
+    with pytest.raises(TableError, match="measured in fp32, and the network runs in bf16"):
+        snnet.select(table, prefer="latency_ms", precision="bf16")
 
 
 @pytest.mark.parametrize("name", RECIPES)

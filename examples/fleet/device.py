@@ -35,8 +35,8 @@ def measure(bundle: Bundle, threads: int, batch: int, rounds: int = 60, warmup: 
         "machine": Machine.here().on().to_dict(),
         "engine": "onnxruntime",
         "device": "cpu",
-        "dtype": "float32",
-        "network_dtype": "float32",
+        "precision": "fp32",
+        "network_precision": "fp32",
         "threads": threads,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -1,34 +1,8 @@
-import pytest
+"""A network of EfficientNets; what all families share is in test_families.py."""
+
 import torch
 
 import snnet
-from tests.anchors.convnets import build, check_parameters, check_segments
-
-VARIANTS = (
-    "efficientnet_b0",
-    "tf_efficientnetv2_b0",
-    "mobilenetv2_050",
-    "mixnet_s",
-    "mnasnet_small",
-    "mobilenetv3_small_050",
-    "mobilenetv4_conv_small_035",
-    "lcnet_050",
-)
-
-
-@pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("training", [False, True])
-def test_segments_equal_timms_forward(name: str, training: bool) -> None:
-    check_segments(build(name), training=training)
-
-
-@pytest.mark.parametrize("name", ["efficientnet_b0", "mobilenetv3_small_050", "mobilenetv4_conv_small_035"])
-def test_stem_blocks_and_head_share_out_all_parameters(name: str) -> None:
-    check_parameters(build(name))
-
-
-def test_grids_are_those_of_any_image_size() -> None:
-    check_segments(build("efficientnet_b0", (1, 75, 50)), training=False)
 
 
 def test_two_efficientnets_make_one_network() -> None:

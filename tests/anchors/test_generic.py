@@ -9,7 +9,7 @@ import snnet
 from snnet.anchors import ANCHORS, Anchor, load_anchor
 from snnet.anchors.generic import GenericAnchor
 from snnet.errors import AnchorError
-from tests.anchors.convnets import run_segments
+from tests.anchors.checks import run_segments
 
 PLACED = {
     "mixer_s32_224": (8,),

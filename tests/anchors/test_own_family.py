@@ -7,7 +7,7 @@ import pytest
 
 from snnet.anchors import ANCHORS, Anchor, anchor_from_modules, load_anchor
 from snnet.errors import AnchorError
-from tests.anchors.checks import check_features, check_parameters, check_segments
+from tests.anchors.checks import check_parameters, check_segments
 from tests.profiling.test_macs import counted_by_a_whole_forward
 from tests.profiling.test_params import elements_with_gradient
 
@@ -32,7 +32,6 @@ def test_the_guides_class_is_a_full_member(code: dict[str, Any]) -> None:
     for training in (False, True):
         anchor = check_segments(model, training=training)
         assert type(anchor) is code["BiasedViTAnchor"]
-    check_features(anchor)
     check_parameters(anchor)
 
 

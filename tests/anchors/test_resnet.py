@@ -1,26 +1,15 @@
+"""Which models are ResNets, and a family of them from end to end; what all families share is in test_families.py."""
+
 from pathlib import Path
 
-import pytest
 import timm
 import torch
 from torch import nn
 
 import snnet
 from snnet.anchors import AnchorSource, load_anchor
-from tests.anchors.convnets import build, check_parameters, check_segments
+from tests.anchors.families import FAMILIES
 
-VARIANTS = (
-    "resnet18",
-    "resnet50",
-    "resnet26t",
-    "resnet50d",
-    "resnext50_32x4d",
-    "wide_resnet50_2",
-    "seresnext26d_32x4d",
-    "ecaresnet26t",
-    "resnet50c",
-    "resnetrs50",
-)
 SMALL = {"num_classes": 5, "pretrained_cfg_overlay": {"input_size": (3, 64, 64)}}
 
 
@@ -30,28 +19,9 @@ def small_source(blocks: int) -> AnchorSource:
     return AnchorSource.of("resnet18", **SMALL, **size)
 
 
-@pytest.mark.parametrize("name", VARIANTS)
-@pytest.mark.parametrize("training", [False, True])
-def test_segments_equal_timms_forward(name: str, training: bool) -> None:
-    check_segments(build(name), training=training)
-
-
-@pytest.mark.parametrize("size", [(1, 64, 64), (3, 90, 58), (4, 33, 47)])
-def test_grids_are_those_of_any_image_size(size: tuple[int, int, int]) -> None:
-    anchor = build("resnet18", size)
-    assert anchor.input.size == size
-    check_segments(anchor, training=False)
-
-
-@pytest.mark.parametrize("name", ["resnet18", "resnet50d"])
-def test_stem_blocks_and_head_share_out_all_parameters(name: str) -> None:
-    check_parameters(build(name))
-
-
 def test_dilated_networks_keep_their_size() -> None:
-    anchor = build("resnet18", output_stride=8)
-    assert anchor.feature(7).grid == (8, 8)
-    check_segments(anchor, training=False)
+    anchor = load_anchor(FAMILIES["resnet"].build("resnet34"))
+    assert anchor.feature(5).grid == (8, 8)
 
 
 def test_resnet_18_and_50_have_ten_stitches() -> None:
@@ -67,18 +37,6 @@ def test_resnet_18_and_50_have_ten_stitches() -> None:
 
 def test_models_that_only_resemble_a_resnet_are_not_taken() -> None:
     assert not snnet.ANCHORS.get("resnet").accepts(timm.create_model("resnetv2_18"))
-
-
-def test_checkpointed_blocks_give_the_same_gradients() -> None:
-    anchor = build("resnet18").train()
-    images = torch.randn(4, 3, 64, 64)
-    gradients = []
-    for enable in (False, True):
-        anchor.model.set_grad_checkpointing(enable)
-        anchor.zero_grad()
-        anchor.head(anchor.run(anchor.stem(images), 0, anchor.depth)).sum().backward()
-        gradients.append(anchor.model.layer2[0].conv1.weight.grad.clone())
-    torch.testing.assert_close(*gradients)
 
 
 def test_finding_shapes_leaves_statistics_and_mode_alone() -> None:

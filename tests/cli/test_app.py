@@ -13,7 +13,7 @@ NAMES = [command.name[0] for command in COMMANDS]
 
 def test_every_promised_command_is_there() -> None:
     promised = {"space", "cost", "init", "train", "recalibrate", "evaluate", "select", "report", "profile"}
-    promised |= {"demo", "export", "push", "experiment"}
+    promised |= {"demo", "predict", "export", "push", "experiment"}
     assert set(NAMES) == promised
 
 

@@ -47,7 +47,8 @@ def test_evaluate_on_shards_sees_each_image_once_and_goes_on(run: Run, saved: Pa
 
 
 def test_profile_of_the_frontier(run: Run, scored: Path) -> None:
-    outcome = run("profile", scored, "--stitches", "frontier", "--batch", "1,2", "--repeats", "1", "--warmup", "0")
+    tokens = ("--stitches", "frontier", "--batch-sizes", "1", "2", "--repeats", "1", "--warmup", "0")
+    outcome = run("profile", scored, *tokens)
     assert outcome.code == 0
     table = StitchTable.load(scored / "table.jsonl")
     assert "latency_ms@2" in table.columns and "top1" in table.columns
@@ -55,10 +56,10 @@ def test_profile_of_the_frontier(run: Run, scored: Path) -> None:
 
 def test_a_profile_alone_is_enough_to_choose(run: Run, scored: Path, tmp_path: Path) -> None:
     file = tmp_path / "laptop.jsonl"
-    tokens = ("--stitches", "0 1 2 3", "--batch", "1,2", "--repeats", "1", "--warmup", "0", "--threads", "1")
+    tokens = ("--stitches", "0 1 2 3", "--batch-sizes", "1", "2", "--repeats", "1", "--warmup", "0", "--threads", "1")
     outcome = run("profile", scored, *tokens, "--output", file)
     assert outcome.code == 0, outcome.err
-    assert "cores: eager on cpu, float32, 1 thread" in outcome.out and "Memory is computed" in outcome.out
+    assert "cores: eager on cpu, fp32, 1 thread" in outcome.out and "Memory is computed" in outcome.out
     # Without torch, and without the network.
     choose = "import sys; from snnet.cli import main; code = main(sys.argv[1:]); assert 'torch' not in sys.modules"
     limits = ("--latency-ms", "1e6", "--memory-mb", "1e6", "--batch", "2", "--json")
@@ -82,19 +83,21 @@ def test_a_profile_alone_is_enough_to_choose(run: Run, scored: Path, tmp_path: P
 def test_a_profile_grows_by_another_batch_size(run: Run, scored: Path, tmp_path: Path) -> None:
     file = tmp_path / "laptop.jsonl"
     for batch in ("1", "2"):
-        tokens = ("--stitches", "anchors", "--warmup", "0", "--repeats", "1", "--threads", "1", "--batch", batch)
+        tokens = ("--stitches", "anchors", "--warmup", "0", "--repeats", "1", "--threads", "1", "--batch-sizes", batch)
         assert run("profile", scored, *tokens, "--output", file).code == 0
     assert {"latency_ms", "latency_ms@2"} <= set(StitchTable.load(file).columns)
 
 
 def test_a_profile_of_another_machine_asks_for_force(run: Run, scored: Path, tmp_path: Path) -> None:
     table = StitchTable.load(scored / "table.jsonl").with_column("latency_ms", {"0:0-4": 1.0, "1:0-4": 2.0})
-    facts = {"machine": {"cpu": "Elsewhere 1", "cores": 96}, "dtype": "float32", "network_dtype": "float32"}
+    facts = {"machine": {"cpu": "Elsewhere 1", "cores": 96}, "precision": "fp32", "network_precision": "fp32"}
     file = StitchTable(table.rows, {**table.meta, "profile": facts}).save(tmp_path / "there.jsonl")
     outcome = run("select", file, "--latency-ms", "5")
-    assert outcome.code == 2 and "(Elsewhere 1, 96 cores) than this one" in outcome.err and "--force" in outcome.err
+    assert (
+        outcome.code == 2 and "(Elsewhere 1, 96 cores) than this one" in outcome.err and "--any-machine" in outcome.err
+    )
     assert run("select", file, "--macs", "1G").code == 0
-    forced = run("select", file, "--latency-ms", "5", "--force")
+    forced = run("select", file, "--latency-ms", "5", "--any-machine")
     assert forced.code == 0 and "measured on Elsewhere 1, 96 cores" in forced.out
 
 
@@ -127,7 +130,7 @@ def test_bad_input(run: Run, saved: Path, tmp_path: Path) -> None:
         (("evaluate", saved, "--data", "embeded"), "embedded"),
         (("evaluate", saved, "--stitches", "99"), "99"),
         (("profile", saved, "--stitches", "frontier"), "snnet evaluate"),
-        (("profile", saved, "--batch", "1,x"), "1,x"),
+        (("profile", saved, "--batch-sizes", "1", 'unable to convert "x"'), "x"),
         (("profile", saved, "--engine", "egaer"), "Did you mean 'eager'"),
         (("report", saved, "--output", tmp_path / "report"), "snnet evaluate"),
     ):
@@ -146,7 +149,7 @@ def test_corrupt_weights_are_refused(run: Run, saved: Path) -> None:
 def test_predict_measures_a_few_and_says_what_the_rest_is_worth(run: Run, saved: Path) -> None:
     outcome = run("evaluate", saved, "--predict", "--error", "0", "--at-most", "4", "--batch-size", "1000")
     assert outcome.code == 0, outcome.err
-    assert "4 stitches measured, 19 predicted" in outcome.out and "± predicted" in outcome.out
+    assert "4 stitches measured, 19 predicted" in outcome.out and "± top-1 %" in outcome.out
     assert "The stitch that would tell most next: " in outcome.out
     table = StitchTable.load(saved / "table.jsonl")
     predicted = [row.stitch for row in table if "top1_error" in row.values]

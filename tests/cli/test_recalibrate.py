@@ -70,7 +70,7 @@ def test_a_network_without_batch_norm_is_left_alone(run: Run, saved: Path) -> No
 
 def test_one_image_is_too_few(run: Run, network: Path) -> None:
     outcome = run("recalibrate", network, "--images", "1", "--device", "cpu")
-    assert outcome.code == 2 and "two images or more" in outcome.err
+    assert outcome.code == 2 and "images: one image has no variance" in outcome.err
 
 
 def test_init_and_train_recalibrate_by_themselves(run: Run, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ def generator(seed: int = 0) -> torch.Generator:
 def test_each_image_is_a_shift_of_itself_or_of_its_mirror_image() -> None:
     images = torch.rand(20, 2, 6, 5)
     padded = torch.nn.functional.pad(images, (2,) * 4, value=-1.0)
-    for image, source, out in zip(images, padded, BatchAugment(2, True, -1.0)(images, generator()), strict=True):
+    for image, source, out in zip(images, padded, BatchAugment(pad=2, fill=-1.0)(images, generator()), strict=True):
         shifts = [source[:, t : t + 6, x : x + 5] for t in range(5) for x in range(5)]
         assert image.shape == out.shape
         assert any(torch.equal(out, s) or torch.equal(out, s.flip(2)) for s in shifts)

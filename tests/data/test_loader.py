@@ -43,7 +43,7 @@ class TestInMemory:
             assert torch.equal(images[:, 0, 0, 0].floor().long(), labels)
 
     def test_epochs_and_seeds_differ_and_repeat(self) -> None:
-        augment = BatchAugment(1)
+        augment = BatchAugment(pad=1)
         data = tensors()
         batches = TrainBatches(data, 8, 1, augment)
         first = list(batches.epoch(0))
@@ -53,7 +53,7 @@ class TestInMemory:
 
     @pytest.mark.parametrize("start", [0, 1, 5, 6])
     def test_an_epoch_entered_later_is_the_rest_of_the_whole(self, start: int) -> None:
-        batches = TrainBatches(tensors(), 8, 1, BatchAugment(2))
+        batches = TrainBatches(tensors(), 8, 1, BatchAugment(pad=2))
         assert equal(list(batches.epoch(4))[start:], list(batches.epoch(4, start)))
 
     def test_a_tensor_data_set_of_torch_will_do(self) -> None:
@@ -89,7 +89,7 @@ class TestFromFiles:
         assert not torch.equal(first.sum(0), second.sum(0))
 
     def test_whole_batches_are_augmented_too(self, root: Path, rgb: InputSpec) -> None:
-        batches = TrainBatches(open_dataset("folder", root, input=rgb), 5, augment=BatchAugment(4))
+        batches = TrainBatches(open_dataset("folder", root, input=rgb), 5, augment=BatchAugment(pad=4))
         plain = TrainBatches(open_dataset("folder", root, input=rgb), 5)
         assert not equal(list(batches.epoch(0)), list(plain.epoch(0)))
         assert equal(list(batches.epoch(0))[1:], list(batches.epoch(0, 1)))

@@ -67,8 +67,8 @@ def test_an_epoch_has_every_image_once_without_the_rest(tmp_path: Path, shards: 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
 def test_workers_and_resuming_change_nothing(images: StreamImages, workers: int) -> None:
-    whole = list(batches(images, augment=BatchAugment(2)).epoch(2))
-    again = batches(images, augment=BatchAugment(2), workers=workers)
+    whole = list(batches(images, augment=BatchAugment(pad=2)).epoch(2))
+    again = batches(images, augment=BatchAugment(pad=2), workers=workers)
     torch.rand(3)
     assert equal(whole, list(again.epoch(2)))
     assert equal(whole[3:], list(again.epoch(2, 3)))
@@ -105,9 +105,10 @@ def test_augmentation_depends_on_epoch_and_sample_wherever_the_data_lies(
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_processes_share_each_batch(images: StreamImages, workers: int) -> None:
-    whole = list(batches(images, augment=BatchAugment(2)).epoch(0, 1))
+    whole = list(batches(images, augment=BatchAugment(pad=2)).epoch(0, 1))
     shares = [
-        list(batches(images, augment=BatchAugment(2), workers=workers).epoch(0, 1, Share(rank, 3))) for rank in range(3)
+        list(batches(images, augment=BatchAugment(pad=2), workers=workers).epoch(0, 1, Share(rank, 3)))
+        for rank in range(3)
     ]
     joined = [tuple(torch.cat(parts) for parts in zip(*of, strict=True)) for of in zip(*shares, strict=True)]
     assert [len(labels) for _, labels in shares[0]] == [1, 1, 1, 1]

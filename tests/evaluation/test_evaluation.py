@@ -13,9 +13,9 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 
 from snnet.data import TensorImages
-from snnet.errors import DataError, SpaceError, TableError
-from snnet.evaluation import evaluate
-from snnet.network import SNNet, plan_groups, run_tree
+from snnet.errors import DataError, RecipeError, SpaceError, TableError
+from snnet.evaluation import evaluate, plan_groups
+from snnet.network import SNNet, run_tree
 from snnet.space import Stitch, StitchSpace
 from snnet.table import StitchRow, StitchTable
 
@@ -37,13 +37,13 @@ def data():
 def count_steps(net, monkeypatch) -> Counter:
     """Count the steps that the network runs from now on."""
     counts: Counter = Counter()
-    plain = net.apply_step
+    plain = net.run_step
 
-    def counting(step, features):
+    def counting(step, features, prefix=""):
         counts[step] += 1
-        return plain(step, features)
+        return plain(step, features, prefix)
 
-    monkeypatch.setattr(net, "apply_step", counting)
+    monkeypatch.setattr(net, "run_step", counting)
     return counts
 
 
@@ -79,10 +79,9 @@ def test_shared_prefixes_equal_a_plain_loop(space, data, tiny_anchors):
             torch.testing.assert_close(found[stitch.id], net(images, stitch), rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("share_prefix", [True, False])
-def test_scores_equal_a_plain_loop(tiny_net, data, share_prefix):
+def test_scores_equal_a_plain_loop(tiny_net, data):
     images, labels = data
-    table = evaluate(tiny_net, data, batch_size=16, share_prefix=share_prefix)
+    table = evaluate(tiny_net, data, batch_size=16)
     assert [row.stitch for row in table] == [stitch.id for stitch in tiny_net.space]
     assert table.meta["images"] == 40
     assert table.meta["nonfinite"] == {}
@@ -149,10 +148,10 @@ def test_batches_read_during_evaluation_can_be_trained_on(tiny_net, data):
 
 
 def test_mixed_precision_is_near_and_said(tiny_net, data):
-    full, mixed = evaluate(tiny_net, data), evaluate(tiny_net, data, amp="bf16")
+    full, mixed = evaluate(tiny_net, data), evaluate(tiny_net, data, precision="bf16")
     for a, b in zip(full, mixed, strict=True):
         assert b.loss == pytest.approx(a.loss, rel=0.02)
-    assert mixed.meta["evaluation"]["precision"] == "float32 with bf16"
+    assert mixed.meta["evaluation"]["precision"] == "fp32 with bf16"
     assert full[3].loss != mixed[3].loss
 
 
@@ -171,10 +170,10 @@ def test_logits_that_are_not_numbers_are_wrong_and_named(tiny_net, data):
     ("options", "error", "message"),
     [
         ({"stitches": ["0:0-9"]}, SpaceError, "0:0-9"),
-        ({"amp": "fp8"}, DataError, "'fp8' is not known; accepted: 'bf16', 'fp16'"),
+        ({"precision": "fp8"}, RecipeError, "'fp8' is unknown; accepted: fp32, bf16, fp16"),
         ({"batch_size": 0}, DataError, "batch_size=0 is too small"),
         ({"max_groups": 0}, DataError, "max_groups=0 is too small"),
-        ({"amp": "fp16"}, DataError, "fp16.*CPU"),
+        ({"precision": "fp16"}, RecipeError, "fp16.*CPU"),
     ],
 )
 def test_bad_settings_are_refused(tiny_net, data, options, error, message):
@@ -244,7 +243,7 @@ def change_weights(net, data):
         (change_weights, "other weights or layers"),
         (lambda net, data: ((data[0].flip(0), data[1]), {}), "other images or labels"),
         (lambda net, data: ((data[0][:30], data[1][:30]), {}), r"other images or labels \(\d+ images there, 30 here\)"),
-        (lambda net, data: (data, {"amp": "bf16"}), "other number format"),
+        (lambda net, data: (data, {"precision": "bf16"}), "other number format"),
     ],
 )
 def test_scores_of_something_else_are_not_taken_over(tiny_net, data, tmp_path, change, message):
@@ -286,7 +285,7 @@ CHILD = """
 import sys, time, torch
 sys.path.insert(0, {root!r} + "/tests")
 from conftest import build_tiny_net
-from snnet.evaluation import evaluate
+from snnet.evaluation import evaluate, plan_groups
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(1)
 data = torch.randn(40, 1, 28, 28, generator=generator), torch.randint(10, (40,), generator=generator)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from snnet.errors import DataError, TableError
-from snnet.evaluation import evaluate, predict
+from snnet.evaluation import evaluate, evaluate_some
 from snnet.profiling import count_costs
 from snnet.table import StitchTable, is_predicted, select, without_predictions
 
@@ -24,7 +24,7 @@ def measured(table):
 
 
 def test_measured_scores_are_those_of_evaluate_and_the_rest_have_error_bars(net, data, tmp_path):
-    found = predict(net, data, batch_size=16, at_most=5, error=0.0, output=tmp_path / "table.jsonl")
+    found = evaluate_some(net, data, batch_size=16, at_most=5, error=0.0, output=tmp_path / "table.jsonl")
     assert found.measured == 5
     assert {row.stitch for row in found.table} == {stitch.id for stitch in net.space}
     assert {row.stitch for row in found.table.anchors} <= set(measured(found.table))
@@ -38,7 +38,7 @@ def test_measured_scores_are_those_of_evaluate_and_the_rest_have_error_bars(net,
 
 def test_a_later_evaluation_measures_what_was_predicted(net, data, tmp_path):
     output = tmp_path / "table.jsonl"
-    found = predict(net, data, at_most=0, output=output)
+    found = evaluate_some(net, data, at_most=0, output=output)
     ran = []
     table = evaluate(net, data, output=output, progress=lambda done, total, note: ran.append(note))
     assert ran[0].startswith(f"{found.measured} of {len(net.space)} stitches were evaluated before")
@@ -52,20 +52,20 @@ def test_predicting_again_takes_up_what_was_measured(net, data, tmp_path):
     evaluate(net, data, stitches=[4, 7], output=output)
     net.table = None
     count_costs(net)
-    found = predict(net, data, at_most=0, output=output)
+    found = evaluate_some(net, data, at_most=0, output=output)
     assert found.measured == len(net.anchors) + 2
 
 
 def test_it_stops_when_the_error_is_small_or_the_number_is_reached(net, data):
-    assert predict(net, data, error=100.0).measured == len(net.anchors)
+    assert evaluate_some(net, data, error=100.0).measured == len(net.anchors)
     net.forget_scores()
-    everything = predict(net, data, error=0.0, at_most=1.0)
+    everything = evaluate_some(net, data, error=0.0, at_most=1.0)
     assert everything.predicted == 0 and everything.error == 0.0
     assert not any(is_predicted(row) for row in everything.table)
 
 
 def test_all_images_leave_nothing_to_guess(net, data):
-    found = predict(net, data, sample=1.0, at_most=0)
+    found = evaluate_some(net, data, sample=1.0, at_most=0)
     net.forget_scores()
     truth = evaluate(net, data)
     for row in found.table:
@@ -73,12 +73,12 @@ def test_all_images_leave_nothing_to_guess(net, data):
 
 
 def test_the_curve_alone_needs_no_sample(net, data):
-    found = predict(net, data, sample=0, at_most=4, error=0.0)
+    found = evaluate_some(net, data, sample=0, at_most=4, error=0.0)
     assert found.measured == 4 and found.work == pytest.approx(4 / len(net.space))
 
 
 def test_choices_can_use_or_ignore_predictions(net, data):
-    table = predict(net, data, at_most=0).table
+    table = evaluate_some(net, data, at_most=0).table
     assert select(without_predictions(table)).is_anchor
     assert without_predictions(table).columns.count("top1_error") == 0
 
@@ -86,9 +86,9 @@ def test_choices_can_use_or_ignore_predictions(net, data):
 @pytest.mark.parametrize("options", [{"error": -1}, {"at_most": float("nan")}, {"sample": 1.5}, {"sample": -0.1}])
 def test_numbers_out_of_range_are_refused(net, data, options):
     with pytest.raises(DataError, match=next(iter(options))):
-        predict(net, data, **options)
+        evaluate_some(net, data, **options)
 
 
 def test_missing_costs_are_said_before_anything_runs(tiny_net, data):
     with pytest.raises(TableError, match=r"stitches have no MACs; `snnet.profile\(net\)`"):
-        predict(tiny_net, data)
+        evaluate_some(tiny_net, data)

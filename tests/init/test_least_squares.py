@@ -210,8 +210,13 @@ def test_equations_measure_any_map(tiny_net: SNNet) -> None:
         (torch.zeros(2, 1, 28, 28).byte(), {}, DataError, "are torch.uint8; expected float images"),
         (torch.full((2, 1, 28, 28), math.nan), {}, DataError, "holds NaN or infinity"),
         (["cat.jpg"], {}, DataError, "are a str; expected float images"),
-        (sample(2), {"method": "least-square"}, SpaceError, "Unknown initialization 'least-square'.*Did you mean"),
-        (sample(2), {"ridge": -1.0}, SpaceError, "ridge is -1.0; it must be finite and not negative"),
+        (
+            sample(2),
+            {"method": "least-square"},
+            SpaceError,
+            "method: .* got 'least-square'. Did you mean 'least-squares'",
+        ),
+        (sample(2), {"ridge": -1.0}, SpaceError, "ridge: should be greater than or equal to 0, got -1.0"),
         (sample(2), {"max_images": 0}, SpaceError, "max_images is 0; it must be at least 1"),
         (sample(2), {"batch_size": 0}, SpaceError, "batch_size is 0"),
     ],
@@ -279,3 +284,13 @@ def test_gpu_equals_cpu(tiny_net: SNNet) -> None:
     for name, value in maps(tiny_net).items():
         assert value.device.type == "cpu"
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_report_is_a_line_and_a_table(tiny_net: SNNet) -> None:
+    report = initialize(tiny_net, sample(8))
+    worst = max(layer.relative_residual for layer in report.layers)
+    assert repr(report).startswith(f"InitReport(least-squares, {len(report.layers)} layers on 8 images, relative ")
+    assert repr(report).endswith(f"to {worst:.4f})")
+    page = report._repr_html_()
+    assert page.count("<tr>") == 1 + len(report.layers) and report.layers[-1].name in page and f"{worst:.4f}" in page
+    assert repr(initialize(tiny_net, None, method="kaiming")).endswith("layers on 0 images)")

@@ -18,7 +18,7 @@ from snnet.network import SNNet, Tree, load, replicate, run_tree
 from snnet.profiling import step_macs
 from snnet.space import Stitch, StitchSpace, uncut_anchor
 from snnet.table import StitchRow, StitchTable
-from snnet.training import Trainer, TrainSettings
+from snnet.training import RunSettings, Trainer
 from tests.batch_norm_family import SIZE, TinyConvAnchor, TinyConvNet, build_conv_net
 
 NORM = nn.modules.batchnorm._BatchNorm
@@ -133,13 +133,13 @@ def test_training_uses_the_batch_and_leaves_the_statistics(net: SNNet, images: T
 
 def test_common_beginnings_are_measured_once(net: SNNet, images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     ways: list[object] = []
-    plain = net.apply_step
+    plain = net.run_step
 
-    def counting(step: object, features: Tensor) -> Tensor:
+    def counting(step: object, features: Tensor, prefix: str = "") -> Tensor:
         ways.append(step)
-        return plain(step, features)  # type: ignore[arg-type]
+        return plain(step, features, prefix)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(net, "apply_step", counting)
+    monkeypatch.setattr(net, "run_step", counting)
     recalibrate(net, images, batch_size=12)
     distinct = {net.steps(s)[: n + 1] for s in net.space for n in range(len(net.steps(s)))}
     assert len(ways) == 2 * len(distinct)
@@ -328,7 +328,7 @@ def test_what_changes_weights_forgets_statistics(net: SNNet, images: Tensor) -> 
     assert not len(net.statistics)
     recalibrate(net, images)
     batches = [(images, torch.arange(24) % 10)]
-    Trainer(net, _OneEpoch(batches), settings=TrainSettings(steps=1, device="cpu")).fit()
+    Trainer(net, _OneEpoch(batches), run=RunSettings(steps=1, device="cpu")).fit()
     assert not len(net.statistics)
 
 

@@ -174,7 +174,7 @@ def test_what_cannot_be_predicted(net: SNNet, given: Any, words: str) -> None:
 def test_a_stitch_that_cannot_answer(net: SNNet, photo: Path) -> None:
     with pytest.raises(BudgetError, match="lowest macs there is: 10 "):
         net.predict(photo, macs=1)
-    with pytest.raises(BudgetError, match=r"stitch=3 and a budget \(macs\) are both given"):
+    with pytest.raises(SpaceError, match=r"stitch=3 and a budget \(macs\) are both given"):
         net.predict(photo, 3, macs=20)
     with pytest.raises(SpaceError):
         net.predict(photo, 999)

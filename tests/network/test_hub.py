@@ -67,7 +67,7 @@ def test_the_card_lists_the_frontier_and_nothing_else(scored_net: SNNet, tmp_pat
     assert [cells[1] for cells in listed] == [f"`{row.stitch}`" for row in frontier]
     assert len(frontier) < len(scored_net.table)
     header = next(line for line in text.splitlines() if line.startswith("| number"))
-    assert header == "| number | route | macs | params | top1 |"
+    assert header == "| number | route | MACs | params | top-1 % |"
     assert listed[0][2:] == ["1 M", "20 k", "50.00% |"]
     example = next(line for line in text.splitlines() if "net.select(" in line)
     budget = float(example.partition("macs=")[2].partition(")")[0])
@@ -101,12 +101,15 @@ def test_the_license_is_named_only_where_all_anchors_share_it(tiny_net: SNNet) -
     ]
 
 
-def test_the_networks_own_push_writes_the_same_card(scored_net: SNNet, uploads: list[dict[str, Any]]) -> None:
-    scored_net.push_to_hub("org/net")
-    text = uploads[-1]["files"]["README.md"].decode()
-    assert "| number | route | macs | params | top1 |" in text
-    assert 'snnet.load("org/net")' in text
-    assert "curve.png" not in text
+def test_there_is_one_way_to_push(scored_net: SNNet, uploads: list[dict[str, Any]], tmp_path: Path) -> None:
+    assert SNNet.push_to_hub is push_to_hub is snnet.push_to_hub
+    snnet.push_to_hub(scored_net, "org/net", private=True, token="t", commit_message="New")
+    scored_net.push_to_hub("org/net", private=True, token="t", commit_message="New")
+    scored_net.save_pretrained(
+        tmp_path / "net", push_to_hub=True, repo_id="org/net", private=True, token="t", commit_message="New"
+    )
+    assert uploads[:2] == uploads[2:4] == uploads[4:]
+    assert uploads[-1]["commit_message"] == "New" and "curve.png" in uploads[-1]["files"]
 
 
 def test_what_the_hub_refuses_is_said(tiny_net: SNNet, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from snnet.init import initialize
 from snnet.layers import LowRankLinear
 from snnet.network import SNNet
 from snnet.profiling import count_costs, network_params
-from snnet.training import OptimSettings, Trainer, TrainSettings
+from snnet.training import OptimSettings, RunSettings, Trainer
 from tests.conftest import WIDTHS, build_tiny_anchor, build_tiny_net
 from tests.training.killable import TinyBatches
 
@@ -26,8 +26,8 @@ def low_rank_layers(net: SNNet) -> list[LowRankLinear]:
 
 def trained(steps: int = 6) -> SNNet:
     net = build_tiny_net().set_lora_rank(RANK)
-    settings = TrainSettings(steps=steps, trackers=(), device="cpu")
-    Trainer(net, TinyBatches(), settings=settings, optim=OptimSettings(lr=0.05, weight_decay=0.1)).fit()
+    settings = RunSettings(steps=steps, trackers=(), device="cpu")
+    Trainer(net, TinyBatches(), run=settings, optim=OptimSettings(lr=0.05, weight_decay=0.1)).fit()
     return net
 
 

@@ -187,18 +187,21 @@ def test_the_class_reads_as_load_does(tiny_net: SNNet, tmp_path: Path, monkeypat
     with pytest.raises(CheckpointError, match="There is no network at"):
         SNNet.from_pretrained(tmp_path / "none")
     tiny_net.save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match=r"Unknown options device; accepted besides map_location, .* revision"):
-        SNNet.from_pretrained(tmp_path, device="cpu")
+    with pytest.raises(CheckpointError, match=r"devise: unknown keyword. Known here: .*map_location, .* revision"):
+        SNNet.from_pretrained(tmp_path, devise="cpu")
+    with pytest.raises(CheckpointError, match=r"revison: unknown keyword. Did you mean 'revision'"):
+        snnet.load(tmp_path / "none", revison="v1")  # type: ignore[call-arg]
     again, images = SNNet.from_pretrained(tmp_path), torch.randn(1, *tiny_net.input.size)
     assert torch.equal(again(images, 5), tiny_net(images, 5))
 
-    def download(_: str, *, allow_patterns: list[str], revision: str | None = None) -> Path:
+    def download(_: str, *, allow_patterns: list[str], revision: str | None, **options: object) -> Path:
+        assert options == {"token": None, "cache_dir": None, "force_download": False, "local_files_only": False}
         if revision is None:
             raise OSError("no connection")
         assert set(allow_patterns) == {"config.json", "model.safetensors", "table.jsonl"}
         return tmp_path
 
-    monkeypatch.setattr("snnet.network.storage.snapshot_download", download)
+    monkeypatch.setattr("snnet.network.restore.snapshot_download", download)
     assert torch.equal(SNNet.from_pretrained("org/net", revision="v1")(images, 5), tiny_net(images, 5))
     with pytest.raises(CheckpointError, match=r"no directory org/net, and the hub does not give it either: no conn"):
         SNNet.from_pretrained("org/net")
@@ -305,7 +308,7 @@ def test_a_network_may_leave_out_the_final_norm_of_stitched_routes(tmp_path: Pat
     last = net.space[-1]
     features = images
     for step in net.steps(last)[:-1]:
-        features = net.apply_step(step, features)
+        features = net.run_step(step, features)
     torch.testing.assert_close(net(images, last), anchors[1].model.head(features[:, 0]))
     assert anchors[1].model.norm.weight not in set(net.parameters_of(last))
     net.save_pretrained(tmp_path)

@@ -50,8 +50,8 @@ def test_the_fold_over_steps_equals_a_whole_pass(tiny_net: SNNet, batch: int) ->
 
 def test_half_the_width_takes_half_the_memory_for_weights(tiny_net: SNNet) -> None:
     sizes = []
-    for dtype in (torch.float32, torch.bfloat16):
-        conditions = Conditions.of(tiny_net, dtype=dtype)
+    for precision in ("fp32", "bf16"):
+        conditions = Conditions.of(tiny_net, precision=precision)
         images = random_images(tiny_net, 1, conditions, 0)
         inputs = step_inputs(tiny_net, tiny_net.space[:1], images, conditions)
         engine = EagerEngine(tiny_net, conditions)

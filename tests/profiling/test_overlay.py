@@ -3,7 +3,7 @@ from typing import Any
 from snnet.profiling.overlay import lay_over
 from snnet.table import StitchRow, StitchTable
 
-FACTS: dict[str, Any] = {"machine": {"cpu": "A"}, "dtype": "float32", "versions": {"snnet": "1", "torch": "2"}}
+FACTS: dict[str, Any] = {"machine": {"cpu": "A"}, "precision": "fp32", "versions": {"snnet": "1", "torch": "2"}}
 WHOLE = {"latency_ms": 2.0, "latency_ms_p95": 3.0, "throughput": 500.0}
 PREDICTED = {"latency_ms": 2.2, "latency_ms_error": 0.1, "throughput": 450.0, "throughput_error": 20.0}
 
@@ -41,7 +41,7 @@ def test_one_measurement_goes_as_a_whole_and_other_batches_stay() -> None:
 
 
 def test_what_was_measured_under_other_conditions_goes_everywhere() -> None:
-    other = {**FACTS, "dtype": "bfloat16"}
+    other = {**FACTS, "precision": "bf16"}
     assert over({**WHOLE, "latency_ms@8": 9.0}, {"latency_ms": 1.0}, other) == {"latency_ms": 1.0}
     assert over({**WHOLE, "memory_mb": 9.0}, {}, {**FACTS, "versions": {"snnet": "1", "torch": "3"}}) == {}
     # Our own version is no condition.

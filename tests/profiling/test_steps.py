@@ -6,7 +6,7 @@ import pytest
 
 from snnet.errors import RecipeError
 from snnet.network import SNNet
-from snnet.profiling import profile
+from snnet.profiling import MeasureSettings, profile
 from snnet.profiling.steps import calibrate, choose_whole, plan_walks, relative_errors
 from snnet.runtime.engines import EagerEngine, Ready
 from snnet.space import StitchSpace
@@ -74,7 +74,7 @@ def test_a_route_is_predicted_from_its_steps(tiny_net: SNNet, monkeypatch: pytes
     monkeypatch.setattr("snnet.profiling.timing.perf_counter", lambda: clock[0])
     monkeypatch.setattr(EagerEngine, "load", lambda self, s: _Timed(clock, truth[find(s).id], load(self, s)))
     monkeypatch.setattr(EagerEngine, "load_step", lambda self, s, x: _Timed(clock, costs[s], load_step(self, s, x)))
-    table = profile(tiny_net, latency=True, blocks=True, warmup=0, repeats=2, batch_sizes=(1, 2))
+    table = profile(tiny_net, stitches="all", settings=MeasureSettings((1, 2), warmup=0, repeats=2, blocks=True))
     for name in ("latency_ms", "latency_ms@2"):
         assert dict(zip(truth, table.column(name), strict=True)) == pytest.approx(truth)
     predicted = [row for row in table if "latency_ms_error" in row.values]
@@ -87,7 +87,7 @@ def test_a_route_is_predicted_from_its_steps(tiny_net: SNNet, monkeypatch: pytes
 
 
 def test_the_error_bar_is_that_of_the_checked_stitches(tiny_net: SNNet) -> None:
-    table = profile(tiny_net, latency=True, blocks=True, warmup=0, repeats=2)
+    table = profile(tiny_net, stitches="all", settings=MeasureSettings(warmup=0, repeats=2, blocks=True))
     worth = table.meta["profile"]["prediction"]["1"]
     assert 0 < worth["mean_error_percent"] <= worth["worst_error_percent"]
     bars = {round(row.latency_ms_error / row.latency_ms, 6) for row in table if "latency_ms_error" in row.values}

@@ -1,8 +1,9 @@
 import pytest
 
 from snnet.errors import RecipeError
-from snnet.recipes import Recipe, setting_names
+from snnet.recipes import Recipe
 from snnet.recipes.recipe_file import differences
+from snnet.utils import setting_names
 
 
 def test_every_setting_is_described() -> None:

@@ -24,7 +24,7 @@ def test_the_steps_of_a_run(tmp_path: Path) -> None:
     fit = run.initialize()
     assert fit is not None and fit.images == 8
     trainer = build_trainer(parts, tmp_path)
-    assert trainer.optim.lr == parts.recipe.optim.lr and trainer.settings.steps == 2
+    assert trainer.optim.lr == parts.recipe.optim.lr and trainer.steps == 2
     assert trainer.fit().steps == 2
     table = run.evaluate(tmp_path / "scores.jsonl")
     assert len(table) == 2 and table[0].top1 >= 0

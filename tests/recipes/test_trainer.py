@@ -8,8 +8,8 @@ import torch
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import CheckpointError, RecipeError
 from snnet.recipes import build_trainer
-from snnet.recipes.recipe import SamplerSection
-from snnet.training import Following, OwnAnchorTeacher, content_digest
+from snnet.recipes.recipe import SamplerSettings
+from snnet.training import OwnAnchorTeacher, content_digest
 from tests.conftest import build_tiny_net
 from tests.data.image_files import write_split
 from tests.recipes.small import build
@@ -39,11 +39,11 @@ def test_the_sandwich_with_a_teacher_in_place() -> None:
     in_place = {"loss__teacher__source": "in-place", "loss__first_teacher__source": "own-anchors"}
     parts = build(**in_place, sampler__name="sandwich", sampler__options={"random": 1})
     trainer = build_trainer(parts)
-    assert trainer.loss.in_place == Following(kind="soft", alpha=1.0, temperature=2.0)
+    assert trainer.loss.describe()["in_place"] == {"kind": "soft", "alpha": 1.0, "temperature": 2.0}
     assert trainer.loss.distillation is not None
     assert isinstance(trainer.loss.distillation.teacher, OwnAnchorTeacher)
     assert trainer.fit().steps == 2
-    uniform = parts.recipe.model_copy(update={"sampler": SamplerSection()})
+    uniform = parts.recipe.model_copy(update={"sampler": SamplerSettings()})
     with pytest.raises(RecipeError, match=r"'uniform' draws one stitch a step.*set sampler.name to sandwich"):
         build_trainer(replace(parts, recipe=uniform))
 
@@ -51,8 +51,8 @@ def test_the_sandwich_with_a_teacher_in_place() -> None:
 def test_epochs_become_steps() -> None:
     parts = build(run__steps=None, run__epochs=0.5, run__accumulation=2, optim__warmup_epochs=0.1)
     trainer = build_trainer(parts)
-    assert trainer.settings.steps == 10_000 // 8 // 4
-    assert trainer.optim.warmup_steps == 62
+    assert trainer.steps == 10_000 // 8 // 4
+    assert trainer.warmup == 62
 
 
 def test_other_classes_give_fresh_heads_and_forbid_own_teachers(tmp_path: Path) -> None:

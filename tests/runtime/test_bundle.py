@@ -17,7 +17,12 @@ __all__ = ["bundle", "small_net", "written"]
 
 def measured(table: StitchTable, engine: str) -> StitchTable:
     """Return a table whose stitch number n takes n + 1 ms here, on an engine."""
-    facts = {"machine": Machine.here().on().to_dict(), "dtype": "float32", "network_dtype": "float32", "engine": engine}
+    facts = {
+        "machine": Machine.here().on().to_dict(),
+        "precision": "fp32",
+        "network_precision": "fp32",
+        "engine": engine,
+    }
     rows = table.with_column("latency_ms", {row.stitch: float(place + 1) for place, row in enumerate(table)})
     return StitchTable(rows, {**table.meta, "profile": facts})
 

@@ -84,19 +84,19 @@ def test_spread_covers_evenly() -> None:
 
 
 def test_what_another_machine_measured_is_refused_unless_it_is_meant() -> None:
-    facts = {"machine": {"cpu": "another", "cores": 3}, "dtype": "float32", "network_dtype": "float32"}
+    facts = {"machine": {"cpu": "another", "cores": 3}, "precision": "fp32", "network_precision": "fp32"}
     table = StitchTable(table_of([(1, 1, 1)]), {"profile": facts})
     with pytest.raises(TableError, match="another machine"):
         Menu(table).best({"latency_ms": 2})
     assert Menu(table, any_machine=True).best({"latency_ms": 2}).id == "0:0-1"
     here = StitchTable(table, {"profile": {**facts, "machine": Machine.here().on().to_dict()}})
-    assert Menu(here, dtype="float32").best({"latency_ms": 2}).id == "0:0-1"
-    with pytest.raises(TableError, match="bfloat16"):
-        Menu(here, dtype="bfloat16").best({"latency_ms": 2})
+    assert Menu(here, precision="fp32").best({"latency_ms": 2}).id == "0:0-1"
+    with pytest.raises(TableError, match="in fp32, and the network runs in bf16"):
+        Menu(here, precision="bf16").best({"latency_ms": 2})
 
 
 def test_what_another_machine_measured_is_not_preferred_either() -> None:
-    facts = {"machine": {"cpu": "another", "cores": 3}, "dtype": "float32", "network_dtype": "float32"}
+    facts = {"machine": {"cpu": "another", "cores": 3}, "precision": "fp32", "network_precision": "fp32"}
     table = StitchTable(table_of([(1, 1, 1), (2, 2, 2)]), {"profile": facts})
     with pytest.raises(TableError, match="another machine"):
         Menu(table, "latency_ms")

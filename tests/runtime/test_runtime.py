@@ -219,7 +219,7 @@ def test_a_batch_that_would_be_compiled_is_refused(net: SNNet, images: torch.Ten
 
 
 def test_a_profile_of_another_machine_leaves_none_of_our_latencies(net: SNNet) -> None:
-    facts = {"machine": {"cpu": "another", "cores": 3}, "dtype": "float32", "network_dtype": "float32"}
+    facts = {"machine": {"cpu": "another", "cores": 3}, "precision": "fp32", "network_precision": "fp32"}
     theirs = StitchTable([StitchRow(0, net.space[0].id, {"latency_ms": 100.0})], {"profile": facts})
     with Runtime(net, profile=theirs, any_machine=True) as runtime:
         assert runtime.choose(latency_ms=200) == net.space[0]

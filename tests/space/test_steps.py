@@ -2,7 +2,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnet.space import Step, StitchSpace, route_prefixes, uncut_anchor
-from tests.network.test_tree import routes_of
+from tests.helpers.routes import routes_of
 
 
 def test_names_are_readable() -> None:
@@ -12,7 +12,7 @@ def test_names_are_readable() -> None:
         Step("block", 0, 1),
         Step("stitch", 1, layer="stage0_0to1_0"),
         Step("block", 1, 3),
-        Step("bare head", 1),
+        Step("head without norm", 1),
     ]
     assert route_prefixes(steps) == (
         "0:stem",

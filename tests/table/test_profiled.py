@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from snnet.errors import TableError
-from snnet.table import PROFILE, StitchRow, StitchTable, check_profile, describe_profile, select, without_profile
+from snnet.table import PROFILE, StitchRow, StitchTable, check_profile, select, without_profile
 from snnet.utils import Machine
 
 HERE = Machine("Here 9000", 4, ("GPU A", "GPU B"))
@@ -20,7 +20,7 @@ def fixed_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def profiled(machine: Machine, **facts: Any) -> StitchTable:
     values: Mapping[str, float] = {"macs": 5, "top1": 80.0, "latency_ms": 2.0, "energy_mj@8": 3.0}
-    found = {"machine": machine.to_dict(), "dtype": "float32", "network_dtype": "float32", "threads": 1, **facts}
+    found = {"machine": machine.to_dict(), "precision": "fp32", "network_precision": "fp32", "threads": 1, **facts}
     return StitchTable([StitchRow(0, "0:0-2", values)], {"profile": found})
 
 
@@ -44,26 +44,20 @@ def test_what_is_the_same_everywhere_needs_no_machine() -> None:
     assert str(select(by_hand, latency_ms=5)) == "0:0-2"
 
 
-def test_another_type_of_number_is_refused_until_it_is_asked_for() -> None:
-    table = profiled(HERE.on(), dtype="bfloat16")
-    with pytest.raises(TableError, match="measured in bfloat16, and the network runs in float32"):
+def test_another_precision_is_refused_until_it_is_asked_for() -> None:
+    table = profiled(HERE.on(), precision="bf16")
+    with pytest.raises(TableError, match="measured in bf16, and the network runs in fp32"):
         select(table, latency_ms=5)
-    assert str(select(table, latency_ms=5, dtype="bfloat16")) == "0:0-2"
+    assert str(select(table, latency_ms=5, precision="bf16")) == "0:0-2"
     assert str(select(table, latency_ms=5, any_machine=True)) == "0:0-2"
-    with pytest.raises(TableError, match="measured in float32, and the network runs in bfloat16"):
-        select(profiled(HERE.on()), latency_ms=5, dtype="bfloat16")
+    with pytest.raises(TableError, match="measured in fp32, and the network runs in bf16"):
+        select(profiled(HERE.on()), latency_ms=5, precision="bf16")
 
 
 def test_facts_that_say_no_machine_are_of_another() -> None:
-    table = StitchTable(profiled(HERE).rows, {"profile": {"dtype": "float32"}})
+    table = StitchTable(profiled(HERE).rows, {"profile": {"precision": "fp32"}})
     with pytest.raises(TableError, match=r"another machine \(unknown processor, 0 cores\)"):
         select(table, latency_ms=5)
-
-
-def test_the_origin_is_said_in_one_line() -> None:
-    table = profiled(HERE.on(), engine="eager", device="cpu", date="2026-11-21T10:00:00")
-    assert describe_profile(table) == "measured on Here 9000, 4 cores: eager on cpu, float32, 1 thread, 2026-11-21"
-    assert describe_profile(StitchTable([])) is None
 
 
 def test_without_its_profile_a_table_says_nothing_of_a_machine() -> None:

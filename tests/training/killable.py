@@ -10,7 +10,15 @@ from torch import Tensor
 
 from snnet.network import SNNet
 from snnet.space import StitchSpace
-from snnet.training import Distillation, OptimSettings, StitchLoss, Trainer, TrainSettings, anchor_teacher
+from snnet.training import (
+    Distillation,
+    DistillationSettings,
+    OptimSettings,
+    RunSettings,
+    StitchLoss,
+    Trainer,
+    anchor_teacher,
+)
 from tests.conftest import build_tiny_anchor
 
 
@@ -39,22 +47,19 @@ def build_net() -> SNNet:
     return SNNet(anchors, StitchSpace.build([anchor.depths for anchor in anchors]))
 
 
-def build_trainer(directory: Path, **options: object) -> Trainer:
-    net = build_net()
+def build_trainer(directory: Path) -> Trainer:
+    net, soft = build_net(), DistillationSettings(kind="soft", temperature=2.0)
     return Trainer(
         net,
         TinyBatches(),
-        settings=TrainSettings(
-            steps=14, accumulation=2, clip_norm=1.0, ema_decay=0.9, log_every=4, save_every=3, trackers=()
-        ),
-        optim=OptimSettings(lr=1e-3, anchor_lr_scale=0.5, warmup_steps=3),
-        loss=StitchLoss(distillation=Distillation(anchor_teacher(net), kind="soft", temperature=2.0)),
+        run=RunSettings(steps=14, accumulation=2, ema_decay=0.9, log_every=4, save_every=3, trackers=()),
+        optim=OptimSettings(lr=1e-3, anchor_lr_scale=0.5, warmup_epochs=1.2, clip_norm=1.0),
+        loss=StitchLoss(distillation=Distillation(anchor_teacher(net), soft)),
         mixup=Mixup(mixup_alpha=0.8, cutmix_alpha=1.0, label_smoothing=0.1, num_classes=10),
         directory=directory,
-        **options,  # type: ignore[arg-type]
     )
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    build_trainer(Path(sys.argv[1]), on_step=lambda status: print(status.step, flush=True)).fit(resume=True)
+    build_trainer(Path(sys.argv[1])).fit(resume=True, on_step=lambda status: print(status.step, flush=True))

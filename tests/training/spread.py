@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from snnet.errors import DataError, TrainingError
 from snnet.evaluation import evaluate
 from snnet.network import SNNet
 from snnet.space import Stitch, StitchSpace
-from snnet.training import OptimSettings, Trainer, TrainSettings
+from snnet.training import OptimSettings, RunSettings, Trainer
 from snnet.training.samplers import StitchSampler
 from snnet.utils import WHOLE, Share
 from snnet.utils import distributed as processes
@@ -61,22 +60,20 @@ class Poisoned:
 
 def trainer(net: SNNet, directory: Path | None = None, optimizer: str = "adamw", **options: Any) -> Trainer:
     size = net.input.size[-1]
-    settings = TrainSettings(
-        steps=STEPS, accumulation=2, clip_norm=0.5, ema_decay=0.8, save_every=0, trackers=(), device="cpu"
-    )
+    run = {"steps": STEPS, "accumulation": 2, "ema_decay": 0.8, "save_every": 0, "trackers": (), "device": "cpu"}
     return Trainer(
         net,
         TrainBatches(images(size), BATCH, seed=3, augment=BatchAugment()),
-        settings=replace(settings, **options),
-        optim=OptimSettings(optimizer=optimizer, lr=1e-3, weight_decay=0.1),  # type: ignore[arg-type]
+        run=RunSettings(**{**run, **options}),
+        optim=OptimSettings(optimizer=optimizer, lr=1e-3, weight_decay=0.1, clip_norm=0.5),  # type: ignore[arg-type]
         sampler=TwoAStep(net),
         directory=directory,
     )
 
 
-def finish(run: Trainer, *, resume: bool = False) -> dict[str, Any]:
+def finish(run: Trainer, **fit: Any) -> dict[str, Any]:
     """Train, and return the weights, their average, the loss, and whether all processes agree on them."""
-    result = run.fit(resume=resume)
+    result = run.fit(**fit)
     state = run.net.state_dict()
     digests = processes.gather([value.double().sum().item() for value in state.values()])
     averaged = result.averaged.state_dict() if result.averaged else {}

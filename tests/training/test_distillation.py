@@ -9,13 +9,14 @@ from snnet.errors import AnchorError, RecipeError, TrainingError
 from snnet.network import SNNet
 from snnet.training import (
     Distillation,
-    Following,
+    DistillationSettings,
     ModelTeacher,
     OwnAnchorTeacher,
     StitchLoss,
     anchor_teacher,
     timm_teacher,
 )
+from snnet.training.distillation import distillation_loss
 
 LOGITS = torch.tensor([[2.0, -1.0, 0.5], [0.1, 0.2, 0.3]])
 TAUGHT = torch.tensor([[0.0, 3.0, 1.0], [1.0, -1.0, 2.0]])
@@ -33,7 +34,7 @@ def probabilities(logits: torch.Tensor, temperature: float = 1.0) -> list[list[f
 
 
 def distill(tiny_net: SNNet, **options: object) -> float:
-    part = Distillation(ModelTeacher(Fixed()), **options)  # type: ignore[arg-type]
+    part = Distillation(ModelTeacher(Fixed()), DistillationSettings(**options))
     return part(LOGITS, torch.zeros(2, 1, 28, 28), tiny_net.space[0]).item()
 
 
@@ -49,7 +50,7 @@ def test_soft_is_divergence_times_temperature_squared(tiny_net: SNNet) -> None:
 
 
 def test_loss_mixes_labels_and_teacher(tiny_net: SNNet) -> None:
-    loss = StitchLoss(distillation=Distillation(ModelTeacher(Fixed()), kind="hard", alpha=0.3))
+    loss = StitchLoss(distillation=Distillation(ModelTeacher(Fixed()), DistillationSettings(kind="hard", alpha=0.3)))
     p = probabilities(LOGITS)
     label = -(math.log(p[0][0]) + math.log(p[1][2])) / 2
     expected = 0.7 * label + 0.3 * distill(tiny_net, kind="hard")
@@ -98,22 +99,24 @@ def test_timm_teacher_sees_its_own_normalization(tiny_net: SNNet) -> None:
 def test_bad_teachers_are_refused(tiny_net: SNNet) -> None:
     with pytest.raises(AnchorError, match=r"Did you mean.*'resnet18'"):
         timm_teacher("resnet81", input=tiny_net.input, num_classes=10, pretrained=False)
-    with pytest.raises(RecipeError, match="alpha is 2"):
-        Distillation(ModelTeacher(Fixed()), alpha=2)
-    with pytest.raises(RecipeError, match="'mild'"):
-        Distillation(ModelTeacher(Fixed()), kind="mild")  # type: ignore[arg-type]
+    with pytest.raises(
+        RecipeError, match=r"(?s)2 faults:.*kind: should be 'hard' or 'soft', got 'mild'.*alpha: .*got 2"
+    ):
+        DistillationSettings(alpha=2, kind="mild")
+    with pytest.raises(RecipeError, match="smoothing: should be less than 1, got 1"):
+        StitchLoss(smoothing=1)
     with pytest.raises(TrainingError, match=r"\(2, 3\).*\(2, 10\)"):
         Distillation(ModelTeacher(Fixed()))(torch.zeros(2, 10), torch.zeros(2, 1, 28, 28), tiny_net.space[0])
 
 
 def test_in_place_the_first_stitch_learns_from_labels_and_the_others_from_it(tiny_net: SNNet) -> None:
     stitch, images = tiny_net.space[0], torch.zeros(2, 1, 28, 28)
-    teacher = Distillation(ModelTeacher(Fixed()), kind="hard", alpha=0.3)
-    how = Following(kind="soft", alpha=0.8, temperature=2.0)
+    teacher = Distillation(ModelTeacher(Fixed()), DistillationSettings(kind="hard", alpha=0.3))
+    how = DistillationSettings(kind="soft", alpha=0.8, temperature=2.0)
     loss = StitchLoss(distillation=teacher, in_place=how)
     assert loss(LOGITS, LABELS, images, stitch) == StitchLoss(distillation=teacher)(LOGITS, LABELS, images, stitch)
     first = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]])
-    expected = 0.2 * StitchLoss()(LOGITS, LABELS, images, stitch) + 0.8 * how.distance(LOGITS, first)
+    expected = 0.2 * StitchLoss()(LOGITS, LABELS, images, stitch) + 0.8 * distillation_loss(LOGITS, first, how)
     assert torch.equal(loss(LOGITS, LABELS, images, stitch, first), expected)
     # Without in-place distillation every stitch has the same loss.
     assert torch.equal(

@@ -4,7 +4,7 @@ import torch
 from timm.data import Mixup
 
 from snnet.network import SNNet
-from snnet.training import Distillation, OptimSettings, StitchLoss, TrainSettings, anchor_teacher
+from snnet.training import Distillation, OptimSettings, RunSettings, StitchLoss, anchor_teacher
 from snnet.training.facts import run_facts
 from snnet.training.samplers import AnchorShareSampler, UniformSampler
 from tests.training.killable import TinyBatches
@@ -12,7 +12,7 @@ from tests.training.killable import TinyBatches
 
 def facts(net: SNNet, **changed: Any) -> dict[str, Any]:
     parts = {
-        "settings": TrainSettings(steps=3, trackers=()),
+        "run": RunSettings(steps=3, trackers=()),
         "optim": OptimSettings(),
         "sampler": UniformSampler(net.space),
         "loss": StitchLoss(distillation=Distillation(anchor_teacher(net))),
@@ -45,7 +45,7 @@ def test_what_computes_something_else_has_other_facts(tiny_net: SNNet) -> None:
     assert changed(loss=StitchLoss(distillation=other_teacher)) == {"loss.distillation.teacher"}
     assert changed(mixup=Mixup(num_classes=10, mixup_alpha=0.5)) == {"mixup.mixup_alpha"}
     assert changed(sampler=AnchorShareSampler(tiny_net.space, 0.5)) == {"sampler.name", "sampler.share"}
-    assert changed(settings=TrainSettings(steps=3, seed=1, trackers=(), log_every=7)) == {"seed"}
+    assert changed(run=RunSettings(steps=3, seed=1, trackers=(), log_every=7)) == {"seed"}
     with torch.no_grad():
         next(tiny_net.anchors[2].parameters()).add_(1.0)
     assert changed() == {"loss.distillation.teacher"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from snnet.training import TrainingInterrupted
+from snnet.training import TrainingInterrupted, TrainStatus
 from tests.distributed import torchrun
 from tests.training import spread, waiting
 
@@ -33,9 +33,7 @@ def test_a_killed_process_ends_the_job_and_fewer_go_on(tmp_path: Path) -> None:
     assert f"The last good checkpoint is {tmp_path}/checkpoints/step-00000006.pt" in told
 
     messages: list[str] = []
-    trainer = waiting.build(tmp_path)
-    trainer.on_message = messages.append
-    resumed = spread.finish(trainer, resume=True)
+    resumed = spread.finish(waiting.build(tmp_path), resume=True, on_message=messages.append)
     assert "Resuming after step 6 of 12" in messages[0]
     spread.assert_equal(spread.finish(waiting.build(tmp_path / "whole")), resumed)
 
@@ -58,7 +56,9 @@ def start_and_wait(directory: Path, step: int):  # type: ignore[no-untyped-def]
 
 
 def test_the_last_step_hears_a_signal_too(tmp_path: Path) -> None:
-    trainer = waiting.build(tmp_path)
-    trainer.on_step = lambda status: os.kill(os.getpid(), signal.SIGTERM) if status.step == 12 else None
+    def stop(status: TrainStatus) -> None:
+        if status.step == 12:
+            os.kill(os.getpid(), signal.SIGTERM)
+
     with pytest.raises(TrainingInterrupted, match="after step 12"):
-        trainer.fit()
+        waiting.build(tmp_path).fit(on_step=stop)

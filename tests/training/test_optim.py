@@ -28,9 +28,9 @@ def test_every_parameter_is_in_one_group_and_decays_as_its_anchor_says(tiny_net:
 
 
 def test_anchors_have_their_share_of_the_rate_at_every_step(tiny_net: SNNet) -> None:
-    settings = OptimSettings(lr=0.4, anchor_lr_scale=0.1, warmup_steps=4, min_lr=0.02)
+    settings = OptimSettings(lr=0.4, anchor_lr_scale=0.1, min_lr=0.02)
     optimizer = build_optimizer(tiny_net, settings)
-    schedule = build_schedule(optimizer, settings, steps=20)
+    schedule = build_schedule(optimizer, settings, steps=20, warmup=4)
     for step in range(20):
         schedule.step_update(step)
         warm = 0.08 + step * (0.4 - 0.08) / 4
@@ -64,10 +64,10 @@ def test_frozen_parameters_are_left_out(tiny_net: SNNet) -> None:
 
 
 def test_bad_settings_are_refused(tiny_net: SNNet) -> None:
-    with pytest.raises(RecipeError, match="'adam'"):
+    with pytest.raises(RecipeError, match="optimizer: should be 'adamw' or 'sgd', got 'adam'"):
         OptimSettings(optimizer="adam")  # type: ignore[arg-type]
-    with pytest.raises(RecipeError, match="lr is -1"):
+    with pytest.raises(RecipeError, match="lr: should be greater than 0, got -1"):
         OptimSettings(lr=-1)
-    settings = OptimSettings(warmup_steps=10)
+    settings = OptimSettings()
     with pytest.raises(RecipeError, match="10 of 10 steps"):
-        build_schedule(build_optimizer(tiny_net, settings), settings, steps=10)
+        build_schedule(build_optimizer(tiny_net, settings), settings, steps=10, warmup=10)

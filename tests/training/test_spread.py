@@ -93,7 +93,7 @@ def test_the_record_of_several_processes_is_resumed_by_one(
     runs: dict[int, Path], found: dict[int, Found], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     net = spread.build_net()
-    monkeypatch.setattr(net, "apply_step", lambda *_: pytest.fail("a stitch was run again"))
+    monkeypatch.setattr(net, "run_step", lambda *_: pytest.fail("a stitch was run again"))
     table = spread.evaluate(net, spread.images(), stitches=range(3), output=runs[2] / "table.jsonl")
     assert [dict(row.values) for row in table] == found[2]["evaluation"]["rows"]
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, RandomSampler
 from snnet.data import TrainBatches
 from snnet.errors import DataError
 from snnet.network import SNNet
-from snnet.training import Trainer, TrainSettings, content_digest
+from snnet.training import RunSettings, Trainer, content_digest
 from snnet.training.checkpoint import read_checkpoint
 from snnet.training.torch_loader import as_batches
 from tests.conftest import build_tiny_net
@@ -38,8 +38,8 @@ class Stream(IterableDataset[Any]):
 
 def trainer(directory: Path) -> Trainer:
     loader = DataLoader(Noisy(), batch_size=8, shuffle=True)
-    settings = TrainSettings(steps=7, seed=5, trackers=(), device="cpu")
-    return Trainer(build_tiny_net(), loader, settings=settings, directory=directory)
+    settings = RunSettings(steps=7, seed=5, trackers=(), device="cpu")
+    return Trainer(build_tiny_net(), loader, run=settings, directory=directory)
 
 
 def final_state(directory: Path) -> str:
@@ -97,7 +97,7 @@ def test_loaders_with_ways_of_their_own_are_refused_with_the_fix(
 ) -> None:
     loader = DataLoader(TensorDataset(IMAGES, LABELS), **options)
     with pytest.raises(DataError, match=rf"{words}.*; give Trainer snnet\.data\.TrainBatches\(dataset, batch_size\)"):
-        Trainer(tiny_net, loader, settings=TrainSettings(steps=1, trackers=()))
+        Trainer(tiny_net, loader, run=RunSettings(steps=1, trackers=()))
 
 
 @pytest.mark.parametrize("given", [[(IMAGES, LABELS)], TensorDataset(IMAGES, LABELS), None])

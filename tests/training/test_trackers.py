@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snnet.errors import RecipeError, TrainingError
-from snnet.training import TrainSettings, trackers
+from snnet.training import trackers
 from snnet.training.engine import build_accelerator
 from snnet.training.logging import RunLog
 from snnet.training.trackers import check_trackers, tracked_name
@@ -71,7 +71,7 @@ def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(trackers, "get_available_trackers", lambda: ["tensorboard"])
     for name in ("wandb", "mlflow"):
         with pytest.raises(RecipeError, match=rf"not installed: `pip install 'snnet\[{name}\]'`. Installed: tensorb"):
-            TrainSettings(steps=1, trackers=(name,))
+            check_trackers([name])
     with pytest.raises(RecipeError, match="'tensorbord' is unknown; installed: tensorboard"):
         check_trackers(["tensorbord"])
 

@@ -6,7 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,19 +18,20 @@ from snnet.network import SNNet
 from snnet.space import Stitch
 from snnet.training import (
     Distillation,
-    Following,
+    DistillationSettings,
     Freeze,
     ModelTeacher,
     OptimSettings,
+    RunSettings,
     StitchLoss,
     Trainer,
     TrainingInterrupted,
-    TrainSettings,
     TrainStatus,
     content_digest,
     stitch_generator,
 )
 from snnet.training.checkpoint import read_checkpoint
+from snnet.training.distillation import distillation_loss
 from snnet.training.logging import read_log
 from snnet.training.samplers import AnchorShareSampler, StitchSampler, UniformSampler
 from tests.batch_norm_family import build_conv_net
@@ -39,8 +39,8 @@ from tests.training import killable
 from tests.training.killable import TinyBatches, build_trainer
 
 
-def settings(**options: Any) -> TrainSettings:
-    return TrainSettings(**{"steps": 4, "trackers": (), "device": "cpu", **options})
+def settings(**options: Any) -> RunSettings:
+    return RunSettings(**{"steps": 4, "trackers": (), "device": "cpu", **options})
 
 
 def final_state(directory: Path) -> tuple[str, list[dict[str, Any]]]:
@@ -72,7 +72,7 @@ def test_killed_and_resumed_equals_uninterrupted(uninterrupted: Any, tmp_path: P
                 run.send_signal(signal.SIGKILL)
     assert run.returncode == -signal.SIGKILL
     messages: list[str] = []
-    build_trainer(tmp_path, on_message=messages.append).fit(resume=True)
+    build_trainer(tmp_path).fit(resume=True, on_message=messages.append)
     assert final_state(tmp_path) == uninterrupted, f"killed after step {wanted}: {messages}"
 
 
@@ -81,7 +81,7 @@ def test_truncated_newest_checkpoint_falls_back_and_still_ends_equal(uninterrupt
     newest = max((tmp_path / "checkpoints").glob("*.pt"))
     newest.write_bytes(newest.read_bytes()[:-1000])
     messages: list[str] = []
-    build_trainer(tmp_path, on_message=messages.append).fit(resume=True)
+    build_trainer(tmp_path).fit(resume=True, on_message=messages.append)
     assert "Falling back" in messages[0] and "Resuming after step 6" in messages[1]
     assert final_state(tmp_path) == uninterrupted
 
@@ -98,9 +98,12 @@ def test_a_signal_finishes_the_step_and_saves(uninterrupted: Any, tmp_path: Path
 
 
 def stop_at(trainer: Trainer, step: int, number: int = signal.SIGINT) -> TrainingInterrupted:
-    trainer.on_step = lambda status: os.kill(os.getpid(), number) if status.step == step else None
+    def stop(status: TrainStatus) -> None:
+        if status.step == step:
+            os.kill(os.getpid(), number)
+
     with pytest.raises(TrainingInterrupted) as caught:
-        trainer.fit()
+        trainer.fit(on_step=stop)
     return caught.value
 
 
@@ -112,7 +115,7 @@ def test_workers_that_die_of_ctrl_c_are_no_fault(tiny_net: SNNet) -> None:
             raise RuntimeError("DataLoader worker exited unexpectedly")
 
     with pytest.raises(TrainingInterrupted, match="after step 1"):
-        Trainer(tiny_net, Dying(), settings=settings()).fit()
+        Trainer(tiny_net, Dying(), run=settings()).fit()
 
 
 def test_resuming_a_finished_run_only_loads_it(uninterrupted: Any, tmp_path: Path) -> None:
@@ -128,8 +131,8 @@ def test_resuming_a_finished_run_only_loads_it(uninterrupted: Any, tmp_path: Pat
 def test_resuming_with_other_settings_names_them(tmp_path: Path) -> None:
     stop_at(build_trainer(tmp_path), 2)
     other = build_trainer(tmp_path)
-    other.settings = replace(other.settings, steps=20, log_every=1)
-    other.optim = replace(other.optim, lr=0.5)
+    other.run = other.run.model_copy(update={"steps": 20, "log_every": 1})
+    other.optim = other.optim.model_copy(update={"lr": 0.5})
     with pytest.raises(CheckpointError, match=r"optim\.lr was 0\.001 and is 0\.5; steps was 14 and is 20\. Resume"):
         other.fit(resume=True)
 
@@ -148,8 +151,8 @@ def test_steps_equal_a_loop_by_hand(tiny_net: SNNet, accumulation: int) -> None:
         for module in anchor.modules():
             if module.__class__.__name__ in ("DropPath", "Dropout"):
                 module.drop_prob = module.p = 0.0  # type: ignore[assignment]
-    optim = OptimSettings(lr=0.01, anchor_lr_scale=0.5, weight_decay=0.1)
-    Trainer(tiny, TinyBatches(), settings=settings(accumulation=accumulation, clip_norm=0.5, seed=3), optim=optim).fit()
+    optim = OptimSettings(lr=0.01, anchor_lr_scale=0.5, weight_decay=0.1, clip_norm=0.5)
+    Trainer(tiny, TinyBatches(), run=settings(accumulation=accumulation, seed=3), optim=optim).fit()
 
     layers, anchors = list(reference.layers.parameters()), list(reference.anchors.parameters())
     names = {id(p): name for name, p in reference.named_parameters()}
@@ -184,10 +187,9 @@ def test_only_the_drawn_stitch_moves(tiny_net: SNNet) -> None:
     Trainer(
         tiny_net,
         TinyBatches(),
-        settings=settings(steps=1),
+        run=settings(steps=1),
         optim=OptimSettings(lr=0.1, weight_decay=0.5),
-        on_step=lambda status: seen.append(status.stitch),
-    ).fit()
+    ).fit(on_step=lambda status: seen.append(status.stitch))
     used = {id(p) for p in tiny_net.parameters_of(seen[0])}
     assert {n for n, p in tiny_net.named_parameters() if not torch.equal(p, before[n])} == {
         n for n, p in tiny_net.named_parameters() if id(p) in used
@@ -210,11 +212,10 @@ def test_several_stitches_a_step_give_the_gradient_of_the_mean(tiny_net: SNNet) 
     Trainer(
         tiny_net,
         TinyBatches(),
-        settings=settings(steps=1, accumulation=2),
+        run=settings(steps=1, accumulation=2),
         optim=OptimSettings(optimizer="sgd", lr=0.1, weight_decay=0.0, momentum=0.0),
         sampler=SmallAndLarge(tiny_net),
-        on_step=seen.append,
-    ).fit()
+    ).fit(on_step=seen.append)
     stitches = SmallAndLarge(reference).stitches
     batches = list(TinyBatches().epoch(0))[:2]
     losses = [cross_entropy(reference(images, stitch), labels) for images, labels in batches for stitch in stitches]
@@ -229,11 +230,11 @@ def test_several_stitches_a_step_give_the_gradient_of_the_mean(tiny_net: SNNet) 
 
 def test_in_place_distillation_teaches_the_others_and_not_the_first(tiny_net: SNNet) -> None:
     reference = copy.deepcopy(tiny_net).train()
-    sampler, how = SmallAndLarge(tiny_net), Following(kind="soft", alpha=1.0, temperature=2.0)
+    sampler, how = SmallAndLarge(tiny_net), DistillationSettings(kind="soft", alpha=1.0, temperature=2.0)
     Trainer(
         tiny_net,
         TinyBatches(),
-        settings=settings(steps=1),
+        run=settings(steps=1),
         optim=OptimSettings(optimizer="sgd", lr=0.1, weight_decay=0.0, momentum=0.0),
         sampler=sampler,
         loss=StitchLoss(in_place=how),
@@ -241,7 +242,7 @@ def test_in_place_distillation_teaches_the_others_and_not_the_first(tiny_net: SN
     first, other = sampler.stitches
     images, labels = next(TinyBatches().epoch(0))
     taught = reference(images, first)
-    loss = cross_entropy(taught, labels) + how.distance(reference(images, other), taught.detach())
+    loss = cross_entropy(taught, labels) + distillation_loss(reference(images, other), taught.detach(), how)
     (loss / 2).backward()
     for (name, found), expected in zip(tiny_net.named_parameters(), reference.parameters(), strict=True):
         step = torch.zeros_like(expected) if expected.grad is None else 0.1 * expected.grad
@@ -265,7 +266,7 @@ def test_a_sampler_that_draws_no_tuple_is_refused(tiny_net: SNNet) -> None:
     for wrong in ((), tiny_net.space[0]):
         sampler.stitches = wrong  # type: ignore[assignment]
         with pytest.raises(TrainingError, match=r"SmallAndLarge\.draw gave .*; it must give a tuple"):
-            Trainer(tiny_net, TinyBatches(), settings=settings(), sampler=sampler).fit()
+            Trainer(tiny_net, TinyBatches(), run=settings(), sampler=sampler).fit()
 
 
 FROZEN = [OptimSettings(lr=0.1, freeze="anchors"), OptimSettings(lr=0.1, anchor_lr_scale=0.0)]
@@ -282,7 +283,7 @@ def test_frozen_anchors_have_no_gradient_and_do_not_move(tiny_net: SNNet, optim:
 
     # Anchors alone are drawn too, and train nothing.
     sampler = AnchorShareSampler(tiny_net.space, 0.5)
-    Trainer(tiny_net, TinyBatches(), settings=settings(steps=8), optim=optim, sampler=sampler, on_step=note).fit()
+    Trainer(tiny_net, TinyBatches(), run=settings(steps=8), optim=optim, sampler=sampler).fit(on_step=note)
     assert {"," in stitch for stitch in seen} == {True, False}
     used = {tiny_net.space.layer_of(cut).name for stitch in seen for cut in tiny_net.space.find(stitch).cuts}
     moved = {name for name, tensor in tiny_net.state_dict().items() if not torch.equal(tensor, before[name])}
@@ -294,7 +295,7 @@ def test_the_smallest_anchor_alone_can_be_frozen(tiny_net: SNNet) -> None:
     before = copy.deepcopy(tiny_net.state_dict())
     optim = OptimSettings(lr=0.1, freeze="smallest-anchor")
     sampler = AnchorShareSampler([route for route in tiny_net.space if route.cuts or route.anchors != (0,)], 0.5)
-    Trainer(tiny_net, TinyBatches(), settings=settings(steps=8), optim=optim, sampler=sampler).fit()
+    Trainer(tiny_net, TinyBatches(), run=settings(steps=8), optim=optim, sampler=sampler).fit()
     moved = {name for name, tensor in tiny_net.state_dict().items() if not torch.equal(tensor, before[name])}
     assert not any(name.startswith("anchors.0.") for name in moved)
     assert any(name.startswith("anchors.1.") for name in moved) and any(name.startswith("layers.") for name in moved)
@@ -304,7 +305,7 @@ def test_the_smallest_anchor_alone_can_be_frozen(tiny_net: SNNet) -> None:
 def test_what_may_be_frozen() -> None:
     assert [list(OptimSettings(freeze=what).frozen(3)) for what in get_args(Freeze)] == [[], [0], [0, 1, 2]]
     assert list(OptimSettings(anchor_lr_scale=0).frozen(2)) == [0, 1]
-    with pytest.raises(RecipeError, match="freeze is 'heads'; accepted: nothing, smallest-anchor, anchors"):
+    with pytest.raises(RecipeError, match="freeze: should be 'nothing', 'smallest-anchor' or 'anchors', got 'heads'"):
         OptimSettings(freeze="heads")  # type: ignore[arg-type]
 
 
@@ -321,7 +322,7 @@ def test_batch_norms_of_frozen_anchors_keep_their_statistics() -> None:
 
     for optim, stays in ((OptimSettings(), False), (FROZEN[0], True)):
         before = {name: buffer.clone() for name, buffer in net.anchors.named_buffers()}
-        Trainer(net, Same(), settings=settings(), optim=optim, sampler=UniformSampler(net.space)).fit()
+        Trainer(net, Same(), run=settings(), optim=optim, sampler=UniformSampler(net.space)).fit()
         same = [torch.equal(buffer, before[name]) for name, buffer in net.anchors.named_buffers()]
         assert same and all(same) is stays
 
@@ -336,12 +337,11 @@ def test_nan_loss_names_stitch_and_step_and_keeps_the_last_good_checkpoint(tiny_
     trainer = Trainer(
         tiny_net,
         Poisoned(),
-        settings=settings(save_every=2),
+        run=settings(save_every=2),
         directory=tmp_path,
-        on_step=lambda status: seen.append(status.stitch),
     )
     with pytest.raises(TrainingError) as caught:
-        trainer.fit()
+        trainer.fit(on_step=lambda status: seen.append(status.stitch))
     (stitch,) = trainer.sampler.draw(3, stitch_generator(0, 3))
     assert f"loss is nan at step 4, in stitch {stitch}." in str(caught.value)
     assert str(tmp_path / "checkpoints" / "step-00000002.pt") in str(caught.value)
@@ -361,7 +361,7 @@ def test_full_disk_ends_training_with_the_old_checkpoint_intact(
 
     monkeypatch.setattr(torch, "save", full)
     with pytest.raises(CheckpointError, match=r"step-00000004\.pt could not be written: No space left on device"):
-        Trainer(tiny_net, TinyBatches(), settings=settings(save_every=2), directory=tmp_path).fit()
+        Trainer(tiny_net, TinyBatches(), run=settings(save_every=2), directory=tmp_path).fit()
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000002.pt"]
 
 
@@ -371,11 +371,10 @@ def test_learns_and_reports(tiny_net: SNNet) -> None:
     result = Trainer(
         tiny_net,
         batches,
-        settings=settings(steps=60 * len(batches)),
+        run=settings(steps=60 * len(batches)),
         optim=OptimSettings(lr=3e-3, weight_decay=0.0),
         sampler=AnchorShareSampler(tiny_net.space, 1.0),
-        on_step=seen.append,
-    ).fit()
+    ).fit(on_step=seen.append)
     assert seen[-1].loss < 0.8 * seen[0].loss and result.loss == seen[-1].loss
     assert [status.step for status in seen] == list(range(1, 61))
     assert seen[-1].epoch == 60 and seen[-1].seconds_left == 0 and seen[0].seconds_left > 0
@@ -384,35 +383,35 @@ def test_learns_and_reports(tiny_net: SNNet) -> None:
 
 
 def test_bf16_on_cpu_trains_with_float32_weights(tiny_net: SNNet) -> None:
-    result = Trainer(tiny_net, TinyBatches(), settings=settings(precision="bf16")).fit()
+    result = Trainer(tiny_net, TinyBatches(), run=settings(precision="bf16")).fit()
     assert 0 < result.loss < 10
     assert {p.dtype for p in tiny_net.parameters()} == {torch.float32}
 
 
 def test_fp16_on_cpu_is_refused(tiny_net: SNNet) -> None:
     with pytest.raises(RecipeError, match="fp16 needs a GPU"):
-        Trainer(tiny_net, TinyBatches(), settings=settings(precision="fp16"))
+        Trainer(tiny_net, TinyBatches(), run=settings(precision="fp16"))
 
 
 def test_impossible_settings_are_refused(tiny_net: SNNet) -> None:
-    with pytest.raises(RecipeError, match="steps is 0; it must be at least 1"):
+    with pytest.raises(RecipeError, match="steps: should be greater than or equal to 1, got 0"):
         settings(steps=0)
     with pytest.raises(RecipeError, match=r"'tensorbored' is unknown; installed:.*tensorboard"):
-        settings(trackers=("tensorbored",))
-    with pytest.raises(RecipeError, match="sharding is 'zero'; accepted: none, fsdp"):
+        Trainer(tiny_net, TinyBatches(), run=settings(trackers=("tensorbored",)))
+    with pytest.raises(RecipeError, match="sharding: should be 'none' or 'fsdp', got 'zero'"):
         settings(sharding="zero")
     with pytest.raises(RecipeError, match="does not go with precision fp16"):
         settings(sharding="fsdp", precision="fp16")
     with pytest.raises(RecipeError, match="'tpu' is not available"):
-        Trainer(tiny_net, TinyBatches(), settings=settings(device="tpu"))
+        Trainer(tiny_net, TinyBatches(), run=settings(device="tpu"))
     with pytest.raises(RecipeError, match="shares weights"):
         loss = StitchLoss(distillation=Distillation(ModelTeacher(tiny_net.anchors[2])))
-        Trainer(tiny_net, TinyBatches(), settings=settings(), loss=loss)
+        Trainer(tiny_net, TinyBatches(), run=settings(), loss=loss)
 
 
 def test_logs(tiny_net: SNNet, tmp_path: Path) -> None:
     options = settings(log_every=2, trackers=("tensorboard",))
-    Trainer(tiny_net, TinyBatches(), settings=options, directory=tmp_path).fit()
+    Trainer(tiny_net, TinyBatches(), run=options, directory=tmp_path).fit()
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [record["step"] for record in records] == [2, 4]
     assert records[0].keys() >= {"loss", "lr", "anchor_lr", "grad_norm", "stitch", "epoch", "images_per_second"}
@@ -429,7 +428,7 @@ def test_the_data_set_is_not_changed_by_mixup(tmp_path: Path) -> None:
 
     trainer.batches = Views()
     before = trainer.batches.images.clone()
-    trainer.settings = replace(trainer.settings, steps=4)
+    trainer.steps = 4
     trainer.fit()
     assert torch.equal(trainer.batches.images, before)
 
@@ -446,10 +445,9 @@ def test_moving_average_starts_at_the_first_step(tiny_net: SNNet) -> None:
     result = Trainer(
         tiny_net,
         TinyBatches(),
-        settings=settings(steps=2, ema_decay=0.75),
+        run=settings(steps=2, ema_decay=0.75),
         optim=OptimSettings(lr=0.1),
-        on_step=lambda _: weights.append(torch.cat([p.detach().flatten() for p in tiny_net.parameters()])),
-    ).fit()
+    ).fit(on_step=lambda _: weights.append(torch.cat([p.detach().flatten() for p in tiny_net.parameters()])))
     assert result.averaged is not None
     averaged = torch.cat([p.flatten() for p in result.averaged.parameters()])
     assert torch.allclose(averaged, 0.75 * weights[0] + 0.25 * weights[1], atol=1e-7)
@@ -463,7 +461,7 @@ class NamedBatches(TinyBatches):
 
 def test_the_network_learns_what_its_classes_are_called(tiny_net: SNNet) -> None:
     def train(batches: TinyBatches) -> SNNet:
-        result = Trainer(tiny_net, batches, settings=settings(steps=1, ema_decay=0.5)).fit()
+        result = Trainer(tiny_net, batches, run=settings(steps=1, ema_decay=0.5)).fit()
         assert isinstance(result.averaged, SNNet)
         return result.averaged
 

@@ -32,9 +32,7 @@ def run(directory: Path, step: int) -> None:
 
     with processes.joined("cpu") as share:
         say(f"process {share.rank} {os.getpid()}")
-        trainer = build(directory)
-        trainer.on_step = wait
-        trainer.fit(resume=True)
+        build(directory).fit(resume=True, on_step=wait)
 
 
 if __name__ == "__main__":

@@ -126,15 +126,11 @@ class Anchor(nn.Module, ABC):
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the modules that `block(index, ...)` runs."""
 
-    def block_chain(self, index: int) -> tuple[nn.Module, ...] | None:  # noqa: ARG002
-        """Return the modules that `block(index, ...)` runs one after another, if outside training that is all it does.
+    def chain(self, step: Step) -> tuple[nn.Module, ...] | None:  # noqa: ARG002
+        """Return the modules that a step of a route runs one after another, if outside training that is all it does.
 
-        None says that it does more, and must be called itself.
+        They are then run without asking the anchor. None says that there is more to the step.
         """
-        return None
-
-    def stem_chain(self) -> tuple[nn.Module, ...] | None:
-        """Return the modules that `enter` runs one after another, if that is all it does; see `block_chain`."""
         return None
 
     @abstractmethod
@@ -180,17 +176,13 @@ class Anchor(nn.Module, ABC):
             features = self.block(index, features)
         return features
 
-    def step_method(self, step: Step) -> tuple[str, tuple[int, ...]]:
-        """Return the name of the method that runs one step of a route, and what it takes before the features."""
-        if step.kind == "block":
-            return "block", (step.index,)
-        return {"stem": "enter", "head": "head", "bare head": "head_without_norm"}[step.kind], ()
-
     def run_step(self, step: Step, features: Tensor) -> Tensor:
         """Run one step of a route that is this anchor's: stem, block or head."""
-        name, arguments = self.step_method(step)
-        result: Tensor = getattr(self, name)(*arguments, features)
-        return result
+        if step.kind == "block":
+            return self.block(step.index, features)
+        if step.kind == "stem":
+            return self.enter(features)
+        return self.head(features) if step.kind == "head" else self.head_without_norm(features)
 
     def forward(self, images: Tensor) -> Tensor:
         """Run the wrapped model's own forward pass on the images that the network takes."""
@@ -205,7 +197,7 @@ class Anchor(nn.Module, ABC):
         """Return the parameters of the final norm and the classifier."""
         return [p for module in self.head_modules() for p in module.parameters()]
 
-    def bare_head_parameters(self) -> list[nn.Parameter]:
+    def head_without_norm_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of the classifier alone."""
         raise AnchorError(f"{type(self).__name__} ({self.name}) has no head without its final norm.")
 
@@ -221,7 +213,7 @@ class Anchor(nn.Module, ABC):
             return self.block_parameters(step.index)
         if step.kind == "stem":
             return self.stem_parameters()
-        return self.head_parameters() if step.kind == "head" else self.bare_head_parameters()
+        return self.head_parameters() if step.kind == "head" else self.head_without_norm_parameters()
 
     def step_norms(self, step: Step) -> list[BatchNorm]:
         """Return the batch norms with running statistics that belong to one such step, in the order of its modules."""

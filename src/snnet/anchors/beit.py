@@ -8,6 +8,7 @@ from torch import Tensor, cat, nn
 
 from snnet.anchors.anchor import ANCHORS, run_in_turn
 from snnet.anchors.plain import PlainViTAnchor
+from snnet.space import Step
 
 
 @ANCHORS.register("beit")
@@ -38,9 +39,10 @@ class BeitAnchor(PlainViTAnchor):
         run = partial(self.model.blocks[index], shared_rel_pos_bias=None if shared is None else shared())
         return run_in_turn([run], features, recompute=self.recomputes(index))
 
-    def block_chain(self, index: int) -> tuple[nn.Module, ...] | None:
+    def chain(self, step: Step) -> tuple[nn.Module, ...] | None:
         """Return the block, which needs nothing beside its features where no bias is shared."""
-        return (self.model.blocks[index],) if self.model.rel_pos_bias is None else None
+        plain = step.kind == "block" and self.model.rel_pos_bias is None
+        return (self.model.blocks[step.index],) if plain else None
 
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the one transformer block, and the bias by relative position where all blocks share one."""

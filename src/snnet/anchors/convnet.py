@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from snnet.anchors.anchor import run_in_turn
 from snnet.anchors.timm_anchor import TimmAnchor
+from snnet.space import Step
 
 
 class ConvNetAnchor(TimmAnchor):
@@ -32,10 +33,10 @@ class ConvNetAnchor(TimmAnchor):
         """Run the stem: `(B, C, H, W)` to a smaller `(B, C', H', W')`."""
         return run_in_turn(self.stem_modules(), images, recompute=False)
 
-    def stem_chain(self) -> tuple[nn.Module, ...] | None:
-        """Return the stem's modules, after what corrects the images, if anything; None where a family does more."""
-        if type(self).stem is not ConvNetAnchor.stem:
-            return None
+    def chain(self, step: Step) -> tuple[nn.Module, ...] | None:
+        """Return a block, or the stem's modules, after what corrects the images; None where a family does more."""
+        if step.kind != "stem" or type(self).stem is not ConvNetAnchor.stem:
+            return super().chain(step)
         corrections = () if isinstance(self.renormalize, nn.Identity) else (self.renormalize,)
         return (*corrections, *self.stem_modules())
 

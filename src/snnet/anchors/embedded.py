@@ -17,7 +17,7 @@ EMBEDDED_FAMILIES = {
     "swin": ("swin_fm_tiny", "swin_fm_small", "swin_fm_base"),
     "cnn-vit": ("resnet_fm_small", "swin_fm_base"),
 }
-"""Families of models trained on Fashion-MNIST, each from the cheapest anchor to the dearest."""
+"""Families of models trained on Fashion-MNIST, each from the cheapest anchor to the largest."""
 
 EMBEDDED_ANCHORS = tuple(dict.fromkeys(name for family in EMBEDDED_FAMILIES.values() for name in family))
 """All models that come with the package."""

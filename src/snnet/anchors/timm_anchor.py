@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from snnet.anchors.anchor import Anchor, run_in_turn
 from snnet.anchors.shapes import map_specs
 from snnet.anchors.timm_input import input_spec
-from snnet.space import FeatureSpec, InputSpec, Layout
+from snnet.space import FeatureSpec, InputSpec, Layout, Step
 
 
 class TimmAnchor(Anchor):
@@ -52,9 +52,10 @@ class TimmAnchor(Anchor):
         """Run one block, with what leads into its stage if it is the first."""
         return run_in_turn(self.block_modules(index), features, recompute=self.recomputes(index))
 
-    def block_chain(self, index: int) -> tuple[nn.Module, ...] | None:
-        """Return the block, after what leads into its stage; None where a family does more than run them."""
-        return tuple(self.block_modules(index)) if type(self).block is TimmAnchor.block else None
+    def chain(self, step: Step) -> tuple[nn.Module, ...] | None:
+        """Return a block, after what leads into its stage; None where a family does more than run them."""
+        plain = step.kind == "block" and type(self).block is TimmAnchor.block
+        return tuple(self.block_modules(step.index)) if plain else None
 
     def head(self, features: Tensor) -> Tensor:
         """Apply pooling and the classifier."""

@@ -29,7 +29,7 @@ class ViTAnchor(PlainViTAnchor):
         logits: Tensor = self.model.forward_head(features)
         return logits
 
-    def bare_head_parameters(self) -> list[nn.Parameter]:
+    def head_without_norm_parameters(self) -> list[nn.Parameter]:
         """Return the parameters of pooling and the classifiers."""
         norm = {id(p) for p in self.model.norm.parameters()}
         return [p for p in self.head_parameters() if id(p) not in norm]

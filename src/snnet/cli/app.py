@@ -18,6 +18,7 @@ from snnet.cli.experiment import experiment
 from snnet.cli.export import export
 from snnet.cli.families import import_families
 from snnet.cli.init import init
+from snnet.cli.predict import predict
 from snnet.cli.profile import profile
 from snnet.cli.push import push
 from snnet.cli.recalibrate import recalibrate
@@ -29,15 +30,30 @@ from snnet.errors import RecipeError
 from snnet.utils import started_share
 
 _IN_SEVERAL_PROCESSES = ("train", "evaluate")
-COMMANDS = (demo, space, cost, init, train, recalibrate, evaluate, profile, select, export, report, push, experiment)
+COMMANDS = (
+    demo,
+    space,
+    cost,
+    init,
+    train,
+    recalibrate,
+    evaluate,
+    profile,
+    select,
+    predict,
+    export,
+    report,
+    push,
+    experiment,
+)
 
 _ABOUT = """Stitch a family of pretrained models into one network with a route for every budget.
 
 A first look, in minutes and without a download: `snnet demo`.
 
 A network of your own: `snnet init` makes one, `snnet train` trains it, `snnet evaluate` and `snnet profile`
-measure its stitches, `snnet select` chooses one under a budget, `snnet export` writes it as a file for other
-programs, `snnet report` draws the curve, `snnet push` uploads the network.
+measure its stitches, `snnet select` chooses one under a budget, `snnet predict` asks it what is in pictures,
+`snnet export` writes it as a file for other programs, `snnet report` draws the curve, `snnet push` uploads the network.
 Where anchors have batch norm, `snnet recalibrate` measures its statistics for every stitch.
 `snnet experiment` repeats the experiments of the paper.
 

@@ -2,15 +2,13 @@
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from rich.console import Console, RenderableType
-from rich.table import Table
+from rich.console import Console
+from rich.text import Text
 
-from snnet.utils import started_share
-
-_PIPED_WIDTH = 240
+from snnet.utils import started_share, text_grid
 
 
 class _Console(Console):
@@ -20,18 +18,17 @@ class _Console(Console):
 
 
 def console(*, stderr: bool = False) -> Console:
-    """Return a console on the present stdout or stderr; wide enough for tables where it is no terminal."""
-    stream = sys.stderr if stderr else sys.stdout
-    return _Console(file=stream, width=None if stream.isatty() else _PIPED_WIDTH, highlight=False)
+    """Return a console on the present stdout or stderr."""
+    return _Console(file=sys.stderr if stderr else sys.stdout, highlight=False, emoji=False)
 
 
-def show(*parts: RenderableType) -> None:
+def show(*lines: str | Text) -> None:
     """Print results, plain text without interpreting brackets as markup; of several processes the first does."""
     if not started_share().is_first:
         return
     out = console()
-    for part in parts:
-        out.print(part, markup=False, soft_wrap=isinstance(part, str))
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
 
 
 def say(message: str, style: str | None = None, *, all_processes: bool = False) -> None:
@@ -53,12 +50,20 @@ def show_table(
     rows: Iterable[Sequence[str]],
     *,
     title: str | None = None,
-    left: Sequence[str] = ("stitch",),
+    left: Collection[str] = ("stitch",),
+    spare: Sequence[str] = (),
 ) -> None:
-    """Print a table; columns are aligned right, but for those whose heading is in `left`."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="bold")
-    for heading in headings:
-        table.add_column(heading, justify="left" if heading in left else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*row)
-    show(table)
+    """Print a table, whole at any width of the terminal; what is left out for want of room is said in a line.
+
+    Args:
+        headings: One for each column.
+        rows: Cells as text.
+        title: A line above it.
+        left: Headings of columns of text, which are aligned left and may be broken between words.
+        spare: Headings of columns that may be left out, the first one first.
+    """
+    width = console().width if sys.stdout.isatty() else None
+    (head, *lines), gone = text_grid(headings, rows, left=left, width=width, spare=spare)
+    show(*([Text(title, "bold")] if title else []), Text(head, "bold"), *lines)
+    if gone:
+        show(Text(f"No room for {', '.join(gone)}; a wider terminal or a pipe shows all.", "dim"))

@@ -8,6 +8,7 @@ from cyclopts import App
 from snnet.cli.console import say, show, show_table
 from snnet.cli.progress import progress
 from snnet.cli.tables import cell, show_choices
+from snnet.table import COST, SCORE, column, kinds_of
 from snnet.utils import human
 
 if TYPE_CHECKING:
@@ -61,30 +62,32 @@ def run(*, family: Family = "vit", output: Path | None = None, seed: int | None 
 
 def show_stitches(result: "DemoResult") -> None:
     """Print every stitch before and after."""
+    costs, score = kinds_of("cost"), column(SCORE).heading
     rows = (
         [
             str(row.index),
             row.stitch,
-            cell(row, "macs"),
-            cell(row, "params"),
-            cell(result.before[row.stitch], "top1"),
-            cell(row, "top1"),
+            *(cell(row, kind.name) for kind in costs),
+            cell(result.before[row.stitch], SCORE),
+            cell(row, SCORE),
         ]
         for row in result.after
     )
-    show_table(["#", "stitch", "MACs", "params", "top-1 % before", "top-1 % after"], rows)
+    headings = [*(kind.heading for kind in costs), f"{score} before", f"{score} after"]
+    show_table(["#", "stitch", *headings], rows, spare=headings[1:-1])
 
 
 def show_summary(result: "DemoResult") -> None:
     """Print anchors and stitches before and after, and how near the stitches came to the anchors' lines."""
     names = result.after.meta.get("anchors", [])
     rows = [
-        [name, cell(row, "macs"), cell(row, "top1"), cell(result.after[row.stitch], "top1")]
+        [name, cell(row, COST), cell(row, SCORE), cell(result.after[row.stitch], SCORE)]
         for name, row in zip(names, result.before.anchors, strict=True)
     ]
     count = len(result.after.stitched)
     for title, function in (("mean", _mean), ("lowest", min), ("highest", max)):
-        scores = [f"{function([row.top1 for row in table.stitched]):.2f}" for table in (result.before, result.after)]
+        tables = (result.before.stitched, result.after.stitched)
+        scores = [column(SCORE).text(function([row.values[SCORE] for row in table])) for table in tables]
         rows.append([f"{count} stitches, {title}", "", *scores])
     gaps = [f"{result.mean_gap(table):+.2f}" for table in (result.before, result.after)]
     drops = [f"{-result.worst_drop(table):+.2f}" for table in (result.before, result.after)]
@@ -92,7 +95,7 @@ def show_summary(result: "DemoResult") -> None:
     rows.append(["worst stitch against the weaker of its anchors", "", *drops])
     rows.append(["largest loss of an anchor", "", "", f"{max(result.anchor_losses.values()):+.2f}"])
     title = "Top-1 in percent: after least squares, and after fine-tuning"
-    show_table(["", "MACs", "before", "after"], rows, title=title, left=("",))
+    show_table(["", column(COST).heading, "before", "after"], rows, title=title, left=("",))
 
 
 def _mean(values: list[float]) -> float:

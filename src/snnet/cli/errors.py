@@ -10,10 +10,11 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from cyclopts import CycloptsError
+from pydantic import BaseModel, ValidationError
 
 from snnet.cli.console import say
 from snnet.errors import BudgetError, ProcessLostError, SNNetError, TrainingError
-from snnet.utils import last_words, started_share
+from snnet.utils import last_words, setting_faults, started_share
 
 
 class ExitCode(IntEnum):
@@ -91,7 +92,9 @@ def describe(error: Exception) -> str:
     """Return what the user should read."""
     if isinstance(error, CycloptsError):
         command = " ".join(["snnet", *(error.command_chain or ())])
-        return f"{str(error).strip()} See `{command} --help`."
+        cause = error.__cause__
+        faults = setting_faults(BaseModel, cause) if isinstance(cause, ValidationError) else [str(error).strip()]
+        return f"{'; '.join(faults).removesuffix('.')}. See `{command} --help`."
     if isinstance(error, SNNetError):
         return str(error)
     if isinstance(error, OSError):

@@ -8,20 +8,22 @@ from cyclopts import App, Parameter
 from snnet.cli.console import show, show_json
 from snnet.cli.progress import progress
 from snnet.cli.sources import TABLE, is_network, saved_network
-from snnet.cli.stitches import Stitches, chosen_stitches
+from snnet.cli.stitches import Stitches
 from snnet.cli.tables import show_rows, table_json
 from snnet.cli.values import DataName, Device, Json, Root, default_device
 from snnet.errors import DataError
+from snnet.table import ERROR, SCORE, kinds_of
+from snnet.utils import Precision
 
 if TYPE_CHECKING:
-    from snnet.evaluation import Prediction
+    from snnet.evaluation import PredictedScores
 
 evaluate = App(
     name="evaluate",
     help_epilogue="""Examples:
 
     snnet evaluate runs/fm
-    snnet evaluate runs/deit --data folder --root /data/imagenet --device cuda --amp bf16
+    snnet evaluate runs/deit --data folder --root /data/imagenet --device cuda --precision bf16
     snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
     snnet evaluate runs/deit --data folder --root /data/imagenet --predict --error 0.3 --at-most 0.25
 """,
@@ -40,7 +42,7 @@ def evaluate_network(
     batch_size: int = 128,
     workers: int = 0,
     device: Device = None,
-    amp: Literal["bf16", "fp16"] | None = None,
+    precision: Precision | None = None,
     max_corrupt: int | None = None,
     output: Path | None = None,
     predict: Annotated[bool, Parameter(negative="")] = False,
@@ -62,7 +64,7 @@ def evaluate_network(
         split: Which images.
         batch_size: Images per batch.
         workers: Processes that read images.
-        amp: Automatic mixed precision.
+        precision: bf16 or fp16 for mixed precision; the network's own by default.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Table file; table.jsonl beside the network by default.
         predict: Measure a few stitches and predict the others.
@@ -72,7 +74,8 @@ def evaluate_network(
     """
     from snnet.data import eval_batches, open_dataset
     from snnet.evaluation import evaluate as run
-    from snnet.evaluation import predict as run_prediction
+    from snnet.evaluation import evaluate_some
+    from snnet.network import chosen_stitches
     from snnet.profiling import count_costs
     from snnet.utils import joined
 
@@ -87,25 +90,25 @@ def evaluate_network(
     device = default_device(device)
     with joined(device), progress("Evaluating") as report:
         if predict:
-            found = run_prediction(
+            found = evaluate_some(
                 net,
                 batches,
                 error=error,
                 at_most=at_most,
                 sample=sample,
                 device=device,
-                amp=amp,
+                precision=precision,
                 output=path,
                 progress=report,
             )
             table = found.table
         else:
-            table = run(net, batches, stitches=routes, device=device, amp=amp, output=path, progress=report)
+            table = run(net, batches, stitches=routes, device=device, precision=precision, output=path, progress=report)
     if json:
         show_json(table_json(table))
         return
-    columns = ("top1", "top1_error") if found else ("top1", "top5", "loss")
-    show_rows(table, columns=["macs", "params", *columns])
+    scores = (SCORE, SCORE + ERROR) if found else (kind.name for kind in kinds_of("score"))
+    show_rows(table, names=[*(kind.name for kind in kinds_of("cost")), *scores])
     if found:
         show_prediction(found)
     show(f"{len(table)} stitches on {batches.images} images; written to {path}")
@@ -113,7 +116,7 @@ def evaluate_network(
     show(f"Next: snnet report {table_of} --output REPORT, or snnet select {table_of} --macs 3G")
 
 
-def show_prediction(found: "Prediction") -> None:
+def show_prediction(found: "PredictedScores") -> None:
     """Print what the predicted scores are worth, and what would make them better."""
     show(
         f"{found.measured} stitches measured, {found.predicted} predicted to {found.error:.2f} points of top-1 on "

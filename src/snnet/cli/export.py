@@ -92,9 +92,7 @@ def export_network(
         facts = {"path": str(report.path), "format": report.format, "stitch": route.id, "bytes": report.nbytes}
         show_json({**facts, "errors": report.errors})
         return
-    errors = ", ".join(f"{error:.1e} on {what} images" for what, error in report.errors.items())
-    show(f"{report.path}: stitch {route}, {report.nbytes / 1e6:.1f} MB, format {report.format}")
-    show(f"Checked: logits differ from the network's by {errors}, relative to the largest.")
+    show(str(report))
 
 
 def _real_images(net: "SNNet", data: str, root: Path | None) -> "Tensor | None":

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from snnet.cli.console import show, show_json
 from snnet.cli.progress import progress
-from snnet.cli.stitches import chosen_stitches
 from snnet.cli.tables import show_rows
 from snnet.errors import ExportError
 
@@ -33,6 +32,7 @@ def export_bundle(
 ) -> None:
     """Write a bundle, and print what it holds."""
     from snnet.export.bundle import write_bundle
+    from snnet.network import chosen_stitches
 
     routes = chosen_stitches(net, stitches)
     settings: dict[str, Any] = {}

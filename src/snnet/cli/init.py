@@ -1,14 +1,17 @@
 """`snnet init`: from pretrained models to a saved network."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from snnet.cli.console import say, show, show_table
 from snnet.cli.families import family_options
 from snnet.cli.progress import progress
 from snnet.cli.values import USUAL_FAMILY, DataName, Device, FamilyOptions, Root, default_device
+from snnet.init import CalibrationSettings, RecalibrationSettings
+
+CALIBRATION = CalibrationSettings()
 
 init = App(
     name="init",
@@ -27,10 +30,8 @@ def init_network(
     output: Path,
     data: DataName = "embedded",
     root: Root = None,
-    images: int = 100,
-    method: Literal["least-squares", "kaiming"] = "least-squares",
-    ridge: float = 0.0,
-    recalibration_images: int = 512,
+    calibration: Annotated[CalibrationSettings, Parameter(name="*")] = CALIBRATION,
+    recalibration_images: int = RecalibrationSettings().images,
     pretrained: bool = True,
     options: FamilyOptions = USUAL_FAMILY,
     seed: int = 0,
@@ -45,9 +46,6 @@ def init_network(
     Args:
         anchors: Two or more timm names, hf-hub:ORG/NAME, or NAME@FILE for local weights.
         output: Directory to save the network in.
-        images: Training images to fit on.
-        method: Kaiming is random, for comparison.
-        ridge: Weight decay of the fit, relative to a channel's variance.
         recalibration_images: Training images to measure the running statistics of batch norms behind each cut on;
             0 leaves those of the anchors there. An anchor alone always keeps its own.
         pretrained: Take published weights of anchors without a file.
@@ -66,18 +64,17 @@ def init_network(
         net = stitch(*anchors, pretrained=pretrained, **options.given())
     dataset = open_dataset(data, root, "train", input=net.input, max_corrupt=max_corrupt)
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
-    chosen = calibration_images(dataset, images, seed)
+    chosen = calibration_images(dataset, calibration.images, seed)
     place = default_device(device)
     with progress("Initializing") as report:
-        fit = initialize(net, chosen, method=method, ridge=ridge, device=place, progress=report)
+        fit = initialize(net, chosen, method=calibration.method, ridge=calibration.ridge, device=place, progress=report)
     if recalibration_images and has_batch_norm(net):
         clean = calibration_images(dataset, recalibration_images, seed)
         with progress("Recalibrating") as report:
             recalibrate(net, clean, anchors=False, device=place, progress=report)
     count_costs(net)
     net.save_pretrained(output)
-    rows = ([layer.name, f"{layer.relative_residual:.4f}", str(layer.rank)] for layer in fit.layers)
-    show_table(["layer", "relative residual", "rank"], rows, left=("layer",))
+    show_table(*fit.grid(), left=("layer",))
     show(f"Fitted on {fit.images} images in {fit.seconds:.1f} s; network saved in {output}")
     needed = family_options()
     show(f"Next: snnet train {output}{needed} --output RUN, or snnet evaluate {output}{needed}")

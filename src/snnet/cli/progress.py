@@ -4,7 +4,18 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import RenderableType
+from rich.padding import Padding
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 from snnet.cli.console import console, say
 from snnet.utils import started_share
@@ -21,17 +32,31 @@ def progress(title: str) -> Iterator[Report]:
     if not (console(stderr=True).is_terminal and started_share().is_first):
         yield _Lines(title)
         return
-    columns = (
-        TextColumn("{task.description:<24}"),
-        BarColumn(bar_width=24),
+    out = console(stderr=True)
+    with _Bar(*_columns(out.width), console=out) as bar:
+        task = bar.add_task(title, total=None, note="")
+        yield lambda done, total, note: bar.update(task, completed=done, total=total or None, note=note)
+
+
+def _columns(width: int) -> tuple[ProgressColumn, ...]:
+    """Return the parts of a bar for a terminal: what is in a line of 60 characters, and at 100 in its usual size."""
+    title, bar = (24, 24) if width >= 100 else (0, max(4, min(24, width - 52)))
+    return (
+        TextColumn(f"{{task.description:<{title}}}"),
+        BarColumn(bar_width=bar),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
-        TextColumn("{task.fields[note]}", style="dim"),
     )
-    with Progress(*columns, console=console(stderr=True)) as bar:
-        task = bar.add_task(title, total=None, note="")
-        yield lambda done, total, note: bar.update(task, completed=done, total=total or None, note=note)
+
+
+class _Bar(Progress):
+    def get_renderables(self) -> Iterator[RenderableType]:
+        """Show the note of each piece of work on a line of its own, broken where it is longer."""
+        for task in self.tasks:
+            yield self.make_tasks_table([task])
+            if task.fields["note"]:
+                yield Padding(Text(task.fields["note"], "dim", overflow="fold"), (0, 0, 0, 2))
 
 
 class _Lines:

@@ -1,16 +1,20 @@
 """`snnet recalibrate`: running statistics of batch norms for every stitch."""
 
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from snnet.cli.console import say, show
 from snnet.cli.families import family_options
 from snnet.cli.progress import progress
 from snnet.cli.sources import is_network, saved_network
-from snnet.cli.stitches import Stitches, chosen_stitches
+from snnet.cli.stitches import Stitches
 from snnet.cli.values import DataName, Device, Root, default_device
 from snnet.errors import CheckpointError
+from snnet.init import RecalibrationSettings
+
+RECALIBRATION = RecalibrationSettings()
 
 recalibrate = App(
     name="recalibrate",
@@ -29,10 +33,9 @@ def recalibrate_network(
     *,
     data: DataName = "embedded",
     root: Root = None,
-    images: int = 512,
+    recalibration: Annotated[RecalibrationSettings, Parameter(name="*")] = RECALIBRATION,
     stitches: Stitches = "all",
     anchors: bool = True,
-    batch_size: int = 64,
     seed: int = 0,
     device: Device = None,
     max_corrupt: int | None = None,
@@ -46,10 +49,8 @@ def recalibrate_network(
 
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
-        images: Training images to measure on, equally many of each class.
         anchors: Measure the anchors too. Without, they keep their own statistics, also where a stitch begins, as after
             `snnet init`: right for a network that is not trained yet, whose anchors give what their models give.
-        batch_size: Images that are normalized together.
         seed: Decides which images are taken.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Directory to save in; that of the network by default.
@@ -57,6 +58,7 @@ def recalibrate_network(
     from snnet.data import calibration_images, open_dataset
     from snnet.init import has_batch_norm
     from snnet.init import recalibrate as run
+    from snnet.network import chosen_stitches
 
     net = saved_network(network)
     if output is None and not is_network(network):
@@ -66,7 +68,7 @@ def recalibrate_network(
         return
     routes = chosen_stitches(net, stitches)
     dataset = open_dataset(data, root, "train", input=net.input, max_corrupt=max_corrupt)
-    chosen = calibration_images(dataset, images, seed)
+    chosen = calibration_images(dataset, recalibration.images, seed)
     say(f"{len(routes)} stitches on {len(chosen)} images")
     with progress("Recalibrating") as report:
         done = run(
@@ -74,7 +76,7 @@ def recalibrate_network(
             chosen,
             stitches=routes,
             anchors=anchors,
-            batch_size=batch_size,
+            batch_size=recalibration.batch_size,
             device=default_device(device),
             progress=report,
         )

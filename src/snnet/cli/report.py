@@ -8,6 +8,7 @@ from cyclopts import App, Parameter
 from snnet.cli.console import show
 from snnet.cli.sources import LOG, read_table
 from snnet.cli.tables import show_rows
+from snnet.table import COST, SCORE
 
 report = App(
     name="report",
@@ -26,8 +27,8 @@ def write_curve(
     *,
     output: Path,
     before: str | None = None,
-    cost: str = "macs",
-    score: str = "top1",
+    cost: str = COST,
+    score: str = SCORE,
     title: str | None = None,
     measured: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -55,7 +56,7 @@ def write_curve(
     if log.is_file() and (drawn := draw_training(log, output / "training.png", table)):
         paths["training.png"] = drawn
     frontier = pareto_frontier(table, cost, score)
-    show_rows(frontier, columns=dict.fromkeys((cost, "params", score)))
+    show_rows(frontier, names=dict.fromkeys((cost, "params", score)))
     show(f"{len(frontier)} of {len(table)} stitches are on the frontier")
     for path in paths.values():
         show(f"Written {path}")

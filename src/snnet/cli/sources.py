@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Collection, Iterable, Sequence
-from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnet.errors import AnchorError, CheckpointError, TableError
-from snnet.space import StitchSpace
+from snnet.space import SpaceSettings, StitchSpace
 from snnet.table import StitchTable
 
 if TYPE_CHECKING:
@@ -94,7 +93,7 @@ def space_of(sources: Sequence[str], **options: Any) -> tuple[StitchSpace, list[
     """Return a space and the names of its anchors, from anchors, from block counts such as `12`, or from a network."""
     if sources and all(map(_DEPTHS.fullmatch, sources)):
         depths = [[int(blocks) for blocks in source.split("-")] for source in sources]
-        if of_models := options.keys() - signature(StitchSpace.build).parameters.keys():
+        if of_models := options.keys() - SpaceSettings.model_fields.keys():
             raise AnchorError(f"Block counts take no {_flags(sorted(of_models))}; name models, or leave that out.")
         return StitchSpace.build(depths, **options), [f"{source} blocks" for source in sources]
     net = network_shape(sources, **options)

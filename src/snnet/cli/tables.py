@@ -5,40 +5,27 @@ from typing import Any
 
 from snnet.cli.console import show, show_table
 from snnet.errors import BudgetError
-from snnet.table import StitchRow, StitchTable, select
+from snnet.table import COST, SCORE, StitchRow, StitchTable, column, select
 from snnet.utils import human
 
-_HEADINGS = {
-    "macs": "MACs",
-    "params": "params",
-    "top1": "top-1 %",
-    "top5": "top-5 %",
-    "top1_error": "± predicted",
-    "latency_ms": "ms",
-}
+
+def show_rows(table: StitchTable, *, names: Iterable[str] | None = None) -> None:
+    """Print one line per stitch with the columns that there are, or those that are named."""
+    columns = [column(name) for name in (table.columns if names is None else names)]
+    headings = ["#", "stitch", *(one.heading for one in columns)]
+    rows = ([str(row.index), row.stitch, *(cell(row, one.name) for one in columns)] for row in table)
+    # Parts of another column say least, then what stands last; the usual cost and score say most.
+    by_worth = sorted(columns, key=lambda one: (one.name in (COST, SCORE), not one.part, -columns.index(one)))
+    show_table(headings, rows, spare=[one.heading for one in by_worth])
 
 
-def show_rows(table: StitchTable, *, columns: Iterable[str] | None = None) -> None:
-    """Print one line per stitch with the columns that there are."""
-    names = list(table.columns if columns is None else columns)
-    headings = ["#", "stitch", *(_HEADINGS.get(name, name.replace("latency_ms", "ms")) for name in names)]
-    show_table(headings, ([str(row.index), row.stitch, *(cell(row, name) for name in names)] for row in table))
-
-
-def cell(row: StitchRow, column: str) -> str:
+def cell(row: StitchRow, name: str) -> str:
     """Return one value as a person reads it."""
-    value = row.get(column)
-    if value is None:
-        return "-"
-    if column == "macs" or column.startswith("params"):
-        return human(value)
-    if column.startswith("top"):
-        return f"{value:.2f}"
-    return f"{value:,.0f}" if column.startswith("throughput") else f"{value:.3f}"
+    return column(name).text(row.get(name))
 
 
 def show_choices(table: StitchTable, budgets: Iterable[float]) -> None:
-    """Print the best stitch by top-1 under each budget of MACs."""
+    """Print the best stitch under each budget of MACs."""
     rows, faults = [], []
     for budget in budgets:
         try:
@@ -46,9 +33,11 @@ def show_choices(table: StitchTable, budgets: Iterable[float]) -> None:
         except BudgetError as error:
             faults.append(str(error))
         else:
-            rows.append([human(budget), str(row.index), row.stitch, cell(row, "macs"), cell(row, "top1")])
+            rows.append([human(budget), str(row.index), row.stitch, cell(row, COST), cell(row, SCORE)])
     if rows:
-        show_table(["MACs at most", "#", "stitch", "MACs", "top-1 %"], rows, title="The best stitch under a budget")
+        cost, score = column(COST).heading, column(SCORE).heading
+        headings = [f"{cost} at most", "#", "stitch", cost, score]
+        show_table(headings, rows, title="The best stitch under a budget")
     show(*faults)
 
 

@@ -11,7 +11,7 @@ from snnet.cli.progress import progress
 from snnet.cli.sources import is_network, names_published
 from snnet.cli.tables import show_choices, show_rows
 from snnet.errors import RecipeError
-from snnet.table import StitchTable
+from snnet.table import SCORE, StitchTable, column, kinds_of
 
 if TYPE_CHECKING:
     from snnet.recipes import Recipe
@@ -105,16 +105,18 @@ def _show_end(table: StitchTable | None, recipe: "Recipe", output: Path) -> None
     show(f"Network saved in {output}")
     if table is None:
         return
-    show_rows(table.anchors, columns=("macs", "params", "top1", "top5", "loss"))
+    show_rows(table.anchors, names=[kind.name for role in ("cost", "score") for kind in kinds_of(role)])
     if len(table.stitched):
-        scores = [row.top1 for row in table.stitched]
-        show(f"{len(scores)} stitches between them: top-1 {min(scores):.2f} to {max(scores):.2f} %")
+        known, scores = column(SCORE), [row.values[SCORE] for row in table.stitched]
+        ends = f"{known.text(min(scores))} to {known.text(max(scores))}"
+        show(f"{len(scores)} stitches between them: {known.heading} {ends}")
         show_choices(table, recipe.evaluation.budgets)
     show(f"Next: snnet report {output} --output {output / 'report'}, or snnet select {output} --macs N")
 
 
 def _list_settings() -> None:
-    from snnet.recipes import Recipe, setting_names
+    from snnet.recipes import Recipe
+    from snnet.utils import setting_names
 
     rows = [(name, _shown(default), about) for name, about, default in setting_names(Recipe)]
     first, second = (max(len(row[column]) for row in rows) for column in (0, 1))

@@ -53,6 +53,9 @@ def open_picture(picture: Picture) -> Image.Image:
     path = Path(picture).expanduser()
     try:
         data = path.read_bytes()
+    except IsADirectoryError:
+        count = len(pictures_in(path))
+        raise DataError(f"{picture} is a folder of {count} images; give the path of an image.") from None
     except OSError as error:
         raise DataError(f"{picture} cannot be read ({error.strerror}); give the path of an image.") from error
     try:

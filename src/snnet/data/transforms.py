@@ -1,49 +1,36 @@
 """From a PIL image to the normalized tensor that the anchors take: clean, or varied by timm's transforms."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import torch
 from PIL import Image
+from pydantic import Field
 from timm.data import create_transform
 from torch import Tensor
 
 from snnet.data.pictures import Picture, check_channels, normalized_pixels, open_picture, to_rgb
 from snnet.errors import RecipeError
 from snnet.space import InputSpec
+from snnet.utils import Settings
 
 Transform: TypeAlias = Callable[[Image.Image], Tensor]
 
 
-@dataclass(frozen=True)
-class Augmentation:
-    """How single training images are varied, in timm's words; the defaults are DeiT's (arXiv 2012.12877, table 9).
+class Augmentation(Settings):
+    """timm's augmentation of single images; the defaults are DeiT's (arXiv 2012.12877, table 9)."""
 
-    Attributes:
-        scale: Smallest and largest share of the image's area that a random crop keeps.
-        ratio: Smallest and largest aspect ratio of a random crop.
-        hflip: Probability of mirroring left and right.
-        vflip: Probability of mirroring top and bottom.
-        color_jitter: Strength of brightness, contrast and saturation changes; timm applies it only without
-            `auto_augment`.
-        auto_augment: A policy of timm such as `rand-m9-mstd0.5-inc1`, or None.
-        interpolation: Resizing filter, `random` for bilinear or bicubic by chance; None for the anchors'.
-        re_prob: Probability of erasing a random rectangle.
-        re_mode: What fills it: `const`, `rand` (one color), `pixel` (noise).
-        re_count: Largest number of rectangles.
-    """
-
-    scale: tuple[float, float] = (0.08, 1.0)
-    ratio: tuple[float, float] = (3 / 4, 4 / 3)
-    hflip: float = 0.5
-    vflip: float = 0.0
-    color_jitter: float | None = 0.3
-    auto_augment: str | None = "rand-m9-mstd0.5-inc1"
-    interpolation: str | None = None
-    re_prob: float = 0.25
-    re_mode: str = "pixel"
-    re_count: int = 1
+    scale: tuple[float, float] = Field((0.08, 1.0), description="share of the area that a random crop keeps")
+    ratio: tuple[float, float] = Field((3 / 4, 4 / 3), description="aspect ratio of a random crop")
+    hflip: float = Field(0.5, ge=0, le=1, description="probability of mirroring")
+    vflip: float = Field(0.0, ge=0, le=1, description="probability of turning upside down")
+    color_jitter: float | None = Field(0.3, ge=0, description="strength; used without auto_augment only")
+    auto_augment: str | None = Field("rand-m9-mstd0.5-inc1", description="a policy of timm, or null")
+    interpolation: str | None = Field(None, description="bilinear, bicubic or random; the anchors' by default")
+    re_prob: float = Field(0.25, ge=0, le=1, description="probability of erasing a rectangle")
+    re_mode: Literal["const", "rand", "pixel"] = Field("pixel", description="what fills it")
+    re_count: int = Field(1, ge=1, description="largest number of rectangles")
 
 
 def clean_transform(spec: InputSpec) -> "CleanTransform":
@@ -91,7 +78,7 @@ def train_transform(spec: InputSpec, augment: Augmentation) -> Transform:
     """
     grey = check_channels(spec) == 1
     copies = 3 if grey else 1
-    settings = asdict(augment)
+    settings = augment.model_dump()
     settings["interpolation"] = augment.interpolation or spec.interpolation
     mean, std = tuple(spec.mean) * copies, tuple(spec.std) * copies
     try:

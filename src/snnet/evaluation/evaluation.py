@@ -1,34 +1,43 @@
 """Accuracy and loss of every stitch, each distinct step of the routes run once per batch."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from snnet.data import check_classes, classes_of
-from snnet.errors import DataError
+from snnet.errors import DataError, RecipeError
 from snnet.evaluation.batches import Batches, Data, Fingerprint
+from snnet.evaluation.groups import Weight, plan_groups
 from snnet.evaluation.record import Record, network_digest
 from snnet.evaluation.scores import Scores
-from snnet.network import SNNet, Tree, Weight, plan_groups, run_tree
-from snnet.space import Step, Stitch
+from snnet.network import SNNet, Stitches, Tree, chosen_stitches, run_tree
+from snnet.space import Step
 from snnet.table import StitchTable
-from snnet.utils import Progress, evaluating, fast_linear, from_first, gather, joined, sum_numbers
-
-AMP = {"bf16": torch.bfloat16, "fp16": torch.float16}
+from snnet.utils import (
+    Precision,
+    Progress,
+    check_precision,
+    evaluating,
+    fast_linear,
+    from_first,
+    gather,
+    joined,
+    precision_of,
+    sum_numbers,
+    torch_dtype,
+)
 
 
 def evaluate(
     net: SNNet,
     data: Data,
     *,
-    stitches: Iterable[int | str | Stitch] | None = None,
+    stitches: Stitches | None = None,
     device: str | torch.device | None = None,
     batch_size: int = 128,
     output: str | Path | None = None,
-    amp: str | None = None,
-    share_prefix: bool = True,
+    precision: Precision | None = None,
     max_groups: int = 16,
     progress: Progress | None = None,
 ) -> StitchTable:
@@ -50,12 +59,11 @@ def evaluate(
         net: The network. It is set to evaluation mode, and to `device`, for the duration of the call.
         data: A `DataLoader` or other iterable of `(images (B, C, H, W), labels (B,))`, a `Dataset` of such pairs,
             or two tensors. It is read several times and must be the same each time, in any order.
-        stitches: Numbers, ids or values; all of the space by default.
+        stitches: Numbers, ids or values, `anchors` or `frontier`; all of the space if None.
         device: Where to run; by default where the network is.
         batch_size: For a `Dataset` or two tensors.
         output: File of the table, JSON Lines.
-        amp: `bf16` or `fp16` (not on CPU) for automatic mixed precision.
-        share_prefix: Whether common beginnings of routes are run once. Without it the result is the same, later.
+        precision: `bf16` or `fp16` (not on a CPU) for mixed precision; the network's own if None.
         max_groups: Most groups, hence most passes over the data. More lose less work to a kill.
         progress: Called with the number of finished and of all (stitch, batch) pairs, and a note.
 
@@ -65,6 +73,7 @@ def evaluate(
     Raises:
         DataError: If the data is empty, does not fit the network, names other classes than `net.classes`, can be read
             only once, or changes between passes.
+        RecipeError: If the device does not compute in this precision.
         SpaceError: If a stitch is not in the space.
         TableError: If `output` holds scores of another network, other data or another precision.
     """
@@ -73,20 +82,19 @@ def evaluate(
             raise DataError(f"{name}={value} is too small; choose at least 1.")
     check_classes(net.classes, classes_of(data))
     with joined(device) as share:
-        chosen = list(dict.fromkeys(map(net.space.find, net.space if stitches is None else stitches)))
+        chosen = chosen_stitches(net, stitches)
         home = next(net.parameters()).device
         target = home if device is None else torch.device(device)
-        facts = evaluation_facts(net, amp, target)
+        facts = evaluation_facts(net, precision, target)
         batches = Batches(data, net.num_classes, batch_size, share)
         record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
         if record.scores:
             record.check_data(batches.fingerprint().to_dict())
 
         routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
-        groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups, share=share_prefix)
+        groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups)
         meter = _Meter(progress, len(chosen), len(routes), batches)
-        autocast = torch.autocast(target.type, AMP.get(amp or ""), enabled=amp is not None)
-        with evaluating(net, target), fast_linear(target), autocast:
+        with evaluating(net, target), fast_linear(target), mixed(net, precision, target):
             for number, group in enumerate(groups, 1):
                 meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
                 _run_group(net, group, batches, record, target, meter)
@@ -98,13 +106,26 @@ def evaluate(
         return net.table.where(lambda row: row.stitch in ids)
 
 
-def evaluation_facts(net: SNNet, amp: str | None, device: torch.device) -> dict[str, str]:
+def evaluation_facts(net: SNNet, precision: Precision | None, device: torch.device) -> dict[str, str]:
     """Return what scores depend on besides the images: a digest of the network, and the precision.
 
     Raises:
-        DataError: If the device does not compute in this precision.
+        RecipeError: If the device does not compute in this precision, or the weights are of a smaller one.
     """
-    return {"network": _common_digest(net), "precision": _precision(net, amp, device)}
+    own = _own_precision(net)
+    if precision is None or precision == own:
+        return {"network": _common_digest(net), "precision": own}
+    check_precision(precision, device)
+    if precision == "fp32":
+        raise RecipeError(f"Precision fp32 needs weights in fp32, and those of this network are in {own}.")
+    return {"network": _common_digest(net), "precision": f"{own} with {precision}"}
+
+
+def mixed(net: SNNet, precision: Precision | None, device: torch.device) -> torch.autocast:
+    """Return the context in which a network runs in mixed precision; in its own it changes nothing."""
+    if precision is None or precision == _own_precision(net):
+        return torch.autocast(device.type, enabled=False)
+    return torch.autocast(device.type, torch_dtype(precision))
 
 
 def _run_group(
@@ -161,13 +182,8 @@ def _common_digest(net: nn.Module) -> str:
     return digests[0]
 
 
-def _precision(net: nn.Module, amp: str | None, device: torch.device) -> str:
-    if amp is not None and amp not in AMP:
-        raise DataError(f"amp={amp!r} is not known; accepted: 'bf16', 'fp16' or None.")
-    if amp == "fp16" and device.type == "cpu":
-        raise DataError("amp='fp16' does nothing on CPU; use 'bf16' or None there.")
-    own = str(next(net.parameters()).dtype).removeprefix("torch.")
-    return own if amp is None else f"{own} with {amp}"
+def _own_precision(net: nn.Module) -> str:
+    return precision_of(next(net.parameters()).dtype)
 
 
 def _parameter_count(net: SNNet) -> Weight:

@@ -8,19 +8,19 @@ import torch
 
 from snnet.errors import DataError, TableError
 from snnet.evaluation.batches import Batches, Data
-from snnet.evaluation.evaluation import AMP, evaluate, evaluation_facts
-from snnet.evaluation.prediction import Prediction, predict_scores
+from snnet.evaluation.evaluation import evaluate, evaluation_facts, mixed
+from snnet.evaluation.prediction import PredictedScores, predict_scores
 from snnet.evaluation.record import Record
 from snnet.evaluation.sample import ImageSample, SamplePass
 from snnet.network import SNNet
-from snnet.table import StitchTable, measured
-from snnet.utils import Progress, evaluating, fast_linear
+from snnet.table import COST, StitchTable, measured
+from snnet.utils import Precision, Progress, evaluating, fast_linear
 
 # Each round is one more pass over the data, so a round takes a twentieth of the stitches.
 _ROUNDS = 20
 
 
-def predict(
+def evaluate_some(
     net: SNNet,
     data: Data,
     *,
@@ -30,9 +30,9 @@ def predict(
     device: str | torch.device | None = None,
     batch_size: int = 128,
     output: str | Path | None = None,
-    amp: str | None = None,
+    precision: Precision | None = None,
     progress: Progress | None = None,
-) -> Prediction:
+) -> PredictedScores:
     """Measure the anchors and a few stitches, predict the rest, and set all of it in `net.table`.
 
     The anchors are evaluated on all images. In the same pass the others see some of the images, those that the
@@ -50,7 +50,7 @@ def predict(
         device: Where to run; by default where the network is.
         batch_size: For a `Dataset` or two tensors.
         output: File of the table, JSON Lines.
-        amp: `bf16` or `fp16` (not on CPU) for automatic mixed precision.
+        precision: As for `evaluate`.
         progress: Called with what is done, what there is in all, and a note.
 
     Raises:
@@ -70,14 +70,14 @@ def predict(
             device=target,
             batch_size=batch_size,
             output=path,
-            amp=amp,
+            precision=precision,
             progress=progress,
         )
 
     _check_costs(net)
     seen = None
     if sample > 0 and len(net.space) > len(net.anchors):
-        seen = _sample(net, batches, sample, target, amp, path, progress)
+        seen = _sample(net, batches, sample, target, precision, path, progress)
     else:
         measure([stitch.id for stitch in net.space if stitch.is_anchor])
     while True:
@@ -96,12 +96,12 @@ def _sample(
     batches: Batches,
     share: float,
     device: torch.device,
-    amp: str | None,
+    precision: Precision | None,
     path: Path | None,
     progress: Progress | None,
 ) -> ImageSample:
     """Measure the anchors, and the others on some of the images; file the anchors' scores."""
-    record = Record(net.space, evaluation_facts(net, amp, device), path)
+    record = Record(net.space, evaluation_facts(net, precision, device), path)
     run = SamplePass(net, list(net.space), share, device)
     note = f"anchors on all images, the others on {100 * share:.0f}%"
 
@@ -109,8 +109,7 @@ def _sample(
         if progress is not None:
             progress(done, batches.count(), note)
 
-    autocast = torch.autocast(device.type, AMP.get(amp or ""), enabled=amp is not None)
-    with evaluating(net, device), fast_linear(device), autocast:
+    with evaluating(net, device), fast_linear(device), mixed(net, precision, device):
         sample, seen = run.run(batches, advance)
     record.check_data(seen.to_dict())
     for stitch, scores in run.scores.items():
@@ -127,7 +126,7 @@ def _in_space(net: SNNet) -> StitchTable:
 
 def _check_costs(net: SNNet) -> None:
     """Say now, and not after minutes, that MACs are missing."""
-    lacking = len(net.space) - sum(measured(row, "macs") for row in _in_space(net))
+    lacking = len(net.space) - sum(measured(row, COST) for row in _in_space(net))
     if lacking:
         raise TableError(f"{lacking} of {len(net.space)} stitches have no MACs; `snnet.profile(net)` counts them.")
 

@@ -11,8 +11,10 @@ from snnet.evaluation.features import route_features
 from snnet.evaluation.gaussian import Array, Observations, Posterior, infer, most_telling
 from snnet.evaluation.sample import ImageSample
 from snnet.table import (
+    COST,
     ERROR,
     PREDICTION,
+    SCORE,
     StitchRow,
     StitchTable,
     line_between_anchors,
@@ -28,7 +30,7 @@ _LEAST_ERROR = 1e-3
 
 
 @dataclass(frozen=True)
-class Prediction:
+class PredictedScores:
     """A table in which every stitch has a score, and what its predictions are worth.
 
     Attributes:
@@ -52,8 +54,8 @@ class Prediction:
 
 
 def predict_scores(
-    table: StitchTable, *, sample: ImageSample | None = None, score: str = "top1", count: int = 1
-) -> Prediction:
+    table: StitchTable, *, sample: ImageSample | None = None, score: str = SCORE, count: int = 1
+) -> PredictedScores:
     """Predict the scores that a table lacks from those that it has; needs neither network nor images.
 
     The mean lies on the straight lines between a route's own anchors over MACs (in points, so the scores may be of
@@ -69,7 +71,7 @@ def predict_scores(
         TableError: If MACs or the score of an anchor are missing.
     """
     known = without_predictions(table, score)
-    for column in ("macs", score):
+    for column in (COST, score):
         if message := missing_column(known, column):
             raise TableError(message)
     rows = list(known)
@@ -85,11 +87,11 @@ def predict_scores(
     facts = {"measured": int(have.sum()), "error": round(error, 3), "work": round(work, 3)}
     filled = known.with_column(score, values).with_column(score + ERROR, errors)
     meta = {**filled.meta, PREDICTION: facts} if errors else filled.meta
-    return Prediction(StitchTable(filled.rows, meta), int(have.sum()), error, following, work)
+    return PredictedScores(StitchTable(filled.rows, meta), int(have.sum()), error, following, work)
 
 
 def _line(table: StitchTable, row: StitchRow, score: str) -> float:
-    if not measured(row, "macs"):
+    if not measured(row, COST):
         raise TableError(f"Stitch {row.stitch} has no MACs, from which its {score!r} is predicted; run snnet.profile.")
     return line_between_anchors(table, row, score=score)
 

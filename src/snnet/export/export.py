@@ -39,6 +39,13 @@ class ExportReport:
     nbytes: int
     errors: dict[str, float]
 
+    def __str__(self) -> str:
+        errors = ", ".join(f"{error:.1e} on {what} images" for what, error in self.errors.items())
+        return (
+            f"{self.path}: stitch {self.stitch}, {self.nbytes / 1e6:.1f} MB, format {self.format}\n"
+            f"Checked: logits differ from the network's by {errors}, relative to the largest."
+        )
+
 
 def export_stitch(
     net: SNNet,

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from snnet.errors import DataError
+from snnet.network import check_images
 
 
 def image_batches(
@@ -48,13 +49,7 @@ def count_images(images: Iterable[Any], max_images: int | None) -> int:
 
 
 def _checked(batch: Any, size: tuple[int, int, int]) -> Tensor:
-    expected = f"float images (N, {', '.join(map(str, size))}), normalized as the anchors expect"
-    if not isinstance(batch, Tensor):
-        raise DataError(f"Calibration images are a {type(batch).__name__}; expected {expected}.")
-    if tuple(batch.shape[1:]) != size:
-        raise DataError(f"Calibration images have shape {tuple(batch.shape)}; expected {expected}.")
-    if not batch.is_floating_point():
-        raise DataError(f"Calibration images are {batch.dtype}; expected {expected}.")
-    if not bool(torch.isfinite(batch).all()):
-        raise DataError(f"A batch of calibration images holds NaN or infinity; expected {expected}.")
-    return batch
+    images = check_images(batch, size, "Calibration images")
+    if not bool(torch.isfinite(images).all()):
+        raise DataError("A batch of calibration images holds NaN or infinity; give finite numbers.")
+    return images

@@ -9,18 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snnet.errors import DataError, SpaceError, did_you_mean
+from snnet.errors import DataError, SpaceError
 from snnet.init.features import layer_fits, walk
 from snnet.init.images import count_images, image_batches
 from snnet.init.kaiming import kaiming_solution
 from snnet.init.normal_equations import NormalEquations, Solution
 from snnet.init.plan import Plan, plan_sums
+from snnet.init.settings import CALIBRATION, CalibrationSettings, Method
 from snnet.init.sums import StreamingSums
 from snnet.layers import LowRankLinear, StitchingLayer
 from snnet.network import SNNet
-from snnet.utils import Progress, evaluating
-
-METHODS = ("least-squares", "kaiming")
+from snnet.utils import Progress, evaluating, html_grid
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +38,7 @@ class LayerFit:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class InitReport:
     """What `initialize` did."""
 
@@ -47,6 +46,19 @@ class InitReport:
     layers: tuple[LayerFit, ...]
     images: int
     seconds: float
+
+    def __repr__(self) -> str:
+        found = [layer.relative_residual for layer in self.layers if not math.isnan(layer.relative_residual)]
+        ends = f", relative residual {min(found):.4f} to {max(found):.4f}" if found else ""
+        return f"InitReport({self.method}, {len(self.layers)} layers on {self.images} images{ends})"
+
+    def _repr_html_(self) -> str:
+        return html_grid(*self.grid(), left=("layer",), caption=repr(self))
+
+    def grid(self) -> tuple[list[str], list[list[str]]]:
+        """Return headings and a row for each layer, as people read them."""
+        rows = [[layer.name, f"{layer.relative_residual:.4f}", str(layer.rank)] for layer in self.layers]
+        return ["layer", "relative residual", "rank"], rows
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a residual that was not measured is None."""
@@ -61,8 +73,8 @@ def initialize(
     net: SNNet,
     images: Tensor | Iterable[Any] | None,
     *,
-    method: str = "least-squares",
-    ridge: float = 0.0,
+    method: Method = CALIBRATION.method,
+    ridge: float = CALIBRATION.ridge,
     max_images: int | None = None,
     batch_size: int = 10,
     device: torch.device | str | None = None,
@@ -92,7 +104,8 @@ def initialize(
         AnchorError: If the feature maps at a cut differ in size, or an anchor yields NaN or infinity.
     """
     start = time.perf_counter()
-    _check_settings(method, ridge, max_images, batch_size)
+    CalibrationSettings(method=method, ridge=ridge)
+    _check_counts(max_images=max_images, batch_size=batch_size)
     if images is None and method != "kaiming":
         raise DataError("Least squares needs calibration images; give a tensor or a loader, or method='kaiming'.")
     # Not inference_mode: a module may cache tensors that later training needs.
@@ -183,13 +196,7 @@ def _float64_device(device: torch.device) -> torch.device:
     return torch.device("cpu") if device.type == "mps" else device
 
 
-def _check_settings(method: str, ridge: float, max_images: int | None, batch_size: int) -> None:
-    if method not in METHODS:
-        raise SpaceError(
-            f"Unknown initialization {method!r}; accepted: {', '.join(METHODS)}.{did_you_mean(method, METHODS)}"
-        )
-    if not (math.isfinite(ridge) and ridge >= 0):
-        raise SpaceError(f"ridge is {ridge}; it must be finite and not negative (0 is plain least squares).")
-    for name, value in (("max_images", max_images), ("batch_size", batch_size)):
+def _check_counts(**counts: int | None) -> None:
+    for name, value in counts.items():
         if value is not None and value < 1:
             raise SpaceError(f"{name} is {value}; it must be at least 1.")

@@ -14,8 +14,9 @@ from torch import Tensor
 from snnet.anchors import batch_norms
 from snnet.errors import DataError, SpaceError
 from snnet.init.images import count_images, image_batches
-from snnet.network import MeasuringStatistics, Node, SNNet, StitchLike, Tree, walk_tree
-from snnet.space import Step, uncut_anchor
+from snnet.init.settings import RECALIBRATION
+from snnet.network import MeasuringStatistics, Node, SNNet, Stitches, Tree, chosen_stitches, walk_tree
+from snnet.space import Step, Stitch, uncut_anchor
 from snnet.utils import Progress, evaluating
 
 
@@ -45,9 +46,9 @@ def recalibrate(
     net: SNNet,
     images: Tensor | Iterable[Any],
     *,
-    stitches: Iterable[StitchLike] | None = None,
+    stitches: Stitches | None = None,
     anchors: bool | Collection[int] = True,
-    batch_size: int = 64,
+    batch_size: int = RECALIBRATION.batch_size,
     max_images: int | None = None,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
@@ -71,8 +72,8 @@ def recalibrate(
         net: The network.
         images: Clean images, normalized as `net.input` says: `(N, C, H, W)`, or an iterable (a loader) of such
             tensors or of `(images, labels)`. A few hundred are plenty.
-        stitches: Numbers, ids or values; all of the space by default. Statistics of other stitches stay, except
-            those of a beginning that they share with a chosen one.
+        stitches: Numbers, ids or values, `anchors` or `frontier`; all of the space if None. Statistics
+            of other stitches stay, except those of a beginning that they share with a chosen one.
         anchors: Measure the anchors too, and what stitches run before their first cut. False keeps the anchors' own
             running statistics there and drops what was measured there before: right as long as the anchors were not
             trained within the network, for each gives exactly the logits of its model then. Numbers of anchors are
@@ -97,7 +98,7 @@ def recalibrate(
     net.statistics.norms.clear()
     own = _keeping_their_own(net, anchors)
     left = tuple(prefix for prefix in net.statistics if uncut_anchor(prefix) in own)
-    tree = _tree_of_norms(net, net.space if stitches is None else stitches, own)
+    tree = _tree_of_norms(net, chosen_stitches(net, stitches), own)
     if not tree.stitches:
         _keep(net, {}, left)
         return RecalibrationReport(0, 0, 0, time.perf_counter() - start)
@@ -121,7 +122,7 @@ def recalibrate(
 def _add_batch(net: SNNet, tree: Tree, modes: Mapping[str, MeasuringStatistics], images: Tensor) -> None:
     def run(node: Node, features: Tensor) -> Tensor:
         with modes.get(node.prefix) or nullcontext():
-            return net.apply_step(node.step, features)
+            return net.run_step(node.step, features)
 
     for _ in walk_tree(tree, images, run):
         pass
@@ -155,10 +156,10 @@ def _is_measured(net: SNNet, own: Collection[int], step: Step, prefix: str) -> b
     return bool(net.step_norms(step)) and uncut_anchor(prefix) not in own
 
 
-def _tree_of_norms(net: SNNet, stitches: Iterable[StitchLike], own: Collection[int]) -> Tree:
+def _tree_of_norms(net: SNNet, stitches: Iterable[Stitch], own: Collection[int]) -> Tree:
     """Return the chosen routes as one tree, each up to the last batch norm to measure: no more need be run."""
     tree = Tree()
-    for stitch in dict.fromkeys(map(net.space.find, stitches)):
+    for stitch in stitches:
         steps = net.steps(stitch)
         ways = enumerate(zip(steps, net.prefixes(stitch), strict=True))
         last = max((number for number, way in ways if _is_measured(net, own, *way)), default=-1)

@@ -1,10 +1,14 @@
 from .answers import Label as Label
 from .answers import Prediction as Prediction
+from .answers import choose_stitch as choose_stitch
 from .answers import predict_images as predict_images
 from .build import stitch as stitch
+from .choice import Stitches as Stitches
+from .choice import chosen_stitches as chosen_stitches
 from .extract import extract_step as extract_step
 from .hub import push_to_hub as push_to_hub
 from .hub import write_card as write_card
+from .images import check_images as check_images
 from .network import SNNet as SNNet
 from .network import StitchLike as StitchLike
 from .replica import plain_replica as plain_replica
@@ -12,11 +16,10 @@ from .replica import replicate as replicate
 from .replica import to_plain as to_plain
 from .saved import load as load
 from .saved import published_file as published_file
+from .settings import FamilySettings as FamilySettings
 from .statistics import MeasuringStatistics as MeasuringStatistics
 from .statistics import UsingStatistics as UsingStatistics
 from .tree import Node as Node
 from .tree import Tree as Tree
-from .tree import Weight as Weight
-from .tree import plan_groups as plan_groups
 from .tree import run_tree as run_tree
 from .tree import walk_tree as walk_tree

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnet.data import Pixels, normalized_pixels, open_picture
-from snnet.errors import BudgetError, DataError, EngineError
+from snnet.errors import DataError, EngineError, SpaceError
 from snnet.space import InputSpec, Stitch
 from snnet.table import SCORE, StitchTable, measured
 
@@ -106,11 +106,11 @@ def predict_images(
     Raises:
         DataError: If there is no image, one cannot be read, is not normalized or has another shape; or if there are
             more or fewer names of classes than logits.
-        SpaceError: If there is no such stitch.
-        BudgetError: If nothing fits, the table lacks a column, or both a stitch and a budget are given.
+        SpaceError: If there is no such stitch, or both a stitch and a budget are given.
+        BudgetError: If nothing fits, or the table lacks a column.
         EngineError: If a logit is not finite.
     """
-    route = _choose(source, stitch, budget, stitches)
+    route = choose_stitch(source, stitch, budget, stitches)
     single = not isinstance(images, Iterable) or isinstance(images, str)  # a picture of Pillow's is not iterable
     array = None if single else _array(images)
     if single or (array is not None and array.ndim == 3):
@@ -123,12 +123,13 @@ def predict_images(
     return [prediction for part in parts for prediction in _ask(source, part, route, run)]
 
 
-def _choose(
+def choose_stitch(
     source: Answering, stitch: int | str | Stitch | None, budget: Mapping[str, Any], stitches: Iterable[Stitch]
 ) -> Stitch:
+    """Return the stitch that `predict_images` asks; the arguments are its own."""
     if stitch is not None:
         if budget:
-            raise BudgetError(f"stitch={stitch!r} and a budget ({', '.join(budget)}) are both given; give one of them.")
+            raise SpaceError(f"stitch={stitch!r} and a budget ({', '.join(budget)}) are both given; give one of them.")
         return source.find(stitch)
     if budget:
         return source.select(**budget)

@@ -1,14 +1,16 @@
 """Models by name or as they are, assembled into one stitchable network."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from snnet.anchors import AnchorLike, load_anchor
-from snnet.errors import AnchorError
+from snnet.errors import AnchorError, SpaceError
 from snnet.network.family import anchor_macs, check_family
 from snnet.network.network import SNNet
-from snnet.space import StitchSpace
+from snnet.space import USUAL_SPACE, Direction, SpaceSettings, StitchSpace
+from snnet.utils import known_keywords
 
 
+@known_keywords(SpaceError)
 def stitch(
     *anchors: AnchorLike,
     pretrained: bool = False,
@@ -17,7 +19,11 @@ def stitch(
     sort: bool = True,
     resample: bool = False,
     lora_rank: int | None = None,
-    **space: Any,
+    kernel_size: int = USUAL_SPACE.kernel_size,
+    stride: int = USUAL_SPACE.stride,
+    nearest: bool = USUAL_SPACE.nearest,
+    direction: Direction = USUAL_SPACE.direction,
+    stages: Sequence[int] | None = USUAL_SPACE.stages,
 ) -> SNNet:
     """Turn a family of models into one stitchable network.
 
@@ -32,12 +38,16 @@ def stitch(
         sort: Order the anchors by measured MACs; False keeps the given order.
         resample: Let stitching layers join grids that differ by an integer factor.
         lora_rank: Train low-rank updates of the stitching layers in place of whole maps.
-        space: Settings of `StitchSpace.build`: `kernel_size`, `stride`, `nearest`, `direction`, `stages`. Without
-            `stages`, those that every anchor's family stitches by default.
+        kernel_size: Blocks in a sliding window of paired stitching.
+        stride: Blocks by which the window moves.
+        nearest: Join only neighboring anchors; otherwise every subset of two or more.
+        direction: `fast-to-slow`, `slow-to-fast`, or `both`.
+        stages: Stages to stitch; by default those that every anchor's family stitches by default.
 
     Raises:
         AnchorError: If a model cannot be built or the anchors cannot be joined.
-        SpaceError: If the settings leave no stitch.
+        SpaceError: If a keyword is unknown or a setting out of range, before any model is built, or if the settings
+            leave no stitch.
 
     Example:
         >>> net = stitch("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
@@ -46,12 +56,15 @@ def stitch(
     """
     if not anchors:
         raise AnchorError("stitch() was given no anchors; name two or more, such as 'deit_tiny_patch16_224'.")
-    settings: dict[str, Any] = {"pretrained": pretrained, "num_classes": num_classes, "image_size": image_size}
-    family = [load_anchor(source, **settings) for source in anchors]
+    space = SpaceSettings(kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages)
+    family = [
+        load_anchor(source, pretrained=pretrained, num_classes=num_classes, image_size=image_size) for source in anchors
+    ]
     check_family(family)
     if sort:
         family.sort(key=anchor_macs)
-    if space.get("stages") is None:
-        space["stages"] = [n for n in family[0].stages if all(n in anchor.stages for anchor in family)]
-    built = StitchSpace.build([anchor.depths for anchor in family], **space)
+    if space.stages is None:
+        usual = [n for n in family[0].stages if all(n in anchor.stages for anchor in family)]
+        space = space.model_copy(update={"stages": tuple(usual)})
+    built = StitchSpace.build([anchor.depths for anchor in family], **dict(space))
     return SNNet(family, built, resample=resample, lora_rank=lora_rank)

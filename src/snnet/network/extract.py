@@ -3,31 +3,17 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
-from typing import Any, Protocol
+from typing import Any
 
 from torch import Tensor, nn
 
 from snnet.anchors import Anchor, BatchNorm
 from snnet.errors import ExportError
 from snnet.layers import StitchingLayer
-from snnet.network.statistics import RouteStatistics, statistics_of
-from snnet.space import InputSpec, Step, Stitch
-
-
-class RoutedNetwork(Protocol):
-    """What must be known of a network to take a stitch out of it."""
-
-    statistics: RouteStatistics
-
-    def __call__(self, images: Tensor, stitch: Stitch, /) -> Tensor: ...  # noqa: D102
-    @property
-    def input(self) -> InputSpec: ...  # noqa: D102
-    def anchor(self, number: int) -> Anchor: ...  # noqa: D102
-    def steps(self, stitch: Stitch) -> tuple[Step, ...]: ...  # noqa: D102
-    def prefixes(self, stitch: Stitch) -> tuple[str, ...]: ...  # noqa: D102
-    def layer_named(self, name: str) -> StitchingLayer: ...  # noqa: D102
-    def step_norms(self, step: Step) -> list[BatchNorm]: ...  # noqa: D102
-    def step_parameters(self, step: Step) -> list[nn.Parameter]: ...  # noqa: D102
+from snnet.network.interface import Network
+from snnet.network.statistics import statistics_of
+from snnet.network.tree import find_call, run_calls
+from snnet.space import Step, Stitch
 
 
 class RouteModule(nn.Module):
@@ -46,27 +32,16 @@ class RouteModule(nn.Module):
         self, steps: Sequence[Step], anchors: Mapping[int, Anchor], layers: Mapping[str, StitchingLayer]
     ) -> None:
         super().__init__()
-        self.steps = tuple(steps)
         self.anchors = nn.ModuleDict({str(number): anchor for number, anchor in anchors.items()})
         self.layers = nn.ModuleDict(layers)
+        self.calls = tuple((find_call(self, step), "") for step in steps)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Images `(B, C, H, W)` to logits `(B, classes)`."""
-        features = images
-        for step in self.steps:
-            features = self._run(step, features)
-        return features
-
-    def _run(self, step: Step, features: Tensor) -> Tensor:
-        if step.kind == "stitch":
-            mapped: Tensor = self.layers[step.layer](features)
-            return mapped
-        anchor = self.anchors[str(step.anchor)]
-        assert isinstance(anchor, Anchor)
-        return anchor.run_step(step, features)
+        """Images `(B, C, H, W)` to logits `(B, classes)`; features to features where it is a step of a route."""
+        return run_calls(self, self.calls, images)
 
 
-def extract_route(net: RoutedNetwork, stitch: Stitch, *, share: bool = False) -> RouteModule:
+def extract_route(net: Network, stitch: Stitch, *, share: bool = False) -> RouteModule:
     """Return a stitch as a module of its own, in evaluation mode.
 
     Batch norms hold the running statistics that were measured for this stitch, and low-rank updates of stitching
@@ -85,7 +60,7 @@ def extract_route(net: RoutedNetwork, stitch: Stitch, *, share: bool = False) ->
     return module
 
 
-def extract_step(net: RoutedNetwork, step: Step, prefix: str = "") -> RouteModule:
+def extract_step(net: Network, step: Step, prefix: str = "") -> RouteModule:
     """Return one step as a module of its own, in evaluation mode, on the network's own tensors.
 
     It takes what the step before gives. Batch norms have the statistics that were measured for the beginning `prefix`
@@ -98,7 +73,7 @@ def extract_step(net: RoutedNetwork, step: Step, prefix: str = "") -> RouteModul
     return module
 
 
-def _extract(net: RoutedNetwork, steps: Sequence[Step], *, share: bool) -> tuple[RouteModule, dict[int, Any]]:
+def _extract(net: Network, steps: Sequence[Step], *, share: bool) -> tuple[RouteModule, dict[int, Any]]:
     """Return a module that runs these steps, and the memo that leads from originals to copies."""
     numbers = sorted({step.anchor for step in steps if step.kind != "stitch"})
     anchors = {number: net.anchor(number) for number in numbers}
@@ -133,7 +108,7 @@ def _leave_out(parts: Iterable[nn.Module], used: set[int]) -> None:
                 inner._buffers.update(dict.fromkeys(inner._buffers))
 
 
-def _write_statistics(net: RoutedNetwork, stitch: Stitch, memo: Mapping[int, Any]) -> None:
+def _write_statistics(net: Network, stitch: Stitch, memo: Mapping[int, Any]) -> None:
     """Give the copies of batch norms the running statistics of their place in the route."""
     steps, prefixes = net.steps(stitch), net.prefixes(stitch)
     repeated = {step for step, times in Counter(steps).items() if times > 1}

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from snnet.anchors import Anchor
-from snnet.errors import AnchorError
-from snnet.layers import StitchingLayer
-from snnet.space import LayerSpec
+from snnet.errors import AnchorError, SpaceError
+from snnet.layers import StitchingLayer, check_rank
+from snnet.space import LayerSpec, StitchSpace
 from snnet.utils import count_macs, evaluating
 
 _MENDED_BY = {"image size": ", or build those that are named for one size: image_size=N (--image-size N)"}
@@ -43,6 +43,35 @@ def check_family(anchors: Sequence[Anchor]) -> None:
     for anchor in anchors:
         if anchor.num_classes < 1:
             raise AnchorError(f"{anchor.name} has no classifier; pass num_classes=N to give every anchor one.")
+
+
+def check_space(anchors: Sequence[Anchor], space: StitchSpace) -> None:
+    """Refuse a space that has no stitch, or is of other anchors.
+
+    Raises:
+        SpaceError: If it is empty.
+        AnchorError: If the depths differ.
+    """
+    if not len(space):
+        raise SpaceError("The space has no stitches; loosen the filter that made it.")
+    if [anchor.depths for anchor in anchors] != list(space.depths):
+        raise AnchorError(
+            f"The space is for depths {list(space.depths)} and the anchors have "
+            f"{[anchor.depths for anchor in anchors]}; build the space from the anchors."
+        )
+
+
+def set_lora_rank(layers: Sequence[StitchingLayer], rank: int | None) -> None:
+    """Set the rank of all layers, or, if one cannot have it, of none.
+
+    Raises:
+        AnchorError: If a layer has fewer channels than that.
+    """
+    if rank is not None:
+        for layer in layers:
+            check_rank(layer.transform, rank)
+    for layer in layers:
+        layer.set_lora_rank(rank)
 
 
 def build_stitching_layer(

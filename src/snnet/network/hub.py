@@ -6,9 +6,9 @@ from tempfile import TemporaryDirectory
 from huggingface_hub import HfApi
 
 from snnet.errors import CheckpointError
-from snnet.network.card import has_curve
-from snnet.network.network import SNNet
-from snnet.network.storage import CARD, uploading
+from snnet.network.card import has_curve, model_card
+from snnet.network.interface import Network
+from snnet.network.storage import CARD, HUB_ERRORS, save_network
 from snnet.report import draw_curve
 from snnet.utils import write_text
 
@@ -16,7 +16,7 @@ PICTURE = "curve.png"
 
 
 def write_card(
-    net: SNNet, directory: str | Path, *, repo_id: str | None = None, recipe: str | Path | None = None
+    net: Network, directory: str | Path, *, repo_id: str | None = None, recipe: str | Path | None = None
 ) -> Path:
     """Write the model card of a network, with the picture of its curve beside it where it has scores.
 
@@ -33,18 +33,18 @@ def write_card(
     picture = None
     if net.table is not None and has_curve(net.table):
         picture = draw_curve(net.table, folder / PICTURE).name
-    card = net.generate_model_card(repo_id=repo_id, recipe=_read(recipe), picture=picture)
+    card = model_card(net, repo_id=repo_id, recipe=_read(recipe), picture=picture)
     return write_text(folder / CARD, str(card))
 
 
 def push_to_hub(
-    net: SNNet,
+    net: Network,
     repo_id: str,
     *,
     recipe: str | Path | None = None,
     private: bool | None = None,
     token: str | None = None,
-    message: str = "Upload a stitchable network",
+    commit_message: str = "Upload a stitchable network",
 ) -> str:
     """Upload a network with its table, its card and the picture of its curve; return the URL of the commit.
 
@@ -54,18 +54,22 @@ def push_to_hub(
         recipe: YAML file of the recipe that trained the network, shown in the card.
         private: Whether a new repository is private; the account's default if None.
         token: Token of the hub; the one that `hf auth login` keeps if None.
-        message: Message of the commit.
+        commit_message: Message of the commit.
 
     Raises:
         CheckpointError: If the recipe cannot be read or the hub refuses.
     """
     with TemporaryDirectory() as folder:
-        net.save_pretrained(folder)
+        save_network(net, folder)
         write_card(net, folder, repo_id=repo_id, recipe=recipe)
         api = HfApi(token=token)
-        with uploading(repo_id):
+        try:
             api.create_repo(repo_id=repo_id, private=private, exist_ok=True)
-            return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message))
+            return str(api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=commit_message))
+        except HUB_ERRORS as error:
+            raise CheckpointError(
+                f"The hub did not take {repo_id!r} ({error}); check the name ORG/NAME and log in with `hf auth login`."
+            ) from error
 
 
 def _read(recipe: str | Path | None) -> str | None:

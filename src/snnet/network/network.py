@@ -2,43 +2,32 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, Self
 
-from huggingface_hub import ModelCard, PyTorchModelHubMixin
-from safetensors import SafetensorError
-from torch import Tensor, device, nn
+import torch
+from huggingface_hub import PyTorchModelHubMixin
+from torch import Tensor, nn
 
-from snnet.anchors import Anchor, AnchorLike, BatchNorm, batch_norms
+from snnet.anchors import Anchor, BatchNorm
 from snnet.data import CleanTransform, Picture, clean_transform
-from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
-from snnet.layers import StitchingLayer, check_rank
+from snnet.errors import BudgetError
+from snnet.layers import StitchingLayer
 from snnet.network.answers import Prediction, predict_images
-from snnet.network.card import AnchorFacts, is_generated, model_card
-from snnet.network.dispatch import Plan, Run, run_plan, runs_of
-from snnet.network.family import build_stitching_layer, check_family
+from snnet.network.card import model_card
+from snnet.network.family import build_stitching_layer, check_family, check_space, set_lora_rank
+from snnet.network.hub import push_to_hub
+from snnet.network.images import check_images, check_place, fits
+from snnet.network.restore import read_network
 from snnet.network.running import runner
-from snnet.network.statistics import RouteStatistics, UsingStatistics, statistics_size
+from snnet.network.statistics import RouteStatistics
 from snnet.network.stitch_module import StitchModule
-from snnet.network.storage import (
-    CARD,
-    CONFIG,
-    TABLE,
-    WEIGHTS,
-    anchors_of,
-    find_directory,
-    load_weights,
-    move_into_place,
-    read_config,
-    read_space,
-    uploading,
-    write_config,
-    write_weights,
-)
+from snnet.network.storage import SETTINGS, describe, save_network
+from snnet.network.summary import summary
+from snnet.network.tree import Call, find_call, find_module, run_calls
 from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixes, route_steps
 from snnet.table import SCORE, StitchTable, select, without_scores
+from snnet.utils import precision_of
 
-_SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
 StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""
 
@@ -51,7 +40,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
     evaluation mode in place of those that their anchor came with.
 
     Args:
-        anchors: The family, from the cheapest anchor to the dearest.
+        anchors: The family, from the cheapest anchor to the largest.
         space: The stitches, built on the depths of these anchors.
         resample: Whether stitching layers may join grids that differ by an integer factor, see `fit_positions`.
         norm_on_stitched: Whether a stitched route ends with its last anchor's final norm. The published DeiT networks
@@ -76,13 +65,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
     ) -> None:
         super().__init__()
         check_family(anchors)
-        if not len(space):
-            raise SpaceError("The space has no stitches; loosen the filter that made it.")
-        if [anchor.depths for anchor in anchors] != list(space.depths):
-            raise AnchorError(
-                f"The space is for depths {list(space.depths)} and the anchors have "
-                f"{[anchor.depths for anchor in anchors]}; build the space from the anchors."
-            )
+        check_space(anchors, space)
         self.anchors = nn.ModuleList(anchor.taking_images_of(anchors[0].input) for anchor in anchors)
         self.layers = nn.ModuleDict()
         for spec in space.layers:
@@ -95,9 +78,9 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self.table: StitchTable | None = None
         self.classes: tuple[str, ...] | None = None
         self._active = space[0]
-        self._steps: dict[Stitch, tuple[Step, ...]] = {}
-        self._prefixes: dict[Stitch, tuple[str, ...]] = {}
-        self._plans: dict[object, Plan] = {}
+        self._size = torch.Size(self.input.size)
+        self._calls: dict[Step, Call] = {}
+        self._routes: dict[StitchLike, tuple[tuple[Call, str], ...]] = {}
 
     def forward(self, images: Tensor, stitch: StitchLike | None = None) -> Tensor:
         """Run one stitch: images `(B, C, H, W)` to logits `(B, classes)`.
@@ -107,16 +90,13 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             stitch: Number, id or value; `net.active` if None.
 
         Raises:
+            DataError: If they have another shape, device or type of number than the network takes.
             SpaceError: If the space has no such stitch.
         """
-        chosen = self._active if stitch is None else stitch
-        # In training blocks may do more, such as to run again in the backward pass.
-        if not (self.training or len(self.statistics)):
-            return run_plan(self, self._plan(chosen).runs, images)
-        features = images
-        for step, prefix in self._plan(chosen).steps:
-            features = self.run_step(step, prefix, features)
-        return features
+        statistics: Any = self._modules["statistics"]  # by the attribute it takes three times as long
+        if not fits(images, self._size, statistics.home):
+            check_place(check_images(images, self.input.size), self)
+        return run_calls(self, self._calls_of(self._active if stitch is None else stitch), images, statistics)
 
     @property
     def active(self) -> Stitch:
@@ -158,60 +138,34 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def at(self, stitch: StitchLike) -> StitchModule:
         """Return a module that runs one stitch and shares this network's weights."""
-        return StitchModule(self, self.space.find(stitch))
+        route = self.space.find(stitch)
+        self._calls_of(route)  # now, and not while a compiler traces the forward pass
+        return StitchModule(self, route)
 
     def steps(self, stitch: StitchLike) -> tuple[Step, ...]:
         """Return what a stitch runs, in order; costs, export and forward are folds over it."""
-        route = self.space.find(stitch)
-        if route not in self._steps:
-            self._steps[route] = route_steps(route, self._layer_at, final_norm=self.norm_on_stitched)
-        return self._steps[route]
+        return tuple(call.step for call, _ in self._calls_of(stitch))
 
     def prefixes(self, stitch: StitchLike) -> tuple[str, ...]:
         """Return the name of a stitch's beginning up to each of its steps, see `route_prefixes`."""
-        route = self.space.find(stitch)
-        if route not in self._prefixes:
-            self._prefixes[route] = route_prefixes(self.steps(route))
-        return self._prefixes[route]
+        return tuple(prefix for _, prefix in self._calls_of(stitch))
 
-    def _plan(self, stitch: StitchLike) -> Plan:
+    def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor:
+        """Run one step, with the statistics measured for the beginning `prefix` of a route that it ends, if any."""
+        return run_calls(self, [(self._call(step), prefix)], features, self.statistics)
+
+    def _calls_of(self, stitch: StitchLike) -> tuple[tuple[Call, str], ...]:
         # By what was given: to look a stitch up in the space takes longer than a small step.
-        plan = self._plans.get(stitch)
-        if plan is None:
-            names = {module: name for name, module in self.named_modules()}
-            steps, prefixes = self.steps(stitch), self.prefixes(stitch)
-            runs = runs_of(names, [(self.step_chain(step), self._step_call(step)) for step in steps])
-            plan = self._plans[stitch] = Plan(tuple(zip(steps, prefixes, strict=True)), runs)
-        return plan
+        calls = self._routes.get(stitch)
+        if calls is None:
+            steps = route_steps(self.space.find(stitch), self._layer_at, final_norm=self.norm_on_stitched)
+            calls = self._routes[stitch] = tuple(zip(map(self._call, steps), route_prefixes(steps), strict=True))
+        return calls
 
-    def _step_call(self, step: Step) -> Run:
-        if step.kind == "stitch":
-            return Run(("layers",), (step.layer,))
-        return Run(("anchors", str(step.anchor)), method=self.anchor(step.anchor).step_method(step))
-
-    def run_step(self, step: Step, prefix: str, features: Tensor) -> Tensor:
-        """Run the step that ends the beginning `prefix` of a route, with the statistics measured there, if any."""
-        values = self.statistics.get(prefix)
-        if values is None:
-            return self.apply_step(step, features)
-        with UsingStatistics(self.step_norms(step), values):
-            return self.apply_step(step, features)
-
-    def apply_step(self, step: Step, features: Tensor) -> Tensor:
-        """Run one step as its modules are, whatever comes before it."""
-        if step.kind == "stitch":
-            mapped: Tensor = self.layers[step.layer](features)
-            return mapped
-        return self.anchor(step.anchor).run_step(step, features)
-
-    def step_chain(self, step: Step) -> tuple[nn.Module, ...] | None:
-        """Return the modules that a step runs one after another outside training; None if there is more to it."""
-        if step.kind == "stitch":
-            return (self.layers[step.layer],)
-        anchor = self.anchor(step.anchor)
-        if step.kind == "block":
-            return anchor.block_chain(step.index)
-        return anchor.stem_chain() if step.kind == "stem" else None
+    def _call(self, step: Step) -> Call:
+        if step not in self._calls:
+            self._calls[step] = find_call(self, step)
+        return self._calls[step]
 
     def step_parameters(self, step: Step) -> list[nn.Parameter]:
         """Return the parameters that one step uses."""
@@ -221,11 +175,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def step_norms(self, step: Step) -> list[BatchNorm]:
         """Return the batch norms with running statistics that belong to one step, in the order of its modules."""
-        known = self.statistics.norms
-        if step not in known:
-            anchor = self.anchor(step.anchor)
-            known[step] = batch_norms([self.layers[step.layer]]) if step.kind == "stitch" else anchor.step_norms(step)
-        return known[step]
+        return self.statistics.norms_of(step, find_module(self, self._call(step).owner))
 
     def _layer_at(self, cut: Cut) -> str:
         return self.space.layer_of(cut).name
@@ -257,13 +207,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         Raises:
             AnchorError: If a layer has fewer channels than that.
         """
-        layers = [layer for layer in self.layers.values() if isinstance(layer, StitchingLayer)]
-        if rank is not None:
-            # All before any: an error leaves the network as it was.
-            for layer in layers:
-                check_rank(layer.transform, rank)
-        for layer in layers:
-            layer.set_lora_rank(rank)
+        set_lora_rank([self.layer_named(name) for name in self.layers], rank)
         self.lora_rank = rank
         return self
 
@@ -274,15 +218,15 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
         Raises:
             BudgetError: If nothing fits, or the table lacks a column.
-            TableError: If a limit is on what was measured on another machine, or in another type of number.
+            TableError: If a limit is on what was measured on another machine, or in another precision.
         """
         if self.table is None:
             raise BudgetError(
                 "This network has no table to choose from; snnet.profile(net) measures costs and "
                 "snnet.evaluate(net, data) scores."
             )
-        dtype = str(next(self.parameters()).dtype).removeprefix("torch.")
-        return select(self.table, prefer=prefer, batch=batch, dtype=dtype, any_machine=any_machine, **limits)
+        own = precision_of(self.dtype)
+        return select(self.table, prefer=prefer, batch=batch, precision=own, any_machine=any_machine, **limits)
 
     @property
     def transform(self) -> CleanTransform:
@@ -311,104 +255,51 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             self.forget_scores()
         self.statistics.clear()
 
-    def save_pretrained(self, save_directory: str | Path, **options: Any) -> str | None:
+    def save_pretrained(
+        self, save_directory: str | Path, *, push_to_hub: bool = False, repo_id: str | None = None, **hub: Any
+    ) -> str | None:
         """Write weights, `config.json`, the table and a model card; what stood there before survives any failure.
 
         Args:
             save_directory: Made if it does not exist.
-            options: The hub's own: `push_to_hub`, `repo_id`, `model_card_kwargs`, `push_to_hub_kwargs`.
+            push_to_hub: Upload it too, and return the URL of the commit.
+            repo_id: Where to; the name of the directory if None.
+            hub: Further keywords of `push_to_hub`.
 
         Raises:
-            CheckpointError: If the files cannot be written.
+            CheckpointError: If the files cannot be written, or the hub refuses.
         """
-        target = Path(save_directory)
-        push, kept = options.pop("push_to_hub", False), options.pop("push_to_hub_kwargs", None) or {}
-        repo_id = options.pop("repo_id", None) or target.name
-        try:
-            target.mkdir(parents=True, exist_ok=True)
-            with TemporaryDirectory(dir=target, prefix=".saving-") as staged:
-                super().save_pretrained(staged, **options)
-                move_into_place(Path(staged), target, keep=() if is_generated(target / CARD) else (CARD,))
-        except (OSError, SafetensorError) as error:
-            raise CheckpointError(
-                f"The network cannot be saved in {target} ({error}); what was there before is untouched."
-            ) from error
-        return self.push_to_hub(repo_id, **kept) if push else None
+        save_network(self, save_directory)
+        return self.push_to_hub(repo_id or Path(save_directory).name, **hub) if push_to_hub else None
 
-    def push_to_hub(self, repo_id: str, **options: Any) -> str:
-        """Upload what `save_pretrained` writes; `snnet.push_to_hub` adds the picture of the curve and the recipe.
+    push_to_hub = push_to_hub  # type: ignore[assignment]
+    generate_model_card = model_card
 
-        Args:
-            repo_id: `ORG/NAME`; made if it does not exist.
-            options: The hub's own: `private`, `token`, `commit_message`, ...
-
-        Raises:
-            CheckpointError: If the hub refuses.
-        """
-        card = {"repo_id": repo_id, **(options.pop("model_card_kwargs", None) or {})}
-        with uploading(repo_id):
-            return str(super().push_to_hub(repo_id, model_card_kwargs=card, **options))
-
-    def generate_model_card(
-        self, *, repo_id: str | None = None, recipe: str | None = None, picture: str | None = None
-    ) -> ModelCard:
-        """Return the card that `save_pretrained` writes; see `model_card` for the arguments."""
-        return model_card(
-            [AnchorFacts(anchor.name, anchor.depths, anchor.license) for anchor in self.family],
-            self.space,
-            self.input,
-            table=self.table,
-            settings=self.settings,
-            classes=self.classes,
-            repo_id=repo_id,
-            recipe=recipe,
-            picture=picture,
-        )
+    @classmethod
+    def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
+        """Read a network that `save_pretrained` wrote, from a directory or a hub id; `snnet.load` has the options."""
+        return read_network(cls, pretrained_model_name_or_path, **options)
 
     @property
     def settings(self) -> dict[str, Any]:
         """What the constructor was given besides anchors and space, and differs from None."""
-        values = {name: getattr(self, name) for name in _SETTINGS}
+        values = {name: getattr(self, name) for name in SETTINGS}
         return {name: value for name, value in values.items() if value is not None}
 
-    def _save_pretrained(self, save_directory: Path) -> None:
-        settings = {"classes": self.classes, **self.settings}
-        write_config(save_directory / CONFIG, self.family, self.space.to_config(), settings)
-        if self.table is not None:
-            self.table.save(save_directory / TABLE)
-        write_weights(self, save_directory / WEIGHTS)
+    @property
+    def config(self) -> dict[str, Any]:
+        """What `config.json` of the saved network says."""
+        return describe(self)
 
-    def _statistics_sizes(self) -> dict[str, int]:
-        """Return how many numbers the running statistics of each beginning of a route are."""
-        steps = {p: step for s in self.space for p, step in zip(self.prefixes(s), self.steps(s), strict=True)}
-        return {prefix: statistics_size(self.step_norms(step)) for prefix, step in steps.items()}
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.parameters()).device
 
-    @classmethod
-    def from_pretrained(
-        cls,
-        pretrained_model_name_or_path: str | Path,
-        *,
-        map_location: device | str = "cpu",
-        strict: bool = True,
-        models: Sequence[AnchorLike] | None = None,
-        **options: Any,
-    ) -> Self:
-        """Read a network that `save_pretrained` wrote, from a directory or a hub id; see `snnet.load`.
+    @property
+    def dtype(self) -> torch.dtype:
+        """The weights' type of number."""
+        return next(self.parameters()).dtype
 
-        Raises:
-            CheckpointError: If there is no such network, or one of its files is damaged.
-        """
-        directory = find_directory(pretrained_model_name_or_path, **options)
-        config = read_config(directory / CONFIG)
-        settings = {name: config[name] for name in _SETTINGS if name in config}
-        space = read_space(directory / CONFIG, config["space"])
-        with anchors_of(directory, config["anchors"], space, models) as anchors:
-            net = cls(anchors, space, **settings)
-            load_weights(net, directory / WEIGHTS, device=str(map_location), strict=strict)
-        if len(net.statistics):
-            net.statistics.check_sizes(net._statistics_sizes(), directory / WEIGHTS)
-        net.classes = tuple(config["classes"]) if config.get("classes") else None
-        if (directory / TABLE).is_file():
-            net.table = StitchTable.load(directory / TABLE)
-        # Buffers that are not in the file (window masks, normalizations) are still where they were made.
-        return net.to(map_location).eval()
+    def __repr__(self) -> str:
+        return summary(self)

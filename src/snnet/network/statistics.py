@@ -6,14 +6,14 @@ kept per beginning of a route (`route_prefixes`), and routes that begin alike sh
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import batch_norm
 from torch.overrides import TorchFunctionMode
 
-from snnet.anchors import BatchNorm
+from snnet.anchors import Anchor, BatchNorm, batch_norms
 from snnet.errors import AnchorError, CheckpointError, DataError
 from snnet.space import Step
 
@@ -30,12 +30,9 @@ class RouteStatistics(nn.Module):
             network, which copies this module, finds its own.
     """
 
-    _home: Tensor
-
     def __init__(self) -> None:
         super().__init__()
         self.norms: dict[Step, list[BatchNorm]] = {}
-        # Knows the network's device and type where there are no statistics.
         self.register_buffer("_home", torch.empty(0), persistent=False)
 
     def __len__(self) -> int:
@@ -46,9 +43,25 @@ class RouteStatistics(nn.Module):
         return (name for name in self._buffers if name != "_home")
 
     @property
-    def kept(self) -> Mapping[str, Tensor | None]:
+    def home(self) -> Tensor:
+        """A tensor without numbers that is where the network is, and of its type of number."""
+        return cast(Tensor, self._buffers["_home"])
+
+    @property
+    def kept(self) -> Mapping[str, Tensor]:
         """What is kept by beginning of a route, for looking up many at once."""
-        return self._buffers
+        return cast(Mapping[str, Tensor], self._buffers)
+
+    def norms_of(self, step: Step, owner: nn.Module) -> list[BatchNorm]:
+        """Return the batch norms of one step, in the order of its modules.
+
+        Args:
+            step: The step.
+            owner: The anchor whose step it is, or the stitching layer.
+        """
+        if step not in self.norms:
+            self.norms[step] = owner.step_norms(step) if isinstance(owner, Anchor) else batch_norms([owner])
+        return self.norms[step]
 
     def get(self, prefix: str) -> Tensor | None:
         """Return the statistics after one beginning of a route, flat; None if there are none."""
@@ -60,7 +73,7 @@ class RouteStatistics(nn.Module):
         Raises:
             AnchorError: If a value is not finite in the network's number format.
         """
-        ready = {prefix: value.detach().to(self._home) for prefix, value in values.items()}
+        ready = {prefix: value.detach().to(self.home) for prefix, value in values.items()}
         for prefix, value in ready.items():
             if not bool(value.isfinite().all()):
                 raise AnchorError(
@@ -114,7 +127,7 @@ class RouteStatistics(nn.Module):
         self.clear()
         assign = local_metadata.get("assign_to_params_buffers", False)
         for name in found.keys() - set(unknown):
-            self.register_buffer(name, found[name] if assign else found[name].detach().to(self._home, copy=True))
+            self.register_buffer(name, found[name] if assign else found[name].detach().to(self.home, copy=True))
 
 
 _OPTIONS = ("weight", "bias", "training", "momentum", "eps")  # of torch.nn.functional.batch_norm

@@ -2,8 +2,9 @@
 
 from torch import Tensor, nn
 
-from snnet.network.extract import RoutedNetwork, RouteModule, extract_route
+from snnet.network.extract import RouteModule, extract_route
 from snnet.network.fold_norms import fold_batch_norms
+from snnet.network.interface import Network
 from snnet.space import Stitch
 
 
@@ -15,9 +16,9 @@ class StitchModule(nn.Module):
         stitch: The stitch.
     """
 
-    net: RoutedNetwork
+    net: Network
 
-    def __init__(self, net: RoutedNetwork, stitch: Stitch) -> None:
+    def __init__(self, net: Network, stitch: Stitch) -> None:
         super().__init__()
         self.net = net
         self.stitch = stitch

@@ -1,22 +1,21 @@
-"""The files of a saved network, written whole or not at all, and read with nothing but tensors and JSON."""
+"""The files of a saved network, written whole or not at all."""
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
+from typing import Any, cast
 
-import torch
-from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_model
+from safetensors import SafetensorError
+from safetensors.torch import save_model
 from torch import nn
 
-from snnet.anchors import Anchor, AnchorLike, AnchorSource, load_anchor, rebuildable_source
-from snnet.errors import AnchorError, CheckpointError
-from snnet.space import StitchSpace
-from snnet.utils import read_description, write_aside, write_json
+from snnet.anchors import Anchor, rebuildable_source
+from snnet.errors import CheckpointError
+from snnet.network.card import is_generated, model_card
+from snnet.network.interface import Network
+from snnet.utils import write_aside, write_json, write_text
 
 _log = logging.getLogger(__name__)
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTPError.__bases__[0])
@@ -24,51 +23,55 @@ HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTP
 
 FORMAT, VERSION = "snnet", 1
 WEIGHTS, CONFIG, TABLE, CARD = "model.safetensors", "config.json", "table.jsonl", "README.md"
-_HUB_OPTIONS = ("revision", "cache_dir", "force_download", "local_files_only", "token")
+SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
+"""What the constructor of a network is given besides anchors and space."""
 
 
-def find_directory(model_id: str | Path, **options: Any) -> Path:
-    """Return the directory of a network: the one that `model_id` is, or the hub's of that id, downloaded.
-
-    Args:
-        model_id: Directory or `ORG/NAME`.
-        options: Those of the hub: `revision`, `token`, `cache_dir`, `force_download`, `local_files_only`.
+def save_network(net: Network, directory: str | Path) -> None:
+    """Write weights, `config.json`, the table and a model card; what stood there before survives any failure.
 
     Raises:
-        CheckpointError: If the hub does not give it, or an option is none of the hub's.
+        CheckpointError: If the files cannot be written.
     """
-    unknown = options.keys() - set(_HUB_OPTIONS)
-    if unknown:
+    target = Path(directory)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=target, prefix=".saving-") as staged:
+            _write(net, Path(staged))
+            move_into_place(Path(staged), target, keep=() if is_generated(target / CARD) else (CARD,))
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"Unknown options {', '.join(sorted(unknown))}; accepted besides map_location, strict and models: "
-            f"{', '.join(_HUB_OPTIONS)}."
+            f"The network cannot be saved in {target} ({error}); what was there before is untouched."
+        ) from error
+
+
+def _write(net: Network, folder: Path) -> None:
+    config = describe(net)
+    if nameless := [entry["name"] for entry in config["anchors"] if entry["model"] is None]:
+        _log.warning(
+            "No name rebuilds %s: to load this network give the built models of all its anchors, in their order, "
+            "snnet.load(PATH, models=[...]); or register what builds them with @snnet.MODELS.register('NAME').",
+            " and ".join(map(repr, nameless)),
         )
-    path = Path(model_id)
-    # A path whose parent exists is a mistyped directory rather than a hub id.
-    if path.exists() or str(model_id).count("/") != 1 or path.parent.is_dir():
-        return path
-    try:
-        # A repository may hold exports and bundles besides, larger than the network.
-        return Path(snapshot_download(str(model_id), allow_patterns=[CONFIG, TABLE, WEIGHTS], **options))
-    except HUB_ERRORS as error:
-        raise CheckpointError(
-            f"There is no directory {model_id}, and the hub does not give it either: {error}"
-        ) from error
+    write_json(folder / CONFIG, config)
+    if net.table is not None:
+        net.table.save(folder / TABLE)
+    with write_aside(folder / WEIGHTS) as partial:
+        # A tensor that several places share is written once.
+        save_model(cast(nn.Module, net), str(partial), metadata={"format": "pt"})
+    write_text(folder / CARD, str(model_card(net)))
 
 
-@contextmanager
-def uploading(repo_id: str) -> Iterator[None]:
-    """Say what the hub refuses in words of ours.
-
-    Raises:
-        CheckpointError: If it does.
-    """
-    try:
-        yield
-    except HUB_ERRORS as error:
-        raise CheckpointError(
-            f"The hub did not take {repo_id!r} ({error}); check the name ORG/NAME and log in with `hf auth login`."
-        ) from error
+def describe(net: Network) -> dict[str, Any]:
+    """Return what `config.json` says: how to build the anchors again, the space, classes, and settings by name."""
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "anchors": [_anchor_entry(anchor) for anchor in net.family],
+        "space": net.space.to_config(),
+        "classes": net.classes,
+        **net.settings,
+    }
 
 
 def move_into_place(staged: Path, target: Path, *, keep: Collection[str] = ()) -> None:
@@ -83,154 +86,7 @@ def move_into_place(staged: Path, target: Path, *, keep: Collection[str] = ()) -
         (target / TABLE).unlink(missing_ok=True)
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read the description of a network.
-
-    Raises:
-        CheckpointError: If the file is missing or does not describe one.
-    """
-    config = read_description(path, what="network", format=FORMAT, version=VERSION, error=CheckpointError)
-    if missing := {"anchors", "space"} - config.keys():
-        raise CheckpointError(
-            f"{path} is damaged, it has no {' and no '.join(sorted(missing))}; copy the network again."
-        )
-    if not (isinstance(config["anchors"], list) and all(map(_is_anchor_entry, config["anchors"]))):
-        raise CheckpointError(
-            f"{path} is damaged, its anchors are not a list of names, models and kwargs; copy the network again."
-        )
-    return config
-
-
-def read_space(path: Path, description: Any) -> StitchSpace:
-    """Return the space that the file at `path` describes.
-
-    Raises:
-        CheckpointError: If the description is damaged.
-    """
-    try:
-        return StitchSpace.from_config(description)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is damaged, its space cannot be read ({type(error).__name__}: {error}); copy the network again."
-        ) from error
-
-
-def write_config(path: Path, anchors: Iterable[Anchor], space: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
-    """Write the description of a network: how to build its anchors again, its space, and its settings by name.
-
-    Anchors that no name rebuilds are warned of: who loads the network has to give their models.
-    """
-    entries = [_anchor_entry(anchor) for anchor in anchors]
-    if nameless := [entry["name"] for entry in entries if entry["model"] is None]:
-        _log.warning(
-            "No name rebuilds %s: to load this network give the built models of all its anchors, in their order, "
-            "snnet.load(PATH, models=[...]); or register what builds them with @snnet.MODELS.register('NAME').",
-            " and ".join(map(repr, nameless)),
-        )
-    write_json(path, {"format": FORMAT, "version": VERSION, "anchors": entries, "space": space, **settings})
-
-
 def _anchor_entry(anchor: Anchor) -> dict[str, Any]:
     source = rebuildable_source(anchor)
     kwargs = dict(source.kwargs) if source else {}
     return {"name": anchor.name, "model": source and source.model, "kwargs": kwargs}
-
-
-def _is_anchor_entry(entry: Any) -> bool:
-    return isinstance(entry, dict) and {"name", "model"} <= entry.keys() and isinstance(entry.get("kwargs"), dict)
-
-
-def _anchor_source(entry: Mapping[str, Any]) -> AnchorSource:
-    """Return how to build the anchor that an entry of the description names.
-
-    Raises:
-        CheckpointError: If the anchor was a module that no name rebuilds.
-    """
-    if entry["model"] is None:
-        raise CheckpointError(
-            f"Anchor {entry['name']!r} was a model of the user's own, which the file cannot rebuild; "
-            "pass the built models: snnet.load(path, models=[...])."
-        )
-    return AnchorSource(entry["model"], kwargs=tuple(entry["kwargs"].items()), name=entry["name"])
-
-
-@contextmanager
-def anchors_of(
-    directory: Path, entries: Sequence[Mapping[str, Any]], space: StitchSpace, models: Sequence[AnchorLike] | None
-) -> Iterator[list[Anchor]]:
-    """Give the anchors of a saved network; of models that a user gave for them and that do not fit, say what would.
-
-    Args:
-        directory: The network's.
-        entries: Its anchors, as its description has them.
-        space: Its space.
-        models: What the user gave; None to build the anchors as the description says.
-
-    Raises:
-        CheckpointError: If the space is of another number, if a model is needed that no name rebuilds, if number or
-            depths of those given differ, or if building or loading the network within fails with them.
-    """
-    if len(entries) != len(space.depths):
-        raise CheckpointError(
-            f"{directory / CONFIG} is damaged, it has {len(entries)} anchors, and its space is of {len(space.depths)}; "
-            "copy the network again."
-        )
-    if models is None:
-        # Weights are drawn before those of the file take their place.
-        with torch.random.fork_rng(devices=[]):
-            yield [load_anchor(_anchor_source(entry)) for entry in entries]
-        return
-    given = [load_anchor(model) for model in models]
-    saved = zip((entry["name"] for entry in entries), space.depths, strict=True)
-    found = [(anchor.name, tuple(anchor.depths)) for anchor in given]
-    order = (
-        f"models= must be the anchors of the saved network in {directory}, all of them in their order: "
-        f"{_named_depths(saved)}; given: {_named_depths(found)}."
-    )
-    if [depths for _, depths in found] != list(space.depths):
-        raise CheckpointError(order)
-    try:
-        yield given
-    except (AnchorError, CheckpointError) as error:
-        if isinstance(error.__cause__, SafetensorError | OSError):
-            raise  # the file is damaged, whatever the models
-        raise CheckpointError(f"{error}\n{order}") from error
-
-
-def _named_depths(anchors: Iterable[tuple[str, Sequence[int]]]) -> str:
-    """Return how messages name anchors, `small of depths (2, 2), large of depths (2, 2)`."""
-    return ", ".join(f"{name} of depths {tuple(depths)}" for name, depths in anchors) or "none"
-
-
-def write_weights(net: nn.Module, path: Path) -> None:
-    """Write the weights; a tensor that several places share is written once."""
-    with write_aside(path) as partial:
-        save_model(net, str(partial), metadata={"format": "pt"})
-
-
-def load_weights(net: nn.Module, path: Path, *, device: str, strict: bool) -> None:
-    """Read the weights; tensors that were one when they were saved are one again.
-
-    Raises:
-        CheckpointError: If the file is missing or damaged, or with `strict` if it is not of this network.
-    """
-    try:
-        _load(net, path, device=device, strict=strict)
-    except (SafetensorError, RuntimeError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be loaded: {error}") from error
-
-
-def _load(net: nn.Module, path: Path, *, device: str, strict: bool) -> None:
-    # Cloned because tensors in a mapped file may lie unaligned, which changes the last bit of what kernels compute.
-    state = {name: tensor.clone() for name, tensor in load_file(path, device=device).items()}
-    with safe_open(path, framework="pt") as file:
-        same = {alias: name for alias, name in (file.metadata() or {}).items() if name in state}
-    state |= {alias: state[name] for alias, name in same.items()}
-    net.load_state_dict(state, strict=strict, assign=True)
-    for alias, name in same.items():
-        owner, _, attribute = alias.rpartition(".")
-        module = net.get_submodule(owner)
-        if attribute in module._parameters:
-            module._parameters[attribute] = net.get_parameter(name)
-        else:
-            module._buffers[attribute] = net.get_buffer(name)

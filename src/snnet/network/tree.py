@@ -1,21 +1,91 @@
-"""What is to be run, decided before anything runs: routes as trees, and the trees as groups.
+"""The fold over a route: one function runs steps, be they of one route or of many that begin alike.
 
-Routes that begin with the same steps share a path of a tree, so that walking the tree runs each distinct
-step once. The whole work is one tree; it is divided into a few groups, each with a tree of its own, because
-a finished group can be saved. Dividing costs the steps that two groups then both run, and this is kept small.
+Routes that begin with the same steps share a path of a tree, so that walking the tree runs each distinct step once.
 """
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from snnet.network.network import SNNet
+from snnet.network.interface import Network
+from snnet.network.statistics import RouteStatistics, UsingStatistics
 from snnet.space import Step, Stitch, route_prefixes
 
-Weight = Callable[[Step], float]
-"""What running a step counts for, such as its MACs."""
-Routes = Mapping[Stitch, Sequence[Step]]
+Path = tuple[str, ...]
+
+
+class Call(NamedTuple):
+    """A step, and where below the root its modules are.
+
+    There are names alone: a module that was exchanged is found at once, and replicas of a network share its calls.
+
+    Attributes:
+        step: The step.
+        owner: Names that lead to the anchor whose step it is, or to the stitching layer.
+        chain: The modules that it runs one after another, each as the path to its parent and its name there; None if
+            there is more to it.
+    """
+
+    step: Step
+    owner: Path
+    chain: tuple[tuple[Path, str], ...] | None
+
+
+def find_call(root: nn.Module, step: Step) -> Call:
+    """Return the call of a step; `root` has its parts in `anchors` and `layers`."""
+    if step.kind == "stitch":
+        return Call(step, ("layers", step.layer), ((("layers",), step.layer),))
+    owner = ("anchors", str(step.anchor))
+    anchor = find_module(root, owner)
+    names = {module: name for name, module in anchor.named_modules()}
+    chain = [names.get(module) for module in anchor.chain(step) or [None]]
+    paths = [(*owner, *name.split(".")) for name in chain if name is not None]
+    return Call(step, owner, tuple((path[:-1], path[-1]) for path in paths) if None not in chain else None)
+
+
+def find_module(root: nn.Module, path: Path) -> Any:
+    """Return what `get_submodule` does, which checks every name and takes longer than a small block may."""
+    module: Any = root
+    for name in path:
+        module = module._modules[name]
+    return module
+
+
+def run_calls(
+    root: nn.Module,
+    calls: Iterable[tuple[Call, str]],
+    features: Tensor,
+    statistics: RouteStatistics | None = None,
+) -> Tensor:
+    """Run steps one after another.
+
+    Args:
+        root: Whatever the calls were found in, or a module of the same form.
+        calls: The steps, each with the name of the beginning of a route that it ends.
+        features: What the first step takes.
+        statistics: Where those measured for a beginning are; batch norms use their own for all others.
+    """
+    kept: Mapping[str, Tensor] = {} if statistics is None else statistics.kept
+    # To look a module up takes as long as a small operation; neighbors share their parent.
+    training = root.training
+    place: Path = ()
+    siblings: dict[str, Any] = {}
+    for (step, owner, chain), prefix in calls:
+        if prefix in kept:
+            assert statistics is not None  # nobody else keeps any
+            with UsingStatistics(statistics.norms_of(step, find_module(root, owner)), kept[prefix]):
+                features = run_calls(root, [(Call(step, owner, chain), "")], features)
+        # In training blocks may do more, such as to run again in the backward pass.
+        elif chain is None or (training and step.kind != "stitch"):
+            features = find_module(root, owner).run_step(step, features)
+        else:
+            for parent, name in chain:
+                if parent != place:
+                    place, siblings = parent, find_module(root, parent)._modules
+                features = siblings[name](features)
+    return features
 
 
 @dataclass(slots=True)
@@ -31,37 +101,32 @@ class Node:
 
     step: Step
     prefix: str
-    children: dict[Hashable, "Node"] = field(default_factory=dict)
+    children: dict[Step, "Node"] = field(default_factory=dict)
     ends: list[str] = field(default_factory=list)
 
 
 class Tree:
-    """Routes merged by their common beginnings.
+    """Routes merged by their common beginnings."""
 
-    Args:
-        share: Whether common beginnings are merged; without it every route is a branch of its own.
-    """
-
-    def __init__(self, *, share: bool = True) -> None:
-        self.share = share
-        self.roots: dict[Hashable, Node] = {}
+    def __init__(self) -> None:
+        self.roots: dict[Step, Node] = {}
         self.stitches: list[str] = []
 
     def add(self, stitch: Stitch, steps: Sequence[Step]) -> None:
         """Append the route of a stitch. The child that was added last is walked last."""
         children, node = self.roots, None
         for step, prefix in zip(steps, route_prefixes(steps), strict=True):
-            node = children.setdefault(self._key(stitch, step), Node(step, prefix))
+            node = children.setdefault(step, Node(step, prefix))
             children = node.children
         assert node is not None, "a route has at least a stem and a head"
         node.ends.append(stitch.id)
         self.stitches.append(stitch.id)
 
-    def shared(self, stitch: Stitch, steps: Sequence[Step]) -> Sequence[Step]:
+    def shared(self, steps: Sequence[Step]) -> Sequence[Step]:
         """Return the steps at the beginning of a route that the tree already runs."""
         children, count = self.roots, 0
         for step in steps:
-            node = children.get(self._key(stitch, step))
+            node = children.get(step)
             if node is None:
                 break
             children, count = node.children, count + 1
@@ -75,49 +140,9 @@ class Tree:
             yield node
             pending.extend(node.children.values())
 
-    def weight(self, weight: Weight) -> float:
+    def weight(self, weight: Callable[[Step], float]) -> float:
         """Return the summed weight of all steps that walking the tree runs."""
         return sum(weight(node.step) for node in self.nodes())
-
-    def _key(self, stitch: Stitch, step: Step) -> Hashable:
-        return step if self.share else (stitch, step)
-
-
-def plan_groups(
-    routes: Routes,
-    weight: Weight,
-    *,
-    max_groups: int = 16,
-    max_rerun: float = 0.05,
-    share: bool = True,
-) -> tuple[Tree, ...]:
-    """Divide routes into groups, each of which is evaluated in one pass over the data and then saved.
-
-    Routes are taken in the order of their segments, so that those that leave an anchor early come first and
-    neighbors share the most. A group ends where it is heavy enough and the next route shares little with it.
-
-    Args:
-        routes: Stitches with their steps, in any order.
-        weight: Rough cost of a step, in any unit.
-        max_groups: Upper bound on the groups, which is also the number of passes over the data.
-        max_rerun: Largest part of a group's weight that the next group may have to run again.
-        share: As for `Tree`.
-    """
-    everything = Tree(share=share)
-    for stitch, steps in routes.items():
-        everything.add(stitch, steps)
-    enough = everything.weight(weight) / max_groups
-
-    groups: list[Tree] = []
-    fresh = 0.0  # weight of the last group without what the group before ran too
-    for stitch, steps in sorted(routes.items(), key=lambda route: route[0]):
-        again = sum(map(weight, groups[-1].shared(stitch, steps))) if groups else 0.0
-        if not groups or (fresh >= enough and again <= max_rerun * fresh):
-            groups.append(Tree(share=share))
-            fresh = 0.0
-        groups[-1].add(stitch, steps)
-        fresh += sum(map(weight, steps)) - again
-    return tuple(groups)
 
 
 def walk_tree(tree: Tree, images: Tensor, run: Callable[[Node, Tensor], Tensor]) -> Iterator[tuple[Node, Tensor]]:
@@ -133,8 +158,8 @@ def walk_tree(tree: Tree, images: Tensor, run: Callable[[Node, Tensor], Tensor])
         pending.extend((child, features) for child in reversed(node.children.values()))
 
 
-def run_tree(net: SNNet, tree: Tree, images: Tensor) -> Iterator[tuple[str, Tensor]]:
+def run_tree(net: Network, tree: Tree, images: Tensor) -> Iterator[tuple[str, Tensor]]:
     """Yield `(stitch id, logits (B, classes))` of every stitch of a tree for one batch."""
-    for node, features in walk_tree(tree, images, lambda node, x: net.run_step(node.step, node.prefix, x)):
+    for node, features in walk_tree(tree, images, lambda node, x: net.run_step(node.step, x, node.prefix)):
         for stitch in node.ends:
             yield stitch, features

@@ -43,7 +43,7 @@ class Bench:
 
     @property
     def conditions(self) -> Conditions:
-        """Device, type of number and threads."""
+        """Device, precision and threads."""
         return self.engine.conditions
 
     def images(self, batch: int) -> Tensor:

@@ -37,7 +37,7 @@ def step_inputs(net: SNNet, routes: Iterable[Stitch], images: Tensor, conditions
             for step in net.steps(route):
                 if step not in outputs:
                     shapes[step] = features
-                    outputs[step] = replica.apply_step(step, features)
+                    outputs[step] = replica.run_step(step, features)
                 features = outputs[step]
     tensors = {_kind(images): images}
     for shape in shapes.values():

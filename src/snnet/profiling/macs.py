@@ -24,7 +24,7 @@ def step_macs(net: SNNet) -> dict[Step, int]:
             for step in net.steps(stitch):
                 if step not in macs:
                     before = counter.macs
-                    outputs[step] = replica.apply_step(step, features)
+                    outputs[step] = replica.run_step(step, features)
                     macs[step] = counter.macs - before
                 features = outputs[step]
     return macs

@@ -59,7 +59,7 @@ def memory_bytes(
     """Return what each stitch needs in bytes, as plain PyTorch runs it: a fold over its steps.
 
     A step holds its input and what it makes on the way; of a route, the step that holds most counts. Parameters are
-    those of the route alone, in the engine's type of number; buffers, such as running statistics, do not count.
+    those of the route alone, in the engine's precision; buffers, such as running statistics, do not count.
 
     Args:
         net: The network.

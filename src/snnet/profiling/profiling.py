@@ -1,47 +1,40 @@
 """The table of costs, with what was measured on the machine at hand."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import torch
 
 from snnet.errors import RecipeError
-from snnet.network import SNNet, StitchLike
+from snnet.network import SNNet, Stitches, chosen_stitches
 from snnet.profiling.bench import Bench
 from snnet.profiling.costs import count_costs
 from snnet.profiling.energy import EnergyMeter, find_meter
 from snnet.profiling.measure import Measured, measure
 from snnet.profiling.memory import COMPUTED, MEASURED
 from snnet.profiling.overlay import lay_over
-from snnet.profiling.settings import MeasureSettings
+from snnet.profiling.settings import USUAL_MEASURE, MeasureSettings
 from snnet.profiling.timing import CONFIDENCE
 from snnet.runtime.engines import ENGINES, Conditions
-from snnet.space import Stitch
 from snnet.table import StitchTable
-from snnet.utils import Machine, Progress, torch_threads, versions
+from snnet.utils import Machine, Precision, Progress, precision_of, torch_threads, versions
 
 
 def profile(
     net: SNNet,
     *,
-    latency: bool | StitchLike | Sequence[StitchLike] = False,
-    batch_sizes: Sequence[int] = (1,),
-    blocks: bool = False,
+    stitches: Stitches | None = None,
+    settings: MeasureSettings = USUAL_MEASURE,
     engine: str = "eager",
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    precision: Precision | None = None,
     threads: int | None = None,
-    warmup: int = 3,
-    repeats: int = 20,
-    energy: bool = True,
-    seed: int = 0,
     progress: Progress | None = None,
 ) -> StitchTable:
-    """Measure what every stitch of `net` costs, and keep the result as `net.table`.
+    """Count what every stitch of `net` costs, measure what `stitches` take, and keep the result as `net.table`.
 
-    MACs and parameters come for all stitches from one count per step of a route. The rest is measured where `latency`
-    asks for it, at each batch size: median, 95th and 99th percentile and the median's confidence interval in
+    MACs and parameters come for all stitches from one count per step of a route. The rest is measured of `stitches`
+    alone, at each batch size: median, 95th and 99th percentile and the median's confidence interval in
     milliseconds (`latency_ms`, `_p95`, `_p99`, `_low`, `_high`), `throughput` in images per second, `memory_mb`, and
     `energy_mj` where there is a meter; with `@8` appended for batch 8. Stitches are visited in rounds, in newly
     shuffled order. `table.meta["profile"]` says on which machine and how.
@@ -51,33 +44,30 @@ def profile(
 
     Args:
         net: The network.
-        latency: True measures all stitches; numbers or ids measure those only.
-        batch_sizes: Images per forward pass.
-        blocks: Measure blocks, stitching layers and heads, and a few whole stitches; predict the others, each with an
-            error bar (`latency_ms_error`). Of the error `table.meta["profile"]["prediction"]` tells.
+        stitches: Those to measure: numbers, ids or values, `all`, `anchors` or `frontier`; None counts costs alone.
+        settings: Batch sizes, rounds, and whether blocks are measured in place of stitches.
         engine: What runs the stitches, one of `ENGINES`.
         device: Where to measure; where the network lies if None.
-        dtype: Type of weights and images; the network's own if None.
+        precision: Type of weights and images; the network's own if None.
         threads: Threads on the CPU; torch's current setting if None.
-        warmup: Rounds before those that count.
-        repeats: Rounds that count.
-        energy: Whether to measure energy where there is a meter, a third of a second for each stitch.
-        seed: Of images, orders, and the choice of stitches to check predictions on.
         progress: Called after each round with rounds done, rounds in all, and a note.
 
     Raises:
-        RecipeError: If engine or device is unknown, or a number is out of range; the message lists all such numbers.
+        RecipeError: If engine, device or precision is unknown, or there are no threads.
         SpaceError: If a stitch is not in the network's space.
         EngineError: If the engine cannot run under these conditions.
         ExtraError: If the engine's library is not installed.
+
+    Example:
+        >>> snnet.profile(net)  # MACs and parameters
+        >>> snnet.profile(net, stitches="frontier", settings=MeasureSettings(batch_sizes=(1, 8)), device="cuda")
     """
-    settings = MeasureSettings(batch_sizes, warmup, repeats, blocks, energy, seed)
-    routes = tuple(dict.fromkeys(net.space.find(stitch) for stitch in _chosen(net, latency)))
+    routes = () if stitches is None else chosen_stitches(net, stitches)
     if not routes:
         return count_costs(net)
     if threads is not None and threads < 1:
         raise RecipeError(f"Latency cannot be measured with threads {threads}; accepted: 1 and more, or None.")
-    conditions, kind = Conditions.of(net, device, dtype, threads), ENGINES.get(engine)
+    conditions, kind = Conditions.of(net, device, precision, threads), ENGINES.get(engine)
     meter, name = _meter(settings, conditions.device)
     with torch_threads(conditions.threads):
         running = kind(net, conditions)
@@ -89,12 +79,6 @@ def profile(
             running.close()
     net.table = lay_over(count_costs(net), found.columns, _facts(net, engine, conditions, settings, name, found))
     return net.table
-
-
-def _chosen(net: SNNet, latency: bool | StitchLike | Sequence[StitchLike]) -> tuple[StitchLike, ...]:
-    if isinstance(latency, bool):
-        return tuple(net.space) if latency else ()
-    return (latency,) if isinstance(latency, int | str | Stitch) else tuple(latency)
 
 
 def _meter(settings: MeasureSettings, device: torch.device) -> tuple[EnergyMeter | None, str]:
@@ -111,14 +95,14 @@ def _facts(
 ) -> dict[str, Any]:
     on_cuda = conditions.device.type == "cuda"
     gpus = [torch.cuda.get_device_name(conditions.device)] if on_cuda else []
-    own = str(next(net.parameters()).dtype).removeprefix("torch.")
+    own = precision_of(next(net.parameters()).dtype)
     # An engine that is a package bears its name.
     packages = {name: one for name, one in versions(engine).items() if name == "snnet" or one != "not installed"}
     return {
         "machine": Machine.here().on(*gpus).to_dict(),
         "engine": engine,
         **conditions.to_dict(),
-        "network_dtype": own,
+        "network_precision": own,
         "versions": packages,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "warmup": settings.warmup,

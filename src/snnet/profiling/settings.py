@@ -1,6 +1,5 @@
 """How often something is measured, and with how many images."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from snnet.errors import RecipeError
@@ -13,16 +12,17 @@ class MeasureSettings:
     Attributes:
         batch_sizes: Images per forward pass; each size is measured apart.
         warmup: Rounds before those that count.
-        repeats: Rounds that count.
-        blocks: Measure steps (blocks, stitching layers, heads) and a few whole stitches, and predict the others.
-        energy: Measure energy where there is a meter.
-        seed: Of the images and the orders.
+        repeats: Rounds that count; the median is kept.
+        blocks: Measure blocks, stitching layers, heads and a few whole stitches, and predict the others, each with an
+            error bar (`latency_ms_error`); the error on stitches that were really measured is told.
+        energy: Measure energy where there is a meter, a third of a second for each stitch.
+        seed: Of images, orders, and the choice of stitches to check predictions on.
 
     Raises:
         RecipeError: If a number is out of range; the message lists all such numbers.
     """
 
-    batch_sizes: Sequence[int] = (1,)
+    batch_sizes: tuple[int, ...] = (1,)
     warmup: int = 3
     repeats: int = 20
     blocks: bool = False
@@ -41,3 +41,6 @@ class MeasureSettings:
     def rounds(self) -> int:
         """Rounds in all, for one batch size."""
         return self.warmup + self.repeats
+
+
+USUAL_MEASURE = MeasureSettings()

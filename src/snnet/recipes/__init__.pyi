@@ -6,7 +6,6 @@ from .demo import DemoResult as DemoResult
 from .demo import run_demo as run_demo
 from .recipe import Recipe as Recipe
 from .recipe_file import check_recipe as check_recipe
-from .recipe_file import setting_names as setting_names
 from .run import Run as Run
 from .run import open_run as open_run
 from .run_directory import claim_directory as claim_directory

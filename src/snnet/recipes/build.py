@@ -7,8 +7,6 @@ import torch
 
 from snnet.anchors import Anchor, load_anchor, replace_classifier
 from snnet.data import (
-    Augmentation,
-    BatchAugment,
     EvalBatches,
     Images,
     StreamBatches,
@@ -22,9 +20,9 @@ from snnet.data import (
 from snnet.errors import RecipeError
 from snnet.init import has_batch_norm
 from snnet.network import SNNet, load, stitch
-from snnet.recipes.recipe import BatchShift, NetworkSection, Recipe
-from snnet.space import InputSpec
-from snnet.training import OptimSettings, check_device, drop_path_settings, with_drop_path
+from snnet.recipes.recipe import NetworkSettings, Recipe
+from snnet.space import InputSpec, SpaceSettings
+from snnet.training import drop_path_settings, with_drop_path
 from snnet.utils import first_on_machine
 
 
@@ -38,7 +36,6 @@ class Parts:
         images: The training images.
         train: The same as batches, varied and shuffled.
         validation: Clean batches.
-        device: Where the steps run.
         new_heads: Why the classifiers of the anchors are fresh; empty if they are not.
     """
 
@@ -47,7 +44,6 @@ class Parts:
     images: Images
     train: TrainBatches | StreamBatches
     validation: EvalBatches
-    device: str
     new_heads: str = ""
 
     def __post_init__(self) -> None:
@@ -60,10 +56,14 @@ class Parts:
             )
 
     @property
+    def device(self) -> str:
+        """Where the steps run."""
+        return self.recipe.run.place
+
+    @property
     def frozen(self) -> range:
         """Numbers of the anchors that stay as they are."""
-        optim = OptimSettings(freeze=self.recipe.optim.freeze, anchor_lr_scale=self.recipe.optim.anchor_lr_scale)
-        return optim.frozen(len(self.net.anchors))
+        return self.recipe.optim.frozen(len(self.net.anchors))
 
     @property
     def is_saved(self) -> bool:
@@ -88,7 +88,6 @@ def build_parts(recipe: Recipe) -> Parts:
     Raises:
         SNNetError: If something that the recipe names does not exist or does not fit.
     """
-    device = check_device(recipe.run.device, recipe.run.precision)
     network, data, augment = recipe.network, recipe.data, recipe.augment
     saved = _load_network(network, recipe.run.seed) if network.saved else None
     probes = [] if saved else [describe_anchor(source, network.image_size) for source in network.anchors]
@@ -97,14 +96,14 @@ def build_parts(recipe: Recipe) -> Parts:
     for part in (images, clean):
         if isinstance(part, StreamImages) and probes:
             part.name_classes(probes[0].num_classes)
-    shift = _batch_augment(augment.batch, spec) if augment.batch else None
+    shift = augment.batch.of(spec) if augment.batch else None
     train = train_batches(images, data.batch_size, recipe.run.seed, shift, data.workers, buffer=data.shuffle_buffer)
     classes = len(images.classes)
     fresh = {probe.num_classes for probe in probes} - {classes}
     net = saved or _build_network(network, classes if fresh else None, recipe.run.seed)
     why = f"the data has {classes} classes and the anchors {_either(fresh)}" if fresh else ""
     new_heads = why or ("the recipe asks for it" if network.new_heads else "")
-    return Parts(recipe, net, images, train, validation_batches(recipe, clean), device, new_heads)
+    return Parts(recipe, net, images, train, validation_batches(recipe, clean), new_heads)
 
 
 def open_images(recipe: Recipe, input: InputSpec, num_classes: int | None = None) -> tuple[Images, Images]:
@@ -118,13 +117,13 @@ def open_images(recipe: Recipe, input: InputSpec, num_classes: int | None = None
     Raises:
         DataError: If the images are missing or do not fit the network.
     """
-    data, augment = recipe.data, recipe.augment.image
+    data = recipe.data
     with first_on_machine():
         return open_pair(
             data.name,
             data.root,
             input=input,
-            augment=Augmentation(**augment.model_dump()) if augment else None,
+            augment=recipe.augment.image,
             num_classes=num_classes,
             max_corrupt=data.max_corrupt,
             download=data.download,
@@ -144,7 +143,7 @@ def describe_anchor(source: str, image_size: int | None = None) -> Anchor:
         return load_anchor(source.partition("@")[0], image_size=image_size)
 
 
-def _load_network(section: NetworkSection, seed: int) -> SNNet:
+def _load_network(section: NetworkSettings, seed: int) -> SNNet:
     assert section.saved is not None
     net = load(section.saved)
     if section.drop_path:
@@ -152,16 +151,12 @@ def _load_network(section: NetworkSection, seed: int) -> SNNet:
     return _with_lora(net, section.lora_rank, seed)
 
 
-def _build_network(section: NetworkSection, num_classes: int | None, seed: int) -> SNNet:
+def _build_network(section: NetworkSettings, num_classes: int | None, seed: int) -> SNNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         net = stitch(
             *_load_anchors(section, num_classes),
-            kernel_size=section.kernel_size,
-            stride=section.stride,
-            nearest=section.nearest,
-            direction=section.direction,
-            stages=section.stages,
+            **section.model_dump(include=set(SpaceSettings.model_fields)),
             resample=section.resample,
             lora_rank=section.lora_rank,
         )
@@ -170,7 +165,7 @@ def _build_network(section: NetworkSection, num_classes: int | None, seed: int) 
     return net
 
 
-def _load_anchors(section: NetworkSection, num_classes: int | None) -> list[Anchor]:
+def _load_anchors(section: NetworkSettings, num_classes: int | None) -> list[Anchor]:
     each = drop_path_settings(section.drop_path, len(section.anchors))
     common: dict[str, Any] = {
         "pretrained": section.pretrained,
@@ -187,11 +182,6 @@ def _with_lora(net: SNNet, rank: int | None, seed: int) -> SNNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return net.set_lora_rank(rank)
-
-
-def _batch_augment(section: BatchShift, spec: InputSpec) -> BatchAugment:
-    black = -spec.mean[0] / spec.std[0] if spec.size[0] == 1 else 0.0
-    return BatchAugment(section.pad, section.flip, black if section.fill is None else section.fill)
 
 
 def _either(counts: set[int]) -> str:

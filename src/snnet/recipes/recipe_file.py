@@ -1,20 +1,19 @@
 """From YAML and overrides to a recipe, with every fault told at once."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic import BaseModel
 
 from snnet.errors import RecipeError, did_you_mean
 from snnet.training import REMOVED_SETTINGS, removed_fault
-from snnet.utils import flatten
+from snnet.utils import Settings, checked_settings, flatten
 
-R = TypeVar("R", bound=BaseModel)
+R = TypeVar("R", bound=Settings)
 _SUFFIXES = (".yaml", ".yml")
 # Settings that exclude each other: an override of one takes the place of the others.
 _ALTERNATIVES = {
@@ -91,25 +90,7 @@ def check_recipe(model: type[R], content: Mapping[str, Any], overrides: Mapping[
     """
     merged, faults = _merged(_with_method(content, overrides), overrides)
     faults += _drop_removed(merged)
-    try:
-        recipe = model.model_validate(merged)
-    except ValidationError as error:
-        faults += [_fault(model, detail) for detail in error.errors()]
-    if faults:
-        count = f"{len(faults)} faults" if len(faults) > 1 else "a fault"
-        raise RecipeError("\n".join([f"{origin} has {count}:", *(f"  {fault}" for fault in faults)]))
-    return recipe
-
-
-def setting_names(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, Any]]:
-    """Yield every setting as dotted name, description, and default."""
-    for name, field in model.model_fields.items():
-        inner = _section_in(field.annotation)
-        if inner is not None:
-            yield from setting_names(inner, f"{prefix}{name}.")
-        else:
-            default = None if field.is_required() else field.get_default()
-            yield prefix + name, field.description or "", default
+    return checked_settings(model, merged, origin, faults)
 
 
 def differences(one: BaseModel, other: BaseModel) -> dict[str, tuple[Any, Any]]:
@@ -192,42 +173,6 @@ def _read_value(text: Any) -> Any:
     if not isinstance(text, str):
         return text
     return float(text) if _EXPONENT.fullmatch(text.strip()) else yaml.safe_load(text)
-
-
-def _fault(model: type[BaseModel], detail: ErrorDetails) -> str:
-    place = ".".join(map(str, detail["loc"]))
-    if detail["type"] == "extra_forbidden":
-        return f"{place}: unknown key.{_near_key(model, [str(part) for part in detail['loc']])}"
-    if detail["type"] == "missing":
-        return f"{place}: missing"
-    if detail["type"] in ("model_type", "model_attributes_type"):
-        return f"{place}: must be a section of settings, got {detail['input']!r}"
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
-    # A contradiction within a section is about several values, which the message names.
-    told = isinstance(detail["input"], dict) or repr(detail["input"]) in message
-    given = "" if told else f", got {detail['input']!r}"
-    return f"{place}: {message}{given}"
-
-
-def _near_key(model: type[BaseModel], place: list[str]) -> str:
-    section: type[BaseModel] | None = model
-    for part in place[:-1]:
-        field = section.model_fields.get(part) if section else None
-        section = _section_in(field.annotation) if field else None
-    known = list(section.model_fields) if section else []
-    if hint := did_you_mean(place[-1], known):
-        return hint
-    elsewhere = [name for name, *_ in setting_names(model) if name.rpartition(".")[2] == place[-1]]
-    if elsewhere:
-        return f" Did you mean {' or '.join(map(repr, elsewhere))}?"
-    return f" Known here: {', '.join(known)}."
-
-
-def _section_in(annotation: Any) -> type[BaseModel] | None:
-    for kind in (annotation, *get_args(annotation)):
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            return kind
-    return None
 
 
 def _one_line(error: yaml.YAMLError) -> str:

@@ -18,7 +18,7 @@ from snnet.recipes.recipe import Recipe
 from snnet.recipes.run_directory import claim_directory
 from snnet.recipes.trainer import build_trainer, wants_scores
 from snnet.table import StitchTable
-from snnet.training import TrainResult, check_device
+from snnet.training import TrainResult
 from snnet.utils import Stage, copy_from_first, from_first, joined, share, silent, torch_threads
 
 STARTING_SCORES, TABLE = "starting_scores.jsonl", "table.jsonl"
@@ -120,10 +120,12 @@ class Run:
         scores = self.starting_scores() if wants_scores(self.parts.recipe) else None
         # The trainer copies anchors that teach, so it is made before they move.
         trainer = build_trainer(self.parts, self.directory, scores=scores)
-        trainer.on_message = self.say
         with self.stage("Training") as progress:
-            trainer.on_step = lambda status: progress(status.step, status.steps, str(status))
-            result = trainer.fit(resume=self.begun)
+            result = trainer.fit(
+                resume=self.begun,
+                on_step=lambda status: progress(status.step, status.steps, str(status)),
+                on_message=self.say,
+            )
         if result.averaged is not None:
             self.parts.net.load_state_dict(result.averaged.state_dict())
         self.recalibrate(anchors=self.parts.measured_anchors)
@@ -195,8 +197,7 @@ def open_run(
         RecipeError: If the directory holds another run.
         SNNetError: If something that the recipe names does not exist or does not fit.
     """
-    device = check_device(recipe.run.device, recipe.run.precision)
-    with joined(device), torch_threads(recipe.run.threads):
+    with joined(recipe.run.place), torch_threads(recipe.run.threads):
         begun = from_first(lambda: claim_directory(recipe, directory))
         yield Run(build_parts(recipe), directory, begun, stage, say)
 

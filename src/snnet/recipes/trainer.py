@@ -9,26 +9,18 @@ from timm.data import Mixup
 
 from snnet.data import Images, StreamBatches, calibration_images, eval_batches, fixed_choice
 from snnet.errors import RecipeError, SpaceError
-from snnet.network import SNNet
 from snnet.profiling import count_costs
 from snnet.recipes.build import Parts
-from snnet.recipes.recipe import IN_PLACE, Recipe, SamplerSection, TeacherSection
+from snnet.recipes.recipe import Recipe, SamplerSettings
 from snnet.table import StitchTable, column, without_scores
 from snnet.training import (
-    Distillation,
-    Following,
-    OptimSettings,
-    OwnAnchorTeacher,
+    IN_PLACE,
     Probe,
-    StitchLoss,
-    Teacher,
     Trainer,
-    TrainSettings,
-    anchor_teacher,
+    build_loss,
     content_digest,
     spread_of,
     stitch_generator,
-    timm_teacher,
     with_something_to_train,
 )
 from snnet.training.samplers import SAMPLERS, StitchSampler
@@ -51,10 +43,10 @@ def build_trainer(parts: Parts, directory: Path | None = None, *, scores: Stitch
     return Trainer(
         parts.net,
         parts.train,
-        settings=_settings(parts),
-        optim=_optim(parts),
+        run=recipe.run,
+        optim=recipe.optim,
         sampler=sampler,
-        loss=_loss(parts),
+        loss=build_loss(recipe.loss, parts.net, new_heads=bool(parts.new_heads)),
         mixup=_mixup(parts),
         directory=directory,
         facts={
@@ -93,34 +85,6 @@ def _probe(parts: Parts) -> Probe | None:
     return Probe(batches, stitches, section.every, calibration, parts.measured_anchors)
 
 
-def _settings(parts: Parts) -> TrainSettings:
-    run = parts.recipe.run
-    return TrainSettings(
-        steps=_steps(parts, run.epochs) if run.epochs is not None else run.steps or 0,
-        seed=run.seed,
-        accumulation=run.accumulation,
-        clip_norm=parts.recipe.optim.clip_norm,
-        precision=run.precision,
-        device=parts.device,
-        ema_decay=run.ema_decay,
-        log_every=run.log_every,
-        save_every=run.save_every,
-        keep=run.keep,
-        trackers=run.trackers,
-        sharding=run.sharding,
-    )
-
-
-def _optim(parts: Parts) -> OptimSettings:
-    section = parts.recipe.optim
-    kept = section.model_dump(exclude={"warmup_epochs", "clip_norm"})
-    return OptimSettings(**kept, warmup_steps=_steps(parts, section.warmup_epochs))
-
-
-def _steps(parts: Parts, epochs: float) -> int:
-    return int(epochs * len(parts.train)) // parts.recipe.run.accumulation
-
-
 def _sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
     section, optim = parts.recipe.sampler, parts.recipe.optim
     table = without_scores(count_costs(parts.net)) if _sampler_columns(section) else StitchTable([])
@@ -142,13 +106,13 @@ def _sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
         ) from error
 
 
-def _sampler_columns(section: SamplerSection) -> tuple[str, ...]:
+def _sampler_columns(section: SamplerSettings) -> tuple[str, ...]:
     with _fitting_options(section):
         return SAMPLERS.get(section.name).columns(**section.options)
 
 
 @contextmanager
-def _fitting_options(section: SamplerSection) -> Iterator[None]:
+def _fitting_options(section: SamplerSettings) -> Iterator[None]:
     try:
         yield
     except TypeError as error:
@@ -172,15 +136,6 @@ def _mixup(parts: Parts) -> Mixup | None:
     )
 
 
-def _loss(parts: Parts) -> StitchLoss:
-    section = parts.recipe.loss
-    if section.teacher is None or section.teacher.source != IN_PLACE:
-        return StitchLoss(smoothing=section.smoothing, distillation=_distillation(section.teacher, parts))
-    how = Following(**section.teacher.model_dump(include={"kind", "alpha", "temperature"}))
-    first = _distillation(section.first_teacher, parts)
-    return StitchLoss(smoothing=section.smoothing, distillation=first, in_place=how)
-
-
 def _check_in_place(recipe: Recipe, sampler: StitchSampler) -> None:
     teacher, name = recipe.loss.teacher, recipe.sampler.name
     in_place = teacher is not None and teacher.source == IN_PLACE
@@ -189,28 +144,3 @@ def _check_in_place(recipe: Recipe, sampler: StitchSampler) -> None:
             f"loss.teacher.source is {IN_PLACE!r}, but sampler {name!r} draws one stitch a step, which has none "
             "to learn from; set sampler.name to sandwich, or name another teacher."
         )
-
-
-def _distillation(section: TeacherSection | None, parts: Parts) -> Distillation | None:
-    if section is None:
-        return None
-    teacher = _teacher(section, parts.net, new_heads=bool(parts.new_heads))
-    return Distillation(teacher, kind=section.kind, alpha=section.alpha, temperature=section.temperature)
-
-
-def _teacher(section: TeacherSection, net: SNNet, *, new_heads: bool) -> Teacher:
-    if section.source in ("own-anchors", "largest-anchor"):
-        if new_heads:
-            raise RecipeError(
-                f"loss.teacher.source is {section.source!r}, but the anchors' classifiers are new and know nothing "
-                "yet; set loss.teacher to null, or name another teacher."
-            )
-        return OwnAnchorTeacher(net) if section.source == "own-anchors" else anchor_teacher(net)
-    checkpoint = str(section.checkpoint) if section.checkpoint else None
-    return timm_teacher(
-        section.source,
-        input=net.input,
-        num_classes=net.num_classes,
-        pretrained=section.pretrained,
-        checkpoint=checkpoint,
-    )

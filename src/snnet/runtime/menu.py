@@ -14,13 +14,13 @@ class Menu:
     Args:
         table: Rows of these stitches.
         prefer: Column to be best in.
-        dtype: Type of number that the stitches run in, such as `float32`; the network's own if None.
+        precision: What the stitches run in, such as `bf16`; the network's own if None.
         engine: What the stitches run on, such as `onnxruntime`; any if None.
-        any_machine: Take what was measured on another machine or engine, or in another type of number, as it is.
+        any_machine: Take what was measured on another machine or engine, or in another precision, as it is.
 
     Raises:
         BudgetError: If the table lacks the column, or has no row with a value in it.
-        TableError: If the column was measured on another machine or engine, or in another type of number.
+        TableError: If the column was measured on another machine or engine, or in another precision.
     """
 
     def __init__(
@@ -28,11 +28,11 @@ class Menu:
         table: StitchTable,
         prefer: str = SCORE,
         *,
-        dtype: str | None = None,
+        precision: str | None = None,
         engine: str | None = None,
         any_machine: bool = False,
     ) -> None:
-        self._rank = partial(Ranking, table, prefer, dtype=dtype, engine=engine, any_machine=any_machine)
+        self._rank = partial(Ranking, table, prefer, precision=precision, engine=engine, any_machine=any_machine)
         self._rankings: dict[tuple[tuple[str, ...], int], Ranking] = {}
         scored = {row.stitch for row in self._ranking((), 1).rows}
         self.table = table.where(lambda row: row.stitch in scored)
@@ -51,7 +51,7 @@ class Menu:
 
         Raises:
             BudgetError: If a limit is not a number, a column does not exist, or nothing fits.
-            TableError: If a column was measured on another machine or engine, or in another type of number.
+            TableError: If a column was measured on another machine or engine, or in another precision.
         """
         ranking = self._ranking(tuple(limits), batch)
         budget = Budget(dict(zip(ranking.columns, limits.values(), strict=True)))

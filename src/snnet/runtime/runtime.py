@@ -58,14 +58,14 @@ class Runtime:
         max_ready: How many stitches are ready at most, at least 2. Others make room when they were not used for the
             longest time.
         max_bytes: Memory that ready stitches hold at most beyond shared weights.
-        any_machine: Take latencies that were measured on another machine or engine, or in another type of number, as
+        any_machine: Take latencies that were measured on another machine or engine, or in another precision, as
             they are.
 
     Raises:
         BudgetError: If there is no table, or it lacks a column.
         EngineError: If the cheapest stitch cannot be made ready, or a bound is too small.
         SpaceError: If a stitch is not in the network's space.
-        TableError: If `cost` or `prefer` was measured on another machine or engine, or in another type of number.
+        TableError: If `cost` or `prefer` was measured on another machine or engine, or in another precision.
 
     Example:
         >>> runtime = Runtime(net)  # or Runtime(Bundle.open("bundle"))
@@ -91,8 +91,7 @@ class Runtime:
         self.net, self.batch_sizes = net, tuple(batch_sizes)
         self._owns_engine = not isinstance(engine, Engine)
         self.engine = engine if isinstance(engine, Engine) else _engine(net, engine)
-        dtype = str(self.engine.conditions.dtype).removeprefix("torch.")
-        kind = {"dtype": dtype, "engine": self.engine.name}
+        kind = {"precision": self.engine.conditions.precision, "engine": self.engine.name}
         self.cost = cost = cost or _usual_cost(table, None if any_machine else kind)
         if stitches is None:
             chosen = pareto_frontier(table, cost, prefer)
@@ -128,7 +127,7 @@ class Runtime:
         Raises:
             BudgetError: If nothing fits, or limits and a stitch are given.
             SpaceError: If there is no such stitch.
-            TableError: If a limit is on what was measured on another machine or engine, or in another type of number.
+            TableError: If a limit is on what was measured on another machine or engine, or in another precision.
             EngineError: If the stitch is not ready, or stitches are not prepared for batches of this size.
         """
         if stitch is not None:

@@ -2,18 +2,21 @@
 
 from snnet.space.chains import Direction
 from snnet.space.matching import LayerSpec
+from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.space import StitchSpace
 from snnet.space.specs import FeatureSpec, InputSpec, Layout
 from snnet.space.steps import Step, route_prefixes, route_steps, uncut_anchor
 from snnet.space.stitch import Cut, Stitch, as_number, join_ids
 
 __all__ = [
+    "USUAL_SPACE",
     "Cut",
     "Direction",
     "FeatureSpec",
     "InputSpec",
     "LayerSpec",
     "Layout",
+    "SpaceSettings",
     "Step",
     "Stitch",
     "StitchSpace",

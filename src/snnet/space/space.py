@@ -8,7 +8,9 @@ from typing import Any, overload
 from snnet.errors import SpaceError, did_you_mean
 from snnet.space.chains import Direction, anchor_chains
 from snnet.space.matching import LayerSpec, keep_cuts, stage_layers
+from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.stitch import Cut, Segment, Stitch, as_number
+from snnet.utils import known_keywords
 
 CutTable = Mapping[tuple[int, int], Sequence[tuple[int, Cut]]]
 """(front, back) -> all cuts between the two with their stage, stage by stage."""
@@ -34,15 +36,16 @@ class StitchSpace(Sequence[Stitch]):
         self.layers = tuple(layers)
 
     @classmethod
+    @known_keywords(SpaceError)
     def build(
         cls,
         depths: Sequence[Sequence[int]],
         *,
-        kernel_size: int = 2,
-        stride: int = 1,
-        nearest: bool = True,
-        direction: Direction = "fast-to-slow",
-        stages: Sequence[int] | None = None,
+        kernel_size: int = USUAL_SPACE.kernel_size,
+        stride: int = USUAL_SPACE.stride,
+        nearest: bool = USUAL_SPACE.nearest,
+        direction: Direction = USUAL_SPACE.direction,
+        stages: Sequence[int] | None = USUAL_SPACE.stages,
     ) -> "StitchSpace":
         """List all stitches of a family.
 
@@ -55,9 +58,10 @@ class StitchSpace(Sequence[Stitch]):
             stages: Stages to stitch, all by default.
 
         Raises:
-            SpaceError: If the settings leave no stitch, and why.
+            SpaceError: If a keyword is unknown or a setting out of range, or the settings leave no stitch, and why.
         """
-        stage_numbers = _check(depths, kernel_size, stride, stages)
+        SpaceSettings(kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages)
+        stage_numbers = _check(depths, stages)
         chains = anchor_chains(len(depths), nearest=nearest, direction=direction)
         hops = dict.fromkeys(hop for chain in chains for hop in pairwise(chain))
         layers = [
@@ -206,13 +210,8 @@ def _as_stitch(stitch: int | str | Stitch) -> Stitch:
     return stitch if isinstance(stitch, Stitch) else Stitch.parse(str(stitch))
 
 
-def _check(
-    depths: Sequence[Sequence[int]], kernel_size: int, stride: int, stages: Sequence[int] | None
-) -> Sequence[int]:
+def _check(depths: Sequence[Sequence[int]], stages: Sequence[int] | None) -> Sequence[int]:
     """Return the stages to stitch, in order."""
-    for name, value in (("kernel_size", kernel_size), ("stride", stride)):
-        if value < 1:
-            raise SpaceError(f"{name} is {value}; it must be at least 1.")
     counts = {len(d) for d in depths}
     if len(counts) > 1:
         raise SpaceError(

@@ -12,13 +12,13 @@ class Step:
     """One thing that a route runs; equal steps after equal steps give equal output, whatever the stitch.
 
     Attributes:
-        kind: `stem`, `block`, `stitch` (a stitching layer), `head`, or `bare head` (without the final norm).
+        kind: `stem`, `block`, `stitch` (a stitching layer), `head`, or `head without norm`.
         anchor: The anchor that is run, or that the stitching layer leads into.
         index: Number of the block; 0 for the other kinds.
         layer: Name of the stitching layer.
     """
 
-    kind: Literal["stem", "block", "stitch", "head", "bare head"]
+    kind: Literal["stem", "block", "stitch", "head", "head without norm"]
     anchor: int
     index: int = 0
     layer: str = ""
@@ -38,7 +38,7 @@ def route_steps(route: Stitch, layer_at: Callable[[Cut], str], *, final_norm: bo
         if cut is not None:
             steps.append(Step("stitch", segment.anchor, layer=layer_at(cut)))
         steps += [Step("block", segment.anchor, index) for index in range(segment.start, segment.stop)]
-    return (*steps, Step("head" if final_norm or route.is_anchor else "bare head", last.anchor))
+    return (*steps, Step("head" if final_norm or route.is_anchor else "head without norm", last.anchor))
 
 
 def route_prefixes(steps: Sequence[Step]) -> tuple[str, ...]:
@@ -61,7 +61,8 @@ def route_prefixes(steps: Sequence[Step]) -> tuple[str, ...]:
             names.append(f"{way},{step.layer}")
             closed, way = f"{way},", ""
         else:
-            names.append(f"{way},{step.kind.replace(' ', '-')}")
+            # A name that statistics are saved under.
+            names.append(f"{way},{'head' if step.kind == 'head' else 'bare-head'}")
     return tuple(names)
 
 

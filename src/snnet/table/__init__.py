@@ -1,9 +1,23 @@
 """What is known about stitches: a row each, the frontier among them, and the best under a budget."""
 
 from snnet.table.budget import Budget, Ranking, select
-from snnet.table.columns import COLUMNS, COST, ERROR, LATENCY, SCORE, Column, at_batch, column, kinds_of
+from snnet.table.columns import (
+    COLUMNS,
+    COST,
+    ENERGY,
+    ERROR,
+    LATENCY,
+    MEMORY,
+    SCORE,
+    THROUGHPUT,
+    Column,
+    at_batch,
+    column,
+    kinds_of,
+)
+from snnet.table.facts import PROFILE, describe_profile
 from snnet.table.frontier import anchor_regression, gap_to_lines, hypervolume, line_between_anchors, pareto_frontier
-from snnet.table.profiled import PROFILE, check_profile, describe_profile, without_profile
+from snnet.table.profiled import check_profile, without_profile
 from snnet.table.table import StitchRow, StitchTable
 from snnet.table.values import (
     PREDICTION,
@@ -18,11 +32,14 @@ from snnet.table.values import (
 __all__ = [
     "COLUMNS",
     "COST",
+    "ENERGY",
     "ERROR",
     "LATENCY",
+    "MEMORY",
     "PREDICTION",
     "PROFILE",
     "SCORE",
+    "THROUGHPUT",
     "Budget",
     "Column",
     "Ranking",

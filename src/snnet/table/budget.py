@@ -53,7 +53,7 @@ def select(
     *,
     prefer: str = SCORE,
     batch: int | None = None,
-    dtype: str | None = None,
+    precision: str | None = None,
     any_machine: bool = False,
     **limits: float,
 ) -> Stitch:
@@ -68,8 +68,8 @@ def select(
             `select(table, prefer="latency_ms", top1=80)` is the fastest stitch that reaches 80 %.
         batch: Images at once: what was measured is then read at this batch size (`latency_ms@8` for
             `latency_ms`), in limits and in `prefer`; batch 1 if None.
-        dtype: Type of number that the network will run in, such as `bfloat16`; its own if None.
-        any_machine: Take latencies, throughputs, memory and energy whatever machine and type of number they are of.
+        precision: What the network will run in, such as `bf16`; its own if None.
+        any_machine: Take latencies, throughputs, memory and energy whatever machine and precision they are of.
         limits: Column = limit, as in `Budget`: `macs`, `params`, `latency_ms` (milliseconds per batch), `memory_mb`,
             `energy_mj` (millijoules per batch), or any other column.
 
@@ -78,7 +78,7 @@ def select(
         TableError: If a column that counts was measured elsewhere, see `check_profile`.
     """
     budget = Budget({at_batch(name, batch): limit for name, limit in limits.items()})
-    ranking = Ranking(table, at_batch(prefer, batch), budget.limits, dtype=dtype, any_machine=any_machine)
+    ranking = Ranking(table, at_batch(prefer, batch), budget.limits, precision=precision, any_machine=any_machine)
     return ranking.best(budget).route
 
 
@@ -89,7 +89,7 @@ class Ranking:
         table: Stitches with their costs and scores.
         prefer: Column to be best in, at its batch size.
         columns: Those that are limited, at their batch size.
-        dtype: See `select`.
+        precision: See `select`.
         engine: What the stitches will run on, such as `onnxruntime`; any if None.
         any_machine: See `select`.
 
@@ -107,7 +107,7 @@ class Ranking:
         prefer: str = SCORE,
         columns: Iterable[str] = (),
         *,
-        dtype: str | None = None,
+        precision: str | None = None,
         engine: str | None = None,
         any_machine: bool = False,
     ) -> None:
@@ -116,7 +116,7 @@ class Ranking:
             if message := missing_column(table, name):
                 raise BudgetError(message)
         if not any_machine:
-            check_profile(table, (prefer, *self.columns), dtype, engine)
+            check_profile(table, (prefer, *self.columns), precision, engine)
         ties = dict.fromkeys((prefer, *self.columns, *(kind.name for kind in kinds_of("cost"))))
         rows = (row for row in table if measured(row, prefer, *self.columns))
         self.rows = sorted(rows, key=lambda row: (*(_rank(row, name) for name in ties), row.index))

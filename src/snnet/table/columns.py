@@ -11,6 +11,7 @@ from snnet.utils import Registry, human
 
 COST, SCORE, LATENCY = "macs", "top1", "latency_ms"
 """The columns that are meant where none is named: of costs, of scores, and of a machine's measurements."""
+ENERGY, MEMORY, THROUGHPUT = "energy_mj", "memory_mb", "throughput"
 ERROR = "_error"
 """Ends the name of the column that holds the standard deviation of a prediction, in the unit of what is predicted."""
 
@@ -130,7 +131,7 @@ for _kind in (
     ),
     Column(name="loss", label="Loss", short="loss", about="mean cross-entropy, in nats", role="score"),
     Column(
-        name="latency_ms",
+        name=LATENCY,
         label="Latency",
         unit="ms",
         short="ms",
@@ -140,7 +141,7 @@ for _kind in (
         parts=("p95", "p99"),
     ),
     Column(
-        name="throughput",
+        name=THROUGHPUT,
         label="Throughput",
         unit="images/s",
         short="images/s",
@@ -151,7 +152,7 @@ for _kind in (
         form=",.0f",
     ),
     Column(
-        name="memory_mb",
+        name=MEMORY,
         label="Memory",
         unit="MB",
         short="memory MB",
@@ -160,7 +161,7 @@ for _kind in (
         per_batch=True,
     ),
     Column(
-        name="energy_mj",
+        name=ENERGY,
         label="Energy",
         unit="mJ",
         short="energy mJ",

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from snnet.errors import TableError, did_you_mean
 from snnet.space import Stitch, as_number
-from snnet.table.columns import in_order
-from snnet.utils import write_text
+from snnet.table.columns import column, in_order
+from snnet.table.facts import current_facts, describe_profile
+from snnet.utils import html_grid, text_grid, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT, VERSION = "snnet-table", 1
+_SHOWN_IN_TEXT, _SHOWN_IN_HTML = 8, 50
+_TEXT = ("stitch",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StitchRow:
     """What is known of one stitch; columns read as attributes (`row.macs`, `row.top1`).
 
@@ -40,6 +43,13 @@ class StitchRow:
             known = "" if name.startswith("__") else f" It has: {', '.join(self.values) or 'none'}."
             raise AttributeError(f"Row {self.__dict__.get('stitch')} has no column {name!r}.{known}")
         return self.values[name]
+
+    def __repr__(self) -> str:
+        return f"StitchRow({self.index}, {self.stitch!r}{', ' if self.values else ''}{self.describe()})"
+
+    def describe(self) -> str:
+        """Return all values in a line, as people read them: `macs 1.26 G, top1 72.10`."""
+        return ", ".join(f"{name} {column(name).text(value)}" for name, value in self.values.items())
 
     def get(self, name: str, default: float | None = None) -> float | None:
         """Return column `name`, or `default` where this row has no such value."""
@@ -106,7 +116,25 @@ class StitchTable:
         return self._by_id.get(str(stitch)) if number is None else self._by_index.get(number)
 
     def __repr__(self) -> str:
-        return f"StitchTable({len(self)} stitches; columns: {', '.join(self.columns) or 'none'})"
+        lines, _ = text_grid(*self._grid(_SHOWN_IN_TEXT), left=_TEXT)
+        more = len(self) - _SHOWN_IN_TEXT
+        return "\n".join([self._title, *lines, *([f"... and {more} more"] if more > 0 else [])])
+
+    def _repr_html_(self) -> str:
+        more = len(self) - _SHOWN_IN_HTML
+        title = f"{self._title}, the first {_SHOWN_IN_HTML}" if more > 0 else self._title
+        return html_grid(*self._grid(_SHOWN_IN_HTML), left=_TEXT, caption=title)
+
+    @property
+    def _title(self) -> str:
+        count = f"{len(self):,} stitch{'' if len(self) == 1 else 'es'}"
+        return ", ".join(filter(None, (f"StitchTable: {count}", describe_profile(self.meta))))
+
+    def _grid(self, count: int) -> tuple[list[str], list[list[str]]]:
+        """Return the headings and the first rows as people read them."""
+        columns = list(map(column, self.columns))
+        rows = [[str(r.index), r.stitch, *(one.text(r.get(one.name)) for one in columns)] for r in self.rows[:count]]
+        return ["#", *_TEXT, *(one.heading for one in columns)], rows
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -208,7 +236,7 @@ class StitchTable:
         if not isinstance(whole, dict) or "stitches" not in whole:
             return cls._from_lines(source, text.splitlines())
         meta = {key: value for key, value in whole.items() if key != "stitches"}
-        return cls((_read_row(source, 1, row) for row in whole["stitches"]), meta)
+        return cls((_read_row(source, 1, row) for row in whole["stitches"]), current_facts(meta))
 
     @classmethod
     def _from_lines(cls, source: Path, lines: list[str]) -> "StitchTable":
@@ -223,7 +251,9 @@ class StitchTable:
             raise TableError(f"{source} is not a stitch table: its first line lacks 'format': '{FORMAT}'.")
         if head.get("version", 0) > VERSION:
             raise TableError(f"{source} has table version {head['version']}; this snnet reads up to {VERSION}: update.")
-        return cls((_read_row(source, n, row) for n, row in enumerate(parsed[1:], 2)), head.get("meta"))
+        return cls(
+            (_read_row(source, n, row) for n, row in enumerate(parsed[1:], 2)), current_facts(head.get("meta") or {})
+        )
 
 
 def _read_row(source: Path, number: int, row: Any) -> StitchRow:

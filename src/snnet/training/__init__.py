@@ -1,14 +1,13 @@
 """Training all stitches of a network at once."""
 
 from snnet.training.checkpoint import content_digest
-from snnet.training.distillation import Distillation, Following, ModelTeacher, OwnAnchorTeacher, Teacher, anchor_teacher
+from snnet.training.distillation import Distillation, ModelTeacher, OwnAnchorTeacher, Teacher, anchor_teacher
 from snnet.training.drop_path import drop_path_settings, with_drop_path
-from snnet.training.engine import Precision, Sharding, check_device
 from snnet.training.facts import FREE_SETTINGS
 from snnet.training.freezing import with_something_to_train
 from snnet.training.interrupt import TrainingInterrupted
-from snnet.training.loss import StitchLoss
-from snnet.training.optim import Freeze, OptimSettings, build_optimizer, build_schedule, parameter_groups
+from snnet.training.loss import StitchLoss, build_loss
+from snnet.training.optim import build_optimizer, build_schedule, parameter_groups
 from snnet.training.probe import Probe, spread_of
 from snnet.training.randomness import stitch_generator
 from snnet.training.removed import REMOVED_SETTINGS, removed_fault
@@ -21,7 +20,18 @@ from snnet.training.samplers import (
     UniformSampler,
     WeightedSampler,
 )
-from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
+from snnet.training.settings import (
+    IN_PLACE,
+    DistillationSettings,
+    Freeze,
+    LossSettings,
+    OptimSettings,
+    RunSettings,
+    Sharding,
+    TeacherSettings,
+    TrainResult,
+    TrainStatus,
+)
 from snnet.training.stream import Batches
 from snnet.training.teachers import timm_teacher
 from snnet.training.trainer import CHECKPOINTS, Trainer
@@ -29,35 +39,37 @@ from snnet.training.trainer import CHECKPOINTS, Trainer
 __all__ = [
     "CHECKPOINTS",
     "FREE_SETTINGS",
+    "IN_PLACE",
     "REMOVED_SETTINGS",
     "SAMPLERS",
     "AnchorShareSampler",
     "Batches",
     "Distillation",
-    "Following",
+    "DistillationSettings",
     "Freeze",
+    "LossSettings",
     "MacsBucketsSampler",
     "ModelTeacher",
     "OptimSettings",
     "OwnAnchorTeacher",
-    "Precision",
     "Probe",
+    "RunSettings",
     "SandwichSampler",
     "Sharding",
     "StitchLoss",
     "StitchSampler",
     "Teacher",
+    "TeacherSettings",
     "TrainResult",
-    "TrainSettings",
     "TrainStatus",
     "Trainer",
     "TrainingInterrupted",
     "UniformSampler",
     "WeightedSampler",
     "anchor_teacher",
+    "build_loss",
     "build_optimizer",
     "build_schedule",
-    "check_device",
     "content_digest",
     "drop_path_settings",
     "parameter_groups",

@@ -2,19 +2,16 @@
 
 from abc import ABC, abstractmethod
 from copy import deepcopy
-from dataclasses import asdict, dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from snnet.errors import RecipeError, TrainingError
+from snnet.errors import TrainingError
 from snnet.network import SNNet
 from snnet.space import Stitch
 from snnet.training.checkpoint import content_digest
-
-DistillationKind = Literal["hard", "soft"]
+from snnet.training.settings import DistillationSettings
 
 
 class Teacher(nn.Module, ABC):
@@ -78,46 +75,18 @@ def anchor_teacher(net: SNNet, index: int = -1) -> ModelTeacher:
     return ModelTeacher(deepcopy(list(net.anchors)[index]))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Following:
-    """How a stitch follows the logits that it is taught.
+def distillation_loss(logits: Tensor, taught: Tensor, how: DistillationSettings) -> Tensor:
+    """Return the scalar loss of `logits` against `taught`, both `(B, classes)`."""
+    if how.kind == "hard":
+        return cross_entropy(logits, taught.argmax(dim=1))
+    student = log_softmax(logits / how.temperature, dim=1)
+    target = log_softmax(taught / how.temperature, dim=1)
+    return kl_div(student, target, reduction="batchmean", log_target=True) * how.temperature**2
 
-    Hard: cross-entropy with the teacher's most likely class (DeiT, arXiv 2012.12877, eq. 3). Soft: KL divergence
-    between the softened distributions, averaged over images and multiplied by the temperature squared
-    (Hinton et al., arXiv 1503.02531).
 
-    Attributes:
-        kind: `hard` or `soft`.
-        alpha: Weight of this part of the loss, from 0 to 1; the label loss has the rest.
-        temperature: Softens both distributions; only for `soft`.
-
-    Raises:
-        RecipeError: If a value is out of range.
-    """
-
-    kind: DistillationKind = "hard"
-    alpha: float = 0.5
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("hard", "soft"):
-            raise RecipeError(f"Distillation kind {self.kind!r} is unknown; accepted: 'hard', 'soft'.")
-        if not 0.0 <= self.alpha <= 1.0:
-            raise RecipeError(f"Distillation alpha is {self.alpha}; it is a weight from 0 to 1.")
-        if not self.temperature > 0.0:
-            raise RecipeError(f"Distillation temperature is {self.temperature}; it must be above 0.")
-
-    def distance(self, logits: Tensor, taught: Tensor) -> Tensor:
-        """Return the scalar loss of `logits` against `taught`, both `(B, classes)`."""
-        if self.kind == "hard":
-            return cross_entropy(logits, taught.argmax(dim=1))
-        student = log_softmax(logits / self.temperature, dim=1)
-        target = log_softmax(taught / self.temperature, dim=1)
-        return kl_div(student, target, reduction="batchmean", log_target=True) * self.temperature**2
-
-    def mix(self, label_loss: Tensor, distance: Tensor) -> Tensor:
-        """Return `(1 - alpha) * label loss + alpha * distance` (Stitchable Neural Networks, algorithm 1)."""
-        return (1 - self.alpha) * label_loss + self.alpha * distance
+def described(how: DistillationSettings) -> dict[str, object]:
+    """Return the settings of the loss alone, without what a section says of its teacher."""
+    return how.model_dump(include=set(DistillationSettings.model_fields))
 
 
 class Distillation(nn.Module):
@@ -125,25 +94,18 @@ class Distillation(nn.Module):
 
     Args:
         teacher: Gives the logits to follow.
-        kind: As in `Following`, like the other two.
-        alpha: Weight of this part, from 0 to 1; the label loss has the rest.
-        temperature: Softens both distributions.
-
-    Raises:
-        RecipeError: If a value is out of range.
+        how: Kind, weight and temperature.
     """
 
-    def __init__(
-        self, teacher: Teacher, *, kind: DistillationKind = "hard", alpha: float = 0.5, temperature: float = 1.0
-    ) -> None:
+    def __init__(self, teacher: Teacher, how: DistillationSettings | None = None) -> None:
         super().__init__()
-        self.following = Following(kind=kind, alpha=alpha, temperature=temperature)
+        self.how = how or DistillationSettings()
         self.teacher = teacher
 
     def describe(self) -> dict[str, object]:
         """Return what distinguishes this part, the teacher's weights by their checksum."""
         return {
-            **asdict(self.following),
+            **described(self.how),
             "teacher": f"{type(self.teacher).__name__} {content_digest(self.teacher.state_dict())}",
         }
 
@@ -155,4 +117,4 @@ class Distillation(nn.Module):
                 f"The teacher gives logits of shape {tuple(taught.shape)} and the network {tuple(logits.shape)}; "
                 "both must know the same classes."
             )
-        return self.following.distance(logits, taught)
+        return distillation_loss(logits, taught, self.how)

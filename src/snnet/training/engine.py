@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -17,21 +17,18 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from snnet.anchors import batch_norms
-from snnet.errors import DataError, RecipeError, TrainingError
+from snnet.errors import DataError, TrainingError
 from snnet.network import SNNet
 from snnet.space import Stitch, join_ids
 from snnet.training.loss import StitchLoss
-from snnet.training.optim import OptimSettings, build_optimizer, build_schedule, learning_rates
+from snnet.training.optim import build_optimizer, build_schedule, learning_rates
 from snnet.training.randomness import reseed
 from snnet.training.reduction import average_statistics, sum_over_processes
+from snnet.training.settings import OptimSettings, Sharding
 from snnet.training.sharding import divided_state, gathered, load_whole, shard
 from snnet.training.stream import Batch
-from snnet.utils import copy_from_first, share
+from snnet.utils import Precision, copy_from_first, share
 
-Precision = Literal["fp32", "bf16", "fp16"]
-"""Type of the numbers that training computes in."""
-Sharding = Literal["none", "fsdp"]
-"""Whether weights and optimizer state are divided over processes."""
 Mixup = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Turns images and labels into mixed images and soft targets, as `timm.data.Mixup` does."""
 
@@ -43,23 +40,6 @@ class Update:
     loss: float
     grad_norm: float
     images: int
-
-
-def check_device(device: str | None, precision: Precision) -> str:
-    """Return `cpu` or `cuda`, the latter by default where there is one.
-
-    Raises:
-        RecipeError: If the device is not there or does not compute in this precision.
-    """
-    available = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
-    chosen = device or available[-1]
-    if chosen not in available:
-        raise RecipeError(f"Device {chosen!r} is not available; accepted here: {', '.join(available)}.")
-    if precision not in ("fp32", "bf16", "fp16"):
-        raise RecipeError(f"Precision {precision!r} is unknown; accepted: fp32, bf16, fp16.")
-    if precision == "fp16" and chosen == "cpu":
-        raise RecipeError("Precision fp16 needs a GPU, and on a CPU it would silently be fp32; use bf16 or fp32.")
-    return chosen
 
 
 @contextmanager
@@ -100,9 +80,9 @@ class Engine:
         accelerator: Device, precision and accumulation.
         optim: How weights move.
         steps: Steps of the whole run, for the schedule.
+        warmup: Steps among them over which the rate rises.
         loss: The loss of a stitch.
         mixup: Applied to each batch.
-        clip_norm: Largest norm of all gradients together; None does not clip.
         ema_decay: Keeps a moving average of the weights in `ema`.
         sharding: `fsdp` divides a copy of the network over the processes; `finish` brings the weights back.
     """
@@ -114,9 +94,9 @@ class Engine:
         *,
         optim: OptimSettings,
         steps: int,
+        warmup: int = 0,
         loss: StitchLoss,
         mixup: Mixup | None = None,
-        clip_norm: float | None = None,
         ema_decay: float | None = None,
         sharding: Sharding = "none",
     ) -> None:
@@ -128,14 +108,14 @@ class Engine:
         self.net = deepcopy(net) if self.sharded else net.to(accelerator.device)
         self.loss = loss.to(accelerator.device)
         self.mixup = mixup
-        self.clip_norm = math.inf if clip_norm is None else clip_norm
+        self.clip_norm = math.inf if optim.clip_norm is None else optim.clip_norm
         self.ema = None if ema_decay is None else ModelEmaV3(self.net, decay=ema_decay)
         if self.sharded:
             shard(self.net, accelerator.device)
             if self.ema is not None:
                 shard(self.ema.module, accelerator.device)
         self.optimizer = accelerator.prepare_optimizer(build_optimizer(self.net, optim))
-        self.schedule = build_schedule(self.optimizer.optimizer, optim, steps)
+        self.schedule = build_schedule(self.optimizer.optimizer, optim, steps, warmup)
         self.norms = batch_norms([self.net])
         # Listed once: walking through the modules takes as long as clipping.
         self.parameters = list(self.net.parameters())

@@ -1,15 +1,13 @@
 """What must be equal for one run to continue another, as flat plain values."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from snnet.network import SNNet
 from snnet.training.checkpoint import Settings, content_digest
 from snnet.training.loss import StitchLoss
-from snnet.training.optim import OptimSettings
 from snnet.training.samplers.base import StitchSampler
-from snnet.training.settings import TrainSettings
+from snnet.training.settings import OptimSettings, RunSettings
 from snnet.training.stream import Batches
 from snnet.utils import flatten
 
@@ -20,7 +18,7 @@ FREE_SETTINGS = ("device", "sharding", "log_every", "save_every", "keep", "track
 def run_facts(
     net: SNNet,
     batches: Batches,
-    settings: TrainSettings,
+    run: RunSettings,
     optim: OptimSettings,
     sampler: StitchSampler,
     loss: StitchLoss,
@@ -28,7 +26,11 @@ def run_facts(
     others: Mapping[str, Any],
 ) -> Settings:
     """Return the facts of a run; weights of a teacher and the space are given by their checksum."""
-    run = {name: value for name, value in asdict(settings).items() if name not in FREE_SETTINGS}
+    # Of the length steps count, and names are those of version 0.1.0.
+    how = run.model_dump(exclude={"epochs", "threads", *FREE_SETTINGS})
+    how |= {"steps": run.length(len(batches)), "clip_norm": optim.clip_norm}
+    moves = optim.model_dump(exclude={"warmup_epochs", "clip_norm"})
+    moves["warmup_steps"] = run.in_steps(optim.warmup_epochs, len(batches))
     network = {
         "anchors": [anchor.name for anchor in net.family],
         "space": content_digest(net.space.to_config()),
@@ -36,13 +38,13 @@ def run_facts(
     described = {
         "net": network,
         "batches_per_epoch": len(batches),
-        "optim": asdict(optim),
+        "optim": moves,
         "sampler": sampler.describe(),
         "loss": loss.describe(),
         "mixup": _plain_attributes(mixup),
         **others,
     }
-    flat = flatten({**run, **described})
+    flat = flatten({**how, **described})
     return {
         name: item if isinstance(item, str | int | float | bool | None) else str(item) for name, item in flat.items()
     }

@@ -1,13 +1,21 @@
 """The loss of one stitch: labels, and a teacher where there is one."""
 
-from dataclasses import asdict
-
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from snnet.errors import RecipeError
+from snnet.network import SNNet
 from snnet.space import Stitch
-from snnet.training.distillation import Distillation, Following
+from snnet.training.distillation import (
+    Distillation,
+    OwnAnchorTeacher,
+    Teacher,
+    anchor_teacher,
+    described,
+    distillation_loss,
+)
+from snnet.training.settings import IN_PLACE, DistillationSettings, LossSettings, TeacherSettings
+from snnet.training.teachers import timm_teacher
 
 
 class StitchLoss(nn.Module):
@@ -25,12 +33,14 @@ class StitchLoss(nn.Module):
     """
 
     def __init__(
-        self, *, smoothing: float = 0.0, distillation: Distillation | None = None, in_place: Following | None = None
+        self,
+        *,
+        smoothing: float = LossSettings().smoothing,
+        distillation: Distillation | None = None,
+        in_place: DistillationSettings | None = None,
     ) -> None:
         super().__init__()
-        if not 0.0 <= smoothing < 1.0:
-            raise RecipeError(f"Label smoothing is {smoothing}; it must be at least 0 and below 1.")
-        self.smoothing = smoothing
+        self.smoothing = LossSettings(smoothing=smoothing).smoothing
         self.distillation = distillation
         self.in_place = in_place
 
@@ -51,16 +61,59 @@ class StitchLoss(nn.Module):
         smoothing = 0.0 if targets.is_floating_point() else self.smoothing
         label_loss = cross_entropy(logits, targets, label_smoothing=smoothing)
         if self.in_place is not None and first is not None:
-            return self.in_place.mix(label_loss, self.in_place.distance(logits, first.float()))
+            return _mixed(label_loss, distillation_loss(logits, first.float(), self.in_place), self.in_place)
         if self.distillation is None:
             return label_loss
-        return self.distillation.following.mix(label_loss, self.distillation(logits, images, stitch))
+        return _mixed(label_loss, self.distillation(logits, images, stitch), self.distillation.how)
 
     def describe(self) -> dict[str, object]:
         """Return what distinguishes this loss; a run resumes only with an equal description."""
         part = self.distillation
-        described: dict[str, object] = {
+        facts: dict[str, object] = {
             "smoothing": self.smoothing,
             "distillation": None if part is None else part.describe(),
         }
-        return described if self.in_place is None else {**described, "in_place": asdict(self.in_place)}
+        return facts if self.in_place is None else {**facts, "in_place": described(self.in_place)}
+
+
+def _mixed(label_loss: Tensor, distillation: Tensor, how: DistillationSettings) -> Tensor:
+    return (1 - how.alpha) * label_loss + how.alpha * distillation
+
+
+def build_loss(settings: LossSettings, net: SNNet, *, new_heads: bool = False) -> StitchLoss:
+    """Return the loss of a network with its teacher; one that is made of anchors is copied as it is now.
+
+    Args:
+        settings: What is minimized.
+        net: The network, before training.
+        new_heads: Whether the anchors' classifiers are fresh, and cannot teach.
+
+    Raises:
+        RecipeError: If the teacher is an anchor with a fresh classifier.
+        SNNetError: If a timm teacher or its weights cannot be had.
+    """
+
+    def part(section: TeacherSettings | None) -> Distillation | None:
+        return None if section is None else Distillation(_teacher(section, net, new_heads=new_heads), section)
+
+    teacher = settings.teacher
+    if teacher is None or teacher.source != IN_PLACE:
+        return StitchLoss(smoothing=settings.smoothing, distillation=part(teacher))
+    return StitchLoss(smoothing=settings.smoothing, distillation=part(settings.first_teacher), in_place=teacher)
+
+
+def _teacher(section: TeacherSettings, net: SNNet, *, new_heads: bool) -> Teacher:
+    if section.source in ("own-anchors", "largest-anchor"):
+        if new_heads:
+            raise RecipeError(
+                f"loss.teacher.source is {section.source!r}, but the anchors' classifiers are new and know nothing "
+                "yet; set loss.teacher to null, or name another teacher."
+            )
+        return OwnAnchorTeacher(net) if section.source == "own-anchors" else anchor_teacher(net)
+    return timm_teacher(
+        section.source,
+        input=net.input,
+        num_classes=net.num_classes,
+        pretrained=section.pretrained,
+        checkpoint=str(section.checkpoint) if section.checkpoint else None,
+    )

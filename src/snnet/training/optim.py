@@ -1,7 +1,6 @@
 """Optimizers over parameter groups, and the learning rate of every step."""
 
-from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from timm.scheduler.cosine_lr import CosineLRScheduler
 from timm.scheduler.scheduler import Scheduler
@@ -10,58 +9,7 @@ from torch.optim import SGD, AdamW, Optimizer
 
 from snnet.errors import RecipeError
 from snnet.network import SNNet
-
-Freeze = Literal["nothing", "smallest-anchor", "anchors"]
-"""Which anchors stay as they came."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimSettings:
-    """How weights move.
-
-    Attributes:
-        optimizer: `adamw` or `sgd`.
-        lr: Peak learning rate of the stitching layers.
-        anchor_lr_scale: The anchors' rate as a share of `lr`; the paper takes 0.1 for hierarchical families. At 0
-            they are frozen.
-        freeze: What stays as it is: `nothing`; the `smallest-anchor`; or all `anchors`, so that stitching layers alone
-            are trained. No gradient of frozen weights is computed, nothing of them decays, and the running statistics
-            of their batch norms stay.
-        weight_decay: Decay of all weights but norms, biases, and what each anchor excludes.
-        betas: Of AdamW.
-        eps: Of AdamW.
-        momentum: Of SGD.
-        nesterov: Of SGD.
-        warmup_steps: Steps over which the rate rises linearly from nearly 0.
-        min_lr: Rate at the end of the cosine.
-    """
-
-    optimizer: Literal["adamw", "sgd"] = "adamw"
-    lr: float = 1e-4
-    anchor_lr_scale: float = 1.0
-    freeze: Freeze = "nothing"
-    weight_decay: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.999)
-    eps: float = 1e-8
-    momentum: float = 0.9
-    nesterov: bool = False
-    warmup_steps: int = 0
-    min_lr: float = 0.0
-
-    def __post_init__(self) -> None:
-        if self.optimizer not in ("adamw", "sgd"):
-            raise RecipeError(f"Optimizer {self.optimizer!r} is unknown; accepted: 'adamw', 'sgd'.")
-        if self.freeze not in get_args(Freeze):
-            raise RecipeError(f"freeze is {self.freeze!r}; accepted: {', '.join(get_args(Freeze))}.")
-        for name in ("lr", "anchor_lr_scale", "weight_decay", "momentum", "warmup_steps", "min_lr"):
-            if getattr(self, name) < 0:
-                raise RecipeError(f"{name} is {getattr(self, name)}; it cannot be negative.")
-
-    def frozen(self, anchors: int) -> range:
-        """Return the numbers of the anchors, of so many, that stay as they are."""
-        if self.freeze == "anchors" or self.anchor_lr_scale == 0:
-            return range(anchors)
-        return range(1 if self.freeze == "smallest-anchor" else 0)
+from snnet.training.settings import OptimSettings
 
 
 def parameter_groups(net: SNNet, *, weight_decay: float, anchor_lr_scale: float = 1.0) -> list[dict[str, Any]]:
@@ -100,15 +48,20 @@ def build_optimizer(net: SNNet, settings: OptimSettings) -> Optimizer:
     return SGD(groups, lr=settings.lr, momentum=settings.momentum, nesterov=settings.nesterov)
 
 
-def build_schedule(optimizer: Optimizer, settings: OptimSettings, steps: int) -> Scheduler:
+def build_schedule(optimizer: Optimizer, settings: OptimSettings, steps: int, warmup: int = 0) -> Scheduler:
     """Return linear warm-up, then a cosine to `min_lr` at `steps`; a function of the step alone.
+
+    Args:
+        optimizer: Its rates are set.
+        settings: The peak and the end.
+        steps: Steps of the whole run.
+        warmup: Steps among them over which the rate rises.
 
     Raises:
         RecipeError: If warm-up takes all steps.
     """
-    warmup = settings.warmup_steps
     if steps <= warmup:
-        raise RecipeError(f"warmup_steps is {warmup} of {steps} steps in all; warm-up must leave steps to train.")
+        raise RecipeError(f"Warm-up takes {warmup} of {steps} steps in all, and must leave some; lower warmup_epochs.")
     return CosineLRScheduler(
         optimizer,
         t_initial=steps - warmup,

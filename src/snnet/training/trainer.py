@@ -16,20 +16,21 @@ from snnet.errors import CheckpointError, DataError, ProcessLostError, RecipeErr
 from snnet.network import SNNet
 from snnet.space import Stitch, join_ids
 from snnet.training.checkpoint import Checkpoint, CheckpointStore
-from snnet.training.engine import Engine, Mixup, Update, apart, build_accelerator, check_device
+from snnet.training.engine import Engine, Mixup, Update, apart, build_accelerator
 from snnet.training.facts import run_facts
 from snnet.training.freezing import hold_statistics, with_something_to_train, without_gradients
 from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrupted
 from snnet.training.logging import RunLog
 from snnet.training.loss import StitchLoss
-from snnet.training.optim import OptimSettings, shares_parameters
+from snnet.training.optim import shares_parameters
 from snnet.training.probe import Probe
 from snnet.training.randomness import kept_random_state, stitch_generator
 from snnet.training.samplers.base import StitchSampler
 from snnet.training.samplers.uniform import UniformSampler
-from snnet.training.settings import TrainResult, TrainSettings, TrainStatus
+from snnet.training.settings import OptimSettings, RunSettings, TrainResult, TrainStatus
 from snnet.training.stream import Batch, Batches, step_batches
 from snnet.training.torch_loader import as_batches
+from snnet.training.trackers import check_trackers
 from snnet.utils import broadcast, fast_linear, from_first, joined, losing_none, share, sum_numbers
 
 CHECKPOINTS = "checkpoints"
@@ -44,8 +45,8 @@ class Trainer:
     Args:
         net: Trained in place.
         batches: Training batches by epoch and position; or a torch `DataLoader` with `shuffle=True`, whose order and
-            augmentation then come from the seed of the settings, see `as_batches`.
-        settings: How the run goes.
+            augmentation then come from the seed of the run, see `as_batches`.
+        run: How long, where, and what is kept.
         optim: How weights move.
         sampler: Draws the stitches; uniform by default.
         loss: Labels and teacher; plain cross-entropy by default.
@@ -53,8 +54,6 @@ class Trainer:
         directory: Where logs and checkpoints go; None keeps neither.
         facts: Further facts, such as the data set's name, that must be equal to resume.
         probe: Scores of a few stitches while training, for the log and the trackers.
-        on_step: Told the status after every step; of several processes in the first only.
-        on_message: Told in words what a user should know: resuming, damaged checkpoints, interruption. Likewise.
 
     Raises:
         RecipeError: If settings contradict each other or the machine.
@@ -66,7 +65,7 @@ class Trainer:
         net: SNNet,
         batches: "Batches | DataLoader[Any]",
         *,
-        settings: TrainSettings,
+        run: RunSettings,
         optim: OptimSettings | None = None,
         sampler: StitchSampler | None = None,
         loss: StitchLoss | None = None,
@@ -74,12 +73,10 @@ class Trainer:
         directory: str | Path | None = None,
         facts: Mapping[str, Any] | None = None,
         probe: Probe | None = None,
-        on_step: Callable[[TrainStatus], None] | None = None,
-        on_message: Callable[[str], None] | None = None,
     ) -> None:
         self.net = net
-        self.batches = as_batches(batches, settings.seed)
-        self.settings = settings
+        self.batches = as_batches(batches, run.seed)
+        self.run = run
         self.optim = optim or OptimSettings()
         self.frozen = self.optim.frozen(len(net.anchors))
         self.sampler = sampler or UniformSampler(with_something_to_train(net.space, self.frozen))
@@ -88,10 +85,11 @@ class Trainer:
         self.directory = None if directory is None else Path(directory)
         self.facts = dict(facts or {})
         self.probe = probe
-        self.on_step = on_step
-        self.on_message = on_message
-        self.device = check_device(settings.device, settings.precision)
-        if probe is not None and settings.sharding == "fsdp":
+        self.device = run.place
+        self.steps = run.length(len(self.batches))
+        self.warmup = run.in_steps(self.optim.warmup_epochs, len(self.batches))
+        check_trackers(run.trackers)
+        if probe is not None and run.sharding == "fsdp":
             raise RecipeError(
                 "Scores while training (evaluation.every) need the whole network in one process, and sharding fsdp "
                 "divides it; turn one of them off."
@@ -99,7 +97,13 @@ class Trainer:
         if shares_parameters(self.loss, net):
             raise RecipeError("The teacher shares weights with the network; copy it first, as anchor_teacher does.")
 
-    def fit(self, *, resume: bool = False) -> TrainResult:
+    def fit(
+        self,
+        *,
+        resume: bool = False,
+        on_step: Callable[[TrainStatus], None] | None = None,
+        on_message: Callable[[str], None] | None = None,
+    ) -> TrainResult:
         """Train to the last step.
 
         The net keeps its mode (training or evaluation) and stays on the device that trained it; scores in its table
@@ -110,6 +114,8 @@ class Trainer:
 
         Args:
             resume: Continue from the newest intact checkpoint of `directory`, from the start if there is none yet.
+            on_step: Told the status after every step; of several processes in the first only.
+            on_message: Told in words what a user should know: resuming, damaged checkpoints, interruption. Likewise.
 
         Raises:
             TrainingError: If loss or gradients are not finite (the message names stitch and step), or one of several
@@ -129,7 +135,7 @@ class Trainer:
                     stack.enter_context(borrowed)
                 for number in self.frozen:
                     stack.enter_context(without_gradients(self.net.anchor(number)))
-                return _Run(self, resume).go()
+                return _Run(self, resume, on_step, on_message).go()
         finally:
             self.net.forget_scores()
             self.net.zero_grad(set_to_none=True)
@@ -145,9 +151,16 @@ class Trainer:
 class _Run:
     """One call of `fit`: what it needs open, and where it stands."""
 
-    def __init__(self, trainer: Trainer, resume: bool) -> None:
-        self.trainer = trainer
-        self.settings = settings = trainer.settings
+    def __init__(
+        self,
+        trainer: Trainer,
+        resume: bool,
+        on_step: Callable[[TrainStatus], None] | None,
+        on_message: Callable[[str], None] | None,
+    ) -> None:
+        self.trainer, self.on_step, self.on_message = trainer, on_step, on_message
+        self.settings, self.steps = trainer.run, trainer.steps
+        settings = trainer.run
         facts = run_facts(
             trainer.net,
             trainer.batches,
@@ -173,10 +186,10 @@ class _Run:
             trainer.net,
             accelerator,
             optim=trainer.optim,
-            steps=settings.steps,
+            steps=trainer.steps,
+            warmup=trainer.warmup,
             loss=trainer.loss,
             mixup=trainer.mixup,
-            clip_norm=settings.clip_norm,
             ema_decay=settings.ema_decay,
             sharding=settings.sharding,
         )
@@ -199,7 +212,7 @@ class _Run:
         with self.log, StopRequest(repeats=self.share.count > 1) as stop:
             stream = step_batches(self.trainer.batches, self.settings.accumulation, self.step, self.share)
             try:
-                while self.step < self.settings.steps:
+                while self.step < self.steps:
                     self._one_step(stream, stop)
                 # A signal that came during the last step.
                 self._agree((), stop)
@@ -275,7 +288,7 @@ class _Run:
     def _note(self, update: Update, stitches: tuple[Stitch, ...], seconds: float) -> None:
         self.unlogged.append(update.loss)
         self.recent.append((update.loss, update.images, seconds))
-        if self.step % self.settings.log_every == 0 or self.step == self.settings.steps:
+        if self.step % self.settings.log_every == 0 or self.step == self.steps:
             self.log.write(
                 {
                     "step": self.step,
@@ -291,16 +304,16 @@ class _Run:
 
     def _probe_if_due(self) -> None:
         probe = self.trainer.probe
-        if probe is not None and self.share.is_first and probe.due(self.step, self.settings.steps):
+        if probe is not None and self.share.is_first and probe.due(self.step, self.steps):
             self.log.write({"step": self.step, **probe.measure(self.trainer.net)})
 
     def _report(self, stitches: tuple[Stitch, ...]) -> None:
-        if self.trainer.on_step is not None and self.share.is_first:
-            left = self.settings.steps - self.step
-            self.trainer.on_step(
+        if self.on_step is not None and self.share.is_first:
+            left = self.steps - self.step
+            self.on_step(
                 TrainStatus(
                     step=self.step,
-                    steps=self.settings.steps,
+                    steps=self.steps,
                     epoch=self._epoch(),
                     loss=self._recent_loss(),
                     lr=self.engine.rates().get("lr", 0.0),
@@ -312,7 +325,7 @@ class _Run:
 
     def _save_if_due(self) -> None:
         every = self.settings.save_every
-        due = self.step == self.settings.steps or (every > 0 and self.step % every == 0)
+        due = self.step == self.steps or (every > 0 and self.step % every == 0)
         if self.stopping is not None:
             self._say(f"{signal.Signals(self.stopping).name} received: stopping after step {self.step}.")
         if self.store is not None and (due or self.stopping is not None):
@@ -325,9 +338,7 @@ class _Run:
             raise TrainingInterrupted(self.step, self.saved, self.stopping)
 
     def _open_store(self, directory: Path, facts: Mapping[str, Any], resume: bool) -> CheckpointStore:
-        store = CheckpointStore(
-            directory / CHECKPOINTS, facts, keep=self.settings.keep, on_message=self.trainer.on_message
-        )
+        store = CheckpointStore(directory / CHECKPOINTS, facts, keep=self.settings.keep, on_message=self.on_message)
 
         def claim() -> None:
             store.clean()
@@ -356,7 +367,7 @@ class _Run:
         self.unlogged = state.pop("unlogged")
         self.engine.load_state_dict(state)
         self.step, self.saved = found
-        self._say(f"Resuming after step {self.step} of {self.settings.steps} from {self.saved}.")
+        self._say(f"Resuming after step {self.step} of {self.steps} from {self.saved}.")
 
     def _epoch(self) -> float:
         return round(self.step * self.settings.accumulation / len(self.trainer.batches), 4)
@@ -368,5 +379,5 @@ class _Run:
         return sum(images for _, images, _ in self.recent) / max(sum(s for *_, s in self.recent), 1e-9)
 
     def _say(self, message: str) -> None:
-        if self.trainer.on_message is not None and self.share.is_first:
-            self.trainer.on_message(message)
+        if self.on_message is not None and self.share.is_first:
+            self.on_message(message)

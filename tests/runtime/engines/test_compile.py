@@ -9,9 +9,8 @@ from torch import nn
 
 from snnet.errors import EngineError
 from snnet.init import recalibrate
-from snnet.network import SNNet, stitch
+from snnet.network import SNNet, extract_step, stitch
 from snnet.runtime.engines import ENGINES, CompileEngine, Conditions
-from snnet.runtime.engines.bound import BoundStep
 from snnet.runtime.engines.cuda_graphs import CudaGraphs
 from snnet.runtime.engines.lowered import lower
 from snnet.space import StitchSpace
@@ -48,7 +47,7 @@ def test_a_batch_size_is_prepared_or_comes_by_itself(net: SNNet, engine: Compile
     ready = engine.load_step(block, features[:1])
     assert ready.serves(features[:1]) and not ready.serves(features)
     with torch.no_grad():
-        torch.testing.assert_close(ready(features), net.apply_step(block, features), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ready(features), net.run_step(block, features), rtol=1e-4, atol=1e-5)
     assert ready.serves(features)
 
 
@@ -57,7 +56,7 @@ def test_an_open_batch_size(net: SNNet) -> None:
     ready = CompileEngine(net, dynamic=True).load_step(block, features[:2])
     assert ready.serves(features) and not ready.serves(features[:1])
     with torch.no_grad():
-        torch.testing.assert_close(ready(features), net.apply_step(block, features), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(ready(features), net.run_step(block, features), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.skipif(not has_fast_linear("cpu"), reason="linear layers run through MKL alone here")
@@ -67,10 +66,10 @@ def test_large_linear_layers_run_through_onednn(net: SNNet) -> None:
     mlp.fc1, mlp.fc2 = nn.Linear(16, 1024), nn.Linear(1024, 16)
     engine, features = CompileEngine(net.eval()), torch.randn(1, 17, 16)
     step = net.steps(0)[2]
-    graph = lower(BoundStep(engine.replica, step), features).graph
+    graph = lower(extract_step(engine.replica, step), features).graph
     assert "onednn_linear" in graph.code
     with torch.no_grad():
-        expected = net.apply_step(step, features)
+        expected = net.run_step(step, features)
     torch.testing.assert_close(engine.load_step(step, features)(features), expected, rtol=1e-4, atol=1e-5)
 
 

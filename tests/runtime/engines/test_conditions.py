@@ -9,9 +9,9 @@ from snnet.runtime.engines import Conditions
 
 
 def test_completed_from_the_network(tiny_net: SNNet) -> None:
-    assert Conditions.of(tiny_net).to_dict() == {"device": "cpu", "dtype": "float32", "threads": 1}
+    assert Conditions.of(tiny_net).to_dict() == {"device": "cpu", "precision": "fp32", "threads": 1}
     given = Conditions.of(tiny_net.to(torch.bfloat16), device="cpu", threads=3)
-    assert given == Conditions(torch.device("cpu"), torch.bfloat16, 3)
+    assert given == Conditions(torch.device("cpu"), "bf16", 3)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta", torch.device("xla")])

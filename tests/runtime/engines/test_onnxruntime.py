@@ -55,7 +55,7 @@ def test_a_step_alone(engine: OnnxRuntimeEngine, small_net: SNNet) -> None:
     step = small_net.steps("1:0-2")[1]
     features = torch.randn(1, *small_net.anchor(1).feature(0).shape)
     with torch.no_grad():
-        expected = small_net.apply_step(step, features)
+        expected = small_net.run_step(step, features)
     ready = engine.load_step(step, features)
     torch.testing.assert_close(ready(features), expected, rtol=1e-4, atol=1e-5)
     assert ready(features.repeat(3, 1, 1)).shape[0] == 3
@@ -72,10 +72,10 @@ def test_from_a_bundle_without_the_network(small_net: SNNet, bundle: Bundle) -> 
 
 
 def test_conditions_it_cannot_meet(small_net: SNNet) -> None:
-    with pytest.raises(EngineError, match=r"computes in float32, and torch\.bfloat16 was asked for"):
-        OnnxRuntimeEngine(small_net, Conditions(torch.device("cpu"), torch.bfloat16, 1))
+    with pytest.raises(EngineError, match=r"computes in fp32, and bf16 was asked for"):
+        OnnxRuntimeEngine(small_net, Conditions(torch.device("cpu"), "bf16", 1))
     with pytest.raises(EngineError, match="runs on cpu, and cuda:0 was asked for"):
-        OnnxRuntimeEngine(small_net, Conditions(torch.device("cuda:0"), torch.float32, 1))
+        OnnxRuntimeEngine(small_net, Conditions(torch.device("cuda:0"), "fp32", 1))
 
 
 def test_close_removes_the_files(small_net: SNNet) -> None:

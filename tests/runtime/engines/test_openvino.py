@@ -25,7 +25,7 @@ def test_stitches_and_steps_equal_the_network(tiny_net: SNNet) -> None:
     features = images
     with torch.no_grad():
         for step in tiny_net.steps(stitch)[:4]:
-            expected = tiny_net.apply_step(step, features)
+            expected = tiny_net.run_step(step, features)
             if step.index == 0:  # stem, first block and stitching layer
                 found = engine.load_step(step, features)(features)
                 torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
@@ -67,5 +67,5 @@ def test_threads_do_not_meet_and_closing_frees(tiny_net: SNNet) -> None:
 
 
 def test_other_numbers_are_refused(tiny_net: SNNet) -> None:
-    with pytest.raises(EngineError, match=r"not in torch\.bfloat16 on cpu; give it Conditions"):
-        ENGINES.get("openvino")(tiny_net, Conditions.of(tiny_net, dtype=torch.bfloat16))
+    with pytest.raises(EngineError, match=r"not in bf16 on cpu; give it Conditions"):
+        ENGINES.get("openvino")(tiny_net, Conditions.of(tiny_net, precision="bf16"))

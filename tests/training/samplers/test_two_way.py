@@ -6,7 +6,7 @@ import torch
 from snnet.network import SNNet
 from snnet.profiling import count_costs
 from snnet.space import StitchSpace
-from snnet.training import Trainer, TrainSettings, TrainStatus
+from snnet.training import RunSettings, Trainer, TrainStatus
 from snnet.training.samplers import SAMPLERS
 from tests.conftest import build_tiny_anchor
 from tests.training.killable import TinyBatches
@@ -31,13 +31,13 @@ def two_way_net() -> SNNet:
 def test_routes_there_and_back_are_trained(name: str, options: dict[str, Any]) -> None:
     net, seen = two_way_net(), set[str]()
     sampler = SAMPLERS.get(name).build(net.space, count_costs(net), **options)
-    settings = TrainSettings(steps=40, trackers=(), device="cpu")
+    settings = RunSettings(steps=40, trackers=(), device="cpu")
     before = {layer: module.transform.weight.clone() for layer, module in net.layers.items()}  # type: ignore[operator,union-attr]
 
     def note(status: TrainStatus) -> None:
         seen.update(status.stitch.split(" + "))
 
-    Trainer(net, TinyBatches(), settings=settings, sampler=sampler, on_step=note).fit()
+    Trainer(net, TinyBatches(), run=settings, sampler=sampler).fit(on_step=note)
     routes = {net.space.find(stitch).anchors for stitch in seen}
     # To the larger anchor, to the smaller, and out and back.
     assert {(0, 1), (1, 0)} <= routes and routes & {(0, 1, 0), (1, 0, 1)}

@@ -90,7 +90,7 @@ class StitchGraphs:
         for step, prefix in zip(steps, prefixes, strict=True):
             models.append(self._step(step, prefix, features))
             with torch.no_grad():
-                features = self._net.run_step(step, prefix, features)
+                features = self._net.run_step(step, features, prefix)
         return join(models)
 
     def _step(self, step: Step, prefix: str, example: Tensor) -> "ModelProto":

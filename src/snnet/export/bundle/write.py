@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,8 +14,8 @@ from snnet.export.bundle.graphs import StitchGraphs
 from snnet.export.bundle.manifest import GRAPHS, MANIFEST, Manifest
 from snnet.export.bundle.quantize import Batches, Quantization, quantize_graphs
 from snnet.export.export import real_images
-from snnet.network import SNNet, StitchLike
-from snnet.table import StitchRow, StitchTable
+from snnet.network import SNNet, Stitches, chosen_stitches
+from snnet.table import StitchRow, StitchTable, column
 from snnet.utils import require, versions
 
 Progress = Callable[[int, int, str], None]
@@ -24,7 +24,7 @@ Progress = Callable[[int, int, str], None]
 def write_bundle(
     net: SNNet,
     path: str | Path,
-    stitches: Sequence[StitchLike] | None = None,
+    stitches: Stitches | None = None,
     *,
     images: Tensor | None = None,
     quantization: Quantization | None = None,
@@ -38,7 +38,7 @@ def write_bundle(
     Args:
         net: The network.
         path: The folder; it may hold an earlier bundle, and nothing else.
-        stitches: Numbers, ids or values; all of the space if None.
+        stitches: Numbers, ids or values, `anchors` or `frontier`; all of the space if None.
         images: Real images `(B, C, H, W)`, normalized, to compare on besides random ones; embedded ones if None.
         quantization: Write 8-bit weights.
         scored_on: Batches of images and labels on which the accuracy before and after quantization is measured.
@@ -50,7 +50,7 @@ def write_bundle(
         ExtraError: If onnx or onnxruntime is not installed.
     """
     require("onnxruntime", "onnx")
-    routes = list(dict.fromkeys(net.space if stitches is None else map(net.space.find, stitches)))
+    routes = chosen_stitches(net, stitches)
     target = Path(path)
     _check_free(target)
     total = len(routes) * (1 if quantization is None else 2)
@@ -100,10 +100,11 @@ def _table(net: SNNet, stitches: Iterable[str]) -> StitchTable:
 
 def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> StitchTable:
     """Take out what was measured on weights that were not quantized, and put in what was measured on these."""
-    kept = ("macs", "params")
     rows = (
         StitchRow(
-            row.index, row.stitch, {k: v for k, v in row.values.items() if k in kept} | scores.get(row.stitch, {})
+            row.index,
+            row.stitch,
+            {k: v for k, v in row.values.items() if column(k).is_counted} | scores.get(row.stitch, {}),
         )
         for row in table
     )

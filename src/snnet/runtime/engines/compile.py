@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 
 from snnet.errors import EngineError
-from snnet.network import SNNet, StitchLike
-from snnet.runtime.engines.bound import BoundStep, serving_replica
+from snnet.network import SNNet, StitchLike, extract_step
 from snnet.runtime.engines.conditions import Conditions
 from snnet.runtime.engines.cuda_graphs import CudaGraphs
 from snnet.runtime.engines.engine import ENGINES, NetworkEngine, Ready
-from snnet.runtime.engines.faster import use_onednn
+from snnet.runtime.engines.faster import serving_replica, use_onednn
 from snnet.runtime.engines.lowered import Lowered, lower
 from snnet.space import Step
 from snnet.utils import torch_threads
@@ -31,7 +30,7 @@ class CompileEngine(NetworkEngine):
 
     Args:
         net: The network.
-        conditions: Device, type of number and threads. The threads are built into what is compiled.
+        conditions: Device, precision and threads. The threads are built into what is compiled.
         batch_sizes: Images per batch that `load` compiles for; `Ready.prepare` adds others.
         dynamic: Compile once for every batch of two images and more. It costs some speed.
         cuda_graphs: Replay a whole stitch as one CUDA graph where the device is a GPU of NVIDIA's.
@@ -94,19 +93,18 @@ class CompileEngine(NetworkEngine):
         return f"{batch} {tuple(features.shape[1:])} {features.dtype} {features.device}"
 
     def _compile_step(self, step: Step, prefix: str, features: Tensor) -> Run:
-        bound = BoundStep(self.replica, step, self.replica.statistics.get(prefix)).eval()
         dynamic = self.dynamic and features.shape[0] > 1
         try:
-            lowered = lower(bound, features, dynamic=dynamic)
+            lowered = lower(extract_step(self.replica, step, prefix), features, dynamic=dynamic)
             run = self._compiled.get(lowered.key) or self._compile(lowered)
         except Exception as error:
             raise EngineError(
                 f"{step} cannot be compiled ({type(error).__name__}: {str(error)[:300]}); the engine 'eager' runs it."
             ) from error
-        weights, values = lowered.weights, () if bound.values is None else (bound.values,)
+        weights = lowered.weights
 
         def run_step(features: Tensor) -> Tensor:
-            result: Tensor = run(*weights, features, *values)[0]
+            result: Tensor = run(*weights, features)[0]
             return result
 
         return run_step

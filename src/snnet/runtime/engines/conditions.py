@@ -1,4 +1,4 @@
-"""Under what a latency was measured: the device, the type of number, the threads."""
+"""Under what a latency was measured: the device, the precision, the threads."""
 
 from dataclasses import dataclass
 
@@ -6,6 +6,7 @@ import torch
 
 from snnet.errors import RecipeError
 from snnet.network import SNNet
+from snnet.utils import precision_of, torch_dtype
 
 
 @dataclass(frozen=True)
@@ -14,12 +15,12 @@ class Conditions:
 
     Attributes:
         device: Where the network runs.
-        dtype: Type of weights and images.
+        precision: Type of weights and images, such as `fp32`.
         threads: Threads of torch on the CPU.
     """
 
     device: torch.device
-    dtype: torch.dtype
+    precision: str
     threads: int
 
     @classmethod
@@ -27,13 +28,13 @@ class Conditions:
         cls,
         net: SNNet,
         device: str | torch.device | None = None,
-        dtype: torch.dtype | None = None,
+        precision: str | None = None,
         threads: int | None = None,
     ) -> "Conditions":
         """Complete what is not given from where `net` lies and from torch's settings.
 
         Raises:
-            RecipeError: If this machine has no such device, or `net` has shapes only.
+            RecipeError: If this machine has no such device, there is no such precision, or `net` has shapes only.
         """
         first = next(net.parameters())
         if first.is_meta:
@@ -42,11 +43,17 @@ class Conditions:
                 f"one of {_devices()}."
             )
         threads = torch.get_num_threads() if threads is None else threads
-        return cls(_device(first.device if device is None else device), dtype or first.dtype, threads)
+        name = precision_of(first.dtype if precision is None else torch_dtype(precision))
+        return cls(_device(first.device if device is None else device), name, threads)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision as torch's type."""
+        return torch_dtype(self.precision)
 
     def to_dict(self) -> dict[str, str | int]:
         """Return the conditions as plain values, for the facts of a table."""
-        return {"device": str(self.device), "dtype": str(self.dtype).removeprefix("torch."), "threads": self.threads}
+        return {"device": str(self.device), "precision": self.precision, "threads": self.threads}
 
 
 def _device(device: str | torch.device) -> torch.device:

@@ -42,7 +42,7 @@ class Engine(ABC):
     weights for all that it loads, as far as its library can.
 
     Args:
-        conditions: Device, type of number and threads.
+        conditions: Device, precision and threads.
 
     Raises:
         ExtraError: If the library that runs it is not installed.
@@ -73,7 +73,7 @@ class NetworkEngine(Engine):
     Args:
         net: The network; it is neither moved nor changed. Changes of its weights in place reach engines that share
             its tensors.
-        conditions: Device, type of number and threads; those of the network and of torch if None.
+        conditions: Device, precision and threads; those of the network and of torch if None.
     """
 
     def __init__(self, net: SNNet, conditions: Conditions | None = None) -> None:

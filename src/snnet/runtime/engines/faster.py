@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from snnet.network import SNNet
+from snnet.network import SNNet, replicate
+from snnet.runtime.engines.conditions import Conditions
 from snnet.utils import SMALLEST, fast_product, has_fast_linear
 
 
@@ -37,6 +38,15 @@ class OneDnnLinear(nn.Linear):
             return fast_product(input, self.weight, self.bias)
         result: Tensor = onednn_linear(input, self.weight, self.bias)
         return result
+
+
+def serving_replica(net: SNNet, conditions: Conditions) -> SNNet:
+    """Return a replica on a device for inference: tensors shared where they fit as they are, low-rank layers merged."""
+
+    def convert(tensor: Tensor) -> Tensor:
+        return tensor.to(conditions.device, conditions.dtype if tensor.is_floating_point() else tensor.dtype)
+
+    return replicate(net, convert).set_lora_rank(None)
 
 
 def use_onednn(net: SNNet) -> None:

@@ -6,10 +6,8 @@ from itertools import count
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.export import Dim
-
-from snnet.runtime.engines.bound import BoundStep
 
 _UNIQUE = count()
 
@@ -19,7 +17,7 @@ class Lowered:
     """A step as a graph whose inputs are its weights and then its features.
 
     Attributes:
-        graph: Takes weights, features and statistics, in that order, and returns a list of one tensor.
+        graph: Takes weights and features, in that order, and returns a list of one tensor.
         weights: The tensors to call it with first; they are those of the network.
         examples: What stands for all inputs while it is compiled.
         key: Equal for graphs that do the same with inputs of the same shapes.
@@ -31,19 +29,17 @@ class Lowered:
     key: str
 
 
-def lower(step: BoundStep, features: Tensor, *, dynamic: bool = False) -> Lowered:
+def lower(step: nn.Module, features: Tensor, *, dynamic: bool = False) -> Lowered:
     """Trace a step on an example of its features.
 
     Args:
-        step: The step; statistics become inputs too.
+        step: The step.
         features: Of the shape and type that it will be run with.
         dynamic: Leave the number of images open, from 2 on.
     """
-    given = (features,) if step.values is None else (features, step.values)
-    shapes = {"features": {0: Dim("batch", min=2)} if dynamic else None}
-    shapes |= {} if step.values is None else {"values": None}
+    shapes = ({0: Dim("batch", min=2)},) if dynamic else None
     with torch.no_grad():
-        program = torch.export.export(step, given, dynamic_shapes=shapes, strict=False)
+        program = torch.export.export(step, (features,), dynamic_shapes=shapes, strict=False)
     graph, tensors = program.graph_module, {**program.state_dict, **program.constants}
     specs = program.graph_signature.input_specs
     pairs = list(zip(graph.graph.find_nodes(op="placeholder"), specs, strict=True))
@@ -54,11 +50,11 @@ def lower(step: BoundStep, features: Tensor, *, dynamic: bool = False) -> Lowere
         if node.users:
             weights.append(tensors[spec.target])
         else:
-            # A stem brings the weights of its whole anchor along.
+            # Such as the count of batches that a batch norm keeps.
             graph.graph.erase_node(node)
     graph.recompile()
     values = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
-    examples = tuple(values) if dynamic else (*weights, *given)
+    examples = tuple(values) if dynamic else (*weights, features)
     return Lowered(graph, tuple(weights), examples, fingerprint(graph.graph, examples))
 
 

@@ -42,14 +42,14 @@ class _Session(Ready):
 
 @ENGINES.register("onnxruntime")
 class OnnxRuntimeEngine(NetworkEngine):
-    """Runs stitches through onnxruntime on the CPU, in float32, with the weights mapped from one file.
+    """Runs stitches through onnxruntime on the CPU, in fp32, with the weights mapped from one file.
 
     A stitch is exported when it is first loaded, and compared with the network. Its steps are exported once: a
     further stitch of steps that are known is ready in a fraction of a second.
 
     Args:
         net: The network.
-        conditions: Device, type of number and threads; those of the network and of torch if None.
+        conditions: Device, precision and threads; those of the network and of torch if None.
     """
 
     name = "onnxruntime"
@@ -99,7 +99,7 @@ class BundleEngine(Engine):
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         require("onnxruntime", "onnx")
         threads = torch.get_num_threads() if threads is None else threads
-        super().__init__(Conditions(torch.device("cpu"), torch.float32, threads))
+        super().__init__(Conditions(torch.device("cpu"), "fp32", threads))
         self.bundle = bundle
 
     def load(self, stitch: StitchLike) -> Ready:
@@ -115,5 +115,5 @@ class BundleEngine(Engine):
 def _check(conditions: Conditions) -> None:
     if conditions.device.type != "cpu":
         raise EngineError(f"The engine onnxruntime runs on cpu, and {conditions.device} was asked for.")
-    if conditions.dtype != torch.float32:
-        raise EngineError(f"The engine onnxruntime computes in float32, and {conditions.dtype} was asked for.")
+    if conditions.precision != "fp32":
+        raise EngineError(f"The engine onnxruntime computes in fp32, and {conditions.precision} was asked for.")

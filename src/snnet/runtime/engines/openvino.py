@@ -48,7 +48,7 @@ class _OpenVinoReady(Ready):
 
 @ENGINES.register("openvino")
 class OpenVinoEngine(NetworkEngine):
-    """Runs stitches as OpenVINO models, in float32.
+    """Runs stitches as OpenVINO models, in fp32.
 
     Loading takes seconds. OpenVINO keeps weights in layouts of its own, so no two stitches share any; a stitch has
     the network's weights of when it was loaded.
@@ -60,10 +60,10 @@ class OpenVinoEngine(NetworkEngine):
         super().__init__(net, conditions)
         require("openvino", "openvino")
         found = self.conditions
-        if found.device.type != "cpu" or found.dtype != torch.float32:
+        if found.device.type != "cpu" or found.precision != "fp32":
             raise EngineError(
-                f"The engine openvino runs in float32 on the CPU, not in {found.dtype} on {found.device}; give it "
-                "Conditions with dtype=torch.float32 and device='cpu', or take the engine eager."
+                f"The engine openvino runs in fp32 on the CPU, not in {found.precision} on {found.device}; give it "
+                "Conditions with precision='fp32' and device='cpu', or take the engine eager."
             )
         self.replica = plain_replica(net)
 

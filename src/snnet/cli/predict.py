@@ -1,0 +1,125 @@
+"""`snnet predict`: what is in pictures."""
+
+import json as json_format
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+from cyclopts.validators import Number
+
+from snnet.cli.budget import NO_BUDGET, BudgetOptions
+from snnet.cli.console import say, show
+from snnet.cli.errors import ExitCode
+from snnet.cli.sources import saved_network
+from snnet.cli.values import Device, default_device
+from snnet.errors import DataError, ExportError
+
+if TYPE_CHECKING:
+    from snnet.export.bundle import Bundle
+    from snnet.network import Prediction, SNNet
+
+_AT_ONCE, _WIDEST = 32, 32
+
+predict = App(
+    name="predict",
+    help_epilogue="""Examples:
+
+    snnet predict runs/mine photo.jpg --macs 12M
+    snnet predict runs/mine photos/ --top 5 --json > labels.jsonl
+    snnet predict bundle photos/*.jpg --stitch 17
+""",
+)
+
+
+@predict.default
+def predict_pictures(
+    source: str,
+    /,
+    *images: Path,
+    stitch: str | None = None,
+    budget: BudgetOptions = NO_BUDGET,
+    top: Annotated[int, Parameter(validator=Number(gte=1))] = 1,
+    device: Device = None,
+    json: Annotated[bool, Parameter(negative="", help="Print one JSON object per picture, in lines.")] = False,
+) -> int:
+    """Say what is in pictures: the most probable classes, by the best stitch within the budget.
+
+    With neither --stitch nor a budget, the stitch of the best measured top-1 answers; where none is measured, the
+    largest anchor. A network that does not know the names of its classes gives their numbers.
+
+    A file that cannot be read as an image is named, and the others are answered; then the exit code is 2.
+
+    Args:
+        source: Directory of a saved network or a bundle, an id on the hub, or FAMILY@FILE for a published network.
+        images: Pictures; of a folder, all in it and in its folders.
+        stitch: Number or id of the stitch that answers.
+        top: Classes to name for each picture.
+    """
+    if not images:
+        raise DataError("There is no image to predict; name pictures, or a folder of them.")
+    model, routes = _open(source, device)
+    from snnet.network import choose_stitch
+
+    limits = budget.given()
+    route = choose_stitch(model, stitch, limits, routes)
+    say(f"Stitch {route} of {source}" + ("" if model.classes else ", which knows no names of its classes"), style="dim")
+    done = faults = 0
+    for path, found in _answers(model, route, _pictures(images), limits.get("batch", _AT_ONCE)):
+        done, faults = done + 1, faults + isinstance(found, str)
+        _tell(path, found, top, json=json, width=max(map(len, model.classes or ("0000",))))
+    if faults:
+        say(f"{faults} of {done} could not be predicted, for the reasons above.", style="red")
+    return ExitCode.BAD_INPUT if faults else ExitCode.OK
+
+
+def _open(source: str, device: str | None) -> "tuple[SNNet | Bundle, Iterable[Any]]":
+    from snnet.export.bundle import MANIFEST, Bundle
+
+    if not (Path(source) / MANIFEST).is_file():
+        net = saved_network(source)
+        return net.to(default_device(device)), net.space
+    if device is not None:
+        raise ExportError(f"{source} is a bundle, which runs on the CPU; leave out --device {device}.")
+    bundle = Bundle.open(source)
+    return bundle, bundle.stitches
+
+
+def _pictures(given: Iterable[Path]) -> Iterator[Path]:
+    """Yield files, those of a folder in its place; a folder without any comes itself, to be told of."""
+    from snnet.data import pictures_in
+
+    for path in given:
+        yield from (pictures_in(path) if path.is_dir() else ()) or [path]
+
+
+def _answers(
+    model: "SNNet | Bundle", route: Any, paths: Iterable[Path], at_once: int
+) -> "Iterator[tuple[Path, Prediction | str]]":
+    """Yield each path with its prediction, or with why there is none."""
+    transform, coming = model.transform, iter(paths)
+    while part := list(islice(coming, at_once)):
+        read: dict[int, Any] = {}
+        faults: dict[int, str] = {}
+        for number, path in enumerate(part):
+            try:
+                read[number] = transform(path)
+            except DataError as error:
+                faults[number] = str(error)
+        found = iter(model.predict(list(read.values()), route) if read else ())  # type: ignore[arg-type]
+        for number, path in enumerate(part):
+            yield path, faults.get(number) or next(found)
+
+
+def _tell(path: Path, found: "Prediction | str", top: int, *, json: bool, width: int) -> None:
+    if isinstance(found, str):
+        say(found, style="red")
+        if json:
+            show(json_format.dumps({"image": str(path), "error": found}))
+    elif json:
+        labels = [label._asdict() for label in found.top(top)]
+        show(json_format.dumps({"image": str(path), "stitch": str(found.stitch), "labels": labels}))
+    else:
+        for name, probability in found.top(top):
+            show(f"{100 * probability:6.2f} %  {name!s:<{min(width, _WIDEST)}}  {path}")

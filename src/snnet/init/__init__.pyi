@@ -1,0 +1,10 @@
+from .least_squares import InitReport as InitReport
+from .least_squares import LayerFit as LayerFit
+from .least_squares import collect_equations as collect_equations
+from .least_squares import initialize as initialize
+from .recalibration import RecalibrationReport as RecalibrationReport
+from .recalibration import has_batch_norm as has_batch_norm
+from .recalibration import recalibrate as recalibrate
+from .settings import CalibrationSettings as CalibrationSettings
+from .settings import Method as Method
+from .settings import RecalibrationSettings as RecalibrationSettings

@@ -1,0 +1,58 @@
+"""Whether something is a batch of images that a network takes: said in one way, whoever is given it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snnet.errors import DataError
+
+
+def fits(images: Any, size: torch.Size, like: Tensor) -> bool:
+    """Tell, in less than a microsecond, whether these are images of that size where and of the type that `like` is."""
+    return (
+        isinstance(images, Tensor)
+        and images.shape[1:] == size
+        and images.dtype == like.dtype
+        and images.device == like.device
+    )
+
+
+def check_images(images: Any, size: tuple[int, ...], what: str = "The images") -> Tensor:
+    """Return what was given if it is a batch of float images `(N, C, H, W)`.
+
+    Args:
+        images: What was given.
+        size: `(C, H, W)` that the anchors take.
+        what: What the message calls it.
+
+    Raises:
+        DataError: If it is anything else.
+    """
+    expected = f"float images (N, {', '.join(map(str, size))}), normalized as the anchors expect"
+    if not isinstance(images, Tensor):
+        raise DataError(
+            f"{what} are a {type(images).__name__}; expected {expected}, as a tensor. For pictures and arrays there is "
+            "net.predict(images), and net.transform(picture) makes a normalized image of one."
+        )
+    if tuple(images.shape[1:]) != tuple(size):
+        lacking = "; a single image needs a first axis, image[None]" if tuple(images.shape) == tuple(size) else ""
+        raise DataError(f"{what} have shape {tuple(images.shape)}; expected {expected}{lacking}.")
+    if not images.is_floating_point():
+        raise DataError(f"{what} are {images.dtype}; expected {expected}.")
+    return images
+
+
+def check_place(images: Tensor, weights: nn.Module) -> None:
+    """Refuse images that are on another device than the weights, or of another type of number that nothing adapts.
+
+    Raises:
+        DataError: If they are; the message says how to change it.
+    """
+    first = next(weights.parameters())
+    if images.device != first.device and not first.is_meta:
+        raise DataError(
+            f"The images are on {images.device} and the network on {first.device}; give images.to(net.device)."
+        )
+    if images.dtype != first.dtype and not torch.is_autocast_enabled(images.device.type):
+        raise DataError(f"The images are {images.dtype} and the network {first.dtype}; give images.to(net.dtype).")
