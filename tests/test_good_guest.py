@@ -20,7 +20,7 @@ from accelerate.state import AcceleratorState, GradientState, PartialState
 
 import snnet
 from snnet.cli import main
-from snnet.evaluation import predict
+from snnet.evaluation import evaluate_some
 from snnet.export.bundle import write_bundle
 from snnet.network import SNNet
 from snnet.profiling import count_costs
@@ -73,7 +73,7 @@ CALLS: dict[str, Call] = {
     "initialize": lambda net, path: snnet.initialize(net, data()[0]),
     "recalibrate": lambda net, path: snnet.recalibrate(net, data()[0]),
     "evaluate": lambda net, path: snnet.evaluate(net, data(), output=path / "table.jsonl"),
-    "predict": lambda net, path: (count_costs(net), predict(net, data(), at_most=4)),
+    "evaluate_some": lambda net, path: (count_costs(net), evaluate_some(net, data(), at_most=4)),
     "profile": lambda net, path: snnet.profile(net),
     "fit": train,
     "save_pretrained and load": save_and_load,
@@ -91,7 +91,6 @@ DRAWS = {"stitch"}
 
 def state() -> dict[str, Any]:
     """Return what a call could change for whoever called it."""
-    loggers = [logging.getLogger(), *(value for value in logging.Logger.manager.loggerDict.values())]
     kinds = (PartialState, AcceleratorState, GradientState)
     settings = (torch.get_num_threads, torch.is_grad_enabled, torch.is_inference_mode_enabled, torch.get_default_dtype)
     more = (torch.are_deterministic_algorithms_enabled, torch.get_float32_matmul_precision, torch.get_default_device)
@@ -102,11 +101,7 @@ def state() -> dict[str, Any]:
         "signals": {number: signal.getsignal(number) for number in SIGNALS},
         "group": torch.distributed.is_initialized(),
         "accelerate": [dict(kind._shared_state) for kind in kinds],
-        "loggers": {
-            logger.name: (logger.level, list(logger.handlers), logger.propagate, logger.disabled)
-            for logger in loggers
-            if isinstance(logger, logging.Logger) and (logger.name == "root" or logger.name.startswith("snnet"))
-        },
+        "loggers": configured_loggers(),
         "warnings": list(warnings.filters),
         "environment": dict(os.environ),
         "torch": {call.__name__: call() for call in (*settings, *more)},
@@ -117,6 +112,17 @@ def state() -> dict[str, Any]:
         "threads": {thread.name for thread in threading.enumerate()} - {"tqdm_monitor"},  # a package's own, for good
         "files": open_files(),
     }
+
+
+def configured_loggers() -> dict[str, Any]:
+    """Return the settings of the root logger and of ours, without those that nobody has touched."""
+    named = [logger for logger in logging.Logger.manager.loggerDict.values() if isinstance(logger, logging.Logger)]
+    found = {
+        logger.name: (logger.level, list(logger.handlers), logger.propagate, logger.disabled)
+        for logger in (logging.getLogger(), *named)
+        if logger.name == "root" or logger.name.startswith("snnet")
+    }
+    return {name: settings for name, settings in found.items() if settings != (logging.NOTSET, [], True, False)}
 
 
 def random_state() -> dict[str, Any]:
