@@ -43,7 +43,11 @@ from .precision import check_precision as check_precision
 from .precision import precision_of as precision_of
 from .precision import torch_dtype as torch_dtype
 from .progress import Progress as Progress
+from .progress import Show as Show
 from .progress import Stage as Stage
+from .progress import bar as bar
+from .progress import is_watched as is_watched
+from .progress import shows_progress as shows_progress
 from .progress import silent as silent
 from .registry import Registry as Registry
 from .settings import Settings as Settings
