@@ -53,6 +53,13 @@ def test_all_stitches_are_evaluated_before_and_after(result: DemoResult) -> None
     assert result.fit is not None and result.fit.images == 8
 
 
+def test_it_shows_before_and_after(result: DemoResult) -> None:
+    shown, page = repr(result), result._repr_html_()
+    assert shown.startswith("DemoResult(") and "top-1 %  top-1 % before" in shown and "63 more" in shown
+    assert page.count("<tr>") == 51 and "top-1 % before" in page
+    assert f"{result.before[0].top1:.2f}" in shown
+
+
 def test_every_stage_is_shown(result: DemoResult, stages: list[str]) -> None:
     scoring = ["Scoring for the sampler"]
     assert stages == ["Least squares", "Evaluating all, before", *scoring, "Training", "Evaluating all, after"]

@@ -11,12 +11,8 @@ from snnet.anchors.plain import PlainViTAnchor
 class ViTAnchor(PlainViTAnchor):
     """A plain ViT, which has a head without its final norm too, as the published DeiT networks need it."""
 
+    models = (VisionTransformer,)
     model: VisionTransformer
-
-    @classmethod
-    def accepts(cls, model: nn.Module) -> bool:
-        """Tell whether `model` is a timm `VisionTransformer`."""
-        return isinstance(model, VisionTransformer)
 
     def stem(self, images: Tensor) -> Tensor:
         """Embed patches, add tokens and positions: `(B, C, H, W)` to `(B, N, C)`."""

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import App, Parameter
 
 from snnet.cli.console import show, show_json
+from snnet.cli.overrides import only_given
 from snnet.cli.progress import progress
-from snnet.cli.sources import TABLE, is_network, saved_network
+from snnet.cli.sources import TABLE, data_of, is_network, saved_network
 from snnet.cli.stitches import Stitches
 from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import DataName, Device, Json, Root, default_device
+from snnet.cli.values import Device, Json, OtherData, OtherRoot, default_device
 from snnet.errors import DataError
 from snnet.table import ERROR, SCORE, kinds_of
 from snnet.utils import Precision
@@ -23,9 +24,9 @@ evaluate = App(
     help_epilogue="""Examples:
 
     snnet evaluate runs/fm
-    snnet evaluate runs/deit --data folder --root /data/imagenet --device cuda --precision bf16
+    snnet evaluate runs/deit --device cuda --precision bf16
     snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
-    snnet evaluate runs/deit --data folder --root /data/imagenet --predict --error 0.3 --at-most 0.25
+    snnet evaluate runs/deit --data folder --root /data/other --predict --error 0.3 --at-most 0.25
 """,
 )
 
@@ -35,12 +36,12 @@ def evaluate_network(
     network: str,
     /,
     *,
-    data: DataName = "embedded",
-    root: Root = None,
+    data: OtherData = None,
+    root: OtherRoot = None,
     split: Literal["validation", "train"] = "validation",
     stitches: Stitches = "all",
-    batch_size: int = 128,
-    workers: int = 0,
+    batch_size: int | None = None,
+    workers: int | None = None,
     device: Device = None,
     precision: Precision | None = None,
     max_corrupt: int | None = None,
@@ -62,8 +63,8 @@ def evaluate_network(
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
         split: Which images.
-        batch_size: Images per batch.
-        workers: Processes that read images.
+        batch_size: Images per batch; as many as in the run, or 128.
+        workers: Processes that read images; as many as in the run, or none.
         precision: bf16 or fp16 for mixed precision; the network's own by default.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Table file; table.jsonl beside the network by default.
@@ -72,23 +73,26 @@ def evaluate_network(
         at_most: With --predict, most stitches to measure on all images: a number, or a part if 1 or less.
         sample: With --predict, the part of the images that the others see; 0 predicts from the curve alone.
     """
-    from snnet.data import eval_batches, open_dataset
+    from snnet.data import eval_batches
     from snnet.evaluation import evaluate as run
     from snnet.evaluation import evaluate_some
     from snnet.network import chosen_stitches
     from snnet.profiling import count_costs
-    from snnet.utils import joined
+    from snnet.utils import joined, torch_threads
 
+    of_run = data_of(network, only_given({"data.name": data, "data.root": root, "data.max_corrupt": max_corrupt}))
+    recipe = of_run.recipe
     net = saved_network(network)
     routes = chosen_stitches(net, stitches)
-    images = open_dataset(data, root, split, input=net.input, num_classes=net.num_classes, max_corrupt=max_corrupt)
+    images = of_run.open(split, net.input, net.num_classes)
     count_costs(net)
     path = output or (Path(network) / TABLE if is_network(network) else Path(TABLE))
-    batches, found = eval_batches(images, batch_size, workers), None
+    size = recipe.evaluation.batch_size if batch_size is None else batch_size
+    batches, found = eval_batches(images, size, recipe.data.workers if workers is None else workers), None
     if predict and stitches != "all":
         raise DataError(f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two.")
     device = default_device(device)
-    with joined(device), progress("Evaluating") as report:
+    with torch_threads(recipe.run.threads), joined(device), progress("Evaluating") as report:
         if predict:
             found = evaluate_some(
                 net,

@@ -59,8 +59,9 @@ def init_network(
     from snnet.network import stitch
     from snnet.profiling import count_costs
 
-    torch.manual_seed(seed)
-    net = stitch(*anchors, pretrained=pretrained, **options.given())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = stitch(*anchors, pretrained=pretrained, **options.given())
     dataset = open_dataset(data, root, "train", input=net.input, max_corrupt=max_corrupt)
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
     chosen = calibration_images(dataset, calibration.images, seed)
@@ -73,8 +74,7 @@ def init_network(
             recalibrate(net, clean, anchors=False, device=place, progress=report)
     count_costs(net)
     net.save_pretrained(output)
-    rows = ([layer.name, f"{layer.relative_residual:.4f}", str(layer.rank)] for layer in fit.layers)
-    show_table(["layer", "relative residual", "rank"], rows, left=("layer",))
+    show_table(*fit.grid(), left=("layer",))
     show(f"Fitted on {fit.images} images in {fit.seconds:.1f} s; network saved in {output}")
     needed = family_options()
     show(f"Next: snnet train {output}{needed} --output RUN, or snnet evaluate {output}{needed}")

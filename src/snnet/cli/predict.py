@@ -49,7 +49,8 @@ def predict_pictures(
     With neither --stitch nor a budget, the stitch of the best measured top-1 answers; where none is measured, the
     largest anchor. A network that does not know the names of its classes gives their numbers.
 
-    A file that cannot be read as an image is named, and the others are answered; then the exit code is 2.
+    A file that cannot be read as an image is named, and the others are answered; then the exit code is 2. Pictures are
+    run 32 at once, or as many as --batch says.
 
     Args:
         source: Directory of a saved network or a bundle, an id on the hub, or FAMILY@FILE for a published network.
