@@ -1,3 +1,4 @@
+# Tested in tests/network/test_network.py.
 """Models by name or as they are, assembled into one stitchable network."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# Tested in tests/training/test_trainer.py.
 """One optimizer step of one or more stitches: forward, loss, backward, update, on any device and precision."""
 
 import math

@@ -1,3 +1,4 @@
+# Tested in tests/training/test_trainer.py.
 """All randomness of a training step as a function of (seed, step), so that resuming needs no generator states."""
 
 import random

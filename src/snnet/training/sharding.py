@@ -1,3 +1,4 @@
+# Tested in tests/training/test_spread.py.
 """Networks whose weights, gradients and optimizer state are divided over the processes (FSDP2)."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# Tested in tests/training/test_spread.py.
 """Processes that work on one thing together: who is there, and what they tell each other.
 
 All of them must make the same calls in the same order. In a process of its own every call returns at once.
