@@ -27,6 +27,8 @@ def stitch(
 ) -> SNNet:
     """Turn a family of models into one stitchable network.
 
+    Weights that come from nowhere, those of the stitching layers to begin with, are drawn from torch's random state.
+
     Args:
         anchors: Two or more of: timm names, `hf-hub:ORG/NAME`, `NAME@FILE`, `AnchorSource`, built models.
         pretrained: Load the published weights of models given by name.
