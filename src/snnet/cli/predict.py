@@ -12,9 +12,10 @@ from cyclopts.validators import Number
 from snnet.cli.budget import NO_BUDGET, BudgetOptions
 from snnet.cli.console import say, show
 from snnet.cli.errors import ExitCode
-from snnet.cli.sources import saved_network
+from snnet.cli.sources import is_network, read_table, saved_network
 from snnet.cli.values import Device, default_device
 from snnet.errors import DataError, ExportError
+from snnet.table import select
 
 if TYPE_CHECKING:
     from snnet.export.bundle import Bundle
@@ -60,10 +61,12 @@ def predict_pictures(
     """
     if not images:
         raise DataError("There is no image to predict; name pictures, or a folder of them.")
+    limits = budget.given()
+    if limits and stitch is None and is_network(source):
+        select(read_table(source), **limits)  # a budget that nothing fits is refused before torch is loaded
     model, routes = _open(source, device)
     from snnet.network import choose_stitch
 
-    limits = budget.given()
     route = choose_stitch(model, stitch, limits, routes)
     say(f"Stitch {route} of {source}" + ("" if model.classes else ", which knows no names of its classes"), style="dim")
     done = faults = 0
