@@ -1,3 +1,4 @@
+# Tested in tests/cli/test_measuring.py.
 """`snnet evaluate`: the accuracy of every stitch."""
 
 from dataclasses import dataclass
