@@ -29,7 +29,7 @@ _MEAN_ABSOLUTE = float(np.sqrt(2 / np.pi))
 _LEAST_ERROR = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PredictedScores:
     """A table in which every stitch has a score, and what its predictions are worth.
 
@@ -46,6 +46,13 @@ class PredictedScores:
     error: float
     next: tuple[str, ...]
     work: float
+
+    def __repr__(self) -> str:
+        worth = f"{self.measured} measured, {self.predicted} predicted to {self.error:.2f} points on average"
+        return f"PredictedScores({worth})\n{self.table}"
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
 
     @property
     def predicted(self) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from snnet.anchors import sample_images
-from snnet.data import StreamImages, fixed_choice, open_dataset
+from snnet.data import fixed_choice, open_dataset
 from snnet.errors import DataError, ExportError
 from snnet.export.facts import stitch_facts
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
@@ -153,7 +153,6 @@ def real_images(spec: InputSpec) -> Tensor | None:
         data = fixed_choice(open_dataset("embedded", split="validation", input=spec), _REAL)
     except DataError:
         return None
-    assert not isinstance(data, StreamImages)
     return torch.stack([data[index][0] for index in range(len(data))])
 
 

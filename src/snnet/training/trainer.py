@@ -17,7 +17,7 @@ from snnet.errors import CheckpointError, DataError, ProcessLostError, RecipeErr
 from snnet.network import SNNet
 from snnet.space import Stitch, join_ids
 from snnet.training.checkpoint import Checkpoint, CheckpointStore
-from snnet.training.engine import Engine, Mixup, Update, build_accelerator
+from snnet.training.engine import Engine, Mixup, Update, apart, build_accelerator
 from snnet.training.facts import run_facts
 from snnet.training.freezing import hold_statistics, with_something_to_train, without_gradients
 from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrupted
@@ -25,14 +25,24 @@ from snnet.training.logging import RunLog
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import shares_parameters
 from snnet.training.probe import Probe
-from snnet.training.randomness import stitch_generator
+from snnet.training.randomness import kept_random_state, stitch_generator
 from snnet.training.samplers.base import StitchSampler
 from snnet.training.samplers.uniform import UniformSampler
 from snnet.training.settings import OptimSettings, RunSettings, TrainResult, TrainStatus
 from snnet.training.stream import Batch, Batches, step_batches
 from snnet.training.torch_loader import as_batches
 from snnet.training.trackers import check_trackers
-from snnet.utils import Show, broadcast, fast_linear, from_first, join, losing_none, shows_progress, sum_numbers
+from snnet.utils import (
+    Show,
+    broadcast,
+    fast_linear,
+    from_first,
+    joined,
+    losing_none,
+    share,
+    shows_progress,
+    sum_numbers,
+)
 
 CHECKPOINTS = "checkpoints"
 """Folder of a run that holds its checkpoints."""
@@ -112,6 +122,9 @@ class Trainer:
         The net keeps its mode (training or evaluation) and stays on the device that trained it; scores in its table
         and recalibrated running statistics were other weights' and go. It takes over the classes that the data names.
 
+        Started by `torchrun` in several processes they train together, and part again at the end; `snnet.utils.joined`
+        keeps them together for longer. Random state, signal handlers and accelerate's state are left as they were.
+
         Args:
             resume: Continue from the newest intact checkpoint of `directory`, from the start if there is none yet.
             on_step: Told the status after every step; of several processes in the first only.
@@ -132,7 +145,9 @@ class Trainer:
         # At once, for checkpoints and averages hold none.
         self.net.forget_statistics()
         try:
-            with fast_linear(self.device), ExitStack() as stack:
+            with ExitStack() as stack:
+                for borrowed in (fast_linear(self.device), kept_random_state(), apart(), joined(self.device)):
+                    stack.enter_context(borrowed)
                 for number in self.frozen:
                     stack.enter_context(without_gradients(self.net.anchor(number)))
                 return _Run(self, resume, on_step, on_message, progress).go()
@@ -172,7 +187,7 @@ class _Run:
             trainer.mixup,
             trainer.facts,
         )
-        self.share = join(trainer.device)
+        self.share = share()
         self.store = self._open_store(trainer.directory, facts, resume) if trainer.directory else None
         # Logs and trackers are the first process's alone.
         directory = trainer.directory if self.share.is_first else None
