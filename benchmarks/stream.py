@@ -22,12 +22,11 @@ import torch
 import webdataset
 from PIL import Image
 
-from snnet.data import StreamBatches, TrainBatches, open_dataset, train_batches
+from snnet.data import TrainBatches, open_dataset
 from snnet.data.embedded import load_embedded
 from snnet.space import InputSpec
 
 BATCH = 50
-Batches = TrainBatches | StreamBatches
 
 
 def jpegs(count: int, size: int) -> Iterator[tuple[str, bytes, int]]:
@@ -66,7 +65,7 @@ def seconds(work: Callable[[], object], workers: int) -> float:
     return clock() - begun
 
 
-def middle(batches: Batches) -> tuple[Callable[[], object], Callable[[], object]]:
+def middle(batches: TrainBatches) -> tuple[Callable[[], object], Callable[[], object]]:
     """Return two ways to the batch in the middle of an epoch: entered there, and read up to there."""
     half = len(batches) // 2
     return lambda: next(batches.epoch(0, half)), lambda: list(islice(batches.epoch(0), half + 1))
@@ -87,7 +86,7 @@ def main() -> None:
         write(root, args.images, args.size, args.per_shard)
         sources = {"folder": root, "wds/images": root / "shards"}
         made = {
-            name: train_batches(open_dataset(name, place, input=spec), BATCH, workers=args.workers)
+            name: TrainBatches(open_dataset(name, place, input=spec), BATCH, workers=args.workers)
             for name, place in sources.items()
         }
         times: dict[str, list[float]] = {name: [] for name in [*made, "enter", "read"]}

@@ -72,8 +72,9 @@ def test_a_recipe_says_the_same(name: str, tmp_path: Path) -> None:
     path.write_text(json.dumps(before))
     now = Recipe.load(path).model_dump(mode="json")
     # Gone, for all recipes had them at what is done anyway.
-    run = {key: value for key, value in before["run"].items() if f"run.{key}" not in REMOVED_SETTINGS}
-    expected = {**before, "run": run}
+    expected = dict(before)
+    for section in ("data", "run"):
+        expected[section] = {k: v for k, v in before[section].items() if f"{section}.{k}" not in REMOVED_SETTINGS}
     assert _common(now, expected) == expected
 
 

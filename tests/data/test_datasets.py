@@ -76,5 +76,5 @@ def test_a_data_set_of_ones_own(colors: ArraySource, rgb: InputSpec, monkeypatch
 
 def test_labels_outside_the_classes_are_refused(colors: ArraySource, rgb: InputSpec) -> None:
     source = ArraySource(colors.pixels, [-1] * 6, colors.classes)
-    with pytest.raises(DataError, match=r"Label -1 is outside 0 to 2; is this split of the data labeled\?"):
+    with pytest.raises(DataError, match=r"Label -1 of image 0 is outside 0 to 2; is this split of the data labeled\?"):
         ImageDataset(source, clean_transform(rgb), clean_transform(rgb))[0]

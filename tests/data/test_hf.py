@@ -8,7 +8,7 @@ pytest.importorskip("datasets", reason="the package datasets is not installed")
 
 import datasets
 
-from snnet.data import Augmentation, ImageDataset, calibration_images, eval_batches, open_dataset, train_batches
+from snnet.data import Augmentation, ImageDataset, TrainBatches, calibration_images, eval_batches, open_dataset
 from snnet.data.hf import HfSource
 from snnet.errors import DataError, ExtraError
 from snnet.space import InputSpec
@@ -37,10 +37,10 @@ def test_a_local_folder_is_what_a_folder_is(root: Path, rgb: InputSpec) -> None:
 
 def test_training_resumes_and_does_not_depend_on_workers(root: Path, rgb: InputSpec) -> None:
     images = opened(root, rgb, augment=Augmentation())
-    whole = list(train_batches(images, 3, 1).epoch(2))
+    whole = list(TrainBatches(images, 3, 1).epoch(2))
     assert len(whole) == 4
     for workers, start in ((0, 3), (2, 1)):
-        pairs = zip(whole[start:], train_batches(images, 3, 1, workers=workers).epoch(2, start), strict=True)
+        pairs = zip(whole[start:], TrainBatches(images, 3, 1, workers=workers).epoch(2, start), strict=True)
         assert all(torch.equal(a, b) for one, two in pairs for a, b in zip(one, two, strict=True))
 
 

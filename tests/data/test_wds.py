@@ -1,4 +1,6 @@
 import logging
+import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ pytest.importorskip("webdataset", reason="the package webdataset is not installe
 
 from snnet.data import (
     Augmentation,
-    Order,
+    BatchAugment,
+    ImageDataset,
     Request,
-    StreamImages,
+    TrainBatches,
     calibration_images,
     eval_batches,
     open_dataset,
@@ -19,7 +22,6 @@ from snnet.data import (
 )
 from snnet.data import wds as wds_module
 from snnet.data.shards import Shard, ShardFile
-from snnet.data.stream_batches import eval_stream
 from snnet.data.wds import ShardSource, open_wds
 from snnet.errors import DataError, ExtraError
 from snnet.space import InputSpec
@@ -31,42 +33,39 @@ def source(root: Path, split: str = "train") -> ShardSource:
     return open_wds(Request("pets", root, split, False))
 
 
-def opened(root: Path, rgb: InputSpec, split: str = "validation", **options: Any) -> StreamImages:
+def opened(root: Path, rgb: InputSpec, split: str = "validation", **options: Any) -> ImageDataset:
     images = open_dataset("wds/pets", root, split, input=rgb, num_classes=2, **options)
-    assert isinstance(images, StreamImages)
+    assert isinstance(images, ImageDataset)
     return images
 
 
 class TestSource:
     def test_images_come_with_their_labels_and_names(self, tmp_path: Path) -> None:
         write_shards(tmp_path, [3, 2])
-        images = list(source(tmp_path).images())
-        assert [raw.label() for raw in images] == [0, 1, 0, 1, 0]
-        assert images[3].name == f"{tmp_path}/train-0001.tar:s0003"
-        assert images[3].key == "train-0001.tar:s0003"
-        assert images[3].place == (1, 0)
-        assert images[3].decode().size == (34, 34)
+        images = source(tmp_path)
+        assert len(images) == 5
+        assert [images.read(place)[1] for place in range(5)] == [0, 1, 0, 1, 0]
+        assert images.describe(3) == f"{tmp_path}/train-0001.tar:s0003"
+        assert images.read(3)[0].size == (34, 34)
 
-    def test_a_later_start_is_the_rest_of_the_whole(self, tmp_path: Path) -> None:
+    def test_an_order_has_every_place_once(self, tmp_path: Path) -> None:
         write_shards(tmp_path, [7, 5, 6, 1], info=True)
-        stream = source(tmp_path)
-        for order in (None, Order(1, 0), Order(1, 2, 3)):
-            whole = [raw.place for raw in stream.images(order)]
-            assert len(set(whole)) == 19
-            for start in (1, 8, 18, 19):
-                assert [raw.place for raw in stream.images(order, start)] == whole[start:]
+        images = source(tmp_path)
+        for order in ((1, 0), (1, 2, 3)):
+            assert sorted(images.shuffled(*order).tolist()) == list(range(19))
+        assert images.shuffled(1, 0).tolist() != images.shuffled(1, 1).tolist()
 
-    def test_what_lies_before_the_start_is_not_touched(self, tmp_path: Path) -> None:
+    def test_what_is_not_wanted_is_not_touched(self, tmp_path: Path) -> None:
         paths = write_shards(tmp_path, [4, 4, 4], info=True)
-        stream = source(tmp_path)
+        images = source(tmp_path)
         paths[0].unlink()
         paths[1].unlink()
-        assert [raw.label() for raw in stream.images(None, 8)] == [0, 1, 0, 1]
+        assert [images.read(place)[1] for place in range(8, 12)] == [0, 1, 0, 1]
         with pytest.raises(DataError, match=r"Shard .*train-0001.tar cannot be read"):
-            next(stream.images(None, 7)).label()
+            images.read(7)
 
-    def test_no_shard_stays_open(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        write_shards(tmp_path, [4, 4], info=True)
+    def test_few_shards_stay_open(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        write_shards(tmp_path, [2] * 9, info=True)
         files: list[ShardFile] = []
 
         def remember(shard: Shard) -> ShardFile:
@@ -74,12 +73,24 @@ class TestSource:
             return files[-1]
 
         monkeypatch.setattr(wds_module, "ShardFile", remember)
-        stream = source(tmp_path).images(Order(0, 0))
-        first = next(stream)
-        first.decode()
-        assert sum(file._file is not None for file in files) == 1
-        stream.close()  # type: ignore[attr-defined]
-        assert not any(file._file for file in files)
+        monkeypatch.setattr(wds_module, "_OPEN", 3)
+        images = source(tmp_path)
+        for place in (0, 1, 2, 4, 0, 6, 17):
+            images.read(place)
+            assert sum(file._file is not None for file in files) <= 3
+        assert [file.shard.path.name[6:10] for file in files if file._file] == ["0000", "0003", "0008"]
+
+    def test_another_process_opens_its_own_files(self, tmp_path: Path) -> None:
+        write_shards(tmp_path, [4], info=True)
+        images = source(tmp_path)
+        images.read(0)
+        assert images._files and not pickle.loads(pickle.dumps(images))._files
+        child = os.fork()
+        if child == 0:  # pragma: no cover - in the child
+            images.read(3)
+            os._exit(len(images._files) + 10 * (images._process == os.getpid()))
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 11
+        assert images.read(1)[1] == 1
 
     @pytest.mark.parametrize(
         ("files", "words"),
@@ -106,11 +117,11 @@ class TestSource:
     def test_labels_may_lie_in_json(self, tmp_path: Path) -> None:
         samples = [{"__key__": f"s{n}", "png": jpeg(n), "json": {"fine": n, "label": 7}, "cls": 9} for n in range(3)]
         shard = Shard(write_shard(tmp_path / "train.tar", samples))
-        assert [raw.label() for raw in ShardSource([shard], "wds/x", label_key="fine").images()] == [0, 1, 2]
-        assert [raw.label() for raw in ShardSource([shard], "wds/x").images()] == [9, 9, 9]
+        assert [ShardSource([shard], "wds/x", label_key="fine").read(n)[1] for n in range(3)] == [0, 1, 2]
+        assert [ShardSource([shard], "wds/x").read(n)[1] for n in range(3)] == [9, 9, 9]
         without = [{k: v for k, v in each.items() if k != "cls"} for each in samples]
         shard = Shard(write_shard(tmp_path / "train.tar", without))
-        assert [raw.label() for raw in ShardSource([shard], "wds/x").images()] == [7, 7, 7]
+        assert [ShardSource([shard], "wds/x").read(n)[1] for n in range(3)] == [7, 7, 7]
 
 
 class TestOpened:
@@ -133,7 +144,7 @@ class TestOpened:
     def test_evaluation_sees_each_image_once_and_in_order(self, tmp_path: Path, rgb: InputSpec, workers: int) -> None:
         write_shards(tmp_path, [5, 4], "val")
         images = opened(tmp_path, rgb)
-        expected = torch.stack([image for image, _ in images])
+        expected = torch.stack([images[n][0] for n in range(9)])
         batches = eval_batches(images, 4, workers)
         assert (len(batches), batches.images) == (3, 9)
         for _ in range(2):
@@ -145,10 +156,10 @@ class TestOpened:
     def test_processes_share_evaluation(self, tmp_path: Path, rgb: InputSpec) -> None:
         write_shards(tmp_path, [5, 4], "val")
         images = opened(tmp_path, rgb)
-        parts = [list(eval_stream(images, 4, 0, Share(rank, 3))) for rank in range(3)]
+        parts = [list(eval_batches(images, 4).of(Share(rank, 3))) for rank in range(3)]
         found = [image for part in parts for batch, _ in part for image in batch]
         assert len(found) == 9
-        assert all(any(torch.equal(image, each) for each in found) for image, _ in images)
+        assert all(any(torch.equal(image, each) for each in found) for image in (images[n][0] for n in range(9)))
 
     @pytest.mark.parametrize("workers", [0, 2])
     def test_evaluation_leaves_out_what_does_not_decode(
@@ -180,9 +191,8 @@ class TestOpened:
         path = write_shards(tmp_path, [6], "val")[0]
         replace_sample(path, 3, {"jpg": b"broken", "cls": 1}, 6)
         images = opened(tmp_path, rgb, max_corrupt=0)
-        whole = list(opened(tmp_path, rgb).some([0, 1, 2, 4, 5]))
         found = list(eval_batches(images.some([1, 4]), 4))
-        assert torch.equal(found[0][0], torch.stack([whole[1][0], whole[3][0]]))
+        assert torch.equal(found[0][0], torch.stack([images[1][0], images[4][0]]))
         with pytest.raises(DataError, match="1 of 2 images do not decode, more than max_corrupt=0"):
             list(eval_batches(images.some([1, 3]), 4))
 
@@ -201,10 +211,6 @@ class TestOpened:
         with pytest.raises(DataError, match="shards that are both for training and for validation"):
             open_pair("wds/pets", tmp_path, input=rgb)
 
-    def test_the_number_of_images_is_for_streams(self, rgb: InputSpec) -> None:
-        with pytest.raises(DataError, match="images=5 is for streams; embedded knows how many images it has"):
-            open_dataset("embedded", input=rgb, images=5)
-
     def test_a_missing_package_names_its_extra(
         self, tmp_path: Path, rgb: InputSpec, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -219,7 +225,7 @@ class TestCalibration:
         samples = [{"__key__": f"s{n}", "jpg": jpeg(n), "cls": int(n in (4, 9))} for n in range(12)]
         write_shard(tmp_path / "train.tar", samples)
         augmented = opened(tmp_path, rgb, "train", augment=Augmentation())
-        clean = {n: image for n, (image, _) in enumerate(opened(tmp_path, rgb, "train"))}
+        clean = {n: opened(tmp_path, rgb, "train")[n][0] for n in range(12)}
 
         def chosen(count: int, seed: int) -> list[int]:
             found = calibration_images(augmented, count, seed)
@@ -237,3 +243,54 @@ class TestCalibration:
         images = opened(tmp_path, rgb, "train")
         assert len(calibration_images(images, 4)) == 3
         assert len(images.skipped) == 1
+
+
+class TestTraining:
+    """The batches are those of any indexed data; what shards add is their order."""
+
+    @pytest.fixture
+    def shards(self, tmp_path: Path) -> list[Path]:
+        return write_shards(tmp_path, [7, 5, 9, 2], info=True)
+
+    @pytest.fixture
+    def images(self, tmp_path: Path, shards: list[Path], rgb: InputSpec) -> ImageDataset:
+        return opened(tmp_path, rgb, "train", augment=Augmentation())
+
+    def test_an_epoch_follows_the_order_of_the_shards(self, tmp_path: Path, shards: list[Path], rgb: InputSpec) -> None:
+        images = opened(tmp_path, rgb, "train")
+        batches = TrainBatches(images, 4, 3, buffer=6)
+        found = torch.cat([part for part, _ in batches.epoch(1)])
+        order = images.source.shuffled(3, 1, 6)[:20]
+        assert (len(batches), batches.images, order.unique().numel()) == (5, 23, 20)
+        assert torch.equal(found, torch.stack([images[int(place)][0] for place in order]))
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_workers_resuming_and_sharing_change_nothing(self, images: ImageDataset, workers: int) -> None:
+        whole = list(TrainBatches(images, 4, 3, BatchAugment(pad=2)).epoch(2))
+        again = TrainBatches(images, 4, 3, BatchAugment(pad=2), workers)
+        assert equal(whole[3:], list(again.epoch(2, 3)))
+        parts = [list(again.epoch(2, 3, Share(rank, 2))) for rank in (0, 1)]
+        joined = [tuple(map(torch.cat, zip(*pair, strict=True))) for pair in zip(*parts, strict=True)]
+        assert equal(whole[3:], joined)
+
+    def test_a_moved_folder_changes_nothing(self, tmp_path: Path, images: ImageDataset, rgb: InputSpec) -> None:
+        whole = list(TrainBatches(images, 4).epoch(0))
+        moved = tmp_path.with_name("elsewhere")
+        tmp_path.rename(moved)
+        assert equal(whole, list(TrainBatches(opened(moved, rgb, "train", augment=Augmentation()), 4).epoch(0)))
+
+    @pytest.mark.parametrize("workers", [0, 2])
+    def test_a_shard_that_is_cut_off(self, images: ImageDataset, shards: list[Path], workers: int) -> None:
+        shards[2].write_bytes(shards[2].read_bytes()[:20000])
+        with pytest.raises(DataError, match=r"Shard .*train-0002.tar is cut off or damaged after s001\d") as caught:
+            list(TrainBatches(images, 4, workers=workers).epoch(0))
+        assert "Traceback" not in str(caught.value)
+
+    def test_a_buffer_is_for_shards(self, root: Path, rgb: InputSpec) -> None:
+        with pytest.raises(DataError, match="shuffle buffer of 9 images is for shards; this data is shuffled whole"):
+            TrainBatches(open_dataset("folder", root, input=rgb), 4, buffer=9)
+
+
+def equal(first: list[Any], second: list[Any]) -> bool:
+    pairs = zip(first, second, strict=True)
+    return all(torch.equal(a, b) for one, two in pairs for a, b in zip(one, two, strict=True))

@@ -80,3 +80,10 @@ def test_what_is_missing_is_said():
     rows = [row if row.index != 5 else StitchRow(5, row.stitch, {}) for row in table]
     with pytest.raises(TableError, match=r"0:0-4,1:4-12 has no MACs"):
         predict_scores(StitchTable(rows))
+
+
+def test_it_shows_what_was_measured_and_the_table():
+    found = predict_scores(only(rising(), {"0:0-12", "1:0-12"}))
+    first, second = repr(found).splitlines()[:2]
+    assert first.startswith("PredictedScores(2 measured, ") and " predicted to " in first
+    assert second.startswith("StitchTable: ") and "± top-1 %" in found._repr_html_()

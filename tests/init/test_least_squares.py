@@ -284,3 +284,13 @@ def test_gpu_equals_cpu(tiny_net: SNNet) -> None:
     for name, value in maps(tiny_net).items():
         assert value.device.type == "cpu"
         torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4)
+
+
+def test_a_report_is_a_line_and_a_table(tiny_net: SNNet) -> None:
+    report = initialize(tiny_net, sample(8))
+    worst = max(layer.relative_residual for layer in report.layers)
+    assert repr(report).startswith(f"InitReport(least-squares, {len(report.layers)} layers on 8 images, relative ")
+    assert repr(report).endswith(f"to {worst:.4f})")
+    page = report._repr_html_()
+    assert page.count("<tr>") == 1 + len(report.layers) and report.layers[-1].name in page and f"{worst:.4f}" in page
+    assert repr(initialize(tiny_net, None, method="kaiming")).endswith("layers on 0 images)")

@@ -21,6 +21,7 @@ QUICK = {
     "data.batch_size": 8,
     "run.steps": 2,
     "run.trackers": [],
+    "run.threads": 1,
     "optim.warmup_epochs": 0,
     "evaluation.images": 12,
 }
@@ -51,6 +52,13 @@ def test_all_stitches_are_evaluated_before_and_after(result: DemoResult) -> None
         assert len(table) == 71 and {"macs", "params", "top1"} <= set(table.columns)
     assert len(result.anchor_losses) == 3
     assert result.fit is not None and result.fit.images == 8
+
+
+def test_it_shows_before_and_after(result: DemoResult) -> None:
+    shown, page = repr(result), result._repr_html_()
+    assert shown.startswith("DemoResult(") and "top-1 %  top-1 % before" in shown and "63 more" in shown
+    assert page.count("<tr>") == 51 and "top-1 % before" in page
+    assert f"{result.before[0].top1:.2f}" in shown
 
 
 def test_every_stage_is_shown(result: DemoResult, stages: list[str]) -> None:

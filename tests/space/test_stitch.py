@@ -1,3 +1,6 @@
+import copy
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,3 +60,12 @@ def test_impossible_routes_are_refused(text: str, message: str) -> None:
 def test_a_text_that_is_no_cut_is_refused() -> None:
     with pytest.raises(SpaceError, match="is not a cut"):
         Cut.parse("0:1-2:3")
+
+
+def test_a_stitch_prints_what_makes_it_again() -> None:
+    stitch = Stitch("0:0-5,1:6-12")
+    assert repr(stitch) == "Stitch('0:0-5,1:6-12')" and eval(repr(stitch)) == stitch
+    assert stitch == Stitch.parse(" 0:0-5, 1:6-12 ") == Stitch(stitch.segments) == copy.deepcopy(stitch)
+    assert pickle.loads(pickle.dumps(stitch)) == stitch and hash(Stitch(list(stitch.segments))) == hash(stitch)
+    with pytest.raises(SpaceError, match="not a stitch"):
+        Stitch("17")

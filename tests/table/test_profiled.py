@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from snnet.errors import TableError
-from snnet.table import PROFILE, StitchRow, StitchTable, check_profile, describe_profile, select, without_profile
+from snnet.table import PROFILE, StitchRow, StitchTable, check_profile, select, without_profile
 from snnet.utils import Machine
 
 HERE = Machine("Here 9000", 4, ("GPU A", "GPU B"))
@@ -58,12 +58,6 @@ def test_facts_that_say_no_machine_are_of_another() -> None:
     table = StitchTable(profiled(HERE).rows, {"profile": {"precision": "fp32"}})
     with pytest.raises(TableError, match=r"another machine \(unknown processor, 0 cores\)"):
         select(table, latency_ms=5)
-
-
-def test_the_origin_is_said_in_one_line() -> None:
-    table = profiled(HERE.on(), engine="eager", device="cpu", date="2026-11-21T10:00:00")
-    assert describe_profile(table) == "measured on Here 9000, 4 cores: eager on cpu, fp32, 1 thread, 2026-11-21"
-    assert describe_profile(StitchTable([])) is None
 
 
 def test_without_its_profile_a_table_says_nothing_of_a_machine() -> None:

@@ -111,3 +111,32 @@ def test_published_tables_load(reference_dir: Path) -> None:
     assert len(table) == 71
     assert table.meta["anchors"] == published["anchors"]
     assert table[70].top1 == published["stitches"][70]["top1"]
+
+
+def shown(count: int, **values: float) -> StitchTable:
+    return StitchTable([StitchRow(n, f"0:0-{n + 1}", {"macs": 1.26e9 + n, **values}) for n in range(count)])
+
+
+def test_a_table_shows_its_head_with_units() -> None:
+    lines = repr(shown(9, top1=72.1, **{"latency_ms@8": 3.5})).splitlines()
+    assert lines[:3] == [
+        "StitchTable: 9 stitches",
+        "#  stitch    MACs  top-1 %   ms@8",
+        "0  0:0-1   1.26 G    72.10  3.500",
+    ]
+    assert len(lines) == 11 and lines[-1] == "... and 1 more"
+    facts = {"profile": {"machine": {"cpu": "Here", "cores": 4}, "engine": "eager", "threads": 2}}
+    assert "StitchTable: 1 stitch, measured on Here, 4 cores: eager" in repr(StitchTable(shown(1), facts))
+    assert repr(StitchTable([])) == "StitchTable: 0 stitches\n#  stitch"
+
+
+def test_a_table_in_a_notebook() -> None:
+    found = shown(60, **{"<b>": 1.0})._repr_html_()
+    assert found.count("<tr>") == 51 and "StitchTable: 60 stitches, the first 50" in found
+    assert "&lt;b&gt;" in found and "<b>" not in found and "1.26 G" in found
+
+
+def test_a_row_is_short() -> None:
+    row = StitchRow(17, "0:0-5,1:6-12", {"macs": 2_163_456_000, "top1": 76.5})
+    assert repr(row) == "StitchRow(17, '0:0-5,1:6-12', macs 2.16 G, top1 76.50)"
+    assert repr(StitchRow(0, "0:0-1")) == "StitchRow(0, '0:0-1')"

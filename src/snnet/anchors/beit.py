@@ -18,12 +18,8 @@ class BeitAnchor(PlainViTAnchor):
     Every block gathers a shared bias from its table anew, so a route may enter anywhere.
     """
 
+    models = (Beit,)
     model: Beit
-
-    @classmethod
-    def accepts(cls, model: nn.Module) -> bool:
-        """Tell whether `model` is a timm `Beit`."""
-        return isinstance(model, Beit)
 
     def stem(self, images: Tensor) -> Tensor:
         """Embed patches, add the class token and absolute positions if there are any: `(B, C, H, W)` to `(B, N, C)`."""

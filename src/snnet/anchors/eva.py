@@ -24,6 +24,7 @@ class EvaAnchor(PlainViTAnchor):
             are run one by one cannot share.
     """
 
+    models = (Eva,)
     model: Eva
 
     def __init__(self, model: nn.Module, name: str, source: AnchorSource | None = None) -> None:
@@ -43,11 +44,6 @@ class EvaAnchor(PlainViTAnchor):
                 f"{name} varies its rotary position embedding in training ({', '.join(active)}), and all blocks "
                 "would have to share each draw; build it without these settings."
             )
-
-    @classmethod
-    def accepts(cls, model: nn.Module) -> bool:
-        """Tell whether `model` is a timm `Eva`."""
-        return isinstance(model, Eva)
 
     def stem(self, images: Tensor) -> Tensor:
         """Embed patches, add tokens and absolute positions: `(B, C, H, W)` to `(B, N, C)`."""

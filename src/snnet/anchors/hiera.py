@@ -1,6 +1,5 @@
 """Hiera: timm's `Hiera` over images, a hierarchical ViT of plain blocks."""
 
-from collections.abc import Iterable
 from functools import cached_property, partial
 from itertools import pairwise
 
@@ -29,6 +28,7 @@ class HieraAnchor(TimmAnchor):
 
     model: Hiera
     layout = "NHWC"
+    stage_names = ("blocks",)
 
     def __init__(self, model: nn.Module, name: str, source: AnchorSource | None = None) -> None:
         super().__init__(model, name, source)
@@ -71,17 +71,9 @@ class HieraAnchor(TimmAnchor):
         """Run one block over tokens in the order that it needs."""
         return run_in_turn([partial(self._attend, index)], features, recompute=self.recomputes(index))
 
-    def block_modules(self, index: int) -> Iterable[nn.Module]:
-        """Return the one transformer block."""
-        return [self.model.blocks[index]]
-
     def head(self, features: Tensor) -> Tensor:
         """Apply pooling, the final norm and the classifier."""
         return super().head(features.flatten(1, 2))
-
-    def head_modules(self) -> Iterable[nn.Module]:
-        """Return the head, which holds the final norm."""
-        return [self.model.head]
 
     def _attend(self, index: int, features: Tensor) -> Tensor:
         tokens = self._orders[index](features.flatten(1, 2))

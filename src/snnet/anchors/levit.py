@@ -1,9 +1,8 @@
 """LeViT: timm's `Levit` and `LevitDistilled`, whose two heads are averaged."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from threading import RLock
-from typing import Any
 
 import torch
 from timm.models.levit import Attention, AttentionDownsample, Levit
@@ -21,10 +20,8 @@ _CHANGING = RLock()
 class LevitAnchor(StagedAnchor):
     """A LeViT as stages of blocks, each an attention and its MLP, with subsampling attention between the stages."""
 
-    @classmethod
-    def accepts(cls, model: nn.Module) -> bool:
-        """Tell whether `model` is a timm `Levit`."""
-        return isinstance(model, Levit)
+    models = (Levit,)
+    head_names = ("head", "head_dist")
 
     @property
     def input(self) -> InputSpec:
@@ -44,18 +41,10 @@ class LevitAnchor(StagedAnchor):
         features: Tensor = self.model.stem(images)
         return features if self.model.use_conv else features.flatten(2).transpose(1, 2)
 
-    def stage_modules(self) -> Sequence[Any]:
-        """Return the stages, each with its subsampling attention."""
-        return list(self.model.stages)
-
     def block(self, index: int, features: Tensor) -> Tensor:
         """Run one attention and its MLP, after the subsampling that leads into its stage if it is the first."""
         with _fresh_biases(self.block_modules(index)):
             return super().block(index, features)
-
-    def head_modules(self) -> Iterable[nn.Module]:
-        """Return the classifier, or both of them."""
-        return self.present("head", "head_dist")
 
 
 @contextmanager

@@ -1,8 +1,7 @@
+# Tested in tests/anchors/test_families.py.
 """MetaFormers with attention: timm's `MetaFormer` as CAFormer."""
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from timm.models.metaformer import MetaFormer
 from torch import Tensor, nn
@@ -19,6 +18,8 @@ class MetaFormerAnchor(StagedAnchor):
     that all stages are of one layout, as in the MetaFormers without attention.
     """
 
+    stem_names = ("stem",)
+
     @classmethod
     def accepts(cls, model: nn.Module) -> bool:
         """Tell whether `model` is a timm `MetaFormer` with attention; others are chains of modules as they are."""
@@ -29,25 +30,12 @@ class MetaFormerAnchor(StagedAnchor):
         """All, as in the MetaFormers without attention."""
         return tuple(range(len(self.depths)))
 
-    def stage_modules(self) -> Sequence[Any]:
-        """Return the stages, each with its strided convolution."""
-        return list(self.model.stages)
-
-    def stem(self, images: Tensor) -> Tensor:
-        """Run the strided convolution and norm of the stem: `(B, C, H, W)` to `(B, C', H', W')`."""
-        features: Tensor = self.model.stem(images)
-        return features
-
     def block(self, index: int, features: Tensor) -> Tensor:
         """Run one block, after the strided convolution that leads into its stage if it is the first."""
         *transition, block = self.block_modules(index)
         maps = self.stage_modules()[self.place(index)[0]].use_nchw
         parts = [*transition, block if maps else partial(_attend, block)]
         return run_in_turn(parts, features, recompute=self.recomputes(index))
-
-    def head_modules(self) -> list[nn.Module]:
-        """Return the head: pooling, norm and classifier."""
-        return [self.model.head]
 
 
 def _attend(block: nn.Module, features: Tensor) -> Tensor:

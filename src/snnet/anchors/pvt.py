@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
 
 from timm.models.pvt_v2 import PyramidVisionTransformerV2
 from torch import Tensor, nn
@@ -22,21 +21,9 @@ class PVTAnchor(StagedAnchor):
     and positions, so routes that part only there hardly differ in cost.
     """
 
+    models = (PyramidVisionTransformerV2,)
     layout = "NHWC"
-
-    @classmethod
-    def accepts(cls, model: nn.Module) -> bool:
-        """Tell whether `model` is a timm `PyramidVisionTransformerV2`."""
-        return isinstance(model, PyramidVisionTransformerV2)
-
-    def stage_modules(self) -> Sequence[Any]:
-        """Return the stages, each with the strided convolution before it and the norm after it."""
-        return list(self.model.stages)
-
-    def stem(self, images: Tensor) -> Tensor:
-        """Embed overlapping patches: `(B, C, H, W)` to `(B, H', W', C')`."""
-        features: Tensor = self.model.patch_embed(images)
-        return features
+    stem_names = ("patch_embed",)
 
     def block(self, index: int, features: Tensor) -> Tensor:
         """Run one block, after the norm and the strided convolution that lead into its stage if it is the first."""

@@ -1,7 +1,7 @@
+# Tested in tests/anchors/test_families.py.
 """What timm's hierarchical models have in common whose stages know the way into them: Swin, LeViT and ConvNeXt."""
 
-from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from torch import nn
@@ -12,14 +12,7 @@ from snnet.anchors.timm_anchor import TimmAnchor
 class StagedAnchor(TimmAnchor):
     """A timm model whose stages hold their `blocks`, and a `downsample` that runs before the first of them."""
 
-    @abstractmethod
-    def stage_modules(self) -> Sequence[Any]:
-        """Return the stages, in order."""
-
-    @property
-    def depths(self) -> tuple[int, ...]:
-        """Blocks per stage."""
-        return tuple(len(stage.blocks) for stage in self.stage_modules())
+    stages_in = "stages"
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -30,6 +23,10 @@ class StagedAnchor(TimmAnchor):
         """Tell whether a block runs again in the backward pass; a stage may hold a switch of its own."""
         stage = self.stage_modules()[self.place(index)[0]]
         return self.training and bool(getattr(stage, "grad_checkpointing", self.checkpointing))
+
+    def blocks_of(self, stage: Any) -> list[nn.Module]:
+        """Return the blocks of a stage, in order."""
+        return list(stage.blocks)
 
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the one block, with the way into its stage before the first."""

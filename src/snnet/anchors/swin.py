@@ -1,11 +1,7 @@
 """Swin transformers: timm's `SwinTransformer` and `SwinTransformerV2`."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any
-
 from timm.models.swin_transformer import SwinTransformer
 from timm.models.swin_transformer_v2 import SwinTransformerV2
-from torch import Tensor, nn
 
 from snnet.anchors.anchor import ANCHORS
 from snnet.anchors.staged import StagedAnchor
@@ -17,10 +13,10 @@ from snnet.space import FeatureSpec, InputSpec
 class SwinAnchor(StagedAnchor):
     """A Swin transformer as stages of window attention blocks over `(B, H, W, C)`, with patch merging between them."""
 
-    @classmethod
-    def accepts(cls, model: nn.Module) -> bool:
-        """Tell whether `model` is a timm `SwinTransformer` or `SwinTransformerV2`."""
-        return isinstance(model, SwinTransformer | SwinTransformerV2)
+    models = (SwinTransformer, SwinTransformerV2)
+    stem_names = ("patch_embed",)
+    stages_in = "layers"
+    last_names = ("norm",)
 
     @property
     def input(self) -> InputSpec:
@@ -36,20 +32,3 @@ class SwinAnchor(StagedAnchor):
         stage = self.model.layers[self.place(block)[0]]
         height, width = stage.output_resolution
         return FeatureSpec(stage.blocks[0].dim, "NHWC", (height, width))
-
-    def stage_modules(self) -> Sequence[Any]:
-        """Return the stages, each with its patch merging."""
-        return list(self.model.layers)
-
-    def stem(self, images: Tensor) -> Tensor:
-        """Embed patches: `(B, C, H, W)` to `(B, H', W', C')`."""
-        features: Tensor = self.model.patch_embed(images)
-        return features
-
-    def head(self, features: Tensor) -> Tensor:
-        """Apply the final norm, pooling and the classifier."""
-        return super().head(self.model.norm(features))
-
-    def head_modules(self) -> Iterable[nn.Module]:
-        """Return the final norm and the classifier."""
-        return [self.model.norm, self.model.head]

@@ -1,7 +1,9 @@
+# Tested in tests/anchors/test_families.py.
 """What all families of timm models have in common."""
 
+from collections.abc import Iterable
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -12,14 +14,40 @@ from snnet.space import FeatureSpec, InputSpec, Layout, Step
 
 
 class TimmAnchor(Anchor):
-    """A timm model with blocks over feature maps and a `forward_head`; families override what theirs do otherwise.
+    """A timm model with blocks over feature maps and a `forward_head`.
 
-    The image size is timm's record, which `pretrained_cfg_overlay={"input_size": (3, 64, 64)}` of `timm.create_model`
+    A family says by names where its parts are, as far as a variant has them, and overrides what it does otherwise. The
+    image size is timm's record, which `pretrained_cfg_overlay={"input_size": (3, 64, 64)}` of `timm.create_model`
     changes.
+
+    Attributes:
+        models: timm's classes of the family.
+        layout: Layout of the feature maps.
+        stem_names: Modules that the stem runs, in order.
+        stage_names: The stages, whose children are their blocks.
+        stages_in: The module whose children are the stages, in place of `stage_names`.
+        last_names: Modules between the last block and timm's `forward_head`, in order.
+        head_names: Modules that `forward_head` runs.
     """
 
-    model: Any  # timm's stages and blocks have no types of their own
+    models: ClassVar[tuple[type[nn.Module], ...]] = ()
     layout: Layout = "NCHW"
+    stem_names: ClassVar[tuple[str, ...]] = ()
+    stage_names: ClassVar[tuple[str, ...]] = ()
+    stages_in: ClassVar[str | None] = None
+    last_names: ClassVar[tuple[str, ...]] = ()
+    head_names: ClassVar[tuple[str, ...]] = ("head",)
+    model: Any  # timm's stages and blocks have no types of their own
+
+    @classmethod
+    def accepts(cls, model: nn.Module) -> bool:
+        """Tell whether `model` is of one of timm's classes of this family."""
+        return isinstance(model, cls.models)
+
+    @property
+    def depths(self) -> tuple[int, ...]:
+        """Blocks per stage."""
+        return tuple(len(self.blocks_of(stage)) for stage in self.stage_modules())
 
     @property
     def num_classes(self) -> int:
@@ -48,21 +76,45 @@ class TimmAnchor(Anchor):
         """Tell whether a block, as things are, runs again in the backward pass."""
         return self.training and self.checkpointing
 
-    def block(self, index: int, features: Tensor) -> Tensor:
-        """Run one block, with what leads into its stage if it is the first."""
-        return run_in_turn(self.block_modules(index), features, recompute=self.recomputes(index))
-
-    def chain(self, step: Step) -> tuple[nn.Module, ...] | None:
-        """Return a block, after what leads into its stage; None where a family does more than run them."""
-        plain = step.kind == "block" and type(self).block is TimmAnchor.block
-        return tuple(self.block_modules(step.index)) if plain else None
-
-    def head(self, features: Tensor) -> Tensor:
-        """Apply pooling and the classifier."""
-        logits: Tensor = self.model.forward_head(features)
-        return logits
-
     def present(self, *names: str) -> list[nn.Module]:
         """Return the modules of these names, as far as the variant at hand has them."""
         found = (getattr(self.model, name, None) for name in names)
         return [module for module in found if module is not None]
+
+    def stage_modules(self) -> list[Any]:
+        """Return the stages, in order."""
+        return self.present(*self.stage_names) if self.stages_in is None else list(getattr(self.model, self.stages_in))
+
+    def blocks_of(self, stage: Any) -> list[nn.Module]:
+        """Return the blocks of a stage, in order."""
+        return list(stage.children())
+
+    def block_modules(self, index: int) -> Iterable[nn.Module]:
+        """Return the one block."""
+        return [[block for stage in self.stage_modules() for block in self.blocks_of(stage)][index]]
+
+    def head_modules(self) -> Iterable[nn.Module]:
+        """Return what runs after the last block."""
+        return self.present(*self.last_names, *self.head_names)
+
+    def stem(self, images: Tensor) -> Tensor:
+        """Run the modules of the stem, one after another."""
+        return run_in_turn(self.present(*self.stem_names), images, recompute=False)
+
+    def block(self, index: int, features: Tensor) -> Tensor:
+        """Run one block, with what leads into its stage if it is the first."""
+        return run_in_turn(self.block_modules(index), features, recompute=self.recomputes(index))
+
+    def head(self, features: Tensor) -> Tensor:
+        """Apply the last norm or convolution, if there is one, pooling and the classifier."""
+        logits: Tensor = self.model.forward_head(run_in_turn(self.present(*self.last_names), features, recompute=False))
+        return logits
+
+    def chain(self, step: Step) -> tuple[nn.Module, ...] | None:
+        """Return a block, or the stem after what corrects the images; None where a family does more than run them."""
+        if step.kind == "block" and type(self).block is TimmAnchor.block:
+            return tuple(self.block_modules(step.index))
+        if step.kind == "stem" and type(self).stem is TimmAnchor.stem:
+            corrections = () if isinstance(self.renormalize, nn.Identity) else (self.renormalize,)
+            return (*corrections, *self.present(*self.stem_names))
+        return None

@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_families.py.
 """Plain vision transformers: every timm `VisionTransformer`, DeiT's distilled one included."""
 
 from timm.models.vision_transformer import VisionTransformer
@@ -11,12 +12,8 @@ from snnet.anchors.plain import PlainViTAnchor
 class ViTAnchor(PlainViTAnchor):
     """A plain ViT, which has a head without its final norm too, as the published DeiT networks need it."""
 
+    models = (VisionTransformer,)
     model: VisionTransformer
-
-    @classmethod
-    def accepts(cls, model: nn.Module) -> bool:
-        """Tell whether `model` is a timm `VisionTransformer`."""
-        return isinstance(model, VisionTransformer)
 
     def stem(self, images: Tensor) -> Tensor:
         """Embed patches, add tokens and positions: `(B, C, H, W)` to `(B, N, C)`."""

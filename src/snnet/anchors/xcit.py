@@ -1,6 +1,5 @@
 """XCiT: timm's `Xcit`, cross-covariance image transformers."""
 
-from collections.abc import Iterable
 from fnmatch import fnmatch
 from functools import partial
 
@@ -20,17 +19,10 @@ class XcitAnchor(TimmAnchor):
     The blocks of class attention, after all others, gather for the class token, and belong to the head.
     """
 
+    models = (Xcit,)
     layout = "NHWC"
-
-    @classmethod
-    def accepts(cls, model: nn.Module) -> bool:
-        """Tell whether `model` is a timm `Xcit`."""
-        return isinstance(model, Xcit)
-
-    @property
-    def depths(self) -> tuple[int, ...]:
-        """One stage of all blocks of cross-covariance attention."""
-        return (len(self.model.blocks),)
+    stage_names = ("blocks",)
+    head_names = ("cls_attn_blocks", "norm", "head")
 
     @property
     def input(self) -> InputSpec:
@@ -52,17 +44,9 @@ class XcitAnchor(TimmAnchor):
         run = partial(_attend, self.model.blocks[index])
         return run_in_turn([run], features, recompute=self.recomputes(index))
 
-    def block_modules(self, index: int) -> Iterable[nn.Module]:
-        """Return the one block of cross-covariance attention."""
-        return [self.model.blocks[index]]
-
     def head(self, features: Tensor) -> Tensor:
         """Add the class token, run class attention, and apply the final norm, pooling and the classifier."""
         return super().head(self.model.norm(self.model.forward_cls(features.flatten(1, 2))))
-
-    def head_modules(self) -> Iterable[nn.Module]:
-        """Return class attention, the final norm and the classifier."""
-        return [self.model.cls_attn_blocks, self.model.norm, self.model.head]
 
     def head_parameters(self) -> list[nn.Parameter]:
         """Return the class token too, which is in no module of its own."""

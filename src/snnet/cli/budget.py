@@ -1,7 +1,8 @@
+# Tested in tests/cli/test_select.py.
 """The budget of one stitch, as options of a command."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, make_dataclass
+from dataclasses import asdict, dataclass, make_dataclass
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -38,49 +39,37 @@ def _option(kind: Column) -> tuple[str, Any, None]:
     return kind.name, Annotated[float | None, Parameter(converter=_convert, help=about)], None
 
 
-def _given(self: Any) -> dict[str, Any]:
-    """Return the options that the user set, as `net.select` takes them."""
-    values = {name: value for name, value in asdict(self).items() if value not in (None, ())}
-    values.update(map(parse_limit, values.pop("limit", ())))
-    return values
-
-
-_OTHERS: list[tuple[str, Any, Any]] = [
-    (
-        "limit",
-        Annotated[
-            tuple[str, ...],
-            Parameter(negative="", help="Any other column as NAME=VALUE, such as latency_ms_p95=20; several times."),
-        ],
-        (),
-    ),
-    (
-        "prefer",
-        Annotated[
-            str | None,
-            Parameter(help="Column to be best in (top1): highest for top1, top5 and throughput, else lowest."),
-        ],
-        None,
-    ),
-    (
-        "batch",
-        Annotated[int | None, Parameter(help="Images at once, at which what was measured counts; by default at 1.")],
-        None,
-    ),
-    (
-        "any_machine",
-        Annotated[
-            bool | None,
-            Parameter(negative="", help="Take latencies and the like whatever machine and precision they are of."),
-        ],
-        None,
-    ),
-]
 # The command line takes no class apart that claims to be of the standard library, as made ones do.
-_HERE = {"__module__": __name__, "given": _given}
-BudgetOptions: Any = Parameter(name="*")(
-    make_dataclass("BudgetOptions", [*map(_option, COLUMNS.values()), *_OTHERS], namespace=_HERE, frozen=True)
+_Limits: Any = make_dataclass(
+    "_Limits", map(_option, COLUMNS.values()), namespace={"__module__": __name__}, frozen=True
 )
-"""A limit on each kind of column, and what else decides which stitch is the best."""
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class BudgetOptions(_Limits):  # type: ignore[misc]
+    """A limit on each kind of column, and what else decides which stitch is the best."""
+
+    limit: Annotated[
+        tuple[str, ...],
+        Parameter(negative="", help="Any other column as NAME=VALUE, such as latency_ms_p95=20; several times."),
+    ] = ()
+    prefer: Annotated[
+        str | None, Parameter(help="Column to be best in (top1): highest for top1, top5 and throughput, else lowest.")
+    ] = None
+    batch: Annotated[
+        int | None, Parameter(help="Images at once, at which what was measured counts; by default at 1.")
+    ] = None
+    any_machine: Annotated[
+        bool | None,
+        Parameter(negative="", help="Take latencies and the like whatever machine and precision they are of."),
+    ] = None
+
+    def given(self) -> dict[str, Any]:
+        """Return the options that the user set, as `net.select` takes them."""
+        values = {name: value for name, value in asdict(self).items() if value not in (None, ())}
+        values.update(map(parse_limit, values.pop("limit", ())))
+        return values
+
 
 NO_BUDGET = BudgetOptions()

@@ -1,33 +1,88 @@
+# Tested in tests/cli/test_measuring.py.
 """`snnet evaluate`: the accuracy of every stitch."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from snnet.cli.console import show, show_json
+from snnet.cli.overrides import only_given
 from snnet.cli.progress import progress
-from snnet.cli.sources import TABLE, is_network, saved_network
+from snnet.cli.sources import TABLE, data_of, is_network, saved_network
 from snnet.cli.stitches import Stitches
 from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import DataName, Device, Json, Root, default_device
+from snnet.cli.values import Device, Json, OtherData, OtherRoot, default_device
 from snnet.errors import DataError
 from snnet.table import ERROR, SCORE, kinds_of
 from snnet.utils import Precision
 
 if TYPE_CHECKING:
+    from snnet.data import EvalBatches
     from snnet.evaluation import PredictedScores
+    from snnet.network import SNNet
+    from snnet.recipes import Recipe
 
 evaluate = App(
     name="evaluate",
     help_epilogue="""Examples:
 
     snnet evaluate runs/fm
-    snnet evaluate runs/deit --data folder --root /data/imagenet --device cuda --precision bf16
+    snnet evaluate runs/deit --device cuda --precision bf16
     snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
-    snnet evaluate runs/deit --data folder --root /data/imagenet --predict --error 0.3 --at-most 0.25
+    snnet evaluate runs/deit --data folder --root /data/other --predict --error 0.3 --at-most 0.25
 """,
 )
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ImageOptions:
+    """The images on which stitches are scored; what is not given is as in the run that trained the network."""
+
+    data: OtherData = None
+    root: OtherRoot = None
+    split: Annotated[Literal["validation", "train"], Parameter(help="Which images.")] = "validation"
+    batch_size: Annotated[int | None, Parameter(help="Images per batch; as many as in the run, or 128.")] = None
+    workers: Annotated[int | None, Parameter(help="Processes that read images; as many as in the run, or none.")] = None
+    max_corrupt: Annotated[
+        int | None,
+        Parameter(help="Most images that may be skipped because they do not decode; one in a hundred by default."),
+    ] = None
+
+    def open(self, network: str, net: "SNNet") -> "tuple[Recipe, EvalBatches]":
+        """Return what the network was trained with, as far as it is known, and batches of images."""
+        from snnet.data import eval_batches
+
+        given = {"data.name": self.data, "data.root": self.root, "data.max_corrupt": self.max_corrupt}
+        of_run = data_of(network, only_given(given))
+        recipe = of_run.recipe
+        size = recipe.evaluation.batch_size if self.batch_size is None else self.batch_size
+        workers = recipe.data.workers if self.workers is None else self.workers
+        return recipe, eval_batches(of_run.open(self.split, net.input, net.num_classes), size, workers)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class PredictOptions:
+    """Whether most scores are predicted, and how well."""
+
+    predict: Annotated[bool, Parameter(negative="", help="Measure a few stitches and predict the others.")] = False
+    error: Annotated[
+        float, Parameter(help="With --predict, the expected mean error, in points of top-1, at which to stop.")
+    ] = 0.3
+    at_most: Annotated[
+        float,
+        Parameter(help="With --predict, most stitches to measure on all images: a number, or a part if 1 or less."),
+    ] = 0.25
+    sample: Annotated[
+        float,
+        Parameter(help="With --predict, the part of the images that the others see; 0 predicts from the curve alone."),
+    ] = 0.2
+
+
+_USUAL_IMAGES, _MEASURE_ALL = ImageOptions(), PredictOptions()
 
 
 @evaluate.default
@@ -35,20 +90,12 @@ def evaluate_network(
     network: str,
     /,
     *,
-    data: DataName = "embedded",
-    root: Root = None,
-    split: Literal["validation", "train"] = "validation",
+    images: ImageOptions = _USUAL_IMAGES,
     stitches: Stitches = "all",
-    batch_size: int = 128,
-    workers: int = 0,
     device: Device = None,
     precision: Precision | None = None,
-    max_corrupt: int | None = None,
     output: Path | None = None,
-    predict: Annotated[bool, Parameter(negative="")] = False,
-    error: float = 0.3,
-    at_most: float = 0.25,
-    sample: float = 0.2,
+    predicting: PredictOptions = _MEASURE_ALL,
     json: Json = False,
 ) -> None:
     """Measure top-1, top-5 and loss of every stitch, and save them in the table beside the network.
@@ -61,49 +108,29 @@ def evaluate_network(
 
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
-        split: Which images.
-        batch_size: Images per batch.
-        workers: Processes that read images.
         precision: bf16 or fp16 for mixed precision; the network's own by default.
-        max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Table file; table.jsonl beside the network by default.
-        predict: Measure a few stitches and predict the others.
-        error: With --predict, the expected mean error, in points of top-1, at which to stop.
-        at_most: With --predict, most stitches to measure on all images: a number, or a part if 1 or less.
-        sample: With --predict, the part of the images that the others see; 0 predicts from the curve alone.
     """
-    from snnet.data import eval_batches, open_dataset
     from snnet.evaluation import evaluate as run
     from snnet.evaluation import evaluate_some
     from snnet.network import chosen_stitches
     from snnet.profiling import count_costs
-    from snnet.utils import joined
+    from snnet.utils import joined, torch_threads
 
     net = saved_network(network)
     routes = chosen_stitches(net, stitches)
-    images = open_dataset(data, root, split, input=net.input, num_classes=net.num_classes, max_corrupt=max_corrupt)
+    if predicting.predict and stitches != "all":
+        raise DataError(f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two.")
+    recipe, batches = images.open(network, net)
     count_costs(net)
     path = output or (Path(network) / TABLE if is_network(network) else Path(TABLE))
-    batches, found = eval_batches(images, batch_size, workers), None
-    if predict and stitches != "all":
-        raise DataError(f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two.")
-    device = default_device(device)
-    with joined(device), progress("Evaluating") as report:
-        if predict:
-            found = evaluate_some(
-                net,
-                batches,
-                error=error,
-                at_most=at_most,
-                sample=sample,
-                device=device,
-                precision=precision,
-                output=path,
-                progress=report,
-            )
-            table = found.table
-        else:
-            table = run(net, batches, stitches=routes, device=device, precision=precision, output=path, progress=report)
+    found, device = None, default_device(device)
+    with torch_threads(recipe.run.threads), joined(device), progress("Evaluating") as report:
+        settings: dict[str, Any] = {"device": device, "precision": precision, "output": path, "progress": report}
+        if predicting.predict:
+            settings |= {"error": predicting.error, "at_most": predicting.at_most, "sample": predicting.sample}
+            found = evaluate_some(net, batches, **settings)
+        table = found.table if found else run(net, batches, stitches=routes, **settings)
     if json:
         show_json(table_json(table))
         return

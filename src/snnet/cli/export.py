@@ -7,13 +7,15 @@ from cyclopts import App, Parameter
 
 from snnet.cli.console import say, show, show_json
 from snnet.cli.export_bundle import BUNDLE, Quantize, check_one_stitch, export_bundle
-from snnet.cli.sources import saved_network
-from snnet.cli.values import DataName, Json, Root
+from snnet.cli.overrides import only_given
+from snnet.cli.sources import data_of, saved_network
+from snnet.cli.values import Json, OtherData, OtherRoot
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from snnet.network import SNNet
+    from snnet.recipes import RunData
 
 _IMAGES = 8  # to compare on
 
@@ -29,6 +31,15 @@ export = App(
 )
 
 
+Format = Annotated[
+    str | None,
+    Parameter(
+        help="torch (.pt2), onnx (.onnx) or openvino (.xml with .bin), by the ending of --output if not given; "
+        "or onnx-bundle, a folder with many stitches and one copy of the weights."
+    ),
+]
+
+
 @export.default
 def export_network(
     network: str,
@@ -39,17 +50,11 @@ def export_network(
         str | None, Parameter(help="For a bundle: all, anchors, frontier (the default), or numbers and ids.")
     ] = None,
     output: Path,
-    format: Annotated[
-        str | None,
-        Parameter(
-            help="torch (.pt2), onnx (.onnx) or openvino (.xml with .bin), by the ending of --output if not given; "
-            "or onnx-bundle, a folder with many stitches and one copy of the weights."
-        ),
-    ] = None,
+    format: Format = None,
     quantize: Quantize = None,
-    calibration_images: int = 128,
-    data: DataName = "embedded",
-    root: Root = None,
+    calibration_images: int | None = None,
+    data: OtherData = None,
+    root: OtherRoot = None,
     json: Json = False,
 ) -> None:
     """Write one stitch as a file that runs without snnet, for any size of batch.
@@ -65,19 +70,22 @@ def export_network(
         output: The file, or the folder of a bundle.
         quantize: For a bundle: 8-bit weights, and activations as they come (dynamic) or by calibration (static). The
             accuracy before and after is measured on the validation images.
-        calibration_images: Training images on which static quantization measures activations.
+        calibration_images: Training images on which static quantization measures activations; as many as the run took
+            to fit its stitching layers, or 128.
     """
     from snnet.export import export_stitch
 
+    # A file is compared on real images if they are at hand, and needs none.
+    needs_images = data is not None or root is not None or (quantize is not None and format == BUNDLE)
+    of_run = data_of(network, only_given({"data.name": data, "data.root": root})) if needs_images else None
     if format == BUNDLE:
         net = saved_network(network)
         export_bundle(
             net,
             stitches or stitch or "frontier",
             output,
-            data=data,
-            root=root,
-            images=_real_images(net, data, root),
+            of_run=of_run,
+            images=_real_images(net, of_run),
             quantize=quantize,
             calibration_images=calibration_images,
             json=json,
@@ -87,20 +95,18 @@ def export_network(
     net = saved_network(network)
     route = net.space.find(chosen)
     say(f"Exporting stitch {route}")
-    report = export_stitch(net, route, output, format=format, images=_real_images(net, data, root))
+    report = export_stitch(net, route, output, format=format, images=_real_images(net, of_run))
     if json:
         facts = {"path": str(report.path), "format": report.format, "stitch": route.id, "bytes": report.nbytes}
         show_json({**facts, "errors": report.errors})
         return
-    errors = ", ".join(f"{error:.1e} on {what} images" for what, error in report.errors.items())
-    show(f"{report.path}: stitch {route}, {report.nbytes / 1e6:.1f} MB, format {report.format}")
-    show(f"Checked: logits differ from the network's by {errors}, relative to the largest.")
+    show(str(report))
 
 
-def _real_images(net: "SNNet", data: str, root: Path | None) -> "Tensor | None":
-    """Return some validation images of the named data; None for embedded ones, which the export finds by itself."""
-    if data == "embedded" and root is None:
+def _real_images(net: "SNNet", of_run: "RunData | None") -> "Tensor | None":
+    """Return some validation images; None if none are asked for, or embedded ones, which the export finds by itself."""
+    if of_run is None or of_run.recipe.data.name == "embedded":
         return None
-    from snnet.data import calibration_images, open_dataset
+    from snnet.data import calibration_images
 
-    return calibration_images(open_dataset(data, root, "validation", input=net.input), _IMAGES)
+    return calibration_images(of_run.open("validation", net.input, net.num_classes, any_classes=True), _IMAGES)

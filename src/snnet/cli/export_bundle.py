@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
     from snnet.export.bundle import Bundle
     from snnet.network import SNNet
+    from snnet.recipes import RunData
 
 BUNDLE = "onnx-bundle"
+_CALIBRATION_IMAGES = 128
 Quantize = Literal["dynamic", "static"] | None
 
 
@@ -23,11 +25,10 @@ def export_bundle(
     stitches: str,
     output: Path,
     *,
-    data: str,
-    root: Path | None,
+    of_run: "RunData | None",
     images: "Tensor | None",
     quantize: Quantize,
-    calibration_images: int,
+    calibration_images: int | None,
     json: bool,
 ) -> None:
     """Write a bundle, and print what it holds."""
@@ -36,8 +37,8 @@ def export_bundle(
 
     routes = chosen_stitches(net, stitches)
     settings: dict[str, Any] = {}
-    if quantize is not None:
-        settings = _quantizing(net, quantize, calibration_images, data, root)
+    if quantize is not None and of_run is not None:
+        settings = _quantizing(net, quantize, calibration_images, of_run)
     with progress("Exporting") as report:
         bundle = write_bundle(net, output, routes, images=images, progress=report, **settings)
     if json:
@@ -66,15 +67,17 @@ def check_one_stitch(stitch: str | None, quantize: Quantize, stitches: str | Non
 
 
 def _quantizing(
-    net: "SNNet", mode: Literal["dynamic", "static"], count: int, data: str, root: Path | None
+    net: "SNNet", mode: Literal["dynamic", "static"], count: int | None, of_run: "RunData"
 ) -> dict[str, Any]:
-    from snnet.data import calibration_images, check_classes, eval_batches, open_dataset
+    from snnet.data import calibration_images, check_classes, eval_batches
     from snnet.export.bundle import Quantization
 
     images = None
     if mode == "static":
-        images = calibration_images(open_dataset(data, root, "train", input=net.input), count)
-    held_out = open_dataset(data, root, "validation", input=net.input, num_classes=net.num_classes)
+        usual = of_run.recipe.calibration.images if of_run.is_own else _CALIBRATION_IMAGES
+        training = of_run.open("train", net.input, net.num_classes, any_classes=True)
+        images = calibration_images(training, usual if count is None else count)
+    held_out = of_run.open("validation", net.input, net.num_classes)
     check_classes(net.classes, held_out.classes)
     return {"quantization": Quantization(mode, images), "scored_on": eval_batches(held_out, 64)}
 

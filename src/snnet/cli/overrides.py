@@ -1,6 +1,7 @@
 """Settings of a recipe given as flags: `--optim.lr 1e-4`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from snnet.errors import RecipeError
@@ -30,6 +31,12 @@ def parse_overrides(tokens: Sequence[str]) -> dict[str, Any]:
     if faults:
         raise RecipeError("; ".join(faults) + ".")
     return {key.replace("-", "_"): _value(parts) for key, parts in values.items()}
+
+
+def only_given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings, by dotted name, for which the user gave an option: it is not None."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return {name: str(value) if isinstance(value, Path) else value for name, value in given.items()}
 
 
 def _value(parts: list[str]) -> Any:

@@ -1,3 +1,4 @@
+# Tested in tests/cli/test_measuring.py.
 """`snnet profile`: latency, throughput, memory and energy on the machine at hand."""
 
 from collections.abc import Sequence
@@ -112,7 +113,7 @@ def _show_facts(table: StitchTable) -> None:
             f"Batch {size}: predicted from {worth['steps']} steps; on {worth['checked_on']} measured stitches off by "
             f"{worth['mean_error_percent']:.1f} % on average, {worth['worst_error_percent']:.1f} % at worst"
         )
-    show(f"Memory is {facts['memory']}", f"All {describe_profile(table)}")
+    show(f"Memory is {facts['memory']}", f"All {describe_profile(table.meta)}")
     if not any(column(name).kind == ENERGY for name in table.columns):
         say(f"No energy: {facts['energy']}")
 

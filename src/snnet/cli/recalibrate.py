@@ -7,10 +7,11 @@ from cyclopts import App, Parameter
 
 from snnet.cli.console import say, show
 from snnet.cli.families import family_options
+from snnet.cli.overrides import only_given
 from snnet.cli.progress import progress
-from snnet.cli.sources import is_network, saved_network
+from snnet.cli.sources import data_of, is_network, saved_network
 from snnet.cli.stitches import Stitches
-from snnet.cli.values import DataName, Device, Root, default_device
+from snnet.cli.values import Device, OtherData, OtherRoot, default_device
 from snnet.errors import CheckpointError
 from snnet.init import RecalibrationSettings
 
@@ -20,7 +21,7 @@ recalibrate = App(
     name="recalibrate",
     help_epilogue="""Examples:
 
-    snnet recalibrate runs/resnet --data folder --root /data/imagenet
+    snnet recalibrate runs/resnet
     snnet recalibrate runs/resnet --data folder --root /data/mine --images 1024 --output runs/resnet-mine
 """,
 )
@@ -31,12 +32,12 @@ def recalibrate_network(
     network: str,
     /,
     *,
-    data: DataName = "embedded",
-    root: Root = None,
+    data: OtherData = None,
+    root: OtherRoot = None,
     recalibration: Annotated[RecalibrationSettings, Parameter(name="*")] = RECALIBRATION,
     stitches: Stitches = "all",
     anchors: bool = True,
-    seed: int = 0,
+    seed: int | None = None,
     device: Device = None,
     max_corrupt: int | None = None,
     output: Path | None = None,
@@ -47,18 +48,22 @@ def recalibrate_network(
     trained elsewhere. The weights stay as they are. Scores in the table go, because they were of other statistics. A
     network without batch norm is left alone.
 
+    Images, and how many, are those of the run that made the network unless you say otherwise.
+
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
         anchors: Measure the anchors too. Without, they keep their own statistics, also where a stitch begins, as after
             `snnet init`: right for a network that is not trained yet, whose anchors give what their models give.
-        seed: Decides which images are taken.
+        seed: Decides which images are taken; that of the run, or 0.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Directory to save in; that of the network by default.
     """
-    from snnet.data import calibration_images, open_dataset
+    from snnet.data import calibration_images
     from snnet.init import has_batch_norm
     from snnet.init import recalibrate as run
     from snnet.network import chosen_stitches
+    from snnet.recipes import copy_recipe
+    from snnet.utils import torch_threads
 
     net = saved_network(network)
     if output is None and not is_network(network):
@@ -67,20 +72,23 @@ def recalibrate_network(
         show(f"{network} has no batch norm: nothing to recalibrate.")
         return
     routes = chosen_stitches(net, stitches)
-    dataset = open_dataset(data, root, "train", input=net.input, max_corrupt=max_corrupt)
-    chosen = calibration_images(dataset, recalibration.images, seed)
+    told = {"data.name": data, "data.root": root, "data.max_corrupt": max_corrupt, "run.seed": seed}
+    of_run = data_of(network, only_given(told))
+    settings, size = of_run.recipe.run, _of_run(of_run.recipe.recalibration, recalibration)
+    dataset = of_run.open("train", net.input, net.num_classes, any_classes=True)
+    chosen = calibration_images(dataset, size.images, settings.seed)
     say(f"{len(routes)} stitches on {len(chosen)} images")
-    with progress("Recalibrating") as report:
-        done = run(
-            net,
-            chosen,
-            stitches=routes,
-            anchors=anchors,
-            batch_size=recalibration.batch_size,
-            device=default_device(device),
-            progress=report,
-        )
+    where, batch = default_device(device), size.batch_size
+    with torch_threads(settings.threads), progress("Recalibrating") as report:
+        done = run(net, chosen, stitches=routes, anchors=anchors, batch_size=batch, device=where, progress=report)
     place = output or Path(network)
     net.save_pretrained(place)
+    copy_recipe(network, place)
     show(f"{done.stitches} stitches recalibrated on {done.images} images in {done.seconds:.1f} s; saved in {place}")
     show(f"Next: snnet evaluate {place}{family_options()}")
+
+
+def _of_run(section: RecalibrationSettings, given: RecalibrationSettings) -> RecalibrationSettings:
+    """Return what is given, and else the run's, whose recipe may want no images; who calls this command does."""
+    kept = {**section.model_dump(), "images": section.images or RECALIBRATION.images}
+    return RecalibrationSettings(**kept | given.model_dump(exclude_unset=True))

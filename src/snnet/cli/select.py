@@ -7,14 +7,12 @@ from cyclopts import App, Parameter
 from snnet.cli.budget import NO_BUDGET, BudgetOptions
 from snnet.cli.console import show, show_json
 from snnet.cli.sources import read_table
-from snnet.cli.tables import cell
 from snnet.cli.values import Json
 from snnet.errors import TableError
 from snnet.table import (
     PROFILE,
     SCORE,
     Budget,
-    StitchRow,
     at_batch,
     column,
     describe_profile,
@@ -65,14 +63,9 @@ def select_stitch(
         if message := missing_column(table, name):
             raise TableError(message)
     row = table[choose(table, prefer=prefer, precision=precision, any_machine=any_machine, **limits)]
-    origin = describe_profile(table) if any(column(name).per_batch for name in (prefer, *limits)) else None
+    origin = describe_profile(table.meta) if any(column(name).per_batch for name in (prefer, *limits)) else None
     if json:
         show_json({**row.to_dict(), **({"profile": table.meta[PROFILE]} if origin else {})})
         return
     show(f"{row.stitch}  (number {row.index} of {len(table)}, best {prefer} with {Budget(limits)})")
-    show(describe_row(row), *([origin] if origin else []))
-
-
-def describe_row(row: StitchRow) -> str:
-    """Return all values of a stitch in one line."""
-    return ", ".join(f"{name} {cell(row, name)}" for name in row.values)
+    show(row.describe(), *([origin] if origin else []))

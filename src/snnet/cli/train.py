@@ -8,7 +8,7 @@ from cyclopts import App, Parameter
 from snnet.cli.console import say, show
 from snnet.cli.overrides import parse_overrides
 from snnet.cli.progress import progress
-from snnet.cli.sources import is_network, names_published
+from snnet.cli.sources import data_of, is_network, names_published
 from snnet.cli.tables import show_choices, show_rows
 from snnet.errors import RecipeError
 from snnet.table import SCORE, StitchTable, column, kinds_of
@@ -44,8 +44,9 @@ def train_network(
     A recipe says everything: anchors, images, augmentation, optimizer, length. Any of its settings can be given as a
     flag, --section.key value, and wins over the file; --settings lists them all. --recipe default or --recipe paper
     sets sampler, loss and the anchors' rate at once, to a method that comes with the package. A family is stitched
-    and initialized first; a saved network is trained as it is. Where there is batch norm, its running statistics are
-    measured for each stitch before it is evaluated.
+    and initialized first. A saved network is trained as it is, for 10 epochs and on the images of the run that made it
+    unless you say otherwise. Where there is batch norm, its running statistics are measured for each stitch before it
+    is evaluated.
 
     If the output holds a checkpoint of the same settings, training goes on from there, to the same result bit for
     bit (on a CPU). The output becomes a saved network with its table, next to logs and checkpoints.
@@ -84,13 +85,11 @@ def train_network(
 
 
 def _recipe(source: str, overrides: dict[str, Any]) -> "Recipe":
-    from snnet.recipes import Recipe, check_recipe
+    from snnet.recipes import Recipe
 
     if not is_network(source) and not names_published(source):
         return Recipe.load(source, overrides)
-    length = {} if overrides.keys() & {"run.epochs", "run.steps"} else {"epochs": 10}
-    content = {"network": {"saved": source}, "run": length}
-    return check_recipe(Recipe, content, overrides, source)
+    return data_of(source, overrides).recipe
 
 
 def _overrides(tokens: tuple[str, ...], data: str | None, root: Path | None) -> dict[str, Any]:

@@ -10,16 +10,22 @@ from snnet.network import FamilySettings
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of a table.")]
 
-DataName = Annotated[
-    str,
-    Parameter(
-        name="--data",
-        help="Images: embedded (in the package), folder (one folder per class), wds/NAME (shards of a WebDataset), "
-        "torchvision/NAME, or a timm name such as hfds/NAME.",
-    ),
-]
+_IMAGES = (
+    "Images: embedded (in the package), folder (one folder per class), wds/NAME (shards of a WebDataset), "
+    "torchvision/NAME, or a timm name such as hfds/NAME."
+)
+DataName = Annotated[str, Parameter(name="--data", help=_IMAGES)]
 Root = Annotated[
     Path | None, Parameter(help="Folder of the data; for --data folder it holds train/CLASS/ and val/CLASS/.")
+]
+OtherData = Annotated[
+    str | None,
+    Parameter(
+        name="--data", help=f"{_IMAGES} By default those of the run, by its recipe.yaml; embedded where there is none."
+    ),
+]
+OtherRoot = Annotated[
+    Path | None, Parameter(name="--root", help="Folder of the data; alone, where the images of the run lie now.")
 ]
 Device = Annotated[str | None, Parameter(help="cpu or cuda; by default a GPU where there is one.")]
 

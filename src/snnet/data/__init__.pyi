@@ -9,12 +9,11 @@ from .datasets import fixed_choice as fixed_choice
 from .datasets import open_dataset as open_dataset
 from .datasets import open_pair as open_pair
 from .images import ImageDataset as ImageDataset
-from .images import StreamImages as StreamImages
 from .images import TensorImages as TensorImages
+from .images import in_shards as in_shards
 from .loader import EvalBatches as EvalBatches
 from .loader import TrainBatches as TrainBatches
 from .loader import eval_batches as eval_batches
-from .loader import train_batches as train_batches
 from .pictures import Picture as Picture
 from .pictures import Pixels as Pixels
 from .pictures import normalized_pixels as normalized_pixels
@@ -24,10 +23,6 @@ from .sources import SOURCES as SOURCES
 from .sources import ArraySource as ArraySource
 from .sources import ImageSource as ImageSource
 from .sources import Request as Request
-from .stream_batches import StreamBatches as StreamBatches
-from .streams import Order as Order
-from .streams import RawImage as RawImage
-from .streams import StreamSource as StreamSource
 from .transforms import Augmentation as Augmentation
 from .transforms import CleanTransform as CleanTransform
 from .transforms import clean_transform as clean_transform

@@ -1,88 +1,51 @@
 """Clean images of all classes, for least squares."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from snnet.data.corrupt import CorruptImageError, SkippedImages
-from snnet.data.images import ImageDataset, StreamImages, TensorImages, read_or_fault, size
+from snnet.data.corrupt import SkippedImages
+from snnet.data.images import ImageDataset, TensorImages, in_shards, read_or_fault, size
 from snnet.data.seeding import generator
-from snnet.data.streams import Order, RawImage
 from snnet.errors import DataError
+
+# In shards, how many images may be decoded for one that is taken.
+_LOOKS = 10
 
 
 def calibration_images(dataset: Dataset[Any], count: int, seed: int = 0) -> Tensor:
     """Return `count` images without augmentation, `(count, C, H, W)`, equally many of each class as far as they go.
 
     The choice depends on the seed alone. Where labels cannot be told without reading images, they are drawn from
-    all images alike; of a stream, they are the first in a shuffled order. Images that do not decode are passed over.
-    Fewer come if the data set has no more.
+    all images alike; in shards, from the first of a shuffled order. Images that do not decode are passed over. Fewer
+    come if the data set has no more.
 
     Raises:
         DataError: If there is no image, or the data set is somebody's own `IterableDataset`.
     """
-    if isinstance(dataset, StreamImages):
-        return _from_stream(dataset, count, seed)
     if isinstance(dataset, IterableDataset):
         raise DataError("Calibration images cannot be drawn from an IterableDataset, which has no order of its own.")
     clean = dataset.clean() if isinstance(dataset, (ImageDataset, TensorImages)) else dataset
-    order = _balanced_order(size(clean), getattr(clean, "labels", None), seed)
+    order = _balanced_order(clean, seed)
     if isinstance(clean, TensorImages):
         return clean.images[order[:count]]
-    images: list[Tensor] = []
-    faults: dict[int, str] = {}
-    for index in order:
-        if len(images) == count:
-            break
-        sample = read_or_fault(clean, index)
-        if isinstance(sample, str):
-            faults[index] = sample
-        else:
-            images.append(sample[0])
+    images, faults = _take(clean, order, count)
     _count_faults(clean, faults)
     if not images:
         raise DataError(f"There is no calibration image: {count} were asked for, of {size(clean)} images.")
     return torch.stack(images)
 
 
-def _from_stream(stream: StreamImages, count: int, seed: int) -> Tensor:
-    images: list[Tensor] = []
-    faults: dict[Any, str] = {}
-    for raw in _balanced_first(stream, count, seed):
-        if len(images) == count:
-            break
-        try:
-            images.append(stream.load(raw, stream.clean_transform)[0])
-        except CorruptImageError as error:
-            faults[raw.place] = str(error)
-    if faults:
-        _count_faults(stream, faults)
-    if not images:
-        raise DataError(f"There is no calibration image: {count} were asked for, of {stream.source.name}.")
-    return torch.stack(images)
-
-
-def _balanced_first(stream: StreamImages, count: int, seed: int) -> Iterator[RawImage]:
-    # Up to the share of each class first, then those that were passed over.
-    share = -(-count // len(stream.classes)) if stream.classes else count
-    taken: Counter[int] = Counter()
-    over: list[RawImage] = []
-    for _, raw in stream.read(Order(seed, 0)):
-        label = raw.label()
-        taken[label] += 1
-        if taken[label] <= share:
-            yield raw
-        elif len(over) < count:
-            over.append(raw)
-    yield from over
-
-
-def _balanced_order(total: int, labels: Sequence[int] | Tensor | None, seed: int) -> list[int]:
-    shuffled: list[int] = torch.randperm(total, generator=generator(seed)).tolist()
+def _balanced_order(dataset: Dataset[Any], seed: int) -> list[int]:
+    if in_shards(dataset):
+        places: list[int] = dataset.source.shuffled(seed, 0).tolist()
+        return places
+    shuffled: list[int] = torch.randperm(size(dataset), generator=generator(seed)).tolist()
+    labels = getattr(dataset, "labels", None)
     if labels is None:
         return shuffled
     # Round after round, one image of each class that has any left.
@@ -92,6 +55,31 @@ def _balanced_order(total: int, labels: Sequence[int] | Tensor | None, seed: int
     for index in shuffled:
         rounds[index] = met[of[index]] = met.get(of[index], -1) + 1
     return sorted(shuffled, key=rounds.__getitem__)
+
+
+def _take(dataset: Dataset[Any], order: Iterable[int], count: int) -> tuple[list[Tensor], dict[int, str]]:
+    """Return the first images that decode, and of the others why not.
+
+    In shards only reading an image tells its label. There those of a class that has its share are passed over at first,
+    until `_LOOKS` times the images that are wanted have been looked at.
+    """
+    classes = len(dataset.classes) if in_shards(dataset) else 0
+    share = -(-count // classes) if classes else count
+    taken: Counter[int] = Counter()
+    images: list[Tensor] = []
+    over: list[Tensor] = []
+    faults: dict[int, str] = {}
+    for index in order:
+        if len(images) == count or len(images) + len(over) == _LOOKS * count:
+            break
+        sample = read_or_fault(dataset, index)
+        if isinstance(sample, str):
+            faults[index] = sample
+            continue
+        label = int(sample[1])
+        taken[label] += 1
+        (images if taken[label] <= share else over).append(sample[0])
+    return (images + over)[:count], faults
 
 
 def _count_faults(dataset: Any, faults: dict[int, str]) -> None:

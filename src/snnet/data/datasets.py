@@ -13,14 +13,13 @@ from snnet.data import hf as _hf
 from snnet.data import torchvision as _torchvision
 from snnet.data import wds as _wds
 from snnet.data.folder import FolderSource, hold_out
-from snnet.data.images import ImageDataset, StreamImages, TensorImages, same_size
+from snnet.data.images import ImageDataset, TensorImages, same_size
 from snnet.data.sources import SOURCES, ArraySource, Request
-from snnet.data.streams import StreamSource
 from snnet.data.transforms import Augmentation, clean_transform, train_transform
 from snnet.errors import DataError, did_you_mean
 from snnet.space import InputSpec
 
-Images: TypeAlias = ImageDataset | TensorImages | StreamImages
+Images: TypeAlias = ImageDataset | TensorImages
 """A split of a data set, whichever way it is read."""
 
 _log = logging.getLogger(__name__)
@@ -40,7 +39,6 @@ def open_dataset(
     num_classes: int | None = None,
     max_corrupt: int | None = None,
     download: bool = False,
-    images: int | None = None,
 ) -> Images:
     """Open one split of a data set, with its images made to fit a network's input.
 
@@ -57,7 +55,6 @@ def open_dataset(
         max_corrupt: Most images that may be skipped because they do not decode; by default one in a hundred, and at
             least 10.
         download: Whether missing data may be fetched over the network.
-        images: Images of one epoch of a stream, where they are not to be counted; no stream has to have an end there.
 
     Raises:
         DataError: If there is no such data set, the data is missing or unusable, or its classes are another number.
@@ -69,12 +66,6 @@ def open_dataset(
         raise DataError(_unknown(name, kind))
     source = SOURCES.get(kind)(Request(rest, Path(root).expanduser() if root is not None else None, split, download))
     clean = clean_transform(input)
-    if isinstance(source, StreamSource):
-        varied = train_transform(input, augment) if augment is not None else clean
-        stream = StreamImages(source, varied, clean, max_corrupt, images=images)
-        return _checked(stream, name, root, num_classes)
-    if images is not None:
-        raise DataError(f"images={images} is for streams; {name} knows how many images it has: leave it out.")
     if isinstance(source, ArraySource) and augment is None and same_size(source, input) and _fits(source, input):
         return _checked(TensorImages.of(source, input), name, root, num_classes)
     transform = train_transform(input, augment) if augment is not None else clean
@@ -90,7 +81,6 @@ def open_pair(
     num_classes: int | None = None,
     max_corrupt: int | None = None,
     download: bool = False,
-    images: int | None = None,
 ) -> tuple[Images, Images]:
     """Open the training split, augmented, and the validation split, clean; the arguments are `open_dataset`'s.
 
@@ -102,7 +92,7 @@ def open_pair(
             where some must be held out.
     """
     common = {"input": input, "num_classes": num_classes, "max_corrupt": max_corrupt, "download": download}
-    train = open_dataset(name, root, "train", augment=augment, images=images, **common)  # type: ignore[arg-type]
+    train = open_dataset(name, root, "train", augment=augment, **common)  # type: ignore[arg-type]
     validation = open_dataset(name, root, "validation", **common)  # type: ignore[arg-type]
     first_folder, second_folder = _folder_of(train), _folder_of(validation)
     if isinstance(train, ImageDataset) and first_folder is not None and first_folder == second_folder:
@@ -141,9 +131,9 @@ def _held_out(images: ImageDataset, max_corrupt: int | None) -> tuple[ImageDatas
 
 def _checked(images: Images, name: str, root: str | Path | None, num_classes: int | None) -> Images:
     where = f"{name} under {root}" if root is not None else name
-    if not isinstance(images, StreamImages) and not len(images):
+    if not len(images):
         raise DataError(f"{where} has no images.")
-    if isinstance(images, StreamImages) and num_classes is not None:
+    if isinstance(images, ImageDataset) and num_classes is not None:
         images.name_classes(num_classes)
     if num_classes is not None and len(images.classes) != num_classes:
         raise DataError(

@@ -1,7 +1,7 @@
 """Batches that depend on nothing but seed, epoch and position, for exact resuming; and batches for evaluation."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -10,14 +10,17 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from snnet.data.augment import BatchAugment
 from snnet.data.corrupt import SkippedImages
-from snnet.data.images import StreamImages, TensorImages, check_batch_size, read_or_fault, size
+from snnet.data.images import ImageDataset, TensorImages, check_batch_size, in_shards, read_or_fault, size
 from snnet.data.seeding import derive, generator, seeded
-from snnet.data.stream_batches import Batch, StreamBatches, eval_stream
+from snnet.data.sources import shuffled_places
 from snnet.errors import DataError
 from snnet.utils import WHOLE, Share
 
-# Keep the streams of random numbers of one epoch apart.
-_ORDER, _SAMPLE, _BATCH = range(3)
+Batch = tuple[Tensor, Tensor]
+"""Images `(B, C, H, W)` and labels `(B,)`."""
+
+# Keep the streams of random numbers of one epoch apart, and from that of the order.
+_SAMPLE, _BATCH = 1, 2
 
 
 class TrainBatches:
@@ -33,9 +36,11 @@ class TrainBatches:
         seed: Of order and augmentation.
         augment: Applied to whole batches.
         workers: Processes that read images; 0 to read in this one.
+        buffer: Images in the shuffle buffer of shards; None for the usual.
 
     Raises:
-        DataError: If the data set is a stream or is smaller than a batch.
+        DataError: If the data set has no places to draw from, is smaller than a batch, or lies in no shards, which
+            `buffer` is for.
     """
 
     def __init__(
@@ -45,11 +50,15 @@ class TrainBatches:
         seed: int = 0,
         augment: BatchAugment | None = None,
         workers: int = 0,
+        *,
+        buffer: int | None = None,
     ) -> None:
         if isinstance(dataset, IterableDataset):
-            raise DataError("A stream has no places to draw from; use train_batches, which takes it too.")
+            raise DataError("An IterableDataset has no places to draw from; give a data set that can be indexed.")
+        if buffer is not None and not in_shards(dataset):
+            raise DataError(f"A shuffle buffer of {buffer} images is for shards; this data is shuffled whole.")
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
-        self.augment, self.workers = augment, workers
+        self.augment, self.workers, self.buffer = augment, workers, buffer
         self.images = size(dataset)
         check_batch_size(batch_size, self.images)
 
@@ -70,7 +79,7 @@ class TrainBatches:
         Raises:
             DataError: If more images do not decode than the data set allows.
         """
-        order = torch.randperm(self.images, generator=generator(self.seed, epoch, _ORDER))
+        order = self._order(epoch)
         picks = torch.split(order[: len(self) * self.batch_size], self.batch_size)[start_batch:]
         own = [pick[share.of(self.batch_size)] for pick in picks]
         for number, (images, labels) in enumerate(self._read(own, epoch), start_batch):
@@ -78,6 +87,11 @@ class TrainBatches:
                 draws = generator(self.seed, epoch, number, _BATCH)
                 images = self.augment(images, draws, total=self.batch_size, share=share)
             yield images, labels
+
+    def _order(self, epoch: int) -> Tensor:
+        if isinstance(self.dataset, ImageDataset):
+            return self.dataset.source.shuffled(self.seed, epoch, self.buffer)
+        return shuffled_places(self.images, self.seed, epoch)
 
     def _read(self, picks: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
         tensors = _in_memory(self.dataset)
@@ -93,7 +107,7 @@ class EvalBatches:
         dataset: Yields `(image, label)`.
         batch_size: Images per batch; the last one may have fewer.
         workers: Processes that read images; 0 to read in this one. Tensors in memory need none.
-        share: Which part of the images comes. Of a stream it is a part of each batch, and all images are read.
+        share: Which part of the images comes. Of an `IterableDataset` it is a part of each batch, and all are read.
     """
 
     def __init__(self, dataset: Dataset[Any], batch_size: int, workers: int = 0, share: Share = WHOLE) -> None:
@@ -131,36 +145,12 @@ class EvalBatches:
         if tensors is not None:
             own = self.share.of(len(tensors[1]))
             return zip(*(torch.split(part[own], self.batch_size) for part in tensors), strict=True)
-        if isinstance(self.dataset, StreamImages):
-            return eval_stream(self.dataset, self.batch_size, self.workers, self.share)
         if isinstance(self.dataset, IterableDataset):
             whole = DataLoader(self.dataset, self.batch_size, generator=torch.Generator())
             return ((x[self.share.of(len(y))], y[self.share.of(len(y))]) for x, y in whole)
         total = size(self.dataset)
         picks = torch.split(torch.arange(total)[self.share.of(total)], self.batch_size)
         return _load(_Samples(self.dataset), picks, self.workers, self.skipped)
-
-
-def train_batches(
-    dataset: Dataset[Any],
-    batch_size: int,
-    seed: int = 0,
-    augment: BatchAugment | None = None,
-    workers: int = 0,
-    *,
-    buffer: int | None = None,
-) -> TrainBatches | StreamBatches:
-    """Return training batches of any data set: `StreamBatches` of a stream, else `TrainBatches`.
-
-    Raises:
-        DataError: If the data set is smaller than a batch, or not a stream where `buffer`, the images in its shuffle
-            buffer, is given.
-    """
-    if isinstance(dataset, StreamImages):
-        return StreamBatches(dataset, batch_size, seed, augment, workers, buffer=buffer)
-    if buffer is not None:
-        raise DataError(f"A shuffle buffer of {buffer} images is for streams; this data is shuffled whole.")
-    return TrainBatches(dataset, batch_size, seed, augment, workers)
 
 
 def eval_batches(dataset: Dataset[Any], batch_size: int, workers: int = 0) -> EvalBatches:
@@ -170,10 +160,12 @@ def eval_batches(dataset: Dataset[Any], batch_size: int, workers: int = 0) -> Ev
 
 @dataclass(frozen=True)
 class _Read:
-    # What came of one place of the data set: a sample, if any, and the images that did not decode on the way.
-    image: Tensor | None
-    label: int
-    faults: dict[int, str]
+    # What came of one place of the data set: a sample, if any, and the images that did not decode on the way; or why
+    # nothing can be read. An error that is raised in a worker would come with the worker's traceback in its words.
+    image: Tensor | None = None
+    label: int = 0
+    faults: Mapping[int, str] = field(default_factory=dict)
+    error: str | None = None
 
 
 class _Samples(Dataset[_Read]):
@@ -181,15 +173,22 @@ class _Samples(Dataset[_Read]):
         self.dataset = dataset
 
     def __getitem__(self, index: int) -> _Read:
+        try:
+            return self.read(index)
+        except DataError as error:
+            return _Read(error=str(error))
+
+    def read(self, index: int) -> _Read:
         sample = read_or_fault(self.dataset, index)
-        return _Read(None, 0, {index: sample}) if isinstance(sample, str) else _Read(sample[0], int(sample[1]), {})
+        return _Read(faults={index: sample}) if isinstance(sample, str) else _Read(sample[0], int(sample[1]), {})
 
 
-class _SeededSamples(Dataset[_Read]):
+class _SeededSamples(_Samples):
     def __init__(self, dataset: Dataset[Any], seed: int, epoch: int) -> None:
-        self.dataset, self.seed, self.epoch = dataset, seed, epoch
+        super().__init__(dataset)
+        self.seed, self.epoch = seed, epoch
 
-    def __getitem__(self, index: int) -> _Read:
+    def read(self, index: int) -> _Read:
         faults: dict[int, str] = {}
         total = size(self.dataset)
         for place in ((index + step) % total for step in range(total)):
@@ -198,7 +197,7 @@ class _SeededSamples(Dataset[_Read]):
             if not isinstance(sample, str):
                 return _Read(sample[0], int(sample[1]), faults)
             faults[place] = sample
-        return _Read(None, 0, faults)
+        return _Read(faults=faults)
 
 
 def _load(samples: Dataset[_Read], picks: Sequence[Tensor], workers: int, skipped: SkippedImages) -> Iterator[Batch]:
@@ -210,7 +209,9 @@ def _load(samples: Dataset[_Read], picks: Sequence[Tensor], workers: int, skippe
         collate_fn=_collate,
         generator=torch.Generator(),
     )
-    for batch, faults in loader:
+    for batch, faults, error in loader:
+        if error is not None:
+            raise DataError(error)
         skipped.add(faults)
         if batch is not None:
             yield batch
@@ -219,12 +220,14 @@ def _load(samples: Dataset[_Read], picks: Sequence[Tensor], workers: int, skippe
         raise DataError(f"None of the {skipped.total} images decodes; the first: {skipped.reasons[0]}")
 
 
-def _collate(reads: Sequence[_Read]) -> tuple[Batch | None, dict[int, str]]:
+def _collate(reads: Sequence[_Read]) -> tuple[Batch | None, dict[int, str], str | None]:
+    error = next((read.error for read in reads if read.error is not None), None)
     faults = {place: reason for read in reads for place, reason in read.faults.items()}
     images = [read.image for read in reads if read.image is not None]
     if not images:
-        return None, faults
-    return (torch.stack(images), torch.tensor([read.label for read in reads if read.image is not None])), faults
+        return None, faults, error
+    labels = torch.tensor([read.label for read in reads if read.image is not None])
+    return (torch.stack(images), labels), faults, error
 
 
 def _in_memory(dataset: Dataset[Any]) -> Batch | None:

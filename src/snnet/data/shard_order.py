@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence, Sized
 from itertools import zip_longest
 
 from snnet.data.seeding import derive
-from snnet.data.streams import Order
 from snnet.utils import require
 
 LANES = 16
@@ -15,32 +14,28 @@ BUFFER = 8192
 # Keep these random numbers apart from those of the images.
 _SHARDS, _SAMPLES = 11, 12
 
-Place = tuple[int, int, int]
-"""Lane, shard, and number of the sample in the shard."""
+Place = tuple[int, int]
+"""Shard, and number of the sample in the shard."""
 
 
-def shuffled(shards: Sequence[Sized], order: Order) -> Iterator[Place]:
+def shuffled(shards: Sequence[Sized], seed: int, epoch: int, buffer: int | None = None) -> Iterator[Place]:
     """Yield all samples once: shards in random order, `LANES` of them in turns, through a shuffle buffer.
 
     Args:
         shards: Asked for their lengths when the order comes to them.
-        order: Decides everything else.
+        seed: Of the run.
+        epoch: Which pass.
+        buffer: Samples in the shuffle buffer; `BUFFER` if None.
     """
     sequence = list(range(len(shards)))
-    random.Random(derive(order.seed, order.epoch, _SHARDS)).shuffle(sequence)
-    lanes = [_lane(number, sequence[number::LANES], shards) for number in range(LANES)]
+    random.Random(derive(seed, epoch, _SHARDS)).shuffle(sequence)
+    lanes = [_in_turn(shards, sequence[number::LANES]) for number in range(LANES)]
     turns = (place for row in zip_longest(*lanes) for place in row if place is not None)
-    size = BUFFER if order.buffer is None else order.buffer
-    filters = require("webdataset.filters", "wds")
-    stage = filters.detshuffle(size, size, seed=derive(order.seed, order.epoch, _SAMPLES))
+    size = BUFFER if buffer is None else buffer
+    stage = require("webdataset.filters", "wds").detshuffle(size, size, seed=derive(seed, epoch, _SAMPLES))
     places: Iterator[Place] = stage.run(turns)
     return places
 
 
-def in_order(shards: Sequence[Sized]) -> Iterator[Place]:
-    """Yield all samples as they lie, all in one lane."""
-    return _lane(0, range(len(shards)), shards)
-
-
-def _lane(number: int, chosen: Sequence[int], shards: Sequence[Sized]) -> Iterator[Place]:
-    return ((number, shard, sample) for shard in chosen for sample in range(len(shards[shard])))
+def _in_turn(shards: Sequence[Sized], chosen: Sequence[int]) -> Iterator[Place]:
+    return ((shard, sample) for shard in chosen for sample in range(len(shards[shard])))

@@ -1,29 +1,40 @@
+# Tested in tests/data/test_datasets.py.
 """Where images come from: one abstract class, and the registry of its kinds."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import torch
 from PIL import Image
 from torch import Tensor
 
-from snnet.data.streams import StreamSource
+from snnet.data.seeding import generator
 from snnet.errors import DataError
 from snnet.utils import Registry
+
+# Keeps the order apart from the other random numbers of an epoch.
+_ORDER = 0
+
+
+def shuffled_places(count: int, seed: int, epoch: int) -> Tensor:
+    """Return the numbers from 0 to `count` shuffled, for one epoch."""
+    return torch.randperm(count, generator=generator(seed, epoch, _ORDER))
 
 
 class ImageSource(ABC):
     """Labelled images that can be read in any order.
 
     Attributes:
-        classes: Names of the classes; the label is the position.
+        classes: Names of the classes, and the label is the position; empty where the source does not tell them.
         labels: Label of each image, or None where that takes reading the images.
+        in_shards: Whether images lie in shards that are best read after each other, as `shuffled` puts them.
     """
 
     classes: tuple[str, ...]
+    in_shards: ClassVar[bool] = False
     labels: Sequence[int] | None = None
 
     @abstractmethod
@@ -38,6 +49,20 @@ class ImageSource(ABC):
             CorruptImageError: If it does not decode.
             DataError: If it cannot be read.
         """
+
+    def describe(self, index: int) -> str:
+        """Return what to call an image in messages."""
+        return f"image {index}"
+
+    def shuffled(self, seed: int, epoch: int, buffer: int | None = None) -> Tensor:  # noqa: ARG002
+        """Return the places of all images in the order of an epoch, a function of these numbers alone.
+
+        Args:
+            seed: Of the run.
+            epoch: Which pass.
+            buffer: Images in the shuffle buffer of shards; None for the usual.
+        """
+        return shuffled_places(len(self), seed, epoch)
 
 
 class SourcePart(ImageSource):
@@ -59,6 +84,10 @@ class SourcePart(ImageSource):
     def read(self, index: int) -> tuple[Image.Image, int]:
         """Return an image and its label."""
         return self.whole.read(self.places[index])
+
+    def describe(self, index: int) -> str:
+        """Return what to call an image in messages."""
+        return self.whole.describe(self.places[index])
 
 
 class ArraySource(ImageSource):
@@ -121,7 +150,7 @@ class Request:
         return self.root
 
 
-Opener: TypeAlias = Callable[[Request], ImageSource | StreamSource]
+Opener: TypeAlias = Callable[[Request], ImageSource]
 
 SOURCES: Registry[Opener] = Registry("data set", group="snnet.data")
 """First part of a data set's name -> what opens it."""

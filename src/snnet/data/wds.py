@@ -2,19 +2,25 @@
 
 import json
 import logging
+import os
 import time
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from snnet.data.corrupt import CorruptImageError, decode
 from snnet.data.pictures import EXTENSIONS
 from snnet.data.shard_folder import find_shards
-from snnet.data.shard_order import LANES, in_order, shuffled
+from snnet.data.shard_order import LANES, shuffled
 from snnet.data.shards import Shard, ShardFile, ShardSample
-from snnet.data.sources import SOURCES, Request
-from snnet.data.streams import Order, RawImage, StreamSource
+from snnet.data.sources import SOURCES, ImageSource, Request
 from snnet.errors import DataError
 from snnet.utils import require
 
@@ -23,122 +29,111 @@ _log = logging.getLogger(__name__)
 _SLOW = 5
 _COUNTED = "%s: counted %d images in %d shards in %.1f s; an _info.json with their shard_lengths saves that."
 _IMAGES = tuple(extension.removeprefix(".") for extension in EXTENSIONS)
+# Shards that stay open: those that are read side by side, and those of which the shuffle buffer still holds images.
+_OPEN = 2 * LANES
 
 
-class ShardImage(RawImage):
-    """One sample of a shard.
-
-    Args:
-        file: The shard.
-        place: Numbers of the shard and of the sample in it.
-        lane: Among those read side by side.
-        label_key: Field of the sample's `.json` that holds the label; None for the `.cls` file, or else `label`.
-    """
-
-    def __init__(self, file: ShardFile, place: tuple[int, int], lane: int, label_key: str | None) -> None:
-        self._file, self._place, self.lane, self._label_key = file, place, lane, label_key
-
-    @property
-    def place(self) -> tuple[int, ...]:
-        """Numbers of the shard and of the sample in it."""
-        return self._place
-
-    @property
-    def name(self) -> str:
-        """Path of the shard and key of the sample."""
-        return f"{self._file.shard.path}:{self._sample.key}"
-
-    @property
-    def key(self) -> str:
-        """Name of the shard and key of the sample."""
-        return f"{self._file.shard.path.name}:{self._sample.key}"
-
-    def label(self) -> int:
-        """Return the label, from `.cls` or `.json`."""
-        files = self._sample.files
-        if "cls" in files and self._label_key is None:
-            return self._number(self._file.read(files["cls"]).decode(errors="replace").strip(), "cls")
-        key = self._label_key or "label"
-        if "json" not in files:
-            wanted = f"a .json with {key!r}" if self._label_key else "a .cls or .json file"
-            raise DataError(f"{self.name} has no label: it needs {wanted} and has {self._extensions}.")
-        return self._number(self._field(key), f"json, field {key!r},")
-
-    def decode(self) -> Image.Image:
-        """Return the image."""
-        files = self._sample.files
-        extension = next((ext for ext in _IMAGES if ext in files), None)
-        if extension is None:
-            raise CorruptImageError(f"{self.name} does not decode (it has no image, only {self._extensions})")
-        return decode(self._file.read(files[extension]), self.name)
-
-    @property
-    def _sample(self) -> ShardSample:
-        return self._file.samples[self._place[1]]
-
-    @property
-    def _extensions(self) -> str:
-        return ", ".join(f".{extension}" for extension in self._sample.files)
-
-    def _field(self, key: str) -> Any:
-        try:
-            found = json.loads(self._file.read(self._sample.files["json"]))
-        except ValueError as error:
-            raise DataError(f"{self.name} has a .json that is not JSON: {error}.") from error
-        if not isinstance(found, dict) or key not in found:
-            raise DataError(f"{self.name} has no label: its .json lacks the field {key!r}.")
-        return found[key]
-
-    def _number(self, value: Any, where: str) -> int:
-        try:
-            return int(value)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{self.name} has the label {value!r} in .{where} where a whole number belongs.") from error
-
-
-class ShardSource(StreamSource):
+class ShardSource(ImageSource):
     """The images of one split of a WebDataset.
+
+    Any image can be read when it is wanted; what is cheap is to read those of few shards after each other, as
+    `shuffled` puts them.
 
     Args:
         shards: In the order in which they lie.
         name: What to call it in messages.
         classes: Names of the classes; empty where they are not known.
-        label_key: See `ShardImage`.
+        label_key: Field of a sample's `.json` that holds the label; None for the `.cls` file, or else `label`.
     """
+
+    in_shards = True
 
     def __init__(
         self, shards: Sequence[Shard], name: str, classes: Sequence[str] = (), label_key: str | None = None
     ) -> None:
         self.shards, self.name, self.classes, self._label_key = tuple(shards), name, tuple(classes), label_key
-        self.lanes = min(LANES, len(self.shards))
+        self._files: OrderedDict[int, ShardFile] = OrderedDict()
+        self._process = os.getpid()
 
     def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave open files behind: another process opens its own."""
+        return {**self.__dict__, "_files": OrderedDict()}
+
+    def read(self, index: int) -> tuple[Image.Image, int]:
+        """Return an image, decoded, and its label."""
+        file, sample = self._find(index)
+        name = f"{file.shard.path}:{sample.key}"
+        label = self._label(file, sample, name)
+        extension = next((extension for extension in _IMAGES if extension in sample.files), None)
+        if extension is None:
+            raise CorruptImageError(f"{name} does not decode (it has no image, only {_extensions(sample)})")
+        return decode(file.read(sample.files[extension]), name), label
+
+    def describe(self, index: int) -> str:
+        """Return the path of the shard and the key of the sample."""
+        file, sample = self._find(index)
+        return f"{file.shard.path}:{sample.key}"
+
+    def shuffled(self, seed: int, epoch: int, buffer: int | None = None) -> Tensor:
+        """Return the places of all images in the order of an epoch, for which few shards are open at a time."""
+        starts = [0, *self._ends]
+        return torch.tensor([starts[shard] + sample for shard, sample in shuffled(self.shards, seed, epoch, buffer)])
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """How many images there are up to the end of each shard."""
         uncounted = [shard for shard in self.shards if shard.length is None]
         begun = time.perf_counter()
-        total = sum(map(len, self.shards))
+        ends = list(accumulate(map(len, self.shards)))
         if uncounted:
             seconds = time.perf_counter() - begun
             level = logging.WARNING if seconds > _SLOW else logging.INFO
-            _log.log(level, _COUNTED, self.name, total, len(self.shards), seconds)
-        return total
+            _log.log(level, _COUNTED, self.name, ends[-1], len(self.shards), seconds)
+        return ends
 
-    def images(self, order: Order | None = None, start: int = 0) -> Iterator[RawImage]:
-        """Yield the images; those before `start` are not looked at, nor are shards that hold no others."""
-        places = in_order(self.shards) if order is None else shuffled(self.shards, order)
-        files = [ShardFile(shard) for shard in self.shards]
-        left: dict[int, int] = {}
+    def _find(self, index: int) -> tuple[ShardFile, ShardSample]:
+        number = bisect_right(self._ends, index)
+        file = self._file(number)
+        return file, file.samples[index - (self._ends[number - 1] if number else 0)]
+
+    def _file(self, number: int) -> ShardFile:
+        # A forked process shares the position in a file with its parent, and must open its own.
+        if self._process != os.getpid():
+            self._files, self._process = OrderedDict(), os.getpid()
+        file = self._files.pop(number, None) or ShardFile(self.shards[number])
+        self._files[number] = file
+        if len(self._files) > _OPEN:
+            self._files.popitem(last=False)[1].close()
+        return file
+
+    def _label(self, file: ShardFile, sample: ShardSample, name: str) -> int:
+        if "cls" in sample.files and self._label_key is None:
+            return _number(file.read(sample.files["cls"]).decode(errors="replace").strip(), "cls", name)
+        key = self._label_key or "label"
+        if "json" not in sample.files:
+            wanted = f"a .json with {key!r}" if self._label_key else "a .cls or .json file"
+            raise DataError(f"{name} has no label: it needs {wanted} and has {_extensions(sample)}.")
         try:
-            for position, (lane, number, sample) in enumerate(places):
-                if number not in left:
-                    left[number] = len(self.shards[number])
-                left[number] -= 1
-                if position >= start:
-                    yield ShardImage(files[number], (number, sample), lane, self._label_key)
-                if not left[number]:
-                    files[number].close()
-        finally:
-            for file in files:
-                file.close()
+            found = json.loads(file.read(sample.files["json"]))
+        except ValueError as error:
+            raise DataError(f"{name} has a .json that is not JSON: {error}.") from error
+        if not isinstance(found, dict) or key not in found:
+            raise DataError(f"{name} has no label: its .json lacks the field {key!r}.")
+        return _number(found[key], f"json, field {key!r},", name)
+
+
+def _extensions(sample: ShardSample) -> str:
+    return ", ".join(f".{extension}" for extension in sample.files)
+
+
+def _number(value: Any, where: str, name: str) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{name} has the label {value!r} in .{where} where a whole number belongs.") from error
 
 
 @SOURCES.register("wds")

@@ -16,19 +16,21 @@ from snnet.space import Step
 from snnet.table import StitchTable
 from snnet.utils import (
     Precision,
-    Progress,
+    Show,
     check_precision,
     evaluating,
     fast_linear,
     from_first,
     gather,
-    join,
+    joined,
     precision_of,
+    shows_progress,
     sum_numbers,
     torch_dtype,
 )
 
 
+@shows_progress("Evaluating")
 def evaluate(
     net: SNNet,
     data: Data,
@@ -39,7 +41,7 @@ def evaluate(
     output: str | Path | None = None,
     precision: Precision | None = None,
     max_groups: int = 16,
-    progress: Progress | None = None,
+    progress: Show = None,
 ) -> StitchTable:
     """Measure top-1, top-5 (percent) and mean cross-entropy (nats) of stitches, and set them in `net.table`.
 
@@ -65,7 +67,8 @@ def evaluate(
         output: File of the table, JSON Lines.
         precision: `bf16` or `fp16` (not on a CPU) for mixed precision; the network's own if None.
         max_groups: Most groups, hence most passes over the data. More lose less work to a kill.
-        progress: Called with the number of finished and of all (stitch, batch) pairs, and a note.
+        progress: Called with the number of finished and of all (stitch, batch) pairs, and a note; None shows a bar
+            where someone watches, False nothing.
 
     Returns:
         The rows of the chosen stitches, with all columns that `net.table` and `output` have.
@@ -81,29 +84,29 @@ def evaluate(
         if value < 1:
             raise DataError(f"{name}={value} is too small; choose at least 1.")
     check_classes(net.classes, classes_of(data))
-    share = join(device)
-    chosen = chosen_stitches(net, stitches)
-    home = next(net.parameters()).device
-    target = home if device is None else torch.device(device)
-    facts = evaluation_facts(net, precision, target)
-    batches = Batches(data, net.num_classes, batch_size, share)
-    record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
-    if record.scores:
-        record.check_data(batches.fingerprint().to_dict())
+    with joined(device) as share:
+        chosen = chosen_stitches(net, stitches)
+        home = next(net.parameters()).device
+        target = home if device is None else torch.device(device)
+        facts = evaluation_facts(net, precision, target)
+        batches = Batches(data, net.num_classes, batch_size, share)
+        record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
+        if record.scores:
+            record.check_data(batches.fingerprint().to_dict())
 
-    routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
-    groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups)
-    meter = _Meter(progress, len(chosen), len(routes), batches)
-    with evaluating(net, target), fast_linear(target), mixed(net, precision, target):
-        for number, group in enumerate(groups, 1):
-            meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
-            _run_group(net, group, batches, record, target, meter)
-            if share.is_first:
-                record.save(net.table)
-            meter.tell(f"{meter.group} done")
-    net.table = record.table(net.table)
-    ids = {stitch.id for stitch in chosen}
-    return net.table.where(lambda row: row.stitch in ids)
+        routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
+        groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups)
+        meter = _Meter(progress, len(chosen), len(routes), batches)
+        with evaluating(net, target), fast_linear(target), mixed(net, precision, target):
+            for number, group in enumerate(groups, 1):
+                meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
+                _run_group(net, group, batches, record, target, meter)
+                if share.is_first:
+                    record.save(net.table)
+                meter.tell(f"{meter.group} done")
+        net.table = record.table(net.table)
+        ids = {stitch.id for stitch in chosen}
+        return net.table.where(lambda row: row.stitch in ids)
 
 
 def evaluation_facts(net: SNNet, precision: Precision | None, device: torch.device) -> dict[str, str]:
@@ -156,22 +159,22 @@ def _run_group(
 class _Meter:
     """Counts finished (stitch, batch) pairs and tells them."""
 
-    def __init__(self, progress: Progress | None, chosen: int, missing: int, batches: Batches) -> None:
+    def __init__(self, progress: Show, chosen: int, missing: int, batches: Batches) -> None:
         self.group = ""
         self._progress = progress
-        if progress is not None:
+        if progress:
             count = batches.count()
             self._done, self._total = (chosen - missing) * count, chosen * count
             if missing < chosen:
                 self.tell(f"{chosen - missing} of {chosen} stitches were evaluated before")
 
     def advance(self, pairs: int) -> None:
-        if self._progress is not None:
+        if self._progress:
             self._done += pairs
             self.tell(self.group)
 
     def tell(self, note: str) -> None:
-        if self._progress is not None:
+        if self._progress:
             self._progress(self._done, self._total, note)
 
 

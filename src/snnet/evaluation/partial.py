@@ -13,13 +13,14 @@ from snnet.evaluation.prediction import PredictedScores, predict_scores
 from snnet.evaluation.record import Record
 from snnet.evaluation.sample import ImageSample, SamplePass
 from snnet.network import SNNet
-from snnet.table import StitchTable, measured
-from snnet.utils import Precision, Progress, evaluating, fast_linear
+from snnet.table import COST, StitchTable, measured
+from snnet.utils import Precision, Show, evaluating, fast_linear, shows_progress
 
 # Each round is one more pass over the data, so a round takes a twentieth of the stitches.
 _ROUNDS = 20
 
 
+@shows_progress("Evaluating")
 def evaluate_some(
     net: SNNet,
     data: Data,
@@ -31,7 +32,7 @@ def evaluate_some(
     batch_size: int = 128,
     output: str | Path | None = None,
     precision: Precision | None = None,
-    progress: Progress | None = None,
+    progress: Show = None,
 ) -> PredictedScores:
     """Measure the anchors and a few stitches, predict the rest, and set all of it in `net.table`.
 
@@ -51,7 +52,8 @@ def evaluate_some(
         batch_size: For a `Dataset` or two tensors.
         output: File of the table, JSON Lines.
         precision: As for `evaluate`.
-        progress: Called with what is done, what there is in all, and a note.
+        progress: Called with what is done, what there is in all, and a note; None shows a bar where someone watches,
+            False nothing.
 
     Raises:
         DataError: If a number is out of range, or the data is not as `evaluate` needs it.
@@ -98,7 +100,7 @@ def _sample(
     device: torch.device,
     precision: Precision | None,
     path: Path | None,
-    progress: Progress | None,
+    progress: Show,
 ) -> ImageSample:
     """Measure the anchors, and the others on some of the images; file the anchors' scores."""
     record = Record(net.space, evaluation_facts(net, precision, device), path)
@@ -106,7 +108,7 @@ def _sample(
     note = f"anchors on all images, the others on {100 * share:.0f}%"
 
     def advance(done: int) -> None:
-        if progress is not None:
+        if progress:
             progress(done, batches.count(), note)
 
     with evaluating(net, device), fast_linear(device), mixed(net, precision, device):
@@ -126,7 +128,7 @@ def _in_space(net: SNNet) -> StitchTable:
 
 def _check_costs(net: SNNet) -> None:
     """Say now, and not after minutes, that MACs are missing."""
-    lacking = len(net.space) - sum(measured(row, "macs") for row in _in_space(net))
+    lacking = len(net.space) - sum(measured(row, COST) for row in _in_space(net))
     if lacking:
         raise TableError(f"{lacking} of {len(net.space)} stitches have no MACs; `snnet.profile(net)` counts them.")
 

@@ -11,8 +11,10 @@ from snnet.evaluation.features import route_features
 from snnet.evaluation.gaussian import Array, Observations, Posterior, infer, most_telling
 from snnet.evaluation.sample import ImageSample
 from snnet.table import (
+    COST,
     ERROR,
     PREDICTION,
+    SCORE,
     StitchRow,
     StitchTable,
     line_between_anchors,
@@ -27,7 +29,7 @@ _MEAN_ABSOLUTE = float(np.sqrt(2 / np.pi))
 _LEAST_ERROR = 1e-3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PredictedScores:
     """A table in which every stitch has a score, and what its predictions are worth.
 
@@ -45,6 +47,13 @@ class PredictedScores:
     next: tuple[str, ...]
     work: float
 
+    def __repr__(self) -> str:
+        worth = f"{self.measured} measured, {self.predicted} predicted to {self.error:.2f} points on average"
+        return f"PredictedScores({worth})\n{self.table}"
+
+    def _repr_html_(self) -> str:
+        return self.table._repr_html_()
+
     @property
     def predicted(self) -> int:
         """Stitches whose score is predicted."""
@@ -52,7 +61,7 @@ class PredictedScores:
 
 
 def predict_scores(
-    table: StitchTable, *, sample: ImageSample | None = None, score: str = "top1", count: int = 1
+    table: StitchTable, *, sample: ImageSample | None = None, score: str = SCORE, count: int = 1
 ) -> PredictedScores:
     """Predict the scores that a table lacks from those that it has; needs neither network nor images.
 
@@ -69,7 +78,7 @@ def predict_scores(
         TableError: If MACs or the score of an anchor are missing.
     """
     known = without_predictions(table, score)
-    for column in ("macs", score):
+    for column in (COST, score):
         if message := missing_column(known, column):
             raise TableError(message)
     rows = list(known)
@@ -89,7 +98,7 @@ def predict_scores(
 
 
 def _line(table: StitchTable, row: StitchRow, score: str) -> float:
-    if not measured(row, "macs"):
+    if not measured(row, COST):
         raise TableError(f"Stitch {row.stitch} has no MACs, from which its {score!r} is predicted; run snnet.profile.")
     return line_between_anchors(table, row, score=score)
 

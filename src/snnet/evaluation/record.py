@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from snnet.errors import TableError
-from snnet.evaluation.scores import COLUMNS
 from snnet.space import StitchSpace
-from snnet.table import StitchRow, StitchTable, without_predictions
+from snnet.table import SCORE, StitchRow, StitchTable, column, without_predictions
 
 _FACTS = {"network": "weights or layers of the network", "precision": "number format", "data": "images or labels"}
 
@@ -50,7 +49,7 @@ class Record:
             self.written = StitchTable.load(path) if path.exists() else self.written
         # What was predicted there is not known, and is predicted anew from what will be.
         self.written = without_predictions(self.written)
-        known = {row.stitch: _scores(row) for row in self.written if "top1" in row.values}
+        known = {row.stitch: _scores(row) for row in self.written if SCORE in row.values}
         if known:
             self._compare(self.written.meta.get("evaluation") or {}, facts)
             self.facts["data"] = self.written.meta["evaluation"].get("data")
@@ -115,8 +114,8 @@ def _counts(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 def _without_scores(row: StitchRow) -> dict[str, float]:
     """Return the columns of a row that evaluation does not measure."""
-    return {name: value for name, value in row.values.items() if name not in COLUMNS}
+    return {name: value for name, value in row.values.items() if column(name).role != "score"}
 
 
 def _scores(row: StitchRow) -> dict[str, float]:
-    return {name: value for name, value in row.values.items() if name in COLUMNS}
+    return {name: value for name, value in row.values.items() if column(name).role == "score"}

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-COLUMNS = ("top1", "top5", "loss")
-
 
 class Scores:
     """Running sums for one stitch.

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from snnet.anchors import sample_images
-from snnet.data import StreamImages, fixed_choice, open_dataset
+from snnet.data import fixed_choice, open_dataset
 from snnet.errors import DataError, ExportError
 from snnet.export.facts import stitch_facts
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
 from snnet.network import SNNet, StitchLike, plain_replica, to_plain
 from snnet.space import InputSpec, Stitch
-from snnet.utils import write_beside
+from snnet.utils import Show, shows_progress, write_beside
 
 _RANDOM, _REAL = 3, 8  # images to compare on
 _BATCHES = (1, 3)
@@ -39,7 +39,15 @@ class ExportReport:
     nbytes: int
     errors: dict[str, float]
 
+    def __str__(self) -> str:
+        errors = ", ".join(f"{error:.1e} on {what} images" for what, error in self.errors.items())
+        return (
+            f"{self.path}: stitch {self.stitch}, {self.nbytes / 1e6:.1f} MB, format {self.format}\n"
+            f"Checked: logits differ from the network's by {errors}, relative to the largest."
+        )
 
+
+@shows_progress("Exporting")
 def export_stitch(
     net: SNNet,
     stitch: StitchLike,
@@ -48,6 +56,7 @@ def export_stitch(
     format: str | None = None,
     images: Tensor | None = None,
     tolerance: float = 1e-4,
+    progress: Show = None,
 ) -> ExportReport:
     """Write one stitch as a file that other programs run, for any size of batch.
 
@@ -62,6 +71,8 @@ def export_stitch(
         format: One of `EXPORTS`; by the suffix if None.
         images: Real images to compare on, `(N, C, H, W)`, normalized as `net.input` says; embedded ones if None.
         tolerance: Largest error, relative to the largest logit.
+        progress: Told the stages done, of two, and the one in work; None shows a bar where someone watches, False
+            nothing.
 
     Returns:
         What was written, and the largest differences that were seen.
@@ -83,11 +94,15 @@ def export_stitch(
     real = real_images(net.input) if images is None else _checked(images, net.input)
     if real is not None:
         samples["real"] = real
+    tell = progress or (lambda *_: None)
     with write_beside(target) as aside:
+        tell(0, 2, "writing")
         opened = _written(kind, reference, route, samples["random"], aside)
+        tell(1, 2, "comparing")
         errors = {what: _error(opened.run, reference, route, some) for what, some in samples.items()}
         _check(errors, tolerance, target, route)
         nbytes = sum(file.stat().st_size for file in aside.parent.iterdir())
+        tell(2, 2, "")
         del opened  # lets go of the files before they move
     return ExportReport(target, name, route, nbytes, errors)
 
@@ -141,7 +156,6 @@ def real_images(spec: InputSpec) -> Tensor | None:
         data = fixed_choice(open_dataset("embedded", split="validation", input=spec), _REAL)
     except DataError:
         return None
-    assert not isinstance(data, StreamImages)
     return torch.stack([data[index][0] for index in range(len(data))])
 
 

@@ -19,7 +19,7 @@ from snnet.init.settings import CALIBRATION, CalibrationSettings, Method
 from snnet.init.sums import StreamingSums
 from snnet.layers import LowRankLinear, StitchingLayer
 from snnet.network import SNNet
-from snnet.utils import Progress, evaluating
+from snnet.utils import Show, evaluating, html_grid, shows_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class LayerFit:
     tokens: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class InitReport:
     """What `initialize` did."""
 
@@ -46,6 +46,19 @@ class InitReport:
     layers: tuple[LayerFit, ...]
     images: int
     seconds: float
+
+    def __repr__(self) -> str:
+        found = [layer.relative_residual for layer in self.layers if not math.isnan(layer.relative_residual)]
+        ends = f", relative residual {min(found):.4f} to {max(found):.4f}" if found else ""
+        return f"InitReport({self.method}, {len(self.layers)} layers on {self.images} images{ends})"
+
+    def _repr_html_(self) -> str:
+        return html_grid(*self.grid(), left=("layer",), caption=repr(self))
+
+    def grid(self) -> tuple[list[str], list[list[str]]]:
+        """Return headings and a row for each layer, as people read them."""
+        rows = [[layer.name, f"{layer.relative_residual:.4f}", str(layer.rank)] for layer in self.layers]
+        return ["layer", "relative residual", "rank"], rows
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON; a residual that was not measured is None."""
@@ -56,6 +69,7 @@ class InitReport:
         return data
 
 
+@shows_progress("Initializing")
 def initialize(
     net: SNNet,
     images: Tensor | Iterable[Any] | None,
@@ -65,7 +79,7 @@ def initialize(
     max_images: int | None = None,
     batch_size: int = 10,
     device: torch.device | str | None = None,
-    progress: Progress | None = None,
+    progress: Show = None,
 ) -> InitReport:
     """Set the stitching layers of a network, each jointly for all of its cuts.
 
@@ -83,7 +97,8 @@ def initialize(
         max_images: Stop after this many images.
         batch_size: Images that run through the anchors together; larger batches are split.
         device: Where to run; the network is moved there and back.
-        progress: Called with (images done, images in all or 0, note), then with (layers done, layers, note).
+        progress: Called with (images done, images in all or 0, note), then with (layers done, layers, note); None
+            shows a bar where someone watches, False nothing.
 
     Returns:
         The residual of each layer, `report.layers`, and how many images were used.
@@ -115,7 +130,7 @@ def collect_equations(
     """Return the normal equations of every layer by name, to measure other maps against the same images."""
     with evaluating(net) as place, torch.no_grad():
         sums = StreamingSums(_plan(net), _float64_device(place))
-        _add_images(net, sums, images, place, max_images, batch_size, None)
+        _add_images(net, sums, images, place, max_images, batch_size, False)
         return {layer.name: sums.equations(layer) for layer in net.space.layers}
 
 
@@ -130,7 +145,7 @@ def _add_images(
     device: torch.device,
     max_images: int | None,
     batch_size: int,
-    progress: Progress | None,
+    progress: Show,
 ) -> int:
     """Run all images through the anchors into the sums; return how many there were."""
     anchors = net.family
@@ -145,7 +160,7 @@ def _add_images(
 
 
 def _fit_layers(
-    net: SNNet, sums: StreamingSums | None, method: str, ridge: float, progress: Progress | None
+    net: SNNet, sums: StreamingSums | None, method: str, ridge: float, progress: Show
 ) -> tuple[LayerFit, ...]:
     """Solve every layer, then store them all; report what the stored maps give."""
     maps, fits, optimal = [], [], method == "least-squares" and ridge == 0

@@ -17,7 +17,7 @@ from snnet.init.images import count_images, image_batches
 from snnet.init.settings import RECALIBRATION
 from snnet.network import MeasuringStatistics, Node, SNNet, Stitches, Tree, chosen_stitches, walk_tree
 from snnet.space import Step, Stitch, uncut_anchor
-from snnet.utils import Progress, evaluating
+from snnet.utils import Show, evaluating, shows_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ def has_batch_norm(net: SNNet) -> bool:
     return bool(batch_norms([net]))
 
 
+@shows_progress("Recalibrating")
 def recalibrate(
     net: SNNet,
     images: Tensor | Iterable[Any],
@@ -51,7 +52,7 @@ def recalibrate(
     batch_size: int = RECALIBRATION.batch_size,
     max_images: int | None = None,
     device: torch.device | str | None = None,
-    progress: Progress | None = None,
+    progress: Show = None,
 ) -> RecalibrationReport:
     """Measure the running statistics that the batch norms of each route need, and keep them with the network.
 
@@ -81,7 +82,8 @@ def recalibrate(
         batch_size: Images that are normalized together, at most; batches are divided evenly.
         max_images: Stop after this many images.
         device: Where to run; the network is moved there and back.
-        progress: Called with (images done, images in all or 0, note).
+        progress: Called with (images done, images in all or 0, note); None shows a bar where someone watches, False
+            nothing.
 
     Returns:
         How many images, stitches and batch norms were measured.

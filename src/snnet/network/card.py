@@ -1,6 +1,6 @@
+# Tested in tests/network/test_hub.py.
 """The model card: what a network is, what it was made from, and what its routes cost and score."""
 
-import math
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -8,8 +8,7 @@ from pathlib import Path
 from huggingface_hub import ModelCard, ModelCardData
 
 from snnet.network.interface import Network
-from snnet.table import COST, SCORE, StitchRow, StitchTable, measured, pareto_frontier
-from snnet.utils import human
+from snnet.table import COST, SCORE, StitchRow, StitchTable, column, measured, pareto_frontier
 
 MARKER = "Written by snnet, and again whenever the network is saved. Remove this line to keep your own text."
 _TAGS = ("image-classification", "stitchable-neural-network")
@@ -49,7 +48,7 @@ def model_card(
         images=net.input,
         classes=[f"{number} {name}" for number, name in enumerate(net.classes or ())],
         classes_shown=_CLASSES_SHOWN,
-        columns=_columns(table),
+        columns=[column(name).heading for name in _columns(table)],
         rows=[_line(row, _columns(table)) for row in frontier],
         budget=f"{frontier[len(frontier) // 2].values[COST]:.0f}" if frontier else None,
         last=net.space[-1].id,
@@ -73,14 +72,8 @@ def _line(row: StitchRow, columns: Sequence[str]) -> list[str]:
     return [str(row.index), f"`{row.stitch}`", *(_cell(row, name) for name in columns)]
 
 
-def _cell(row: StitchRow, column: str) -> str:
-    value = row.get(column)
-    if value is None or not math.isfinite(value):
-        return ""
-    if column.startswith("top"):
-        return f"{value:.2f}%"
-    number, _, unit = human(value).partition(" ")
-    return f"{float(number):g} {unit}".rstrip()
+def _cell(row: StitchRow, name: str) -> str:
+    return column(name).text(row.values[name]) if measured(row, name) else ""
 
 
 def is_generated(card: Path) -> bool:

@@ -1,3 +1,4 @@
+# Tested in tests/profiling/test_profiling.py.
 """One network on one engine: whole stitches and steps, made ready and timed together."""
 
 import random
@@ -16,7 +17,7 @@ from snnet.profiling.steps import Walk
 from snnet.profiling.timing import Stopwatch, run_rounds, whole
 from snnet.runtime.engines import Conditions, EagerEngine, NetworkEngine, Ready
 from snnet.space import Step, Stitch
-from snnet.utils import Progress
+from snnet.utils import Show
 
 
 @dataclass
@@ -33,7 +34,7 @@ class Bench:
     net: SNNet
     engine: NetworkEngine
     settings: MeasureSettings
-    progress: Progress | None = None
+    progress: Show = None
     _ready: dict[Stitch, Ready] = field(default_factory=dict)
     _rounds: int = 0
 
@@ -115,6 +116,6 @@ class Bench:
 
     def _report(self, batch: int) -> None:
         self._rounds += 1
-        if self.progress is not None:
+        if self.progress:
             total = self.settings.rounds * len(self.settings.batch_sizes)
             self.progress(self._rounds, total, f"batch {batch}")

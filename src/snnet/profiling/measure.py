@@ -1,3 +1,4 @@
+# Tested in tests/profiling/test_profiling.py.
 """The measured columns of stitches, whole or from their steps, at every batch size."""
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from snnet.profiling.macs import step_macs
 from snnet.profiling.steps import calibrate, choose_whole, plan_walks, relative_errors
 from snnet.profiling.timing import summarize
 from snnet.space import Step, Stitch
-from snnet.table import ERROR, at_batch
+from snnet.table import ENERGY, ERROR, LATENCY, MEMORY, THROUGHPUT, at_batch
 
 Columns = dict[str, dict[str, float]]
 """Id of a stitch -> column -> value."""
@@ -52,9 +53,9 @@ def measure(bench: Bench, routes: Sequence[Stitch], meter: EnergyMeter | None) -
             found.add({stitch: summarize(values, batch) for stitch, values in times.items()})
             if meter is not None:
                 energy = bench.energy(meter, {route: median(times[route.id]) for route in routes}, images)
-                found.add({stitch: {at_batch("energy_mj", batch): value} for stitch, value in energy.items()})
+                found.add({stitch: {at_batch(ENERGY, batch): value} for stitch, value in energy.items()})
         memory = bench.memory(routes, images, inputs)
-        found.add({stitch: {at_batch("memory_mb", batch): value / 1e6} for stitch, value in memory.items()})
+        found.add({stitch: {at_batch(MEMORY, batch): value / 1e6} for stitch, value in memory.items()})
     return found
 
 
@@ -80,7 +81,7 @@ def _from_steps(
 
 
 def _predicted(milliseconds: float, bar: float, batch: int) -> dict[str, float]:
-    values = {"latency_ms": milliseconds, "throughput": 1e3 * batch / milliseconds}
+    values = {LATENCY: milliseconds, THROUGHPUT: 1e3 * batch / milliseconds}
     named = {at_batch(name, batch): value for name, value in values.items()}
     return named | {name + ERROR: bar * value for name, value in named.items()}
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from snnet.table import ERROR, PROFILE, StitchRow, StitchTable, column
+from snnet.table import ERROR, LATENCY, PROFILE, THROUGHPUT, StitchRow, StitchTable, column
 
 _MUST_AGREE = ("machine", "engine", "device", "precision", "threads", "versions")
-_TIMED = ("latency_ms", "throughput")
+_TIMED = (LATENCY, THROUGHPUT)
 
 
 def lay_over(table: StitchTable, columns: Mapping[str, Mapping[str, float]], facts: Mapping[str, Any]) -> StitchTable:

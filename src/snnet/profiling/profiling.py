@@ -17,9 +17,10 @@ from snnet.profiling.settings import USUAL_MEASURE, MeasureSettings
 from snnet.profiling.timing import CONFIDENCE
 from snnet.runtime.engines import ENGINES, Conditions
 from snnet.table import StitchTable
-from snnet.utils import Machine, Precision, Progress, precision_of, torch_threads, versions
+from snnet.utils import Machine, Precision, Show, precision_of, shows_progress, torch_threads, versions
 
 
+@shows_progress("Measuring")
 def profile(
     net: SNNet,
     *,
@@ -29,7 +30,7 @@ def profile(
     device: str | torch.device | None = None,
     precision: Precision | None = None,
     threads: int | None = None,
-    progress: Progress | None = None,
+    progress: Show = None,
 ) -> StitchTable:
     """Count what every stitch of `net` costs, measure what `stitches` take, and keep the result as `net.table`.
 
@@ -50,7 +51,8 @@ def profile(
         device: Where to measure; where the network lies if None.
         precision: Type of weights and images; the network's own if None.
         threads: Threads on the CPU; torch's current setting if None.
-        progress: Called after each round with rounds done, rounds in all, and a note.
+        progress: Called after each round with rounds done, rounds in all, and a note; None shows a bar where someone
+            watches, False nothing.
 
     Returns:
         The table of all stitches, which is also `net.table`.

@@ -8,5 +8,8 @@ from .recipe import Recipe as Recipe
 from .recipe_file import check_recipe as check_recipe
 from .run import Run as Run
 from .run import open_run as open_run
+from .run_data import RunData as RunData
+from .run_data import data_of_run as data_of_run
 from .run_directory import claim_directory as claim_directory
+from .run_directory import copy_recipe as copy_recipe
 from .trainer import build_trainer as build_trainer

@@ -8,14 +8,12 @@ import torch
 from snnet.anchors import Anchor, load_anchor, replace_classifier
 from snnet.data import (
     EvalBatches,
+    ImageDataset,
     Images,
-    StreamBatches,
-    StreamImages,
     TrainBatches,
     eval_batches,
     fixed_choice,
     open_pair,
-    train_batches,
 )
 from snnet.errors import RecipeError
 from snnet.init import has_batch_norm
@@ -42,7 +40,7 @@ class Parts:
     recipe: Recipe
     net: SNNet
     images: Images
-    train: TrainBatches | StreamBatches
+    train: TrainBatches
     validation: EvalBatches
     new_heads: str = ""
 
@@ -94,10 +92,10 @@ def build_parts(recipe: Recipe) -> Parts:
     spec = saved.input if saved else probes[0].input
     images, clean = open_images(recipe, spec, saved.num_classes if saved else None)
     for part in (images, clean):
-        if isinstance(part, StreamImages) and probes:
+        if isinstance(part, ImageDataset) and probes:
             part.name_classes(probes[0].num_classes)
     shift = augment.batch.of(spec) if augment.batch else None
-    train = train_batches(images, data.batch_size, recipe.run.seed, shift, data.workers, buffer=data.shuffle_buffer)
+    train = TrainBatches(images, data.batch_size, recipe.run.seed, shift, data.workers, buffer=data.shuffle_buffer)
     classes = len(images.classes)
     fresh = {probe.num_classes for probe in probes} - {classes}
     net = saved or _build_network(network, classes if fresh else None, recipe.run.seed)
@@ -127,7 +125,6 @@ def open_images(recipe: Recipe, input: InputSpec, num_classes: int | None = None
             num_classes=num_classes,
             max_corrupt=data.max_corrupt,
             download=data.download,
-            images=data.images,
         )
 
 

@@ -13,7 +13,7 @@ from snnet.profiling import count_costs
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.run import TABLE, Run, open_run
 from snnet.report import write_report
-from snnet.table import StitchRow, StitchTable, anchor_regression, gap_to_lines, select
+from snnet.table import SCORE, StitchRow, StitchTable, anchor_regression, gap_to_lines, select
 from snnet.utils import Stage, silent
 
 FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
@@ -22,7 +22,7 @@ FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDE
 BEFORE = "before.jsonl"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class DemoResult:
     """What the demo found.
 
@@ -41,6 +41,18 @@ class DemoResult:
     choices: dict[float, StitchRow]
     files: dict[str, Path]
     seconds: float
+
+    def __repr__(self) -> str:
+        return f"DemoResult({self.seconds:.0f} s, files {', '.join(self.files)})\n{self._both}"
+
+    def _repr_html_(self) -> str:
+        return self._both._repr_html_()
+
+    @property
+    def _both(self) -> StitchTable:
+        """The table after fine-tuning, with the scores before it."""
+        scores = {row.stitch: row.values[SCORE] for row in self.before if SCORE in row.values}
+        return self.after.with_column(f"{SCORE}_before", scores)
 
     @property
     def anchor_losses(self) -> dict[str, float]:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from snnet.data import Images, StreamImages, calibration_images, eval_batches, fixed_choice
-from snnet.errors import DataError, RecipeError, TableError
+from snnet.data import calibration_images, eval_batches, fixed_choice
+from snnet.errors import RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, RecalibrationReport, initialize, recalibrate
 from snnet.network import StitchLike
@@ -97,14 +97,13 @@ class Run:
 
         Raises:
             RecipeError: If training has begun and the file is gone.
-            DataError: If the images are a stream.
         """
         path, recipe = self.directory / STARTING_SCORES, self.parts.recipe
         if self.begun:
             if not path.is_file():
                 raise RecipeError(f"{path}, by which the sampler draws, is gone; begin again in another directory.")
             return StitchTable.load(path)
-        clean = self._clean_images(recipe.sampler.images)
+        clean = fixed_choice(self.parts.images.clean(), recipe.sampler.images)
         if not len(self.parts.net.statistics):
             self.recalibrate(anchors=self.parts.is_saved)
         batches, device = eval_batches(clean, recipe.evaluation.batch_size, recipe.data.workers), self.parts.device
@@ -121,11 +120,7 @@ class Run:
         # The trainer copies anchors that teach, so it is made before they move.
         trainer = build_trainer(self.parts, self.directory, scores=scores)
         with self.stage("Training") as progress:
-            result = trainer.fit(
-                resume=self.begun,
-                on_step=lambda status: progress(status.step, status.steps, str(status)),
-                on_message=self.say,
-            )
+            result = trainer.fit(resume=self.begun, on_message=self.say, progress=progress)
         if result.averaged is not None:
             self.parts.net.load_state_dict(result.averaged.state_dict())
         self.recalibrate(anchors=self.parts.measured_anchors)
@@ -171,14 +166,6 @@ class Run:
     def _chosen(self) -> Sequence[StitchLike]:
         wanted, space = self.parts.recipe.evaluation.stitches, self.parts.net.space
         return {"all": space, "anchors": space.where(max_segments=1), "none": ()}[wanted]
-
-    def _clean_images(self, count: int) -> Images:
-        if isinstance(self.parts.images, StreamImages):
-            raise DataError(
-                f"Sampler {self.parts.recipe.sampler.name!r} draws by scores on training images, and a stream of "
-                "images gives no choice of them; use indexed data, or another sampler."
-            )
-        return fixed_choice(self.parts.images.clean(), count)
 
 
 @contextmanager

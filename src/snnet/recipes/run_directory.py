@@ -6,6 +6,7 @@ from snnet.errors import RecipeError
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.recipe_file import differences
 from snnet.training import CHECKPOINTS, FREE_SETTINGS
+from snnet.utils import write_text
 
 RECIPE = "recipe.yaml"
 # What may change between the parts of one run; of a method only what it says counts.
@@ -29,6 +30,13 @@ def claim_directory(recipe: Recipe, directory: Path) -> bool:
             raise RecipeError(f"{directory} holds another run: {listed}. Choose another output, or remove it.")
     recipe.save(path)
     return begun
+
+
+def copy_recipe(source: str | Path, directory: Path) -> None:
+    """Let a network that was made from that of a run, without training, know the run's data, too."""
+    path = Path(source) / RECIPE
+    if path.is_file() and not (directory / RECIPE).exists():
+        write_text(directory / RECIPE, path.read_text(encoding="utf-8"))
 
 
 def is_free(name: str) -> bool:

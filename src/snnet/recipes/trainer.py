@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from timm.data import Mixup
 
-from snnet.data import Images, StreamBatches, calibration_images, eval_batches, fixed_choice
+from snnet.data import Images, calibration_images, eval_batches, fixed_choice, in_shards
 from snnet.errors import RecipeError, SpaceError
 from snnet.profiling import count_costs
 from snnet.recipes.build import Parts
@@ -65,7 +65,7 @@ def wants_scores(recipe: Recipe) -> bool:
 def _data_facts(parts: Parts) -> dict[str, Any]:
     data = parts.recipe.data
     # Only where it decides anything, so that runs on other data resume as ever.
-    buffer = {"shuffle_buffer": data.shuffle_buffer} if isinstance(parts.train, StreamBatches) else {}
+    buffer = {"shuffle_buffer": data.shuffle_buffer} if in_shards(parts.images) else {}
     # The folder may move between the parts of a run, and its classes must not.
     classes = content_digest(parts.images.classes)
     return {"name": data.name, "batch_size": data.batch_size, "classes": classes, **buffer}

@@ -150,5 +150,5 @@ def _footer(table: StitchTable) -> str:
     facts = []
     if images := table.meta.get("images"):
         facts.append(f"scored on {images:,} images" if isinstance(images, int) else f"scored on {images} images")
-    facts += [fact for fact in (describe_profile(table), table.meta.get("date")) if fact]
+    facts += [fact for fact in (describe_profile(table.meta), table.meta.get("date")) if fact]
     return "MACs are multiply-adds of one forward pass at batch 1. " + (" · ".join(facts) and f"{' · '.join(facts)}.")

@@ -38,6 +38,7 @@ class Menu:
         self.table = table.where(lambda row: row.stitch in scored)
         if not scored:
             self.best({})
+        self._rows = {row.route: row for row in self.table}
 
     def best(
         self, limits: Mapping[str, float], batch: int = 1, among: Callable[[Stitch], bool] | None = None
@@ -71,7 +72,7 @@ class Menu:
 
     def value(self, stitch: Stitch, name: str, batch: int = 1) -> float:
         """Return what the table says of a stitch."""
-        return self.table[stitch].values[at_batch(name, batch)]
+        return self._rows[stitch].values[at_batch(name, batch)]
 
     def _ranking(self, names: tuple[str, ...], batch: int) -> Ranking:
         ranking = self._rankings.get((names, batch))

@@ -1,6 +1,7 @@
 """Stitches kept ready, and the best of them for every call's budget."""
 
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -32,8 +33,10 @@ from snnet.table import (
     without_profile,
     without_scores,
 )
+from snnet.utils import Show, shows_progress
 
 _LOG = logging.getLogger(__name__)
+_TELLING = 0.2  # seconds
 
 
 class Runtime:
@@ -183,7 +186,7 @@ class Runtime:
     @property
     def failures(self) -> Mapping[Stitch, Exception]:
         """Stitches that the engine could not make ready, and why."""
-        return dict(self._shelf.failures)
+        return self._shelf.failures
 
     def prepare(self, *stitches: StitchLike) -> None:
         """Have stitches made ready in the background, also those that failed before.
@@ -195,25 +198,33 @@ class Runtime:
             self._shelf.retry(route)
             self._shelf.ask_for(route)
 
-    def wait_ready(self, timeout: float | None = None) -> None:
+    @shows_progress("Making stitches ready")
+    def wait_ready(self, timeout: float | None = None, *, progress: Show = None) -> None:
         """Wait until everything asked for is ready: at first all stitches for which there is room.
 
         Args:
             timeout: Seconds to wait at most.
+            progress: Told stitches ready, these and those that wait, and nothing; None shows a bar where someone
+                watches, False nothing.
 
         Raises:
             EngineError: If time is over, or a stitch could not be made ready.
         """
-        if not self._shelf.wait(timeout=timeout):
-            raise EngineError(f"After {timeout} s {self._shelf.waiting} stitches are still not ready; wait longer.")
-        for stitch, error in self._shelf.failures.items():
+        end = time.monotonic() + (math.inf if timeout is None else timeout)
+        while not self._shelf.wait(timeout=min(_TELLING, max(end - time.monotonic(), 0.0))):
+            if time.monotonic() >= end:
+                raise EngineError(f"After {timeout} s {self._shelf.waiting} stitches are still not ready; wait longer.")
+            if progress:
+                progress(len(self.ready), len(self.ready) + self._shelf.waiting, "")
+        if progress:
+            progress(len(self.ready), len(self.ready), "")
+        for stitch, error in (failures := self._shelf.failures).items():
             raise EngineError(
-                f"{len(self._shelf.failures)} stitches cannot be made ready, the first of them {stitch}: {error}"
+                f"{len(failures)} stitches cannot be made ready, the first of them {stitch}: {error}"
             ) from error
 
     def counters(self) -> Counters:
         """Return what happened so far."""
-        shelf = self._shelf
         with self._lock:
             answers = dict(self._answers)
             switches, substituted = self._switches, self._substituted
@@ -221,13 +232,8 @@ class Runtime:
             calls=sum(answers.values()),
             substituted=substituted,
             switches=switches,
-            built=shelf.built,
-            evicted=shelf.evicted,
-            failed=len(shelf.failures),
-            building=shelf.waiting,
-            nbytes=shelf.nbytes,
-            ready=shelf.stitches,
             answers=answers,
+            **self._shelf.counters(),
         )
 
     def close(self) -> None:

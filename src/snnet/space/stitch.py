@@ -62,17 +62,21 @@ class Cut:
         return f"{self.front}:{self.leave}->{self.back}:{self.enter}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True, order=True, init=False, repr=False)
 class Stitch:
-    """A route of one or more segments, such as `0:0-5,1:6-12`.
+    """A route of one or more segments, from them or from its id: `Stitch("0:0-5,1:6-12")`.
 
     Args:
         segments: The pieces of anchors in the order in which they run.
+
+    Raises:
+        SpaceError: If the route cannot exist, or a text is not a comma-separated list of `ANCHOR:START-STOP`.
     """
 
     segments: tuple[Segment, ...]
 
-    def __post_init__(self) -> None:
+    def __init__(self, segments: Iterable[Segment] | str) -> None:
+        object.__setattr__(self, "segments", tuple(_parsed(segments) if isinstance(segments, str) else segments))
         if not self.segments or self.segments[0].start != 0:
             raise SpaceError(f"Stitch {str(self)!r} must begin with block 0 of its first anchor.")
         for front, back in pairwise(self.segments):
@@ -86,13 +90,13 @@ class Stitch:
         Raises:
             SpaceError: If the text is not a comma-separated list of `ANCHOR:START-STOP`.
         """
-        matches = [_SEGMENT.fullmatch(part.strip()) for part in text.split(",")]
-        if not all(matches):
-            raise SpaceError(f"{text!r} is not a stitch; write segments ANCHOR:START-STOP, as in '0:0-5,1:6-12'.")
-        return cls(tuple(Segment(*map(int, match.groups())) for match in matches if match))
+        return cls(text)
 
     def __str__(self) -> str:
         return ",".join(map(str, self.segments))
+
+    def __repr__(self) -> str:
+        return f"Stitch({str(self)!r})"
 
     @property
     def id(self) -> str:
@@ -114,6 +118,13 @@ class Stitch:
         """Where the route changes from one anchor to the next."""
         hops = pairwise(self.segments)
         return tuple(Cut(front.anchor, front.stop - 1, back.anchor, back.start) for front, back in hops)
+
+
+def _parsed(text: str) -> Iterable[Segment]:
+    matches = [_SEGMENT.fullmatch(part.strip()) for part in text.split(",")]
+    if not all(matches):
+        raise SpaceError(f"{text!r} is not a stitch; write segments ANCHOR:START-STOP, as in '0:0-5,1:6-12'.")
+    return [Segment(*map(int, match.groups())) for match in matches if match]
 
 
 def join_ids(stitches: Iterable[Stitch]) -> str:

@@ -15,8 +15,9 @@ from snnet.table.columns import (
     column,
     kinds_of,
 )
+from snnet.table.facts import PROFILE, describe_profile
 from snnet.table.frontier import anchor_regression, gap_to_lines, hypervolume, line_between_anchors, pareto_frontier
-from snnet.table.profiled import PROFILE, check_profile, describe_profile, without_profile
+from snnet.table.profiled import check_profile, without_profile
 from snnet.table.table import StitchRow, StitchTable
 from snnet.table.values import (
     PREDICTION,

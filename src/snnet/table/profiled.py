@@ -5,11 +5,9 @@ from typing import Any
 
 from snnet.errors import TableError
 from snnet.table.columns import column
+from snnet.table.facts import PROFILE
 from snnet.table.table import StitchTable
 from snnet.utils import Machine
-
-PROFILE = "profile"
-"""The fact of a table that says under what its latencies, throughputs, memory and energy were measured."""
 
 
 def check_profile(
@@ -58,13 +56,3 @@ def without_profile(table: StitchTable) -> StitchTable:
     """Return the table without what was measured on a machine, and without what was said of that."""
     bare = table.without(*(name for name in table.columns if column(name).per_batch))
     return StitchTable(bare, {name: fact for name, fact in bare.meta.items() if name != PROFILE})
-
-
-def describe_profile(table: StitchTable) -> str | None:
-    """Return in one line where and how the measured columns came about; None where nothing says so."""
-    facts = table.meta.get(PROFILE)
-    if not facts:
-        return None
-    threads = f"{facts.get('threads')} thread{'' if facts.get('threads') == 1 else 's'}"
-    how = f"{facts.get('engine')} on {facts.get('device')}, {facts.get('precision')}, {threads}"
-    return f"measured on {Machine.of(facts.get('machine') or {})}: {how}, {str(facts.get('date'))[:10]}"

@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from snnet.errors import TableError, did_you_mean
 from snnet.space import Stitch, as_number
-from snnet.table.columns import in_order
-from snnet.table.facts import current_facts
-from snnet.utils import write_text
+from snnet.table.columns import column, in_order
+from snnet.table.facts import current_facts, describe_profile
+from snnet.utils import html_grid, text_grid, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
 FORMAT, VERSION = "snnet-table", 1
+_SHOWN_IN_TEXT, _SHOWN_IN_HTML = 8, 50
+_TEXT = ("stitch",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class StitchRow:
     """What is known of one stitch; columns read as attributes (`row.macs`, `row.top1`).
 
@@ -41,6 +43,13 @@ class StitchRow:
             known = "" if name.startswith("__") else f" It has: {', '.join(self.values) or 'none'}."
             raise AttributeError(f"Row {self.__dict__.get('stitch')} has no column {name!r}.{known}")
         return self.values[name]
+
+    def __repr__(self) -> str:
+        return f"StitchRow({self.index}, {self.stitch!r}{', ' if self.values else ''}{self.describe()})"
+
+    def describe(self) -> str:
+        """Return all values in a line, as people read them: `macs 1.26 G, top1 72.10`."""
+        return ", ".join(f"{name} {column(name).text(value)}" for name, value in self.values.items())
 
     def get(self, name: str, default: float | None = None) -> float | None:
         """Return column `name`, or `default` where this row has no such value."""
@@ -107,7 +116,25 @@ class StitchTable:
         return self._by_id.get(str(stitch)) if number is None else self._by_index.get(number)
 
     def __repr__(self) -> str:
-        return f"StitchTable({len(self)} stitches; columns: {', '.join(self.columns) or 'none'})"
+        lines, _ = text_grid(*self._grid(_SHOWN_IN_TEXT), left=_TEXT)
+        more = len(self) - _SHOWN_IN_TEXT
+        return "\n".join([self._title, *lines, *([f"... and {more} more"] if more > 0 else [])])
+
+    def _repr_html_(self) -> str:
+        more = len(self) - _SHOWN_IN_HTML
+        title = f"{self._title}, the first {_SHOWN_IN_HTML}" if more > 0 else self._title
+        return html_grid(*self._grid(_SHOWN_IN_HTML), left=_TEXT, caption=title)
+
+    @property
+    def _title(self) -> str:
+        count = f"{len(self):,} stitch{'' if len(self) == 1 else 'es'}"
+        return ", ".join(filter(None, (f"StitchTable: {count}", describe_profile(self.meta))))
+
+    def _grid(self, count: int) -> tuple[list[str], list[list[str]]]:
+        """Return the headings and the first rows as people read them."""
+        columns = list(map(column, self.columns))
+        rows = [[str(r.index), r.stitch, *(one.text(r.get(one.name)) for one in columns)] for r in self.rows[:count]]
+        return ["#", *_TEXT, *(one.heading for one in columns)], rows
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -56,7 +56,9 @@ class Probe:
         # Not inference_mode: a module may cache tensors that the next step needs. A loader may draw random numbers.
         with evaluating(net) as device, torch.no_grad(), torch.random.fork_rng(devices=devices):
             if self.calibration is not None and has_batch_norm(net):
-                recalibrate(net, self.calibration, stitches=self.stitches, anchors=self.anchors, device=device)
+                recalibrate(
+                    net, self.calibration, stitches=self.stitches, anchors=self.anchors, device=device, progress=False
+                )
             for images, labels in self.batches:
                 for name, logits in run_tree(net, tree, images.to(device)):
                     scores[name].add(logits, labels.to(device).long())

@@ -4,6 +4,7 @@ A recipe or checkpoint that holds one at the value that is now the only way is r
 """
 
 REMOVED_SETTINGS: dict[str, tuple[object, str]] = {
+    "data.images": (None, "an epoch is all images; shards tell how many as shard_lengths in an _info.json"),
     "run.stitches_per_rank": (
         "same",
         "all processes train the same stitches; for a step over more of them take the sampler sandwich, or a larger "

@@ -1,6 +1,7 @@
+# Tested in tests/training/test_optim.py.
 """How a run goes, where it stands, and what it ended with: plain values."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
@@ -198,4 +199,4 @@ class TrainResult:
     steps: int
     loss: float
     checkpoint: Path | None
-    averaged: nn.Module | None
+    averaged: nn.Module | None = field(repr=False)

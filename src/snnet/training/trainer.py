@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from torch.utils.data import DataLoader
@@ -16,7 +17,7 @@ from snnet.errors import CheckpointError, DataError, ProcessLostError, RecipeErr
 from snnet.network import SNNet
 from snnet.space import Stitch, join_ids
 from snnet.training.checkpoint import Checkpoint, CheckpointStore
-from snnet.training.engine import Engine, Mixup, Update, build_accelerator
+from snnet.training.engine import Engine, Mixup, Update, apart, build_accelerator
 from snnet.training.facts import run_facts
 from snnet.training.freezing import hold_statistics, with_something_to_train, without_gradients
 from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrupted
@@ -24,14 +25,24 @@ from snnet.training.logging import RunLog
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import shares_parameters
 from snnet.training.probe import Probe
-from snnet.training.randomness import stitch_generator
+from snnet.training.randomness import kept_random_state, stitch_generator
 from snnet.training.samplers.base import StitchSampler
 from snnet.training.samplers.uniform import UniformSampler
 from snnet.training.settings import OptimSettings, RunSettings, TrainResult, TrainStatus
 from snnet.training.stream import Batch, Batches, step_batches
 from snnet.training.torch_loader import as_batches
 from snnet.training.trackers import check_trackers
-from snnet.utils import broadcast, fast_linear, from_first, join, losing_none, sum_numbers
+from snnet.utils import (
+    Show,
+    broadcast,
+    fast_linear,
+    from_first,
+    joined,
+    losing_none,
+    share,
+    shows_progress,
+    sum_numbers,
+)
 
 CHECKPOINTS = "checkpoints"
 """Folder of a run that holds its checkpoints."""
@@ -97,22 +108,29 @@ class Trainer:
         if shares_parameters(self.loss, net):
             raise RecipeError("The teacher shares weights with the network; copy it first, as anchor_teacher does.")
 
+    @shows_progress("Training")
     def fit(
         self,
         *,
         resume: bool = False,
         on_step: Callable[[TrainStatus], None] | None = None,
         on_message: Callable[[str], None] | None = None,
+        progress: Show = None,
     ) -> TrainResult:
         """Train to the last step.
 
         The net keeps its mode (training or evaluation) and stays on the device that trained it; scores in its table
         and recalibrated running statistics were other weights' and go. It takes over the classes that the data names.
 
+        Started by `torchrun` in several processes they train together, and part again at the end; `snnet.utils.joined`
+        keeps them together for longer. Random state, signal handlers and accelerate's state are left as they were.
+
         Args:
             resume: Continue from the newest intact checkpoint of `directory`, from the start if there is none yet.
             on_step: Told the status after every step; of several processes in the first only.
             on_message: Told in words what a user should know: resuming, damaged checkpoints, interruption. Likewise.
+            progress: Told steps done, steps in all and the status as a text, likewise; None shows a bar where someone
+                watches, False nothing.
 
         Raises:
             TrainingError: If loss or gradients are not finite (the message names stitch and step), or one of several
@@ -127,10 +145,12 @@ class Trainer:
         # At once, for checkpoints and averages hold none.
         self.net.forget_statistics()
         try:
-            with fast_linear(self.device), ExitStack() as stack:
+            with ExitStack() as stack:
+                for borrowed in (fast_linear(self.device), kept_random_state(), apart(), joined(self.device)):
+                    stack.enter_context(borrowed)
                 for number in self.frozen:
                     stack.enter_context(without_gradients(self.net.anchor(number)))
-                return _Run(self, resume, on_step, on_message).go()
+                return _Run(self, resume, on_step, on_message, progress).go()
         finally:
             self.net.forget_scores()
             self.net.zero_grad(set_to_none=True)
@@ -152,8 +172,9 @@ class _Run:
         resume: bool,
         on_step: Callable[[TrainStatus], None] | None,
         on_message: Callable[[str], None] | None,
+        progress: Show,
     ) -> None:
-        self.trainer, self.on_step, self.on_message = trainer, on_step, on_message
+        self.trainer, self.on_step, self.on_message, self.progress = trainer, on_step, on_message, progress
         self.settings, self.steps = trainer.run, trainer.steps
         settings = trainer.run
         facts = run_facts(
@@ -166,7 +187,7 @@ class _Run:
             trainer.mixup,
             trainer.facts,
         )
-        self.share = join(trainer.device)
+        self.share = share()
         self.store = self._open_store(trainer.directory, facts, resume) if trainer.directory else None
         # Logs and trackers are the first process's alone.
         directory = trainer.directory if self.share.is_first else None
@@ -303,20 +324,22 @@ class _Run:
             self.log.write({"step": self.step, **probe.measure(self.trainer.net)})
 
     def _report(self, stitches: tuple[Stitch, ...]) -> None:
-        if self.on_step is not None and self.share.is_first:
-            left = self.steps - self.step
-            self.on_step(
-                TrainStatus(
-                    step=self.step,
-                    steps=self.steps,
-                    epoch=self._epoch(),
-                    loss=self._recent_loss(),
-                    lr=self.engine.rates().get("lr", 0.0),
-                    images_per_second=self._rate(),
-                    seconds_left=left * sum(seconds for *_, seconds in self.recent) / len(self.recent),
-                    stitch=join_ids(stitches),
-                )
-            )
+        if not (self.share.is_first and (self.on_step or self.progress)):
+            return
+        status = TrainStatus(
+            step=self.step,
+            steps=self.steps,
+            epoch=self._epoch(),
+            loss=self._recent_loss(),
+            lr=self.engine.rates().get("lr", 0.0),
+            images_per_second=self._rate(),
+            seconds_left=(self.steps - self.step) * fmean(seconds for *_, seconds in self.recent),
+            stitch=join_ids(stitches),
+        )
+        if self.on_step:
+            self.on_step(status)
+        if self.progress:
+            self.progress(status.step, status.steps, str(status))
 
     def _save_if_due(self) -> None:
         every = self.settings.save_every

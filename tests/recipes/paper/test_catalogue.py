@@ -6,7 +6,7 @@ from snnet.network import stitch
 from snnet.recipes import Recipe
 from snnet.recipes.build import describe_anchor
 from snnet.recipes.paper import EXPERIMENTS, FIGURES, Bench, find_experiments
-from snnet.recipes.paper.families import FAMILIES
+from snnet.recipes.paper.catalogue import FAMILIES
 
 COUNTS = {"DeiT": 71, "Swin": 41, "ResNet": 10, "ResNet and Swin": 8, "LeViT": 8}
 EPOCHS = {"DeiT": 50, "Swin": 50, "ResNet": 30, "ResNet and Swin": 30, "LeViT": 100}
@@ -28,7 +28,7 @@ def stitches(recipe: Recipe) -> int:
     return len(net.space)
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: str(family.name))
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: str(family.name))
 def test_the_recipes_make_the_papers_networks(family) -> None:
     full = Recipe.load(family.recipes["imagenet"])
     assert stitches(full) == COUNTS[family.name]

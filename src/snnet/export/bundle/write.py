@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,12 +15,11 @@ from snnet.export.bundle.manifest import GRAPHS, MANIFEST, Manifest
 from snnet.export.bundle.quantize import Batches, Quantization, quantize_graphs
 from snnet.export.export import real_images
 from snnet.network import SNNet, Stitches, chosen_stitches
-from snnet.table import StitchRow, StitchTable
-from snnet.utils import require, versions
-
-Progress = Callable[[int, int, str], None]
+from snnet.table import StitchRow, StitchTable, column
+from snnet.utils import Show, require, shows_progress, versions
 
 
+@shows_progress("Writing a bundle")
 def write_bundle(
     net: SNNet,
     path: str | Path,
@@ -29,7 +28,7 @@ def write_bundle(
     images: Tensor | None = None,
     quantization: Quantization | None = None,
     scored_on: Batches | None = None,
-    progress: Progress | None = None,
+    progress: Show = None,
 ) -> Bundle:
     """Write stitches of a network as ONNX graphs that share one file of weights.
 
@@ -42,7 +41,7 @@ def write_bundle(
         images: Real images `(B, C, H, W)`, normalized, to compare on besides random ones; embedded ones if None.
         quantization: Write 8-bit weights.
         scored_on: Batches of images and labels on which the accuracy before and after quantization is measured.
-        progress: Told `(stitches done, stitches in all, id)`.
+        progress: Told `(stitches done, stitches in all, id)`; None shows a bar where someone watches, False nothing.
 
     Raises:
         SpaceError: If the network has no such stitch.
@@ -85,8 +84,8 @@ def _images(net: SNNet) -> Tensor | None:
     return None if images is None else images[:2]
 
 
-def _tell(progress: Progress | None, done: int, total: int, note: str) -> None:
-    if progress is not None:
+def _tell(progress: Show, done: int, total: int, note: str) -> None:
+    if progress:
         progress(done, total, note)
 
 
@@ -100,10 +99,11 @@ def _table(net: SNNet, stitches: Iterable[str]) -> StitchTable:
 
 def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> StitchTable:
     """Take out what was measured on weights that were not quantized, and put in what was measured on these."""
-    kept = ("macs", "params")
     rows = (
         StitchRow(
-            row.index, row.stitch, {k: v for k, v in row.values.items() if k in kept} | scores.get(row.stitch, {})
+            row.index,
+            row.stitch,
+            {k: v for k, v in row.values.items() if column(k).is_counted} | scores.get(row.stitch, {}),
         )
         for row in table
     )

@@ -1,28 +1,44 @@
-"""All experiments by name, and where the paper shows them."""
+"""All experiments by name, and where the paper shows them: `experiments.yaml`, read."""
+
+from collections.abc import Iterator, Mapping
+from importlib.resources import files
+from typing import Any
+
+import yaml
+from pydantic import TypeAdapter
 
 from snnet.errors import RecipeError, did_you_mean
-from snnet.recipes.paper.ablations import ABLATIONS
-from snnet.recipes.paper.families import NETWORKS
-from snnet.recipes.paper.values import PaperExperiment
+from snnet.recipes.paper.values import Family, PaperExperiment
 
-EXPERIMENTS = {experiment.name: experiment for experiment in (*NETWORKS, *ABLATIONS)}
-"""Every experiment by what it is about."""
+_CONTENT: Mapping[str, Any] = yaml.safe_load(
+    files("snnet.recipes.paper").joinpath("experiments.yaml").read_text(encoding="utf-8")
+)
 
-# Correct a number here, and nowhere else. Those of the appendix, from 12 on, are not certain.
-FIGURES = {
-    "table-1": ("alone",),
-    "figure-6": ("deit",),
-    "figure-7": ("swin",),
-    "figure-8": ("resnet", "resnet-swin"),
-    "figure-9": ("initialization",),
-    "figure-10": ("direction", "nearest"),
-    "figure-11": ("tuning",),
-    "figure-12": ("windows",),
-    "figure-13": ("epochs",),
-    "figure-14": ("sandwich", "scratch", "calibration"),
-    "figure-15": ("levit", "layerdrop"),
-}
+FAMILIES: Mapping[str, Family] = TypeAdapter(dict[str, Family]).validate_python(_CONTENT["families"])
+"""The families that the paper made networks of."""
+FIGURES: Mapping[str, tuple[str, ...]] = TypeAdapter(dict[str, tuple[str, ...]]).validate_python(_CONTENT["figures"])
 """Numbers of tables and figures in the paper -> the experiments that they show."""
+
+
+def _experiment(content: Mapping[str, Any]) -> PaperExperiment:
+    """Return one experiment; its variants are of its family, DeiT if it names none."""
+    own = {key: value for key, value in content.items() if key != "family"}
+    family = FAMILIES[content.get("family", "deit")]
+    variants = [{"family": family, **each} for variant in content["variants"] for each in _expanded(variant)]
+    return TypeAdapter(PaperExperiment).validate_python({**own, "variants": variants})
+
+
+def _expanded(variant: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield a variant, or in place of one with `each` a variant per stitch, which trains that stitch alone."""
+    common = {key: value for key, value in variant.items() if key != "each"}
+    if "each" not in variant:
+        yield common
+    for stitch in variant.get("each", ()):
+        yield {**common, "only": [stitch], "overrides": {**common["overrides"], "sampler.options.stitch": stitch}}
+
+
+EXPERIMENTS = {content["name"]: _experiment(content) for content in _CONTENT["experiments"]}
+"""Every experiment by what it is about."""
 
 CHART = "figure-2"
 """The chart of one stitched network among many individual models."""

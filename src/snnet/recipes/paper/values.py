@@ -1,8 +1,11 @@
+# Tested in tests/recipes/paper/test_verdict.py.
 """An experiment of the paper as a value: its variants, how they are drawn, and what they should show."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from pydantic import ConfigDict
 
 Scale = Literal["embedded", "imagenet"]
 """Size of an experiment: the data and anchors of the package, or the published ones."""
@@ -10,6 +13,7 @@ State = Literal["trained", "untrained", "anchors"]
 Relation = Literal["above", "at least", "near"]
 Measure = Literal["mean", "lowest", "curve", "rank", "gap"]
 
+_STRICT = ConfigDict(extra="forbid")
 ONCE: Mapping[Scale, float] = {"embedded": 1.0, "imagenet": 1.0}
 
 
@@ -23,6 +27,8 @@ class Family:
         anchors: Scale -> recipe that trains the anchors first, where none come with weights.
         published: Name of the published table of the same network at full scale, if there is one.
     """
+
+    __pydantic_config__ = _STRICT
 
     name: str
     recipes: Mapping[Scale, str]
@@ -49,6 +55,8 @@ class Variant:
         panel: Heading of the part of the picture that it is drawn in.
     """
 
+    __pydantic_config__ = _STRICT
+
     label: str
     family: Family
     overrides: Mapping[str, Any] = field(default_factory=dict)
@@ -72,6 +80,8 @@ class Claim:
         margin: In the measure's own unit, mostly points of top-1.
     """
 
+    __pydantic_config__ = _STRICT
+
     measure: Measure
     left: str
     relation: Relation
@@ -92,6 +102,8 @@ class PaperExperiment:
         published: Name of the published table that is shown beside ours.
         by_stitch: Whether stitches are shown row by row next to the paper's table 1.
     """
+
+    __pydantic_config__ = _STRICT
 
     name: str
     title: str

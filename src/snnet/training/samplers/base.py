@@ -1,3 +1,4 @@
+# Tested in tests/training/samplers/test_samplers.py.
 """What a sampler is: it says which stitches each step trains."""
 
 from abc import ABC, abstractmethod
