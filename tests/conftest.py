@@ -1,5 +1,6 @@
 """Small networks and data that tests share."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import torch
 from snnet.anchors import Anchor, AnchorSource, load_anchor
 from snnet.network import SNNet
 from snnet.space import StitchSpace
+
+# Processes that tests start: threads that wait for a core spin, and cost more than they save.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 WIDTHS, DEPTH = (16, 32, 48), 4
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"

@@ -1,3 +1,4 @@
+# Tested in tests/cli/test_errors.py.
 """Errors a user can meet. Every message gives the value, what is accepted, and the fix."""
 
 from collections.abc import Iterable

@@ -1,3 +1,5 @@
+"""The guide to an anchor class of one's own, run as it stands there."""
+
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -87,6 +87,17 @@ def test_the_budget_chooses(run: Run, scored: Path, photos: Path) -> None:
     assert outcome.code == 3 and "lowest macs" in outcome.err and not outcome.out
 
 
+def test_a_budget_that_nothing_fits_is_refused_without_torch(scored: Path, photos: Path) -> None:
+    code = f"""
+import sys
+sys.modules["torch"] = None
+from snnet.cli import main
+sys.exit(main(["predict", {str(scored)!r}, {str(photos)!r}, "--macs", "1"]))
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert told.returncode == 3 and "lowest macs" in told.stderr
+
+
 def test_the_others_are_answered_where_a_file_is_no_image(run: Run, scored: Path, photos: Path) -> None:
     empty = photos / "empty"
     empty.mkdir()

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 import snnet
 from snnet.network.published import FAMILIES, PublishedFamily
@@ -46,6 +47,14 @@ def test_it_is_evaluated_and_the_table_lies_in_the_present_folder(run: Run, file
     assert outcome.code == 0, outcome.err
     assert "snnet report table.jsonl" in outcome.out
     assert "top1" in snnet.StitchTable.load("table.jsonl").columns
+
+
+def test_it_says_what_is_in_pictures(run: Run, file: Path) -> None:
+    Image.new("RGB", (40, 30), "red").save("red.png")
+    outcome = run("predict", f"{SMALL.name}@{file}", "red.png", "--stitch", "3", "--json")
+    assert outcome.code == 0, outcome.err
+    found = snnet.load(file, family=SMALL.name).predict("red.png", 3)
+    assert json.loads(outcome.out)["labels"][0]["name"] == found.label  # type: ignore[union-attr]
 
 
 def test_it_is_trained_with_its_exceptions(run: Run, file: Path) -> None:

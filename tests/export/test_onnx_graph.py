@@ -12,9 +12,9 @@ from snnet.export import INPUT, OUTPUT, onnx_model
 from snnet.init import recalibrate
 from snnet.network import SNNet
 from tests.batch_norm_family import build_conv_net
+from tests.helpers.onnx import open_session
 
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
-ort = pytest.importorskip("onnxruntime", reason="the package onnxruntime is not installed")
 
 
 def graph_of(net: SNNet, stitch: int | str) -> Any:
@@ -26,7 +26,7 @@ def weights_of(model: Any) -> dict[str, np.ndarray]:
 
 
 def run(model: Any, images: Tensor) -> np.ndarray:
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    session = open_session(model)
     result: np.ndarray = session.run([OUTPUT], {INPUT: images.numpy()})[0]
     return result
 

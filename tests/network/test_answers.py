@@ -134,21 +134,6 @@ def test_embedded_images_get_the_answers_of_evaluation() -> None:
     assert table[0].top1 == pytest.approx(100 * right / 40)
 
 
-def test_the_network_stays_as_it_was(net: SNNet, photo: Path) -> None:
-    net.train()
-    net.anchor(0).eval()
-    before = {name: module.training for name, module in net.named_modules()}
-    net.predict(photo, 0)
-    assert {name: module.training for name, module in net.named_modules()} == before
-    assert net.active == net.space[0]
-
-
-def test_a_network_of_half_precision(net: SNNet, photo: Path) -> None:
-    expected = net.predict(photo, 4).probabilities  # type: ignore[union-attr]
-    found = net.bfloat16().predict(photo, 4).probabilities  # type: ignore[union-attr]
-    np.testing.assert_allclose(found, expected, atol=0.02)
-
-
 @pytest.mark.parametrize(
     ("given", "words"),
     [

@@ -1,16 +1,10 @@
-import copy
-import json
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import timm
 import torch
-from safetensors.torch import save_file
-from torch import nn
 
 import snnet
 from snnet.anchors import Anchor, AnchorSource, load_anchor
@@ -18,7 +12,7 @@ from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.network import SNNet, load, stitch
 from snnet.space import Cut, Step, StitchSpace
 from snnet.table import StitchRow, StitchTable
-from tests.conftest import build_tiny_anchor, build_tiny_net
+from tests.conftest import build_tiny_net
 
 TINY = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "depth": 2}
 
@@ -100,111 +94,6 @@ def test_parameters_of_a_stitch_are_those_with_gradients(tiny_net: SNNet) -> Non
         tiny_net(torch.randn(2, 1, 28, 28), number).sum().backward()
         moved = {id(p) for p in tiny_net.parameters() if p.grad is not None}
         assert {id(p) for p in tiny_net.parameters_of(number)} == moved
-
-
-def test_saved_networks_load_bit_for_bit(tiny_net: SNNet, tmp_path: Path) -> None:
-    tiny_net.table = StitchTable([StitchRow(0, str(tiny_net.space[0]), {"top1": 50.0})])
-    tiny_net.save_pretrained(tmp_path / "net")
-    loaded = load(tmp_path / "net")
-    assert loaded.space == tiny_net.space
-    assert loaded.table is not None
-    assert loaded.table[0].top1 == 50.0
-    images = torch.randn(2, 1, 28, 28)
-    for number in range(len(tiny_net.space)):
-        assert torch.equal(loaded(images, number), tiny_net(images, number))
-    assert torch.equal(load(tmp_path / "net", map_location=torch.device("cpu"))(images, 0), tiny_net(images, 0))
-    config = json.loads((tmp_path / "net" / "config.json").read_text())
-    assert config["anchors"][1]["kwargs"]["embed_dim"] == 32
-    assert {p.name for p in (tmp_path / "net").iterdir()} >= {"model.safetensors", "config.json", "table.jsonl"}
-
-
-def test_shared_weights_are_saved_once(tmp_path: Path) -> None:
-    anchor = build_tiny_anchor(16)
-    net = SNNet([anchor, copy.copy(anchor)], StitchSpace.build([anchor.depths] * 2))
-    net.save_pretrained(tmp_path)
-    count = sum(p.numel() for p in net.parameters())
-    assert (tmp_path / "model.safetensors").stat().st_size < 4 * count * 1.05 + 50_000
-    images = torch.randn(1, 1, 28, 28)
-    loaded = load(tmp_path)
-    assert torch.equal(loaded(images, 1), net.eval()(images, 1))
-    assert loaded.anchor(0).model.head.weight is loaded.anchor(1).model.head.weight
-
-
-def test_models_of_the_users_own_are_given_again_on_loading(tmp_path: Path) -> None:
-    def build() -> list[nn.Module]:
-        return [timm.create_model("vit_tiny_patch16_224", embed_dim=w, num_heads=2, **TINY) for w in (16, 32)]
-
-    net = stitch(*build()).eval()
-    net.save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match=r"pass the built models: snnet.load\(path, models="):
-        load(tmp_path)
-    images = torch.randn(1, 1, 28, 28)
-    assert torch.equal(load(tmp_path, models=build())(images, 3), net(images, 3))
-
-
-def test_damaged_networks_are_refused(tiny_net: SNNet, tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="There is no network at"):
-        load(tmp_path / "nothing")
-    tiny_net.save_pretrained(tmp_path)
-    weights = tmp_path / "model.safetensors"
-    whole = weights.read_bytes()
-    weights.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(CheckpointError, match=r"model\.safetensors cannot be loaded"):
-        load(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(CheckpointError, match="does not describe a network"):
-        load(tmp_path)
-    (tmp_path / "config.json").write_text('{"format": "snnet", "version": 99}')
-    with pytest.raises(CheckpointError, match="has version 99; this snnet reads up to 1"):
-        load(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda config: config.pop("anchors"), r"config\.json is damaged, it has no anchors;"),
-        (lambda config: config.pop("space"), r"config\.json is damaged, it has no space;"),
-        (lambda config: config.update(anchors=None), r"config\.json is damaged, its anchors are not a list"),
-        (lambda config: config["anchors"][0].pop("model"), r"config\.json is damaged, its anchors are not a list"),
-        (lambda config: config["anchors"].pop(), r"config\.json is damaged, it has 2 anchors, and its space is of 3;"),
-        (lambda config: config["space"].pop("layers"), r"its space cannot be read \(KeyError: 'layers'\)"),
-        (lambda config: config["space"]["layers"][0].update(cuts=[]), r"its space cannot be read \(IndexError"),
-        (lambda config: config["space"].update(stitches=["0"]), r"its space cannot be read \(SpaceError: '0' is not"),
-    ],
-)
-def test_a_damaged_description_is_refused(
-    change: Callable[[Any], object], message: str, tiny_net: SNNet, tmp_path: Path
-) -> None:
-    tiny_net.save_pretrained(tmp_path)
-    config = json.loads((tmp_path / "config.json").read_text())
-    change(config)
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match=message):
-        snnet.load(tmp_path)
-
-
-def test_the_class_reads_as_load_does(tiny_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(CheckpointError, match="There is no network at"):
-        SNNet.from_pretrained(tmp_path / "none")
-    tiny_net.save_pretrained(tmp_path)
-    with pytest.raises(CheckpointError, match=r"devise: unknown keyword. Known here: .*map_location, .* revision"):
-        SNNet.from_pretrained(tmp_path, devise="cpu")
-    with pytest.raises(CheckpointError, match=r"revison: unknown keyword. Did you mean 'revision'"):
-        snnet.load(tmp_path / "none", revison="v1")  # type: ignore[call-arg]
-    again, images = SNNet.from_pretrained(tmp_path), torch.randn(1, *tiny_net.input.size)
-    assert torch.equal(again(images, 5), tiny_net(images, 5))
-
-    def download(_: str, *, allow_patterns: list[str], revision: str | None, **options: object) -> Path:
-        assert options == {"token": None, "cache_dir": None, "force_download": False, "local_files_only": False}
-        if revision is None:
-            raise OSError("no connection")
-        assert set(allow_patterns) == {"config.json", "model.safetensors", "table.jsonl"}
-        return tmp_path
-
-    monkeypatch.setattr("snnet.network.restore.snapshot_download", download)
-    assert torch.equal(SNNet.from_pretrained("org/net", revision="v1")(images, 5), tiny_net(images, 5))
-    with pytest.raises(CheckpointError, match=r"no directory org/net, and the hub does not give it either: no conn"):
-        SNNet.from_pretrained("org/net")
 
 
 def test_anchors_are_ordered_by_macs_unless_told_otherwise() -> None:
@@ -342,31 +231,6 @@ def test_the_six_names_are_at_the_top() -> None:
         _ = snnet.nothing
 
 
-def test_a_failed_save_leaves_the_old_network_whole(
-    tiny_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tiny_net.save_pretrained(tmp_path)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("snnet.network.storage.save_model", full)
-    with pytest.raises(CheckpointError, match=r"No space left on device.*what was there before is untouched"):
-        tiny_net.save_pretrained(tmp_path)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
-
-
-def test_a_table_that_is_gone_is_not_found_again(tiny_net: SNNet, tmp_path: Path) -> None:
-    tiny_net.table = StitchTable([StitchRow(0, str(tiny_net.space[0]), {"top1": 50.0, "macs": 3})])
-    tiny_net.save_pretrained(tmp_path)
-    tiny_net.forget_scores()
-    assert tiny_net.table.columns == ("macs",)
-    tiny_net.table = None
-    tiny_net.save_pretrained(tmp_path)
-    assert load(tmp_path).table is None
-
-
 def test_numbers_of_any_kind_and_mistyped_directories(tiny_net: SNNet, tmp_path: Path) -> None:
     assert tiny_net.space.find(np.int64(5)) == tiny_net.space.find("5") == tiny_net.space[5]
     assert np.int64(5) in tiny_net.space
@@ -376,47 +240,3 @@ def test_numbers_of_any_kind_and_mistyped_directories(tiny_net: SNNet, tmp_path:
         load(str(tmp_path / "typo"))
     with pytest.raises(SpaceError, match="has no stitches"):
         SNNet(list(tiny_net.anchors), tiny_net.space.where(lambda _: False))
-
-
-def test_local_checkpoints_take_a_new_classifier(tmp_path: Path) -> None:
-    for width in (16, 32):
-        save_file(build_tiny_anchor(width).model.state_dict(), tmp_path / f"{width}.safetensors")
-    sources = [
-        AnchorSource.of(
-            "vit_tiny_patch16_224",
-            checkpoint=str(tmp_path / f"{w}.safetensors"),
-            **{**TINY, "embed_dim": w, "num_heads": 2, "depth": 4},
-        )
-        for w in (16, 32)
-    ]
-    net = stitch(*sources, num_classes=3).eval()
-    images = torch.randn(1, 1, 28, 28)
-    assert net(images, 3).shape == (1, 3)
-    net.save_pretrained(tmp_path / "net")
-    assert torch.equal(load(tmp_path / "net")(images, 3), net(images, 3))
-
-
-def test_a_card_of_ours_is_renewed_and_one_of_the_user_kept(tmp_path: Path) -> None:
-    net, card = build_tiny_net(), tmp_path / "README.md"
-    net.save_pretrained(tmp_path)
-    first = card.read_text()
-    net.table = StitchTable([StitchRow(0, str(net.space[0]), {"macs": 1.0, "params": 1.0, "top1": 50.0})])
-    net.save_pretrained(tmp_path)
-    assert card.read_text() != first
-    card.write_text("# My network\n")
-    net.save_pretrained(tmp_path)
-    assert card.read_text() == "# My network\n"
-
-
-def test_names_of_classes_are_saved_and_unknown_ones_stay_unknown(tmp_path: Path) -> None:
-    net = build_tiny_net()
-    net.save_pretrained(tmp_path)
-    assert load(tmp_path).classes is None
-    net.classes = tuple(f"class {number}" for number in range(10))
-    net.save_pretrained(tmp_path)
-    assert load(tmp_path).classes == net.classes
-    config = json.loads((tmp_path / "config.json").read_text())
-    assert config["classes"] == list(net.classes)
-    del config["classes"]  # as networks were written before
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    assert load(tmp_path).classes is None

@@ -45,7 +45,7 @@ def test_without_a_meter_the_reason_is_given(tmp_path: Path, monkeypatch: pytest
     assert find_meter(CPU, tmp_path)[1].endswith("has no intel-rapl")
     assert find_meter(CPU, tmp_path / "none")[0] is None
     assert find_meter(torch.device("mps"), tmp_path) == (None, "there is no meter for mps")
-    monkeypatch.setattr(energy, "open_nvml", lambda: None)
+    monkeypatch.setattr(energy, "gpu_names", lambda: ())
     assert "driver does not answer" in find_meter(torch.device("cuda"), tmp_path)[1]
     (package(tmp_path, "intel-rapl:0", 1) / "energy_uj").unlink()
     meter, reason = find_meter(CPU, tmp_path)

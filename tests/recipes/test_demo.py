@@ -21,6 +21,7 @@ QUICK = {
     "data.batch_size": 8,
     "run.steps": 2,
     "run.trackers": [],
+    "run.threads": 1,
     "optim.warmup_epochs": 0,
     "evaluation.images": 12,
 }

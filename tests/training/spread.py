@@ -115,9 +115,19 @@ def shuffled_message() -> str:
     return "nothing was raised"
 
 
-def run_all(directory: Path, *, everything: bool) -> None:
+def alone_and_together() -> list[list[dict[str, Any]]]:
+    """Evaluate twice, each time joining and parting again."""
+    tables = []
+    for _ in range(2):
+        table = evaluate(build_net(), images(), stitches=range(3), device="cpu")
+        assert processes.share() == WHOLE, "the group that evaluate opened is still there"
+        tables.append([dict(row.values) for row in table])
+    return tables
+
+
+def run_all(directory: Path, apart: object, *, everything: bool) -> None:
     """Do everything once and let the first process write it down."""
-    found: dict[str, Any] = {"same": finish(trainer(build_net(), directory / "same"))}
+    found: dict[str, Any] = {"apart": apart, "same": finish(trainer(build_net(), directory / "same"))}
     found["evaluation"] = evaluation(directory)
     if everything:
         found["fsdp"] = finish(trainer(build_net(), directory / "fsdp", sharding="fsdp"))
@@ -130,5 +140,6 @@ def run_all(directory: Path, *, everything: bool) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    parted = alone_and_together()
     with processes.joined("cpu"):
-        run_all(Path(sys.argv[1]), everything=processes.share().count == 2)
+        run_all(Path(sys.argv[1]), parted, everything=processes.share().count == 2)

@@ -82,6 +82,13 @@ def test_evaluation_counts_each_image_once(found: dict[int, Found], tmp_path: Pa
             assert other == pytest.approx(one, abs=1e-6)
 
 
+@pytest.mark.parametrize("count", [2, 3])
+def test_each_call_joins_and_parts_again(found: dict[int, Found], count: int) -> None:
+    for rows in found[count]["apart"]:
+        for row, expected in zip(rows, found[count]["evaluation"]["rows"], strict=True):
+            assert row == pytest.approx(expected, abs=1e-6)
+
+
 def test_the_record_of_several_processes_is_resumed_by_one(
     runs: dict[int, Path], found: dict[int, Found], monkeypatch: pytest.MonkeyPatch
 ) -> None:

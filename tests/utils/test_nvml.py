@@ -1,61 +1,70 @@
-"""The driver's library is stood in for by one that answers as its manual says."""
+"""The driver is stood in for by one that answers as its manual says."""
 
-from typing import Any
+import subprocess
+import sys
 
+import pynvml
 import pytest
 
-from snnet.utils.nvml import Nvml
+from snnet.utils import nvml
+
+UUIDS = ["GPU-a", "GPU-b"]
 
 
-class Driver:
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two GPUs; the energy of the second grows by 1.5 J with each reading, the first has no meter."""
+    readings = iter(range(1000, 100_000, 1500))
 
-    names = (b"NVIDIA A", b"NVIDIA B")
-    uuids = (b"GPU-a", b"GPU-b")
+    def handle(uuid: str) -> int:
+        if uuid not in UUIDS:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return UUIDS.index(uuid)
 
-    def __init__(self) -> None:
-        self.millijoules = 1000
+    def energy(device: int) -> int:
+        if device == 0:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return next(readings)
 
-    def nvmlInit_v2(self) -> int:  # noqa: N802
-        return 0
-
-    def nvmlDeviceGetCount_v2(self, count: Any) -> int:  # noqa: N802
-        count._obj.value = len(self.names)
-        return 0
-
-    def nvmlDeviceGetHandleByIndex_v2(self, number: int, device: Any) -> int:  # noqa: N802
-        device._obj.value = number + 1
-        return 0
-
-    def nvmlDeviceGetHandleByUUID(self, uuid: bytes, device: Any) -> int:  # noqa: N802
-        if uuid not in self.uuids:
-            return 6
-        device._obj.value = self.uuids.index(uuid) + 1
-        return 0
-
-    def nvmlDeviceGetName(self, device: Any, name: Any, size: int) -> int:  # noqa: N802
-        name.value = self.names[device.value - 1][: size - 1]
-        return 0
-
-    def nvmlDeviceGetTotalEnergyConsumption(self, device: Any, millijoules: Any) -> int:  # noqa: N802
-        if device.value == 1:
-            return 3
-        self.millijoules += 1500
-        millijoules._obj.value = self.millijoules
-        return 0
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: 2)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda number: number)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda device: f"NVIDIA {'AB'[device]}")
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", handle)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", energy)
+    monkeypatch.setattr(nvml, "open_nvml", lambda: pynvml)
 
 
+@pytest.mark.usefixtures("driver")
 def test_names_in_the_order_of_the_driver() -> None:
-    assert Nvml(Driver()).gpu_names() == ("NVIDIA A", "NVIDIA B")
+    assert nvml.gpu_names() == ("NVIDIA A", "NVIDIA B")
 
 
+@pytest.mark.usefixtures("driver")
 def test_energy_is_read_in_joules() -> None:
-    read = Nvml(Driver()).energy("GPU-b")
+    read = nvml.gpu_energy("GPU-b")
     first = read()
     assert read() - first == 1.5
 
 
-@pytest.mark.parametrize(("uuid", "code"), [("GPU-c", 6), ("GPU-a", 3)])
-def test_what_the_driver_refuses_is_an_error(uuid: str, code: int) -> None:
-    with pytest.raises(OSError, match=f"with error {code}"):
-        Nvml(Driver()).energy(uuid)
+@pytest.mark.usefixtures("driver")
+@pytest.mark.parametrize(("uuid", "reason"), [("GPU-c", "Not Found"), ("GPU-a", "Not Supported")])
+def test_what_the_driver_refuses_is_an_error(uuid: str, reason: str) -> None:
+    with pytest.raises(OSError, match=f"driver answers for {uuid}: {reason}"):
+        nvml.gpu_energy(uuid)
+
+
+def test_without_a_driver_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", absent)
+    nvml.open_nvml.cache_clear()
+    assert nvml.gpu_names() == ()
+    with pytest.raises(OSError, match="does not answer"):
+        nvml.gpu_energy("GPU-a")
+    nvml.open_nvml.cache_clear()
+
+
+def test_nothing_is_imported_before_it_is_asked() -> None:
+    code = "import sys, snnet.utils.machine; sys.exit('pynvml' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

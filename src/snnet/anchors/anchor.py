@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_families.py.
 """An anchor: a pretrained model seen as stem -> stages of blocks -> head."""
 
 from abc import ABC, abstractmethod

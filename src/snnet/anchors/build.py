@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_load.py.
 """From a source to a built model: by timm's name or one of `MODELS`, with its weights and for its image size."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_from_modules.py.
 """What stem, blocks and head of a model run, as lists."""
 
 from collections.abc import Callable, Iterable, Iterator

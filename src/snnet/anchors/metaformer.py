@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_families.py.
 """MetaFormers with attention: timm's `MetaFormer` as CAFormer."""
 
 from functools import partial

@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_from_modules.py.
 """Reading what `Anchor.from_modules` is told about a model."""
 
 from collections.abc import Iterable

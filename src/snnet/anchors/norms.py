@@ -1,3 +1,4 @@
+# Tested in tests/network/test_fold_norms.py.
 """The batch norms of modules."""
 
 from collections.abc import Iterable

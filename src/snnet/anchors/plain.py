@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_families.py.
 """What timm's plain vision transformers have in common: `VisionTransformer`, `Beit` and `Eva`."""
 
 from collections.abc import Iterable

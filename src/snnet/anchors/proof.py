@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_from_modules.py.
 """The proof that segments give a model's own forward pass, or the name of the first segment that differs."""
 
 from collections.abc import Sequence

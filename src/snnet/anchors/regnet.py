@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_families.py.
 """RegNet X, Y, Z and V: every timm `RegNet`."""
 
 from timm.models.regnet import RegNet

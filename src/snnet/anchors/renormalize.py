@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_families.py.
 """Images normalized for one model, made right for another."""
 
 import torch

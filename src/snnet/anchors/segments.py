@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_from_modules.py.
 """An anchor whose stem, blocks and head are lists of module paths and functions."""
 
 from collections.abc import Iterable, Sequence

@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_families.py.
 """The shapes of an anchor's features, found without arithmetic."""
 
 import torch

@@ -1,3 +1,4 @@
+# Tested in tests/network/test_fold_norms.py.
 """Two small LeViTs for 32x32 grey images, known to timm by name; they come without weights."""
 
 from typing import Any

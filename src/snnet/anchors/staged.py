@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_families.py.
 """What timm's hierarchical models have in common whose stages know the way into them: Swin, LeViT and ConvNeXt."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_families.py.
 """What all families of timm models have in common."""
 
 from collections.abc import Iterable

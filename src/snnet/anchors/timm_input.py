@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_families.py.
 """What timm records about the images that a model takes."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_from_modules.py.
 """What a model does in its own forward pass, seen by hooks."""
 
 from collections.abc import Callable, Iterable

@@ -1,3 +1,4 @@
+# Tested in tests/anchors/test_families.py.
 """Plain vision transformers: every timm `VisionTransformer`, DeiT's distilled one included."""
 
 from timm.models.vision_transformer import VisionTransformer

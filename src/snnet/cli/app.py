@@ -86,8 +86,6 @@ def main(tokens: Sequence[str] | None = None) -> int:
     Args:
         tokens: Arguments after `snnet`; those of the process by default.
     """
-    # Commands say these messages themselves.
-    logging.getLogger("snnet.training.checkpoint").propagate = False
     given = list(sys.argv[1:] if tokens is None else tokens)
     app = build_app()
 
@@ -109,7 +107,13 @@ def main(tokens: Sequence[str] | None = None) -> int:
 
         return guarded(run, debug=debug)
 
-    return guarded(lambda: _call(app.meta, _globals_first(given)), debug=False)
+    # Commands say these messages themselves.
+    logger = logging.getLogger("snnet.training.checkpoint")
+    before, logger.propagate = logger.propagate, False
+    try:
+        return guarded(lambda: _call(app.meta, _globals_first(given)), debug=False)
+    finally:
+        logger.propagate = before
 
 
 def _globals_first(tokens: Sequence[str]) -> list[str]:

@@ -1,3 +1,4 @@
+# Tested in tests/cli/test_select.py.
 """The budget of one stitch, as options of a command."""
 
 from collections.abc import Sequence

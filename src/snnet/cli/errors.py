@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from snnet.cli.console import say
 from snnet.errors import BudgetError, ProcessLostError, SNNetError, TrainingError
-from snnet.utils import setting_faults, started_share
+from snnet.utils import last_words, setting_faults, started_share
 
 
 class ExitCode(IntEnum):
@@ -40,6 +40,11 @@ _SECONDS_FOR_THE_FIRST = 5.0
 
 def guarded(run: Callable[[], object], *, debug: bool) -> int:
     """Call `run` and return the exit code; errors are said without a traceback unless `debug`."""
+    with last_words():
+        return _guarded(run, debug=debug)
+
+
+def _guarded(run: Callable[[], object], *, debug: bool) -> int:
     try:
         result = run()
     except KeyboardInterrupt as error:

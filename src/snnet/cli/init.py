@@ -59,8 +59,9 @@ def init_network(
     from snnet.network import stitch
     from snnet.profiling import count_costs
 
-    torch.manual_seed(seed)
-    net = stitch(*anchors, pretrained=pretrained, **options.given())
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = stitch(*anchors, pretrained=pretrained, **options.given())
     dataset = open_dataset(data, root, "train", input=net.input, max_corrupt=max_corrupt)
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
     chosen = calibration_images(dataset, calibration.images, seed)

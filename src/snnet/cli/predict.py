@@ -12,9 +12,10 @@ from cyclopts.validators import Number
 from snnet.cli.budget import NO_BUDGET, BudgetOptions
 from snnet.cli.console import say, show
 from snnet.cli.errors import ExitCode
-from snnet.cli.sources import saved_network
+from snnet.cli.sources import is_network, read_table, saved_network
 from snnet.cli.values import Device, default_device
 from snnet.errors import DataError, ExportError
+from snnet.table import select
 
 if TYPE_CHECKING:
     from snnet.export.bundle import Bundle
@@ -49,7 +50,8 @@ def predict_pictures(
     With neither --stitch nor a budget, the stitch of the best measured top-1 answers; where none is measured, the
     largest anchor. A network that does not know the names of its classes gives their numbers.
 
-    A file that cannot be read as an image is named, and the others are answered; then the exit code is 2.
+    A file that cannot be read as an image is named, and the others are answered; then the exit code is 2. Pictures are
+    run 32 at once, or as many as --batch says.
 
     Args:
         source: Directory of a saved network or a bundle, an id on the hub, or FAMILY@FILE for a published network.
@@ -59,10 +61,12 @@ def predict_pictures(
     """
     if not images:
         raise DataError("There is no image to predict; name pictures, or a folder of them.")
+    limits = budget.given()
+    if limits and stitch is None and is_network(source):
+        select(read_table(source), **limits)  # a budget that nothing fits is refused before torch is loaded
     model, routes = _open(source, device)
     from snnet.network import choose_stitch
 
-    limits = budget.given()
     route = choose_stitch(model, stitch, limits, routes)
     say(f"Stitch {route} of {source}" + ("" if model.classes else ", which knows no names of its classes"), style="dim")
     done = faults = 0

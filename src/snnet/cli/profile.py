@@ -1,3 +1,4 @@
+# Tested in tests/cli/test_measuring.py.
 """`snnet profile`: latency, throughput, memory and energy on the machine at hand."""
 
 from collections.abc import Sequence

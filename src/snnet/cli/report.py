@@ -1,3 +1,4 @@
+# Tested in tests/cli/test_measuring.py.
 """`snnet report`: the accuracy-cost curve."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# Tested in tests/cli/test_measuring.py.
 """The option that says which stitches a command is about."""
 
 from typing import Annotated

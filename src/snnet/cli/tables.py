@@ -1,3 +1,4 @@
+# Tested in tests/cli/test_cost.py.
 """Stitch tables on the terminal and as JSON."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# Tested in tests/data/test_datasets.py.
 """Data sets of normalized image tensors, as training and evaluation read them."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# Tested in tests/data/test_datasets.py.
 """Where images come from: one abstract class, and the registry of its kinds."""
 
 from abc import ABC, abstractmethod

@@ -22,7 +22,7 @@ from snnet.utils import (
     fast_linear,
     from_first,
     gather,
-    join,
+    joined,
     precision_of,
     shows_progress,
     sum_numbers,
@@ -84,29 +84,29 @@ def evaluate(
         if value < 1:
             raise DataError(f"{name}={value} is too small; choose at least 1.")
     check_classes(net.classes, classes_of(data))
-    share = join(device)
-    chosen = chosen_stitches(net, stitches)
-    home = next(net.parameters()).device
-    target = home if device is None else torch.device(device)
-    facts = evaluation_facts(net, precision, target)
-    batches = Batches(data, net.num_classes, batch_size, share)
-    record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
-    if record.scores:
-        record.check_data(batches.fingerprint().to_dict())
+    with joined(device) as share:
+        chosen = chosen_stitches(net, stitches)
+        home = next(net.parameters()).device
+        target = home if device is None else torch.device(device)
+        facts = evaluation_facts(net, precision, target)
+        batches = Batches(data, net.num_classes, batch_size, share)
+        record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
+        if record.scores:
+            record.check_data(batches.fingerprint().to_dict())
 
-    routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
-    groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups)
-    meter = _Meter(progress, len(chosen), len(routes), batches)
-    with evaluating(net, target), fast_linear(target), mixed(net, precision, target):
-        for number, group in enumerate(groups, 1):
-            meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
-            _run_group(net, group, batches, record, target, meter)
-            if share.is_first:
-                record.save(net.table)
-            meter.tell(f"{meter.group} done")
-    net.table = record.table(net.table)
-    ids = {stitch.id for stitch in chosen}
-    return net.table.where(lambda row: row.stitch in ids)
+        routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
+        groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups)
+        meter = _Meter(progress, len(chosen), len(routes), batches)
+        with evaluating(net, target), fast_linear(target), mixed(net, precision, target):
+            for number, group in enumerate(groups, 1):
+                meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
+                _run_group(net, group, batches, record, target, meter)
+                if share.is_first:
+                    record.save(net.table)
+                meter.tell(f"{meter.group} done")
+        net.table = record.table(net.table)
+        ids = {stitch.id for stitch in chosen}
+        return net.table.where(lambda row: row.stitch in ids)
 
 
 def evaluation_facts(net: SNNet, precision: Precision | None, device: torch.device) -> dict[str, str]:

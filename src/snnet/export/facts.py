@@ -1,3 +1,4 @@
+# Tested in tests/export/test_export.py.
 """What a file of one stitch says of itself: enough to feed it images and to read its answers."""
 
 import json

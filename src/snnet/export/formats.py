@@ -1,3 +1,4 @@
+# Tested in tests/export/test_export.py.
 """Kinds of files that hold one stitch, looked up by name."""
 
 from abc import ABC, abstractmethod

@@ -1,3 +1,4 @@
+# Tested in tests/export/test_export.py.
 """A stitch as an ONNX file, for onnxruntime, TensorRT and whatever else reads the format."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# Tested in tests/export/test_export.py.
 """A stitch as an OpenVINO model, for Intel's CPUs and GPUs."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# Tested in tests/export/test_export.py.
 """A module as a graph of torch's operators, for any size of batch."""
 
 import logging

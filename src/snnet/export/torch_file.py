@@ -1,3 +1,4 @@
+# Tested in tests/export/test_export.py.
 """A stitch as a program of `torch.export`, for PyTorch without this library."""
 
 import json

@@ -1,3 +1,4 @@
+# Tested in tests/init/test_least_squares.py.
 """Running the anchors for their features."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# Tested in tests/init/test_least_squares.py.
 """Rows of one feature in one batch, centered; and their mean over all batches."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# Tested in tests/recipes/test_recipe.py.
 """How stitching layers are initialized and running statistics measured, as settings."""
 
 from typing import ClassVar, Literal

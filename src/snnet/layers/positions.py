@@ -1,3 +1,4 @@
+# Tested in tests/layers/test_stitching.py.
 """Feature maps of any layout as positions by channels, and the positions of one map made to fit another.
 
 A stitching layer is one linear map for all positions, so it does not matter whether positions are averaged or

@@ -1,3 +1,4 @@
+# Tested in tests/network/test_network.py.
 """Models by name or as they are, assembled into one stitchable network."""
 
 from collections.abc import Sequence
@@ -26,6 +27,8 @@ def stitch(
     stages: Sequence[int] | None = USUAL_SPACE.stages,
 ) -> SNNet:
     """Turn a family of models into one stitchable network.
+
+    Weights that come from nowhere, those of the stitching layers to begin with, are drawn from torch's random state.
 
     Args:
         anchors: Two or more of: timm names, `hf-hub:ORG/NAME`, `NAME@FILE`, `AnchorSource`, built models.

@@ -1,3 +1,4 @@
+# Tested in tests/network/test_hub.py.
 """The model card: what a network is, what it was made from, and what its routes cost and score."""
 
 from collections.abc import Sequence

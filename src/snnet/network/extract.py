@@ -34,7 +34,7 @@ class RouteModule(nn.Module):
         super().__init__()
         self.anchors = nn.ModuleDict({str(number): anchor for number, anchor in anchors.items()})
         self.layers = nn.ModuleDict(layers)
-        self.calls = tuple((find_call(self, step), "") for step in steps)
+        self.calls = tuple(find_call(self, step) for step in steps)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images `(B, C, H, W)` to logits `(B, classes)`; features to features where it is a step of a route."""

@@ -1,3 +1,4 @@
+# Tested in tests/network/test_network.py.
 """What anchors must have in common to be one network, and the layers that join them."""
 
 from collections.abc import Callable, Sequence

@@ -1,11 +1,12 @@
 """Whether something is a batch of images that a network takes: said in one way, whoever is given it."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from snnet.errors import DataError
+from snnet.network.interface import Network
 
 
 def fits(images: Any, size: torch.Size, like: Tensor) -> bool:
@@ -43,13 +44,14 @@ def check_images(images: Any, size: tuple[int, ...], what: str = "The images") -
     return images
 
 
-def check_place(images: Tensor, weights: nn.Module) -> None:
-    """Refuse images that are on another device than the weights, or of another type of number that nothing adapts.
+def check_batch(images: Any, net: Network) -> None:
+    """Refuse what is no batch of images for a network, is on another device or of a type of number that nothing adapts.
 
     Raises:
-        DataError: If they are; the message says how to change it.
+        DataError: If so; the message says what is accepted and how to get there.
     """
-    first = next(weights.parameters())
+    check_images(images, net.input.size)
+    first = next(cast(nn.Module, net).parameters())
     if images.device != first.device and not first.is_meta:
         raise DataError(
             f"The images are on {images.device} and the network on {first.device}; give images.to(net.device)."

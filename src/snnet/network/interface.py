@@ -1,3 +1,4 @@
+# Tested in tests/network/test_network.py.
 """What the files of this room know of a network, which they are below."""
 
 from typing import Any, Protocol

@@ -16,7 +16,7 @@ from snnet.network.answers import Prediction, predict_images
 from snnet.network.card import model_card
 from snnet.network.family import build_stitching_layer, check_family, check_space, set_lora_rank
 from snnet.network.hub import push_to_hub
-from snnet.network.images import check_images, check_place, fits
+from snnet.network.images import check_batch, fits
 from snnet.network.restore import read_network
 from snnet.network.running import runner
 from snnet.network.statistics import RouteStatistics
@@ -80,7 +80,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self._active = space[0]
         self._size = torch.Size(self.input.size)
         self._calls: dict[Step, Call] = {}
-        self._routes: dict[StitchLike, tuple[tuple[Call, str], ...]] = {}
+        self._routes: dict[StitchLike, tuple[Call, ...]] = {}
 
     def forward(self, images: Tensor, stitch: StitchLike | None = None) -> Tensor:
         """Run one stitch: images `(B, C, H, W)` to logits `(B, classes)`.
@@ -95,7 +95,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """
         statistics: Any = self._modules["statistics"]  # by the attribute it takes three times as long
         if not fits(images, self._size, statistics.home):
-            check_place(check_images(images, self.input.size), self)
+            check_batch(images, self)
         return run_calls(self, self._calls_of(self._active if stitch is None else stitch), images, statistics)
 
     @property
@@ -144,28 +144,29 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def steps(self, stitch: StitchLike) -> tuple[Step, ...]:
         """Return what a stitch runs, in order; costs, export and forward are folds over it."""
-        return tuple(call.step for call, _ in self._calls_of(stitch))
+        return tuple(step for step, *_ in self._calls_of(stitch))
 
     def prefixes(self, stitch: StitchLike) -> tuple[str, ...]:
         """Return the name of a stitch's beginning up to each of its steps, see `route_prefixes`."""
-        return tuple(prefix for _, prefix in self._calls_of(stitch))
+        return tuple(prefix for *_, prefix in self._calls_of(stitch))
 
     def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor:
         """Run one step, with the statistics measured for the beginning `prefix` of a route that it ends, if any."""
-        return run_calls(self, [(self._call(step), prefix)], features, self.statistics)
+        return run_calls(self, [self._call(step, prefix)], features, self.statistics)
 
-    def _calls_of(self, stitch: StitchLike) -> tuple[tuple[Call, str], ...]:
+    def _calls_of(self, stitch: StitchLike) -> tuple[Call, ...]:
         # By what was given: to look a stitch up in the space takes longer than a small step.
         calls = self._routes.get(stitch)
         if calls is None:
-            steps = route_steps(self.space.find(stitch), self._layer_at, final_norm=self.norm_on_stitched)
-            calls = self._routes[stitch] = tuple(zip(map(self._call, steps), route_prefixes(steps), strict=True))
+            route, final_norm = self.space.find(stitch), self.norm_on_stitched
+            steps = route_steps(route, lambda cut: self.space.layer_of(cut).name, final_norm=final_norm)
+            calls = self._routes[stitch] = tuple(map(self._call, steps, route_prefixes(steps)))
         return calls
 
-    def _call(self, step: Step) -> Call:
+    def _call(self, step: Step, prefix: str) -> Call:
         if step not in self._calls:
             self._calls[step] = find_call(self, step)
-        return self._calls[step]
+        return (*self._calls[step][:3], prefix)
 
     def step_parameters(self, step: Step) -> list[nn.Parameter]:
         """Return the parameters that one step uses."""
@@ -175,10 +176,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def step_norms(self, step: Step) -> list[BatchNorm]:
         """Return the batch norms with running statistics that belong to one step, in the order of its modules."""
-        return self.statistics.norms_of(step, find_module(self, self._call(step).owner))
-
-    def _layer_at(self, cut: Cut) -> str:
-        return self.space.layer_of(cut).name
+        return self.statistics.norms_of(step, find_module(self, self._call(step, "")[1]))
 
     def parameters_of(self, stitch: StitchLike) -> list[nn.Parameter]:
         """Return every parameter that a stitch uses, once, in the order of the route."""
@@ -187,7 +185,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     def layer(self, cut: Cut) -> StitchingLayer:
         """Return the stitching layer that serves a cut."""
-        return self.layer_named(self._layer_at(cut))
+        return self.layer_named(self.space.layer_of(cut).name)
 
     def layer_named(self, name: str) -> StitchingLayer:
         """Return one stitching layer, typed."""

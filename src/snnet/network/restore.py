@@ -158,7 +158,9 @@ def anchors_of(
             "copy the network again."
         )
     if models is None:
-        yield [load_anchor(_anchor_source(entry)) for entry in entries]
+        # Weights are drawn before those of the file take their place.
+        with torch.random.fork_rng(devices=[]):
+            yield [load_anchor(_anchor_source(entry)) for entry in entries]
         return
     given = [load_anchor(model) for model in models]
     saved = zip((entry["name"] for entry in entries), space.depths, strict=True)

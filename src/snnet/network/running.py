@@ -1,3 +1,4 @@
+# Tested in tests/network/test_answers.py.
 """Stitches of a network from arrays to arrays, without gradients."""
 
 from typing import Any

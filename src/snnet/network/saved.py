@@ -1,3 +1,4 @@
+# Tested in tests/network/test_network.py.
 """One way to read a network, whoever wrote it."""
 
 from collections.abc import Sequence

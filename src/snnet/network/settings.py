@@ -1,3 +1,4 @@
+# Tested in tests/utils/test_settings.py.
 """How a family becomes a network, as settings."""
 
 from pydantic import Field

@@ -1,3 +1,4 @@
+# Tested in tests/init/test_recalibration.py.
 """Running statistics of batch norms by route: kept beside the weights, and put to use without touching a module.
 
 What reaches a batch norm depends on the steps before it, and so do the statistics that fit. They are therefore

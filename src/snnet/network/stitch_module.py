@@ -1,3 +1,4 @@
+# Tested in tests/network/test_extract.py.
 """One stitch of a network as a module of its own, for whatever takes a module: tools, exporters, metrics."""
 
 from torch import Tensor, nn

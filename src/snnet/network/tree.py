@@ -5,44 +5,42 @@ Routes that begin with the same steps share a path of a tree, so that walking th
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from torch import Tensor, nn
 
+from snnet.network.images import check_batch
 from snnet.network.interface import Network
 from snnet.network.statistics import RouteStatistics, UsingStatistics
 from snnet.space import Step, Stitch, route_prefixes
 
 Path = tuple[str, ...]
+"""Names that lead from the root to a module."""
+Chain = tuple[tuple[Path, str], ...]
+"""Modules that run one after another, each as the path to its parent and its name there."""
+Call = tuple[Step, Path, Chain | None, str]
+"""A step; the anchor that owns it, or its stitching layer; its modules if they are all it runs; the beginning it ends.
+
+There are names alone: a module that was exchanged is found at once, and replicas of a network share its calls.
+"""
 
 
-class Call(NamedTuple):
-    """A step, and where below the root its modules are.
+def find_call(root: nn.Module, step: Step, prefix: str = "") -> Call:
+    """Return how a step is run.
 
-    There are names alone: a module that was exchanged is found at once, and replicas of a network share its calls.
-
-    Attributes:
+    Args:
+        root: Has anchors in `anchors` and stitching layers in `layers`.
         step: The step.
-        owner: Names that lead to the anchor whose step it is, or to the stitching layer.
-        chain: The modules that it runs one after another, each as the path to its parent and its name there; None if
-            there is more to it.
+        prefix: Name of the beginning of a route that it ends, whose statistics are used if there are any.
     """
-
-    step: Step
-    owner: Path
-    chain: tuple[tuple[Path, str], ...] | None
-
-
-def find_call(root: nn.Module, step: Step) -> Call:
-    """Return the call of a step; `root` has its parts in `anchors` and `layers`."""
     if step.kind == "stitch":
-        return Call(step, ("layers", step.layer), ((("layers",), step.layer),))
+        return step, ("layers", step.layer), ((("layers",), step.layer),), prefix
     owner = ("anchors", str(step.anchor))
     anchor = find_module(root, owner)
     names = {module: name for name, module in anchor.named_modules()}
     chain = [names.get(module) for module in anchor.chain(step) or [None]]
     paths = [(*owner, *name.split(".")) for name in chain if name is not None]
-    return Call(step, owner, tuple((path[:-1], path[-1]) for path in paths) if None not in chain else None)
+    return step, owner, tuple((path[:-1], path[-1]) for path in paths) if None not in chain else None, prefix
 
 
 def find_module(root: nn.Module, path: Path) -> Any:
@@ -55,7 +53,7 @@ def find_module(root: nn.Module, path: Path) -> Any:
 
 def run_calls(
     root: nn.Module,
-    calls: Iterable[tuple[Call, str]],
+    calls: Iterable[Call],
     features: Tensor,
     statistics: RouteStatistics | None = None,
 ) -> Tensor:
@@ -63,7 +61,7 @@ def run_calls(
 
     Args:
         root: Whatever the calls were found in, or a module of the same form.
-        calls: The steps, each with the name of the beginning of a route that it ends.
+        calls: The steps.
         features: What the first step takes.
         statistics: Where those measured for a beginning are; batch norms use their own for all others.
     """
@@ -72,11 +70,11 @@ def run_calls(
     training = root.training
     place: Path = ()
     siblings: dict[str, Any] = {}
-    for (step, owner, chain), prefix in calls:
+    for step, owner, chain, prefix in calls:
         if prefix in kept:
             assert statistics is not None  # nobody else keeps any
             with UsingStatistics(statistics.norms_of(step, find_module(root, owner)), kept[prefix]):
-                features = run_calls(root, [(Call(step, owner, chain), "")], features)
+                features = run_calls(root, [(step, owner, chain, "")], features)
         # In training blocks may do more, such as to run again in the backward pass.
         elif chain is None or (training and step.kind != "stitch"):
             features = find_module(root, owner).run_step(step, features)
@@ -159,7 +157,12 @@ def walk_tree(tree: Tree, images: Tensor, run: Callable[[Node, Tensor], Tensor])
 
 
 def run_tree(net: Network, tree: Tree, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Yield `(stitch id, logits (B, classes))` of every stitch of a tree for one batch."""
+    """Yield `(stitch id, logits (B, classes))` of every stitch of a tree for one batch.
+
+    Raises:
+        DataError: If these are no images for the network.
+    """
+    check_batch(images, net)
     for node, features in walk_tree(tree, images, lambda node, x: net.run_step(node.step, x, node.prefix)):
         for stitch in node.ends:
             yield stitch, features

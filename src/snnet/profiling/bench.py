@@ -1,3 +1,4 @@
+# Tested in tests/profiling/test_profiling.py.
 """One network on one engine: whole stitches and steps, made ready and timed together."""
 
 import random

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from snnet.utils import open_nvml
+from snnet.utils import gpu_energy, gpu_names
 
 POWERCAP = Path("/sys/class/powercap")
 SECONDS = 0.3
@@ -116,11 +116,9 @@ def _processor_meter(powercap: Path) -> tuple[EnergyMeter | None, str]:
 
 
 def _gpu_meter(device: torch.device) -> tuple[EnergyMeter | None, str]:
-    driver = open_nvml()
-    if driver is None:
+    if not gpu_names():
         return None, "there is no meter: NVIDIA's driver does not answer"
-    uuid = torch.cuda.get_device_properties(device).uuid
-    return NvmlMeter(driver.energy(f"GPU-{uuid}")), NvmlMeter.name
+    return NvmlMeter(gpu_energy(f"GPU-{torch.cuda.get_device_properties(device).uuid}")), NvmlMeter.name
 
 
 def _entries(directory: Path) -> Iterator[Path]:

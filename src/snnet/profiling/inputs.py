@@ -1,3 +1,4 @@
+# Tested in tests/profiling/test_memory.py.
 """What steps are given: random numbers of the shapes that features have along the routes."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# Tested in tests/profiling/test_profiling.py.
 """The measured columns of stitches, whole or from their steps, at every batch size."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# Tested in tests/profiling/test_profiling.py.
 """How often something is measured, and with how many images."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# Tested in tests/report/test_bubbles_browser.py.
 """Models as dots over their cost, as large as their parameters: a picture and a page that works offline."""
 
 import html

@@ -1,3 +1,4 @@
+# Tested in tests/report/test_page.py.
 """All pictures and pages of a table in one directory."""
 
 from pathlib import Path

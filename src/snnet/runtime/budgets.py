@@ -99,15 +99,17 @@ class Polled:
         self.reading, self.seconds = reading, seconds
         self._value = reading()
         self._over = threading.Event()
-        threading.Thread(target=self._poll, name="snnet-polled", daemon=True).start()
+        self._thread = threading.Thread(target=self._poll, name="snnet-polled", daemon=True)
+        self._thread.start()
 
     def __call__(self) -> float:
         """Return the last reading."""
         return self._value
 
     def close(self) -> None:
-        """Read no more."""
+        """Read no more, once a reading under way is over."""
         self._over.set()
+        self._thread.join()
 
     def _poll(self) -> None:
         while not self._over.wait(self.seconds):

@@ -91,7 +91,8 @@ class Governor:
             answer = self.runtime.run_within(images, {self.column: limit})
         except BudgetError:
             # Cheapest in another column than the runtime's, this stitch may not be ready; that one always is.
-            self.over_budget += 1
+            with self._lock:
+                self.over_budget += 1
             floor = self.runtime.menu.value(self.runtime.floor, self.column, batch)
             answer = self.runtime.run_within(images, {self.column: floor})
         if self._observe is not None:

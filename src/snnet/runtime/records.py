@@ -1,3 +1,4 @@
+# Tested in tests/runtime/test_runtime.py.
 """What a runtime tells of itself: answers, switches, counts."""
 
 from collections.abc import Mapping

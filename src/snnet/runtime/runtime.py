@@ -177,7 +177,7 @@ class Runtime:
     @property
     def failures(self) -> Mapping[Stitch, Exception]:
         """Stitches that the engine could not make ready, and why."""
-        return dict(self._shelf.failures)
+        return self._shelf.failures
 
     def prepare(self, *stitches: StitchLike) -> None:
         """Have stitches made ready in the background, also those that failed before.
@@ -209,14 +209,13 @@ class Runtime:
                 progress(len(self.ready), len(self.ready) + self._shelf.waiting, "")
         if progress:
             progress(len(self.ready), len(self.ready), "")
-        for stitch, error in self._shelf.failures.items():
+        for stitch, error in (failures := self._shelf.failures).items():
             raise EngineError(
-                f"{len(self._shelf.failures)} stitches cannot be made ready, the first of them {stitch}: {error}"
+                f"{len(failures)} stitches cannot be made ready, the first of them {stitch}: {error}"
             ) from error
 
     def counters(self) -> Counters:
         """Return what happened so far."""
-        shelf = self._shelf
         with self._lock:
             answers = dict(self._answers)
             switches, substituted = self._switches, self._substituted
@@ -224,13 +223,8 @@ class Runtime:
             calls=sum(answers.values()),
             substituted=substituted,
             switches=switches,
-            built=shelf.built,
-            evicted=shelf.evicted,
-            failed=len(shelf.failures),
-            building=shelf.waiting,
-            nbytes=shelf.nbytes,
-            ready=shelf.stitches,
             answers=answers,
+            **self._shelf.counters(),
         )
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from snnet.errors import EngineError
 from snnet.runtime.engines.engine import Ready
@@ -61,8 +62,8 @@ class Shelf:
                 "which stays so that there is always an answer."
             )
         self.floor, self.max_ready, self.max_bytes = floor, max_ready, max_bytes
-        self.failures: dict[Stitch, Exception] = {}
-        self.built = self.evicted = 0
+        self._failures: dict[Stitch, Exception] = {}
+        self._built = self._evicted = 0
         self._build = build
         self._entries: dict[Stitch, _Entry] = {}
         self._queue: deque[Stitch] = deque()
@@ -76,6 +77,7 @@ class Shelf:
         self._thread.start()
 
     def __contains__(self, stitch: object) -> bool:
+        # One look-up, which needs no lock; each call asks of many stitches.
         return stitch in self._entries
 
     @property
@@ -85,16 +87,28 @@ class Shelf:
             return tuple(self._entries)
 
     @property
-    def nbytes(self) -> int:
-        """Memory of the ready stitches beyond shared weights."""
+    def failures(self) -> dict[Stitch, Exception]:
+        """The stitches that could not be made ready, and why."""
         with self._changed:
-            return sum(entry.ready.nbytes for entry in self._entries.values())
+            return dict(self._failures)
 
     @property
     def waiting(self) -> int:
         """How many stitches wait to be made ready, the one in work included."""
         with self._changed:
-            return len(self._queue) + len(self._fill) + (self._working is not None)
+            return self._waiting()
+
+    def counters(self) -> dict[str, Any]:
+        """Return what `Counters` says of the shelf, all of one moment."""
+        with self._changed:
+            return {
+                "built": self._built,
+                "evicted": self._evicted,
+                "failed": len(self._failures),
+                "building": self._waiting(),
+                "nbytes": self._held(),
+                "ready": tuple(self._entries),
+            }
 
     @contextmanager
     def taken(self, stitch: Stitch) -> Iterator[Ready | None]:
@@ -113,7 +127,7 @@ class Shelf:
     def ask_for(self, stitch: Stitch) -> None:
         """Queue a stitch that is neither ready nor queued nor known to fail, before those that fill the shelf."""
         with self._changed:
-            if not self._closed and stitch not in {*self._entries, *self._queue, *self.failures, self._working}:
+            if not self._closed and stitch not in {*self._entries, *self._queue, *self._failures, self._working}:
                 self._queue.append(stitch)
                 self._changed.notify_all()
 
@@ -126,16 +140,16 @@ class Shelf:
     def retry(self, stitch: Stitch) -> None:
         """Forget that a stitch failed."""
         with self._changed:
-            self.failures.pop(stitch, None)
+            self._failures.pop(stitch, None)
 
     def wait(self, stitch: Stitch | None = None, timeout: float | None = None) -> bool:
         """Wait until a stitch is ready or has failed, or until nothing waits; return whether it came to that."""
 
         def over() -> bool:
-            done = not self._queue and not self._fill and self._working is None
+            done = not self._waiting()
             if stitch is None:
                 return self._closed or done
-            return stitch in self._entries or stitch in self.failures or done
+            return stitch in self._entries or stitch in self._failures or done
 
         with self._changed:
             return self._changed.wait_for(over, timeout)
@@ -155,13 +169,16 @@ class Shelf:
     def _work(self) -> None:
         while (work := self._next()) is not None:
             stitch, fills = work
+            failure: Exception | None = None
             try:
                 self._put(stitch, self._build(stitch), fills=fills)
             except Exception as error:
                 # Any engine may fail in any way; the thread must live, and whoever asks is told.
                 _LOG.warning("stitch %s cannot be made ready: %s", stitch, error)
-                self.failures[stitch] = error
+                failure = error
             with self._changed:
+                if failure is not None:
+                    self._failures[stitch] = failure
                 self._working = None
                 self._changed.notify_all()
 
@@ -197,7 +214,7 @@ class Shelf:
             if fits:
                 self._clock += 1
                 self._entries[stitch] = _Entry(ready, used=self._clock)
-                self.built += 1
+                self._built += 1
             elif fills:
                 self._fill.clear()
         _close([*idle, *([] if fits else [_Entry(ready)])])
@@ -208,13 +225,18 @@ class Shelf:
             )
 
     def _over(self, size: int) -> bool:
-        held = sum(entry.ready.nbytes for entry in self._entries.values())
-        return self.max_bytes is not None and held + size > self.max_bytes
+        return self.max_bytes is not None and self._held() + size > self.max_bytes
+
+    def _held(self) -> int:
+        return sum(entry.ready.nbytes for entry in self._entries.values())
+
+    def _waiting(self) -> int:
+        return len(self._queue) + len(self._fill) + (self._working is not None)
 
     def _evict(self) -> list[_Entry]:
         """Take the stitch away that was not used for the longest time; return it if it can be closed now."""
         others = [stitch for stitch in self._entries if stitch != self.floor]
-        self.evicted += 1
+        self._evicted += 1
         return self._remove(min(others, key=lambda stitch: self._entries[stitch].used))
 
     def _remove(self, stitch: Stitch) -> list[_Entry]:

@@ -1,3 +1,4 @@
+# Tested in tests/space/test_space.py.
 """In which orders anchors may follow one another along a route."""
 
 from itertools import combinations

@@ -1,3 +1,4 @@
+# Tested in tests/space/test_space.py.
 """Which stitches a family has, as settings."""
 
 from typing import ClassVar

@@ -1,3 +1,4 @@
+# Tested in tests/layers/test_stitching.py.
 """What flows between the parts of a network: images into it, features between its blocks."""
 
 from dataclasses import dataclass

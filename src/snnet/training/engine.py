@@ -1,14 +1,17 @@
+# Tested in tests/training/test_trainer.py.
 """One optimizer step of one or more stitches: forward, loss, backward, update, on any device and precision."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
+from accelerate.state import AcceleratorState, GradientState, PartialState
 from accelerate.utils import GradientAccumulationPlugin, ProjectConfiguration
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
@@ -23,7 +26,7 @@ from snnet.training.optim import build_optimizer, build_schedule, learning_rates
 from snnet.training.randomness import reseed
 from snnet.training.reduction import average_statistics, sum_over_processes
 from snnet.training.settings import OptimSettings, Sharding
-from snnet.training.sharding import divide_state, gathered, load_whole, shard
+from snnet.training.sharding import divided_state, gathered, load_whole, shard
 from snnet.training.stream import Batch
 from snnet.utils import Precision, copy_from_first, share
 
@@ -40,15 +43,26 @@ class Update:
     images: int
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """Give accelerate a state of its own within the block; it keeps one per process and refuses another precision."""
+    states = [kind._shared_state for kind in (PartialState, AcceleratorState, GradientState)]
+    before, threads = [dict(state) for state in states], torch.get_num_threads()
+    for state in states:
+        state.clear()
+    try:
+        yield
+    finally:
+        for state, kept in zip(states, before, strict=True):
+            state.clear()
+            state.update(kept)
+        torch.set_num_threads(threads)
+
+
 def build_accelerator(
     device: str, precision: Precision, accumulation: int, trackers: Sequence[str] = (), directory: Path | None = None
 ) -> Accelerator:
-    """Return an accelerator with its own device and precision, after joining the other processes, if any.
-
-    accelerate keeps one state per process and refuses another precision, so the state is cleared first.
-    """
-    AcceleratorState._reset_state(reset_partial_state=True)
-    GradientState._reset_state()
+    """Return an accelerator with its own device and precision, within `apart`."""
     return Accelerator(
         cpu=device == "cpu",
         mixed_precision="no" if precision == "fp32" else precision,
@@ -180,8 +194,7 @@ class Engine:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over what `state_dict` gave the first process, in however many processes that was."""
         load_whole(self.net, state["net"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        divide_state(self.optimizer.optimizer)
+        self.optimizer.load_state_dict(divided_state(self.optimizer.optimizer, state["optimizer"]))
         if self.ema is not None:
             load_whole(self.ema.module, state["ema"])
         if self.accelerator.scaler is not None:

@@ -1,3 +1,4 @@
+# Tested in tests/training/test_trainer.py.
 """Anchors that training leaves as they are."""
 
 from collections.abc import Container, Iterator, Sequence

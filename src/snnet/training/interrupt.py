@@ -7,6 +7,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 from snnet.errors import ProcessLostError
+from snnet.utils import outlive_the_launcher
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -51,9 +52,9 @@ class StopRequest:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # Once a process is lost, the launcher ends the others, which still have to say why.
-        if not isinstance(error, ProcessLostError):
-            self._restore()
+        self._restore()
+        if isinstance(error, ProcessLostError):
+            outlive_the_launcher()
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         self.signal = number

@@ -1,3 +1,4 @@
+# Tested in tests/training/test_distillation.py.
 """The loss of one stitch: labels, and a teacher where there is one."""
 
 from torch import Tensor, nn

@@ -1,6 +1,9 @@
+# Tested in tests/training/test_trainer.py.
 """All randomness of a training step as a function of (seed, step), so that resuming needs no generator states."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -14,6 +17,18 @@ def reseed(seed: int, step: int, rank: int = 0) -> None:
     torch.manual_seed(derived)
     np.random.seed(derived % 2**32)
     random.seed(derived)
+
+
+@contextmanager
+def kept_random_state() -> Iterator[None]:
+    """Set torch (all devices), numpy and `random` back at the end to where they were."""
+    numpy, python = np.random.get_state(), random.getstate()
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+    finally:
+        np.random.set_state(numpy)
+        random.setstate(python)
 
 
 def stitch_generator(seed: int, step: int) -> torch.Generator:

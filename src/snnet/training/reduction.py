@@ -1,3 +1,4 @@
+# Tested in tests/training/test_spread.py.
 """Losses and gradients of all processes as one sum, once a step.
 
 Gradients are summed after the last backward pass of a step, many at a time, and not by `DistributedDataParallel`: that

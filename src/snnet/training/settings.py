@@ -1,3 +1,4 @@
+# Tested in tests/training/test_optim.py.
 """How a run goes, where it stands, and what it ended with: plain values."""
 
 from dataclasses import dataclass, field

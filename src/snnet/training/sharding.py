@@ -1,3 +1,4 @@
+# Tested in tests/training/test_spread.py.
 """Networks whose weights, gradients and optimizer state are divided over the processes (FSDP2)."""
 
 from collections import Counter
@@ -10,6 +11,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
+from torch.utils._pytree import tree_map_only
 
 from snnet.network import SNNet
 from snnet.utils import share
@@ -41,18 +43,19 @@ def _units(net: SNNet) -> Iterator[nn.Module]:
 def gathered(value: Any, *, keep: bool = True) -> Any:
     """Return nested values with every divided tensor whole, on the CPU; all processes must call this.
 
+    One tensor after the other: `torch.distributed.checkpoint` keeps all of them on the GPU where all processes want
+    them, and makes optimizer state for parameters that no route has used.
+
     Args:
-        value: Mappings and sequences of tensors and plain values.
+        value: Dicts and sequences of tensors and plain values.
         keep: Whether this process wants the tensors; elsewhere they are None.
     """
-    if isinstance(value, Mapping):
-        return {key: gathered(item, keep=keep) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(gathered(item, keep=keep) for item in value)
-    if not isinstance(value, Tensor):
-        return value
-    whole = value.full_tensor() if isinstance(value, DTensor) else value
-    return whole.cpu() if keep else None
+
+    def whole(tensor: Tensor) -> Tensor | None:
+        full = tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+        return full.cpu() if keep else None
+
+    return tree_map_only(Tensor, whole, value)
 
 
 def load_whole(module: nn.Module, state: Mapping[str, Tensor]) -> None:
@@ -61,16 +64,21 @@ def load_whole(module: nn.Module, state: Mapping[str, Tensor]) -> None:
     module.load_state_dict({name: _like(value, own[name]) for name, value in state.items()})
 
 
-def divide_state(optimizer: Optimizer) -> None:
-    """Divide the whole tensors that an optimizer was loaded with as its parameters are divided."""
-    for parameter, state in optimizer.state.items():
-        for name, value in state.items():
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                state[name] = _like(value, parameter)
+def divided_state(optimizer: Optimizer, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the whole state of an optimizer with its tensors divided as the parameters that they belong to."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    numbers = [number for group in state["param_groups"] for number in group["params"]]
+    owner = dict(zip(numbers, parameters, strict=True))
+    divided = {
+        number: {name: _like(value, owner[number]) for name, value in kept.items()}
+        for number, kept in state["state"].items()
+    }
+    return {**state, "state": divided}
 
 
-def _like(value: Tensor, example: Tensor) -> Tensor:
-    if not isinstance(example, DTensor) or isinstance(value, DTensor):
+def _like(value: Any, example: Tensor) -> Any:
+    # An optimizer counts the steps of each parameter in a tensor without axes.
+    if not (isinstance(example, DTensor) and isinstance(value, Tensor) and value.shape == example.shape):
         return value
     # Every process has the whole tensor, so that nothing needs to be sent.
     return distribute_tensor(value.to(example.device), example.device_mesh, example.placements, src_data_rank=None)

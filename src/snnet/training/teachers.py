@@ -1,3 +1,4 @@
+# Tested in tests/training/test_distillation.py.
 """Teachers from timm, with the normalization that they were trained with."""
 
 from snnet.anchors import AnchorSource, Renormalize, build_model, input_spec, load_checkpoint

@@ -14,7 +14,7 @@ from snnet.errors import DataError, ProcessLostError, RecipeError, TrainingError
 from snnet.network import SNNet
 from snnet.space import Stitch, join_ids
 from snnet.training.checkpoint import CHECKPOINTS, CheckpointStore
-from snnet.training.engine import Engine, Mixup, Update, build_accelerator
+from snnet.training.engine import Engine, Mixup, Update, apart, build_accelerator
 from snnet.training.facts import run_facts
 from snnet.training.freezing import hold_statistics, with_something_to_train, without_gradients
 from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrupted
@@ -23,14 +23,14 @@ from snnet.training.loss import StitchLoss
 from snnet.training.meter import Meter
 from snnet.training.optim import shares_parameters
 from snnet.training.probe import Probe
-from snnet.training.randomness import stitch_generator
-from snnet.training.samplers.base import StitchSampler
+from snnet.training.randomness import kept_random_state, stitch_generator
+from snnet.training.samplers.base import StitchSampler, checked_draw
 from snnet.training.samplers.uniform import UniformSampler
 from snnet.training.settings import OptimSettings, RunSettings, TrainResult, TrainStatus
 from snnet.training.stream import Batch, Batches, step_batches
 from snnet.training.torch_loader import as_batches
 from snnet.training.trackers import check_trackers
-from snnet.utils import Show, fast_linear, from_first, join, losing_none, shows_progress, sum_numbers
+from snnet.utils import Show, fast_linear, from_first, joined, losing_none, share, shows_progress, sum_numbers
 
 LOG, TRACKING = "log.jsonl", "tracking"
 
@@ -107,6 +107,9 @@ class Trainer:
         The net keeps its mode (training or evaluation) and stays on the device that trained it; scores in its table
         and recalibrated running statistics were other weights' and go. It takes over the classes that the data names.
 
+        Started by `torchrun` in several processes they train together, and part again at the end; `snnet.utils.joined`
+        keeps them together for longer. Random state, signal handlers and accelerate's state are left as they were.
+
         Args:
             resume: Continue from the newest intact checkpoint of `directory`, from the start if there is none yet.
             on_step: Told the status after every step; of several processes in the first only.
@@ -127,7 +130,9 @@ class Trainer:
         # At once, for checkpoints and averages hold none.
         self.net.forget_statistics()
         try:
-            with fast_linear(self.device), ExitStack() as stack:
+            with ExitStack() as stack:
+                for borrowed in (fast_linear(self.device), kept_random_state(), apart(), joined(self.device)):
+                    stack.enter_context(borrowed)
                 for number in self.frozen:
                     stack.enter_context(without_gradients(self.net.anchor(number)))
                 return _Run(self, resume, on_step, on_message, progress).go()
@@ -166,7 +171,7 @@ class _Run:
             trainer.mixup,
             trainer.facts,
         )
-        self.share = join(trainer.device)
+        self.share = share()
         self.say = on_message if on_message and self.share.is_first else lambda _: None
         self.store = self._open_store(trainer.directory, facts, resume) if trainer.directory else None
         # Logs and trackers are the first process's alone.
@@ -227,7 +232,8 @@ class _Run:
                 raise
         totals = self._agree(batches, stop)
         if batches and self.stopping is None:
-            stitches = self._draw()
+            generator = stitch_generator(self.settings.seed, self.step)
+            stitches = checked_draw(self.trainer.sampler, self.step, generator)
             update = self._update(batches, stitches, totals)
             self.step += 1
             self._note(update, stitches, time.perf_counter() - begun)
@@ -256,15 +262,6 @@ class _Run:
                 "needs one at least; take larger batches or fewer processes."
             )
         return totals
-
-    def _draw(self) -> tuple[Stitch, ...]:
-        sampler = self.trainer.sampler
-        stitches = sampler.draw(self.step, stitch_generator(self.settings.seed, self.step))
-        if not isinstance(stitches, tuple) or not stitches:
-            raise TrainingError(
-                f"{type(sampler).__name__}.draw gave {stitches!r}; it must give a tuple of at least one stitch."
-            )
-        return stitches
 
     def _update(self, batches: tuple[Batch, ...], stitches: tuple[Stitch, ...], totals: list[int]) -> Update:
         try:

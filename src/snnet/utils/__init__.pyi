@@ -7,7 +7,6 @@ from .distributed import copy_from_first as copy_from_first
 from .distributed import first_on_machine as first_on_machine
 from .distributed import from_first as from_first
 from .distributed import gather as gather
-from .distributed import join as join
 from .distributed import joined as joined
 from .distributed import losing_none as losing_none
 from .distributed import share as share
@@ -23,6 +22,8 @@ from .flops import MacCounter as MacCounter
 from .flops import count_macs as count_macs
 from .grids import html_grid as html_grid
 from .grids import text_grid as text_grid
+from .launcher import last_words as last_words
+from .launcher import outlive_the_launcher as outlive_the_launcher
 from .machine import Machine as Machine
 from .meta import run_on_meta as run_on_meta
 from .meta import stand_in as stand_in
@@ -30,7 +31,8 @@ from .modes import evaluating as evaluating
 from .modes import torch_threads as torch_threads
 from .modes import trying_training as trying_training
 from .nested import flatten as flatten
-from .nvml import open_nvml as open_nvml
+from .nvml import gpu_energy as gpu_energy
+from .nvml import gpu_names as gpu_names
 from .onednn import SMALLEST as SMALLEST
 from .onednn import fast_linear as fast_linear
 from .onednn import fast_product as fast_product

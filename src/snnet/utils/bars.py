@@ -1,3 +1,4 @@
+# Tested in tests/utils/test_progress.py.
 """The bar of long work, for terminals and notebooks."""
 
 from collections.abc import Callable, Iterable, Iterator

@@ -1,27 +1,33 @@
+# Tested in tests/training/test_spread.py.
 """Processes that work on one thing together: who is there, and what they tell each other.
 
 All of them must make the same calls in the same order. In a process of its own every call returns at once.
 """
 
+import os
 import re
-import signal
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import cache
+from itertools import count
 from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
-from accelerate import PartialState
-from torch import Tensor
+from torch import Tensor, _utils
+from torch.distributed.rendezvous import rendezvous
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map_only, tree_unflatten
 
 from snnet.errors import ProcessLostError
+from snnet.utils.launcher import outlive_the_launcher
 from snnet.utils.shares import WHOLE, Share, started_share
 
 T = TypeVar("T")
-# A float32 bucket is large enough for full bandwidth and small against the gradients themselves.
-_BUCKET_NUMBERS = 2**24
+# Large enough for full bandwidth, and small against the gradients themselves.
+_BUCKET_BYTES = 2**26
+_groups = count()
+_dense: Any = _utils  # torch gives these no types
+_c10d: Any = dist
 
 
 def share() -> Share:
@@ -30,38 +36,44 @@ def share() -> Share:
     return Share(dist.get_rank(), dist.get_world_size()) if joined else WHOLE
 
 
-def join(device: str | torch.device | None = None) -> Share:
-    """Join the processes that the launcher started, if there are several; on GPUs each takes its own.
+@contextmanager
+def joined(device: str | torch.device | None = None) -> Iterator[Share]:
+    """Join the processes that the launcher started, if there are several, for the length of a block.
+
+    A group that is there already is used, and stays. On GPUs each process takes its own.
 
     Args:
         device: `cpu` talks through gloo even where there are GPUs.
     """
-    if started_share().count > 1 and not dist.is_initialized():
-        PartialState(cpu=str(device) == "cpu" or not torch.cuda.is_available())
-    return share()
-
-
-@contextmanager
-def joined(device: str | torch.device | None = None) -> Iterator[Share]:
-    """Join the others for the length of a block."""
-    before = share().count
+    started = started_share()
+    if started.count == 1 or dist.is_initialized():
+        yield share()
+        return
+    on_cpu = str(device) == "cpu" or not torch.cuda.is_available()
+    if not on_cpu:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    # Each group has names of its own in the store, where those of the last one still lie.
+    store = _c10d.PrefixStore(f"snnet/{next(_groups)}", _store())
+    dist.init_process_group("gloo" if on_cpu else "nccl", store=store, rank=started.rank, world_size=started.count)
     try:
-        yield join(device)
+        yield share()
     finally:
-        if share().count > before:
-            dist.destroy_process_group()
-            PartialState._reset_state()
+        dist.destroy_process_group()
+
+
+@cache
+def _store() -> Any:
+    store, _, _ = next(iter(rendezvous("env://")))
+    return store
 
 
 def gather(value: T) -> list[T]:
     """Return the small picklable value of every process, in their order."""
-    count = share().count
-    if count == 1:
-        return [value]
-    values: list[T | None] = [None] * count
-    with losing_none():
-        dist.all_gather_object(values, value)
-    return values  # type: ignore[return-value]
+    values: list[Any] = [value] * share().count
+    if len(values) > 1:
+        with losing_none():
+            dist.all_gather_object(values, value)
+    return values
 
 
 def sum_numbers(values: Sequence[float]) -> list[float]:
@@ -74,17 +86,18 @@ def sum_numbers(values: Sequence[float]) -> list[float]:
         return numbers.tolist()
 
 
-def sum_tensors(tensors: Sequence[Tensor]) -> list[Tensor]:
+def sum_tensors(tensors: Sequence[Tensor]) -> Sequence[Tensor]:
     """Return the sums of tensors; all processes give the same shapes and types. They are sent many at a time."""
-    summed = list(tensors)
-    for bucket in _buckets(tensors) if share().count > 1 else ():
-        flat = torch.cat([tensors[place].reshape(-1) for place in bucket])
+    if share().count == 1:
+        return tensors
+    summed: list[Tensor] = []
+    for bucket in _dense._take_tensors(tensors, _BUCKET_BYTES):
+        flat = _dense._flatten_dense_tensors(bucket)
         with losing_none():
             dist.all_reduce(flat)
-        parts = torch.split(flat, [tensors[place].numel() for place in bucket])
-        for place, part in zip(bucket, parts, strict=True):
-            summed[place] = part.view(tensors[place].shape)
-    return summed
+        summed += _dense._unflatten_dense_tensors(flat, bucket)
+    ordered: Sequence[Tensor] = _dense._reorder_tensors_as(summed, tensors)
+    return ordered
 
 
 def from_first(call: Callable[[], T]) -> T:
@@ -111,42 +124,39 @@ def broadcast(value: T) -> T:
     """
     if share().count == 1:
         return value
-    tensors: list[Tensor] = []
-    skeleton = from_first(lambda: _without_tensors(value, tensors))
-    received = []
-    for place in _places(skeleton):
-        own = tensors[place.number] if share().is_first else torch.empty(place.shape, dtype=place.dtype)
-        sent = own.detach().to(_device()).contiguous()
-        with losing_none():
-            dist.broadcast(sent, src=0)
-        received.append(sent.cpu())
-    return _with_tensors(skeleton, received)  # type: ignore[no-any-return]
+    shapes = from_first(lambda: tree_map_only(Tensor, lambda tensor: tensor.detach().to("meta"), value))
+    leaves, tree = tree_flatten(shapes)
+    given = tree_leaves(value) if share().is_first else leaves
+    whole: T = tree_unflatten([_sent(leaf).cpu() if isinstance(leaf, Tensor) else leaf for leaf in given], tree)
+    return whole
 
 
 def copy_from_first(tensors: Iterable[Tensor]) -> None:
     """Overwrite tensors with those of the first process."""
-    if share().count == 1:
-        return
-    for tensor in tensors:
-        sent = tensor.detach().to(_device()).contiguous()
-        with losing_none():
-            dist.broadcast(sent, src=0)
-        tensor.detach().copy_(sent)
+    for tensor in tensors if share().count > 1 else ():
+        tensor.detach().copy_(_sent(tensor))
 
 
-def wait() -> None:
-    """Return once all processes have come here."""
-    sum_numbers([0.0])
+def _sent(tensor: Tensor) -> Tensor:
+    """Return the first process's tensor; that of another may be on the meta device, for its shape and type."""
+    own = torch.empty(tensor.shape, dtype=tensor.dtype) if tensor.is_meta else tensor.detach()
+    sent = own.to(_device()).contiguous()
+    with losing_none():
+        dist.broadcast(sent, src=0)
+    return sent
 
 
 @contextmanager
 def first_on_machine() -> Iterator[None]:
     """Let one process of each machine go through a block before the others, as for a download that they share."""
-    if share().count == 1:
+    waits = share().count > 1 and int(os.environ.get("LOCAL_RANK", "0")) > 0
+    if waits:
+        sum_numbers([0.0])
+    try:
         yield
-        return
-    with PartialState().local_main_process_first():
-        yield
+    finally:
+        if not waits:
+            sum_numbers([0.0])
 
 
 @contextmanager
@@ -161,7 +171,7 @@ def losing_none() -> Iterator[None]:
     except RuntimeError as error:
         if share().count == 1 or isinstance(error, ProcessLostError) or not _is_connection(error):
             raise
-        _outlive_the_launcher()
+        outlive_the_launcher()
         here = share()
         # Without gloo's place in its source, and its guesses.
         reason = re.sub(r"^\[\S+\] ", "", str(error).splitlines()[0]).partition(". ")[0]
@@ -169,13 +179,6 @@ def losing_none() -> Iterator[None]:
             f"Process {here.rank} of {here.count} lost the others: one of them has ended, and its own message, or the "
             f"kernel's log if it was killed, says why ({reason})."
         ) from error
-
-
-def _outlive_the_launcher() -> None:
-    # It ends all processes when one has ended; this one ends by itself once it has said what happened.
-    main = threading.current_thread() is threading.main_thread()
-    if main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _is_connection(error: RuntimeError) -> bool:
@@ -188,54 +191,3 @@ def _is_connection(error: RuntimeError) -> bool:
 def _device() -> torch.device:
     cuda = "nccl" in str(dist.get_backend())
     return torch.device("cuda", torch.cuda.current_device()) if cuda else torch.device("cpu")
-
-
-def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[int]]:
-    """Yield places of tensors of one type that are sent together."""
-    for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
-        bucket: list[int] = []
-        size = 0
-        for place, tensor in enumerate(tensors):
-            if tensor.dtype == dtype:
-                if bucket and size + tensor.numel() > _BUCKET_NUMBERS:
-                    yield bucket
-                    bucket, size = [], 0
-                bucket.append(place)
-                size += tensor.numel()
-        yield bucket
-
-
-@dataclass(frozen=True)
-class _Place:
-    number: int
-    shape: tuple[int, ...]
-    dtype: torch.dtype
-
-
-def _without_tensors(value: Any, tensors: list[Tensor]) -> Any:
-    if isinstance(value, Tensor):
-        tensors.append(value)
-        return _Place(len(tensors) - 1, tuple(value.shape), value.dtype)
-    if isinstance(value, Mapping):
-        return {key: _without_tensors(item, tensors) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_without_tensors(item, tensors) for item in value)
-    return value
-
-
-def _places(value: Any) -> Iterator[_Place]:
-    if isinstance(value, _Place):
-        yield value
-    elif isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _places(item)
-
-
-def _with_tensors(value: Any, tensors: Sequence[Tensor]) -> Any:
-    if isinstance(value, _Place):
-        return tensors[value.number]
-    if isinstance(value, Mapping):
-        return {key: _with_tensors(item, tensors) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_with_tensors(item, tensors) for item in value)
-    return value

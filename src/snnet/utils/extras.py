@@ -1,3 +1,4 @@
+# Tested in tests/export/test_export.py.
 """Packages that only some uses need: imported when they are, and named with the extra that brings them."""
 
 from importlib import import_module

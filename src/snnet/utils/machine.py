@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from snnet.utils.nvml import open_nvml
+from snnet.utils.nvml import gpu_names
 
 _CPUINFO, _BOARD = Path("/proc/cpuinfo"), Path("/proc/device-tree/model")
 
@@ -31,8 +31,7 @@ class Machine:
     @classmethod
     def here(cls) -> "Machine":
         """Return the machine that this runs on. GPUs are those that NVIDIA's driver knows."""
-        driver = open_nvml()
-        return cls(_cpu(), os.cpu_count() or 1, driver.gpu_names() if driver else ())
+        return cls(_cpu(), os.cpu_count() or 1, gpu_names())
 
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> "Machine":

@@ -1,3 +1,4 @@
+# Tested in tests/training/test_facts.py.
 """Settings within settings."""
 
 from collections.abc import Mapping

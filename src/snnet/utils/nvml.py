@@ -1,70 +1,44 @@
-"""The names of NVIDIA GPUs and the energy they have used, asked of the driver itself: no package is needed."""
+"""The names of NVIDIA GPUs and the energy they have used, asked of their driver."""
 
-import ctypes
 from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-_LIBRARIES = ("libnvidia-ml.so.1", "nvml.dll")
-_NAME_SIZE = 96
-
-
-class Nvml:
-    """A session with the driver's management library.
-
-    Args:
-        library: The library as `ctypes` loads it.
-
-    Raises:
-        OSError: If the driver does not answer.
-    """
-
-    def __init__(self, library: Any) -> None:
-        self._library = library
-        self._call("nvmlInit_v2")
-
-    def gpu_names(self) -> tuple[str, ...]:
-        """Return the names of all GPUs of this machine, in the driver's order."""
-        count = ctypes.c_uint()
-        self._call("nvmlDeviceGetCount_v2", ctypes.byref(count))
-        return tuple(self._name(number) for number in range(count.value))
-
-    def energy(self, uuid: str) -> Callable[[], float]:
-        """Return what reads the energy in joules that a GPU has used since its driver was loaded.
-
-        Args:
-            uuid: `GPU-...`, for numbers of GPUs differ between libraries.
-
-        Raises:
-            OSError: If there is no such GPU, or it has no meter.
-        """
-        device, millijoules = ctypes.c_void_p(), ctypes.c_ulonglong()
-        self._call("nvmlDeviceGetHandleByUUID", uuid.encode(), ctypes.byref(device))
-
-        def read() -> float:
-            self._call("nvmlDeviceGetTotalEnergyConsumption", device, ctypes.byref(millijoules))
-            return millijoules.value / 1e3
-
-        read()
-        return read
-
-    def _name(self, number: int) -> str:
-        device, name = ctypes.c_void_p(), ctypes.create_string_buffer(_NAME_SIZE)
-        self._call("nvmlDeviceGetHandleByIndex_v2", number, ctypes.byref(device))
-        self._call("nvmlDeviceGetName", device, name, _NAME_SIZE)
-        return name.value.decode()
-
-    def _call(self, function: str, *arguments: Any) -> None:
-        if code := getattr(self._library, function)(*arguments):
-            raise OSError(f"NVIDIA's driver answers {function} with error {code}.")
-
 
 @cache
-def open_nvml() -> Nvml | None:
-    """Return a session with the driver, or None where there is none."""
-    for name in _LIBRARIES:
-        try:
-            return Nvml(ctypes.CDLL(name))
-        except OSError:
-            continue
-    return None
+def open_nvml() -> Any:
+    """Return NVIDIA's module `pynvml` with its session open, or None where no driver answers."""
+    import pynvml  # slow, and most machines never ask
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    return pynvml
+
+
+def gpu_names() -> tuple[str, ...]:
+    """Return the names of all GPUs of this machine, in the driver's order; none where there is no driver."""
+    nvml = open_nvml()
+    handles = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount())) if nvml else ()
+    return tuple(nvml.nvmlDeviceGetName(handle) for handle in handles)
+
+
+def gpu_energy(uuid: str) -> Callable[[], float]:
+    """Return what reads the energy in joules that a GPU has used since its driver was loaded.
+
+    Args:
+        uuid: `GPU-...`, for numbers of GPUs differ between libraries.
+
+    Raises:
+        OSError: If there is no such GPU, or it has no meter.
+    """
+    nvml = open_nvml()
+    if nvml is None:
+        raise OSError("NVIDIA's driver does not answer.")
+    try:
+        device = nvml.nvmlDeviceGetHandleByUUID(uuid)
+        nvml.nvmlDeviceGetTotalEnergyConsumption(device)
+    except nvml.NVMLError as error:
+        raise OSError(f"NVIDIA's driver answers for {uuid}: {error}.") from error
+    return lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1e3

@@ -1,3 +1,4 @@
+# Tested in tests/profiling/test_profiling.py.
 """Which versions of the packages made a file or a number."""
 
 from importlib.metadata import PackageNotFoundError, version

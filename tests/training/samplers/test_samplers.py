@@ -1,3 +1,5 @@
+"""What is true of every sampler."""
+
 from collections import Counter
 
 import pytest

@@ -1,3 +1,5 @@
+"""Samplers over spaces with cuts in both directions."""
+
 from typing import Any
 
 import pytest

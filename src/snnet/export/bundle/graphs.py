@@ -1,3 +1,4 @@
+# Tested in tests/export/bundle/test_write.py.
 """Graphs of a network's stitches, written one after another beside one file of weights."""
 
 from collections.abc import Sequence

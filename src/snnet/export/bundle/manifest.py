@@ -1,3 +1,4 @@
+# Tested in tests/export/bundle/test_bundle.py.
 """What a bundle holds, as JSON, and whether its files are as they were written."""
 
 import hashlib

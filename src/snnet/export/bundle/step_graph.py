@@ -1,3 +1,4 @@
+# Tested in tests/export/bundle/test_write.py.
 """One step of a route as an ONNX graph, and many of them joined to the graph of a stitch.
 
 Steps are exported one by one, because a space has many stitches and few steps: what two stitches share is exported

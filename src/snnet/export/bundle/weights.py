@@ -1,3 +1,4 @@
+# Tested in tests/export/bundle/test_write.py.
 """The weights of many graphs in one file: each tensor once, each on pages of its own."""
 
 import hashlib

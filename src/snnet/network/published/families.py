@@ -1,3 +1,4 @@
+# Tested in tests/network/published/test_load.py.
 """Which networks were published: their anchors, stitched stages, and how their files name things."""
 
 from collections.abc import Callable, Sequence

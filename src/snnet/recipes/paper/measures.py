@@ -1,3 +1,4 @@
+# Tested in tests/recipes/paper/test_verdict.py.
 """What one table of stitches comes to, as one number."""
 
 from collections.abc import Callable, Mapping

@@ -1,3 +1,4 @@
+# Tested in tests/recipes/paper/test_outcome.py.
 """From a variant to the recipe and the directory of its run."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# Tested in tests/recipes/paper/test_chart.py.
 """Numbers that others have published, carried along as facts; every file names its source in its first line."""
 
 import csv

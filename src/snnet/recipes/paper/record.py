@@ -1,3 +1,4 @@
+# Tested in tests/recipes/paper/test_outcome.py.
 """What an experiment found, as Markdown for people and JSON lines for machines."""
 
 import json

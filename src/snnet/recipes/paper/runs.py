@@ -1,3 +1,4 @@
+# Tested in tests/recipes/paper/test_outcome.py.
 """Running the variants of experiments, each distinct run once, and going on after a kill."""
 
 from collections.abc import Callable, Mapping

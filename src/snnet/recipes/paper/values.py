@@ -1,3 +1,4 @@
+# Tested in tests/recipes/paper/test_verdict.py.
 """An experiment of the paper as a value: its variants, how they are drawn, and what they should show."""
 
 from collections.abc import Mapping

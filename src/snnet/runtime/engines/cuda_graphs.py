@@ -1,3 +1,4 @@
+# Tested in tests/runtime/engines/test_compile.py.
 """A function on a GPU replayed as one CUDA graph per shape: one launch in place of hundreds."""
 
 import threading

@@ -1,3 +1,4 @@
+# Tested in tests/runtime/engines/test_eager.py.
 """What makes stitches of a network ready to run, and what a ready stitch is."""
 
 from abc import ABC, abstractmethod

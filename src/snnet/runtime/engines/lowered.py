@@ -1,3 +1,4 @@
+# Tested in tests/runtime/engines/test_compile.py.
 """A step as a graph over plain tensors, so that equal steps with other weights are compiled once."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# Tested in tests/training/samplers/test_samplers.py.
 """A share of the steps for the anchors."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# Tested in tests/training/samplers/test_samplers.py.
 """Every stitch equally often."""
 
 from collections.abc import Sequence
