@@ -53,7 +53,7 @@ def test_every_table_of_every_command(run: Run, saved: Path, tmp_path: Path, mon
 
     monkeypatch.setattr(console, "text_grid", recorded)
     quick = ("--run.steps", "1", "--data.batch-size", "8", "--evaluation.images", "20", "--evaluation.budgets", "1e6")
-    profile = ("profile", saved, "--stitches", "0 1 5", "--batch", "1,2", "--repeats", "1", "--warmup", "0")
+    profile = ("profile", saved, "--stitches", "0 1 5", "--batch-sizes", "1", "2", "--repeats", "1", "--warmup", "0")
     made = ("vit_fm_tiny", "vit_fm_small", "--no-pretrained", "--images", "2")
     commands: tuple[tuple[object, ...], ...] = (
         ("space", "12", "12", "12"),

@@ -57,7 +57,7 @@ def test_all_stitches_are_evaluated_before_and_after(result: DemoResult) -> None
 
 def test_it_shows_before_and_after(result: DemoResult) -> None:
     shown, page = repr(result), result._repr_html_()
-    assert shown.startswith("DemoResult(") and "top-1 %  top-1 % before" in shown and "63 more" in shown
+    assert shown.startswith("DemoResult(") and "top-1 % before" in shown and "63 more" in shown
     assert page.count("<tr>") == 51 and "top-1 % before" in page
     assert f"{result.before[0].top1:.2f}" in shown
 

@@ -1,8 +1,9 @@
 # Tested in tests/cli/test_measuring.py.
 """`snnet evaluate`: the accuracy of every stitch."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
@@ -18,7 +19,10 @@ from snnet.table import ERROR, SCORE, kinds_of
 from snnet.utils import Precision
 
 if TYPE_CHECKING:
+    from snnet.data import EvalBatches
     from snnet.evaluation import PredictedScores
+    from snnet.network import SNNet
+    from snnet.recipes import Recipe
 
 evaluate = App(
     name="evaluate",
@@ -32,25 +36,66 @@ evaluate = App(
 )
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ImageOptions:
+    """The images on which stitches are scored; what is not given is as in the run that trained the network."""
+
+    data: OtherData = None
+    root: OtherRoot = None
+    split: Annotated[Literal["validation", "train"], Parameter(help="Which images.")] = "validation"
+    batch_size: Annotated[int | None, Parameter(help="Images per batch; as many as in the run, or 128.")] = None
+    workers: Annotated[int | None, Parameter(help="Processes that read images; as many as in the run, or none.")] = None
+    max_corrupt: Annotated[
+        int | None,
+        Parameter(help="Most images that may be skipped because they do not decode; one in a hundred by default."),
+    ] = None
+
+    def open(self, network: str, net: "SNNet") -> "tuple[Recipe, EvalBatches]":
+        """Return what the network was trained with, as far as it is known, and batches of images."""
+        from snnet.data import eval_batches
+
+        given = {"data.name": self.data, "data.root": self.root, "data.max_corrupt": self.max_corrupt}
+        of_run = data_of(network, only_given(given))
+        recipe = of_run.recipe
+        size = recipe.evaluation.batch_size if self.batch_size is None else self.batch_size
+        workers = recipe.data.workers if self.workers is None else self.workers
+        return recipe, eval_batches(of_run.open(self.split, net.input, net.num_classes), size, workers)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class PredictOptions:
+    """Whether most scores are predicted, and how well."""
+
+    predict: Annotated[bool, Parameter(negative="", help="Measure a few stitches and predict the others.")] = False
+    error: Annotated[
+        float, Parameter(help="With --predict, the expected mean error, in points of top-1, at which to stop.")
+    ] = 0.3
+    at_most: Annotated[
+        float,
+        Parameter(help="With --predict, most stitches to measure on all images: a number, or a part if 1 or less."),
+    ] = 0.25
+    sample: Annotated[
+        float,
+        Parameter(help="With --predict, the part of the images that the others see; 0 predicts from the curve alone."),
+    ] = 0.2
+
+
+_USUAL_IMAGES, _MEASURE_ALL = ImageOptions(), PredictOptions()
+
+
 @evaluate.default
 def evaluate_network(
     network: str,
     /,
     *,
-    data: OtherData = None,
-    root: OtherRoot = None,
-    split: Literal["validation", "train"] = "validation",
+    images: ImageOptions = _USUAL_IMAGES,
     stitches: Stitches = "all",
-    batch_size: int | None = None,
-    workers: int | None = None,
     device: Device = None,
     precision: Precision | None = None,
-    max_corrupt: int | None = None,
     output: Path | None = None,
-    predict: Annotated[bool, Parameter(negative="")] = False,
-    error: float = 0.3,
-    at_most: float = 0.25,
-    sample: float = 0.2,
+    predicting: PredictOptions = _MEASURE_ALL,
     json: Json = False,
 ) -> None:
     """Measure top-1, top-5 and loss of every stitch, and save them in the table beside the network.
@@ -63,52 +108,29 @@ def evaluate_network(
 
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
-        split: Which images.
-        batch_size: Images per batch; as many as in the run, or 128.
-        workers: Processes that read images; as many as in the run, or none.
         precision: bf16 or fp16 for mixed precision; the network's own by default.
-        max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Table file; table.jsonl beside the network by default.
-        predict: Measure a few stitches and predict the others.
-        error: With --predict, the expected mean error, in points of top-1, at which to stop.
-        at_most: With --predict, most stitches to measure on all images: a number, or a part if 1 or less.
-        sample: With --predict, the part of the images that the others see; 0 predicts from the curve alone.
     """
-    from snnet.data import eval_batches
     from snnet.evaluation import evaluate as run
     from snnet.evaluation import evaluate_some
     from snnet.network import chosen_stitches
     from snnet.profiling import count_costs
     from snnet.utils import joined, torch_threads
 
-    of_run = data_of(network, only_given({"data.name": data, "data.root": root, "data.max_corrupt": max_corrupt}))
-    recipe = of_run.recipe
     net = saved_network(network)
     routes = chosen_stitches(net, stitches)
-    images = of_run.open(split, net.input, net.num_classes)
+    if predicting.predict and stitches != "all":
+        raise DataError(f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two.")
+    recipe, batches = images.open(network, net)
     count_costs(net)
     path = output or (Path(network) / TABLE if is_network(network) else Path(TABLE))
-    size = recipe.evaluation.batch_size if batch_size is None else batch_size
-    batches, found = eval_batches(images, size, recipe.data.workers if workers is None else workers), None
-    if predict and stitches != "all":
-        raise DataError(f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two.")
-    device = default_device(device)
+    found, device = None, default_device(device)
     with torch_threads(recipe.run.threads), joined(device), progress("Evaluating") as report:
-        if predict:
-            found = evaluate_some(
-                net,
-                batches,
-                error=error,
-                at_most=at_most,
-                sample=sample,
-                device=device,
-                precision=precision,
-                output=path,
-                progress=report,
-            )
-            table = found.table
-        else:
-            table = run(net, batches, stitches=routes, device=device, precision=precision, output=path, progress=report)
+        settings: dict[str, Any] = {"device": device, "precision": precision, "output": path, "progress": report}
+        if predicting.predict:
+            settings |= {"error": predicting.error, "at_most": predicting.at_most, "sample": predicting.sample}
+            found = evaluate_some(net, batches, **settings)
+        table = found.table if found else run(net, batches, stitches=routes, **settings)
     if json:
         show_json(table_json(table))
         return

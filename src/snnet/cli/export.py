@@ -31,6 +31,15 @@ export = App(
 )
 
 
+Format = Annotated[
+    str | None,
+    Parameter(
+        help="torch (.pt2), onnx (.onnx) or openvino (.xml with .bin), by the ending of --output if not given; "
+        "or onnx-bundle, a folder with many stitches and one copy of the weights."
+    ),
+]
+
+
 @export.default
 def export_network(
     network: str,
@@ -41,13 +50,7 @@ def export_network(
         str | None, Parameter(help="For a bundle: all, anchors, frontier (the default), or numbers and ids.")
     ] = None,
     output: Path,
-    format: Annotated[
-        str | None,
-        Parameter(
-            help="torch (.pt2), onnx (.onnx) or openvino (.xml with .bin), by the ending of --output if not given; "
-            "or onnx-bundle, a folder with many stitches and one copy of the weights."
-        ),
-    ] = None,
+    format: Format = None,
     quantize: Quantize = None,
     calibration_images: int | None = None,
     data: OtherData = None,

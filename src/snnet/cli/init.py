@@ -1,5 +1,6 @@
 """`snnet init`: from pretrained models to a saved network."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -24,19 +25,33 @@ init = App(
 )
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class TrainingImages:
+    """The images on which stitching layers are fitted."""
+
+    data: DataName = "embedded"
+    root: Root = None
+    seed: Annotated[int, Parameter(help="Decides which images are taken.")] = 0
+    max_corrupt: Annotated[
+        int | None,
+        Parameter(help="Most images that may be skipped because they do not decode; one in a hundred by default."),
+    ] = None
+
+
+_EMBEDDED = TrainingImages()
+
+
 @init.default
 def init_network(
     *anchors: str,
     output: Path,
-    data: DataName = "embedded",
-    root: Root = None,
+    source: TrainingImages = _EMBEDDED,
     calibration: Annotated[CalibrationSettings, Parameter(name="*")] = CALIBRATION,
     recalibration_images: int = RecalibrationSettings().images,
     pretrained: bool = True,
     options: FamilyOptions = USUAL_FAMILY,
-    seed: int = 0,
     device: Device = None,
-    max_corrupt: int | None = None,
 ) -> None:
     """Stitch pretrained models, fit the stitching layers by least squares, and save the network.
 
@@ -49,8 +64,6 @@ def init_network(
         recalibration_images: Training images to measure the running statistics of batch norms behind each cut on;
             0 leaves those of the anchors there. An anchor alone always keeps its own.
         pretrained: Take published weights of anchors without a file.
-        seed: Decides which images are taken.
-        max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
     """
     import torch
 
@@ -60,16 +73,16 @@ def init_network(
     from snnet.profiling import count_costs
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.manual_seed(source.seed)
         net = stitch(*anchors, pretrained=pretrained, **options.given())
-    dataset = open_dataset(data, root, "train", input=net.input, max_corrupt=max_corrupt)
+    dataset = open_dataset(source.data, source.root, "train", input=net.input, max_corrupt=source.max_corrupt)
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
-    chosen = calibration_images(dataset, calibration.images, seed)
+    chosen = calibration_images(dataset, calibration.images, source.seed)
     place = default_device(device)
     with progress("Initializing") as report:
         fit = initialize(net, chosen, method=calibration.method, ridge=calibration.ridge, device=place, progress=report)
     if recalibration_images and has_batch_norm(net):
-        clean = calibration_images(dataset, recalibration_images, seed)
+        clean = calibration_images(dataset, recalibration_images, source.seed)
         with progress("Recalibrating") as report:
             recalibrate(net, clean, anchors=False, device=place, progress=report)
     count_costs(net)

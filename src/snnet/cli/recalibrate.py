@@ -74,25 +74,21 @@ def recalibrate_network(
     routes = chosen_stitches(net, stitches)
     told = {"data.name": data, "data.root": root, "data.max_corrupt": max_corrupt, "run.seed": seed}
     of_run = data_of(network, only_given(told))
-    # What is not given is the run's, whose recipe may want none; who calls this command does.
-    section, settings = of_run.recipe.recalibration, of_run.recipe.run
-    kept = {**section.model_dump(), "images": section.images or RECALIBRATION.images}
-    recalibration = RecalibrationSettings(**kept | recalibration.model_dump(exclude_unset=True))
+    settings, size = of_run.recipe.run, _of_run(of_run.recipe.recalibration, recalibration)
     dataset = of_run.open("train", net.input, net.num_classes, any_classes=True)
-    chosen = calibration_images(dataset, recalibration.images, settings.seed)
+    chosen = calibration_images(dataset, size.images, settings.seed)
     say(f"{len(routes)} stitches on {len(chosen)} images")
+    where, batch = default_device(device), size.batch_size
     with torch_threads(settings.threads), progress("Recalibrating") as report:
-        done = run(
-            net,
-            chosen,
-            stitches=routes,
-            anchors=anchors,
-            batch_size=recalibration.batch_size,
-            device=default_device(device),
-            progress=report,
-        )
+        done = run(net, chosen, stitches=routes, anchors=anchors, batch_size=batch, device=where, progress=report)
     place = output or Path(network)
     net.save_pretrained(place)
     copy_recipe(network, place)
     show(f"{done.stitches} stitches recalibrated on {done.images} images in {done.seconds:.1f} s; saved in {place}")
     show(f"Next: snnet evaluate {place}{family_options()}")
+
+
+def _of_run(section: RecalibrationSettings, given: RecalibrationSettings) -> RecalibrationSettings:
+    """Return what is given, and else the run's, whose recipe may want no images; who calls this command does."""
+    kept = {**section.model_dump(), "images": section.images or RECALIBRATION.images}
+    return RecalibrationSettings(**kept | given.model_dump(exclude_unset=True))
