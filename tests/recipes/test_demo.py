@@ -22,6 +22,7 @@ QUICK = {
     "run.steps": 2,
     "run.trackers": [],
     "run.threads": 1,
+    "sampler.images": 8,
     "optim.warmup_epochs": 0,
     "evaluation.images": 12,
 }
