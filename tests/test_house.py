@@ -16,14 +16,9 @@ ELSEWHERE = re.compile(r"# Tested in tests/(\S+\.py)\.\n")
 LINES, MANY_LINES, FILES_OF_MANY_LINES, BODY_LINES, PARAMETERS = 350, 250, 6, 45, 10
 
 NOT_YET: dict[str, set[str]] = {
-    "lines": {"training/trainer.py"},
-    "body": {
-        "cli/recalibrate.recalibrate_network",
-        "cli/evaluate.evaluate_network",
-        "cli/export.export_network",
-        "training/trainer._Run.__init__",
-    },
-    "parameters": {"cli/evaluate.evaluate_network", "cli/init.init_network", "network/build.stitch"},
+    "lines": set(),
+    "body": {"training/trainer._Run.__init__"},
+    "parameters": {"network/build.stitch"},
 }
 """What still breaks a limit; what no longer does must go from here, so that the list can only shrink."""
 MIDDLING_NOT_YET = 3

@@ -10,13 +10,13 @@ from tests.recipes.test_demo import QUICK
 def test_the_demo_prints_table_choices_summary_and_paths(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = Recipe.load("embedded_vit", QUICK)
+    quick = Recipe.load("embedded_cnn", {**QUICK, "recalibration.images": 16})
     monkeypatch.setattr("snnet.recipes.demo.Recipe.load", lambda name: quick)
-    outcome = run("demo", "--output", tmp_path / "demo", "--seed", "2")
+    outcome = run("demo", "--family", "cnn", "--output", tmp_path / "demo", "--seed", "2")
     assert outcome.code == 0, outcome.err
     lines = outcome.out.splitlines()
-    assert lines[71].split()[:2] == ["70", "1:0-12,2:11-12"]
-    for words in ("The best stitch under a budget", "vit_fm_base", "68 stitches, mean", "mean gap to the lines"):
+    assert lines[8].split()[:2] == ["7", "0:0-5,1:8-10"]
+    for words in ("The best stitch under a budget", "resnet_fm_base", "6 stitches, mean", "mean gap to the lines"):
         assert words in outcome.out
     assert str(tmp_path / "demo" / "index.html") in outcome.out
     assert "Training: 2/2" in outcome.err

@@ -52,7 +52,9 @@ def test_written_checked_and_described(net: SNNet, format: str, tmp_path: Path) 
 
 
 def test_without_this_library(net: SNNet, tmp_path: Path) -> None:
-    export_stitch(net, 5, tmp_path / "a.pt2")
+    told: list[tuple[int, int, str]] = []
+    export_stitch(net, 5, tmp_path / "a.pt2", progress=lambda *step: told.append(step))
+    assert told == [(0, 2, "writing"), (1, 2, "comparing"), (2, 2, "")]
     images = torch.randn(4, 1, 28, 28)
     plain = torch.export.load(tmp_path / "a.pt2").module()
     torch.testing.assert_close(plain(images), net(images, 5))

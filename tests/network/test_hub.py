@@ -68,7 +68,7 @@ def test_the_card_lists_the_frontier_and_nothing_else(scored_net: SNNet, tmp_pat
     assert len(frontier) < len(scored_net.table)
     header = next(line for line in text.splitlines() if line.startswith("| number"))
     assert header == "| number | route | MACs | params | top-1 % |"
-    assert listed[0][2:] == ["1 M", "20 k", "50.00% |"]
+    assert listed[0][2:] == ["1.00 M", "20.0 k", "50.00 |"]
     example = next(line for line in text.splitlines() if "net.select(" in line)
     budget = float(example.partition("macs=")[2].partition(")")[0])
     assert scored_net.select(macs=budget).id in {row.stitch for row in frontier}

@@ -22,6 +22,7 @@ QUICK = {
     "run.steps": 2,
     "run.trackers": [],
     "run.threads": 1,
+    "sampler.images": 8,
     "optim.warmup_epochs": 0,
     "evaluation.images": 12,
 }
@@ -56,7 +57,7 @@ def test_all_stitches_are_evaluated_before_and_after(result: DemoResult) -> None
 
 def test_it_shows_before_and_after(result: DemoResult) -> None:
     shown, page = repr(result), result._repr_html_()
-    assert shown.startswith("DemoResult(") and "top-1 %  top-1 % before" in shown and "63 more" in shown
+    assert shown.startswith("DemoResult(") and "top-1 % before" in shown and "63 more" in shown
     assert page.count("<tr>") == 51 and "top-1 % before" in page
     assert f"{result.before[0].top1:.2f}" in shown
 

@@ -46,6 +46,14 @@ def test_until_the_wanted_one_is_ready_the_best_ready_one_answers(net: SNNet, im
         assert len(engine.loads) == len(set(engine.loads)) == len(net.space)
 
 
+def test_who_waits_is_told_how_many_are_ready(net: SNNet) -> None:
+    told: list[tuple[int, int, str]] = []
+    with Runtime(net) as runtime:
+        runtime.wait_ready(progress=lambda *step: told.append(step))
+        assert told[-1] == (len(net.space), len(net.space), "")
+        runtime.wait_ready(timeout=0)
+
+
 def test_nothing_is_built_by_those_who_ask(net: SNNet, images: torch.Tensor) -> None:
     engine = WatchedEngine(net)
     with Runtime(net, engine, max_ready=3) as runtime, ThreadPoolExecutor(4) as pool:

@@ -123,7 +123,7 @@ def test_leftovers_of_a_kill_are_removed(store: CheckpointStore) -> None:
     path = store.save(1, state(1))
     leftover = path.with_name(f".{path.name}.abc.partial")
     leftover.write_bytes(b"half")
-    store.clean()
+    store.claim(resume=True)
     assert not leftover.exists() and path.exists()
 
 

@@ -107,6 +107,13 @@ def stop_at(trainer: Trainer, step: int, number: int = signal.SIGINT) -> Trainin
     return caught.value
 
 
+def test_progress_is_told_after_each_step(tiny_net: SNNet) -> None:
+    told: list[tuple[int, int, str]] = []
+    Trainer(tiny_net, TinyBatches(), run=settings(steps=2)).fit(progress=lambda *step: told.append(step))
+    assert [step[:2] for step in told] == [(1, 2), (2, 2)]
+    assert all(note.startswith("loss ") and note.endswith("images/s") for *_, note in told)
+
+
 def test_workers_that_die_of_ctrl_c_are_no_fault(tiny_net: SNNet) -> None:
     class Dying(TinyBatches):
         def epoch(self, epoch: int, start_batch: int = 0) -> Any:

@@ -1,4 +1,3 @@
-# Tested in tests/network/test_answers.py.
 """Stitches of a network from arrays to arrays, without gradients."""
 
 from typing import Any

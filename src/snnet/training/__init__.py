@@ -1,6 +1,6 @@
 """Training all stitches of a network at once."""
 
-from snnet.training.checkpoint import content_digest
+from snnet.training.checkpoint import CHECKPOINTS, content_digest
 from snnet.training.distillation import Distillation, ModelTeacher, OwnAnchorTeacher, Teacher, anchor_teacher
 from snnet.training.drop_path import drop_path_settings, with_drop_path
 from snnet.training.facts import FREE_SETTINGS
@@ -34,7 +34,7 @@ from snnet.training.settings import (
 )
 from snnet.training.stream import Batches
 from snnet.training.teachers import timm_teacher
-from snnet.training.trainer import CHECKPOINTS, Trainer
+from snnet.training.trainer import Trainer
 
 __all__ = [
     "CHECKPOINTS",

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from snnet.errors import CheckpointError
 from snnet.training.removed import REMOVED_SETTINGS, removed_fault
-from snnet.utils import write_aside
+from snnet.utils import broadcast, from_first, write_aside
 
+CHECKPOINTS = "checkpoints"
+"""Folder of a run that holds its checkpoints."""
 FORMAT, VERSION = "snnet-training", 1
 Settings = Mapping[str, str | int | float | bool | None]
 """Flat facts of a run that must be equal to resume it."""
@@ -94,8 +96,28 @@ class CheckpointStore:
             raise CheckpointError(" ".join(faults) + " No intact checkpoint is left; begin again in another directory.")
         return None
 
-    def clean(self) -> None:
-        """Remove what a kill in the middle of a save left behind."""
+    def load_for_all(self) -> Checkpoint | None:
+        """Return what the first process finds newest, which alone reads: other machines may have no such file."""
+        read: list[Checkpoint] = []
+
+        def newest() -> tuple[Path, int] | None:
+            read.extend(filter(None, [self.load_newest()]))
+            return (read[0].path, read[0].step) if read else None
+
+        found = from_first(newest)
+        return None if found is None else Checkpoint(*found, broadcast(dict(read[0].state) if read else {}))
+
+    def claim(self, *, resume: bool) -> None:
+        """Remove what a kill in the middle of a save left behind.
+
+        Raises:
+            CheckpointError: If there are checkpoints, and they are not to be resumed.
+        """
+        if self.paths() and not resume:
+            raise CheckpointError(
+                f"{self.directory.parent} holds the checkpoints of a run ({self.paths()[-1].name}). Resume it, or "
+                "choose another directory."
+            )
         for path in self.directory.glob(".step-*.partial"):
             path.unlink(missing_ok=True)
 

@@ -1,53 +1,38 @@
 """Training a stitchable network: algorithm 1 of the paper, with logs, checkpoints and exact resuming."""
 
-import math
 import signal
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 from torch.utils.data import DataLoader
 
 from snnet.data import check_classes, classes_of
-from snnet.errors import CheckpointError, DataError, ProcessLostError, RecipeError, TrainingError
+from snnet.errors import DataError, ProcessLostError, RecipeError, TrainingError
 from snnet.network import SNNet
 from snnet.space import Stitch, join_ids
-from snnet.training.checkpoint import Checkpoint, CheckpointStore
+from snnet.training.checkpoint import CHECKPOINTS, CheckpointStore
 from snnet.training.engine import Engine, Mixup, Update, apart, build_accelerator
 from snnet.training.facts import run_facts
 from snnet.training.freezing import hold_statistics, with_something_to_train, without_gradients
 from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrupted
 from snnet.training.logging import RunLog
 from snnet.training.loss import StitchLoss
+from snnet.training.meter import Meter
 from snnet.training.optim import shares_parameters
 from snnet.training.probe import Probe
 from snnet.training.randomness import kept_random_state, stitch_generator
-from snnet.training.samplers.base import StitchSampler
+from snnet.training.samplers.base import StitchSampler, checked_draw
 from snnet.training.samplers.uniform import UniformSampler
 from snnet.training.settings import OptimSettings, RunSettings, TrainResult, TrainStatus
 from snnet.training.stream import Batch, Batches, step_batches
 from snnet.training.torch_loader import as_batches
 from snnet.training.trackers import check_trackers
-from snnet.utils import (
-    Show,
-    broadcast,
-    fast_linear,
-    from_first,
-    joined,
-    losing_none,
-    share,
-    shows_progress,
-    sum_numbers,
-)
+from snnet.utils import Show, fast_linear, from_first, joined, losing_none, share, shows_progress, sum_numbers
 
-CHECKPOINTS = "checkpoints"
-"""Folder of a run that holds its checkpoints."""
 LOG, TRACKING = "log.jsonl", "tracking"
-_RECENT = 50
 
 
 class Trainer:
@@ -174,13 +159,12 @@ class _Run:
         on_message: Callable[[str], None] | None,
         progress: Show,
     ) -> None:
-        self.trainer, self.on_step, self.on_message, self.progress = trainer, on_step, on_message, progress
+        self.trainer, self.on_step, self.progress = trainer, on_step, progress
         self.settings, self.steps = trainer.run, trainer.steps
-        settings = trainer.run
         facts = run_facts(
             trainer.net,
             trainer.batches,
-            settings,
+            self.settings,
             trainer.optim,
             trainer.sampler,
             trainer.loss,
@@ -188,14 +172,15 @@ class _Run:
             trainer.facts,
         )
         self.share = share()
+        self.say = on_message if on_message and self.share.is_first else lambda _: None
         self.store = self._open_store(trainer.directory, facts, resume) if trainer.directory else None
         # Logs and trackers are the first process's alone.
         directory = trainer.directory if self.share.is_first else None
         accelerator = build_accelerator(
             trainer.device,
-            settings.precision,
-            settings.accumulation,
-            settings.trackers if directory else (),
+            self.settings.precision,
+            self.settings.accumulation,
+            self.settings.trackers if directory else (),
             directory / TRACKING if directory else None,
         )
         self.engine = Engine(
@@ -206,17 +191,14 @@ class _Run:
             warmup=trainer.warmup,
             loss=trainer.loss,
             mixup=trainer.mixup,
-            ema_decay=settings.ema_decay,
-            sharding=settings.sharding,
+            ema_decay=self.settings.ema_decay,
+            sharding=self.settings.sharding,
         )
         self.stopping: int | None = None
         """The signal after which all processes have agreed to stop."""
         self.step = 0
         self.saved: Path | None = None
-        self.unlogged: list[float] = []
-        """Losses since the last line of the log."""
-        self.recent: deque[tuple[float, int, float]] = deque(maxlen=_RECENT)
-        """Loss, images and seconds of the last steps."""
+        self.meter = Meter()
         if resume and self.store is not None:
             self._restore(self.store)
         self.log = RunLog(directory / LOG if directory else None, self.step, accelerator, facts)
@@ -237,7 +219,7 @@ class _Run:
                 raise ProcessLostError(
                     f"{error} {self._kept()} Start the same command again, with as many processes as there are now."
                 ) from error
-        return TrainResult(self.step, self._recent_loss(), self.saved, self.engine.finish())
+        return TrainResult(self.step, self.meter.loss, self.saved, self.engine.finish())
 
     def _one_step(self, stream: Iterator[tuple[Batch, ...]], stop: StopRequest) -> None:
         begun = time.perf_counter()
@@ -250,7 +232,8 @@ class _Run:
                 raise
         totals = self._agree(batches, stop)
         if batches and self.stopping is None:
-            stitches = self._draw()
+            generator = stitch_generator(self.settings.seed, self.step)
+            stitches = checked_draw(self.trainer.sampler, self.step, generator)
             update = self._update(batches, stitches, totals)
             self.step += 1
             self._note(update, stitches, time.perf_counter() - begun)
@@ -280,15 +263,6 @@ class _Run:
             )
         return totals
 
-    def _draw(self) -> tuple[Stitch, ...]:
-        sampler = self.trainer.sampler
-        stitches = sampler.draw(self.step, stitch_generator(self.settings.seed, self.step))
-        if not isinstance(stitches, tuple) or not stitches:
-            raise TrainingError(
-                f"{type(sampler).__name__}.draw gave {stitches!r}; it must give a tuple of at least one stitch."
-            )
-        return stitches
-
     def _update(self, batches: tuple[Batch, ...], stitches: tuple[Stitch, ...], totals: list[int]) -> Update:
         try:
             with losing_none():
@@ -302,21 +276,19 @@ class _Run:
         return f"The last good checkpoint is {self.saved}." if self.saved else "There is no checkpoint yet."
 
     def _note(self, update: Update, stitches: tuple[Stitch, ...], seconds: float) -> None:
-        self.unlogged.append(update.loss)
-        self.recent.append((update.loss, update.images, seconds))
+        self.meter.note(update, seconds)
         if self.step % self.settings.log_every == 0 or self.step == self.steps:
             self.log.write(
                 {
                     "step": self.step,
                     "epoch": self._epoch(),
-                    "loss": sum(self.unlogged) / len(self.unlogged),
+                    "loss": self.meter.take_logged(),
                     **self.engine.rates(),
                     "grad_norm": update.grad_norm,
                     "stitch": join_ids(stitches),
-                    "images_per_second": round(self._rate(), 1),
+                    "images_per_second": round(self.meter.images_per_second, 1),
                 }
             )
-            self.unlogged.clear()
 
     def _probe_if_due(self) -> None:
         probe = self.trainer.probe
@@ -330,10 +302,10 @@ class _Run:
             step=self.step,
             steps=self.steps,
             epoch=self._epoch(),
-            loss=self._recent_loss(),
+            loss=self.meter.loss,
             lr=self.engine.rates().get("lr", 0.0),
-            images_per_second=self._rate(),
-            seconds_left=(self.steps - self.step) * fmean(seconds for *_, seconds in self.recent),
+            images_per_second=self.meter.images_per_second,
+            seconds_left=(self.steps - self.step) * self.meter.seconds,
             stitch=join_ids(stitches),
         )
         if self.on_step:
@@ -345,9 +317,9 @@ class _Run:
         every = self.settings.save_every
         due = self.step == self.steps or (every > 0 and self.step % every == 0)
         if self.stopping is not None:
-            self._say(f"{signal.Signals(self.stopping).name} received: stopping after step {self.step}.")
+            self.say(f"{signal.Signals(self.stopping).name} received: stopping after step {self.step}.")
         if self.store is not None and (due or self.stopping is not None):
-            store, state = self.store, {**self.engine.state_dict(), "unlogged": list(self.unlogged)}
+            store, state = self.store, {**self.engine.state_dict(), "unlogged": list(self.meter.unlogged)}
             self.log.sync()
             self.saved = from_first(lambda: store.save(self.step, state))
 
@@ -356,46 +328,20 @@ class _Run:
             raise TrainingInterrupted(self.step, self.saved, self.stopping)
 
     def _open_store(self, directory: Path, facts: Mapping[str, Any], resume: bool) -> CheckpointStore:
-        store = CheckpointStore(directory / CHECKPOINTS, facts, keep=self.settings.keep, on_message=self.on_message)
-
-        def claim() -> None:
-            store.clean()
-            if store.paths() and not resume:
-                raise CheckpointError(
-                    f"{directory} holds the checkpoints of a run ({store.paths()[-1].name}). Resume it, or choose "
-                    "another directory."
-                )
-
-        from_first(claim)
+        store = CheckpointStore(directory / CHECKPOINTS, facts, keep=self.settings.keep, on_message=self.say)
+        from_first(lambda: store.claim(resume=resume))
         return store
 
     def _restore(self, store: CheckpointStore) -> None:
-        # The first process alone reads it, for other machines may have no such file.
-        read: list[Checkpoint] = []
-
-        def newest() -> tuple[int, Path] | None:
-            read.extend(filter(None, [store.load_newest()]))
-            return (read[0].step, read[0].path) if read else None
-
-        found = from_first(newest)
+        found = store.load_for_all()
         if found is None:
-            self._say(f"There is no checkpoint in {store.directory} yet; training starts at step 0.")
+            self.say(f"There is no checkpoint in {store.directory} yet; training starts at step 0.")
             return
-        state = broadcast(dict(read[0].state) if read else {})
-        self.unlogged = state.pop("unlogged")
+        state = dict(found.state)
+        self.meter.unlogged = state.pop("unlogged")
         self.engine.load_state_dict(state)
-        self.step, self.saved = found
-        self._say(f"Resuming after step {self.step} of {self.steps} from {self.saved}.")
+        self.step, self.saved = found.step, found.path
+        self.say(f"Resuming after step {self.step} of {self.steps} from {self.saved}.")
 
     def _epoch(self) -> float:
         return round(self.step * self.settings.accumulation / len(self.trainer.batches), 4)
-
-    def _recent_loss(self) -> float:
-        return sum(loss for loss, *_ in self.recent) / len(self.recent) if self.recent else math.nan
-
-    def _rate(self) -> float:
-        return sum(images for _, images, _ in self.recent) / max(sum(s for *_, s in self.recent), 1e-9)
-
-    def _say(self, message: str) -> None:
-        if self.on_message is not None and self.share.is_first:
-            self.on_message(message)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, cast
 
 import torch
 
-from snnet.errors import RecipeError, SpaceError, TableError
+from snnet.errors import RecipeError, SpaceError, TableError, TrainingError
 from snnet.space import Stitch
 from snnet.table import StitchTable, column, measured
 from snnet.utils import Registry
@@ -95,3 +95,17 @@ def values_of(stitches: Sequence[Stitch], table: StitchTable, name: str) -> list
             f"({', '.join(lacking[:3])}); `{command}` measures it."
         )
     return [table[stitch].values[name] for stitch in stitches]
+
+
+def checked_draw(sampler: StitchSampler, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:
+    """Return the stitches that a sampler draws for a step.
+
+    Raises:
+        TrainingError: If it is not a tuple of at least one.
+    """
+    stitches = sampler.draw(step, generator)
+    if not isinstance(stitches, tuple) or not stitches:
+        raise TrainingError(
+            f"{type(sampler).__name__}.draw gave {stitches!r}; it must give a tuple of at least one stitch."
+        )
+    return stitches
