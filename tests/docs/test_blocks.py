@@ -1,6 +1,7 @@
 """Every block of Python and shell in README, start page and guides runs, in the order of its page."""
 
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -46,10 +47,18 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def prepare(page: Path, folder: Path) -> None:
+@pytest.fixture(scope="session")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Written once: it takes seconds."""
+    folder = tmp_path_factory.mktemp("bundled")
+    small_bundle(folder)
+    return folder / "bundle"
+
+
+def prepare(page: Path, folder: Path, bundle: Path) -> None:
     """Make what one page takes for given and others do without."""
     if page.name in ("bundle.md", "predict.md"):
-        small_bundle(folder)
+        shutil.copytree(bundle, folder / "bundle")
     if page.name == "prediction.md":  # evaluates in earnest, and takes up no scores that it did not measure
         (folder / "runs" / "mine" / "table.jsonl").unlink()
 
@@ -62,17 +71,17 @@ def run_page(blocks: list[Block]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
-def test_a_page_runs_as_it_stands(place: Path, monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
+def test_a_page_runs_as_it_stands(place: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
     little_data(monkeypatch)
-    prepare(page, place)
+    prepare(page, place, bundle)
     run_page([block for block in runnable(page) if not block.slow])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_SLOW, ids=name_of)
-def test_a_page_runs_with_what_is_slow(place: Path, monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
+def test_a_page_runs_with_what_is_slow(place: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
     little_data(monkeypatch)
-    prepare(page, place)
+    prepare(page, place, bundle)
     run_page(runnable(page))
 
 
@@ -97,3 +106,9 @@ def test_every_block_says_its_language_and_notes_are_known() -> None:
         assert block.language in (*RUN, *SHOWN), f"{block.place}: ```{block.language}"
         known = re.fullmatch(r"|slow|without snnet|not run: .+|file: \w+\.py", block.note)
         assert known or not block.note.startswith(("slow", "not", "file", "without")), f"{block.place}: {block.note}"
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(links) > 10
+    assert not [link for link in links if not (ROOT / link).exists()]
