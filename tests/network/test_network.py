@@ -112,7 +112,7 @@ def tiny(**changes: object) -> Anchor:
         ({"num_classes": 5}, "number of classes is 10 in one and 5 in the other"),
         ({"img_size": 56}, r"image size is \(1, 28, 28\) in one and \(1, 56, 56\) in the other; .*image_size=N"),
         ({"in_chans": 3}, r"image size is \(1, 28, 28\) in one and \(3, 28, 28\)"),
-        ({"patch_size": 14}, r"cannot be joined at 0:0->1:0: grid is 4x4 in front and 2x2 behind"),
+        ({"patch_size": 14}, r"cannot be joined at 0:0->1:0: grid is 2x2 in front and 4x4 behind"),
     ],
 )
 def test_anchors_that_cannot_be_joined_are_refused(changes: dict[str, object], message: str) -> None:

@@ -81,7 +81,7 @@ def init_network(
     place = default_device(device)
     with progress("Initializing") as report:
         fit = initialize(net, chosen, method=calibration.method, ridge=calibration.ridge, device=place, progress=report)
-    if recalibration_images and has_batch_norm(net):
+    if recalibration_images and has_batch_norm(net, anchors=False):
         clean = calibration_images(dataset, recalibration_images, source.seed)
         with progress("Recalibrating") as report:
             recalibrate(net, clean, anchors=False, device=place, progress=report)
