@@ -1,4 +1,3 @@
-import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +6,7 @@ import snnet
 from snnet.anchors import ANCHORS, MODELS
 from snnet.training.samplers import SAMPLERS
 from tests.cli.conftest import Run
+from tests.docs.blocks import read_blocks
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "guides" / "own-models.md"
 
@@ -22,37 +22,9 @@ def own_names(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def family(tmp_path: Path) -> Path:
     """The file that the guide tells users to write."""
-    found = re.search(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
-    assert found is not None
     path = tmp_path / "my_family.py"
-    path.write_text(found.group(1))
+    path.write_text(next(block.code for block in read_blocks(GUIDE) if block.note == "file: my_family.py"))
     return path
-
-
-def test_the_guides_family_is_short_and_every_command_of_the_guide_is_run_below(family: Path) -> None:
-    assert len(family.read_text().splitlines()) < 40
-    commands = re.findall(r"^snnet (\w+)", GUIDE.read_text(), re.MULTILINE)
-    assert commands == ["space", "init", "train", "evaluate", "select"]
-
-
-@pytest.mark.slow
-def test_the_guide_from_scratch_to_a_choice(run: Run, family: Path, tmp_path: Path) -> None:
-    option, start, trained = ("--family-file", family), tmp_path / "start", tmp_path / "trained"
-    names = ("my_resnet20", "my_resnet56")
-    space = run("space", *names, *option)
-    # Three paired-up stages of 3 and 9 blocks: each block of the deeper one but the first is a forward cut.
-    assert space.code == 0, space.err
-    count = int(re.search(r"(\d+) stitches", space.out).group(1))  # type: ignore[union-attr]
-    made = run("init", *names, *option, "--output", start, "--images", 16)
-    assert made.code == 0, made.err
-    steps = ("--run.steps", 2, "--data.batch-size", 4, "--evaluation.images", 8, "--evaluation.stitches", "none")
-    done = run("train", start, *option, "--data", "embedded", "--output", trained, *steps)
-    assert done.code == 0, done.err
-    assert len(snnet.load(trained).space) == count == 2 + 3 * 8
-    scored = run("evaluate", trained, *option, "--stitches", "anchors")
-    assert scored.code == 0, scored.err
-    chosen = run("select", trained, "--macs", "60M")
-    assert chosen.code == 0 and "top1" in chosen.out
 
 
 def test_the_guides_models_are_those_of_the_paper(run: Run, family: Path) -> None:

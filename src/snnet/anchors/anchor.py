@@ -38,7 +38,14 @@ class AnchorSource:
 
     @classmethod
     def of(cls, model: str, pretrained: bool = False, checkpoint: str | None = None, **kwargs: Any) -> Self:
-        """Write the arguments of `timm.create_model` as they are."""
+        """Write the arguments of `timm.create_model` as they are.
+
+        Args:
+            model: Name of a model, or `hf-hub:ORG/NAME`.
+            pretrained: Load its published weights.
+            checkpoint: Local file to load weights from.
+            kwargs: Arguments of `timm.create_model`.
+        """
         return cls(model, pretrained, checkpoint, tuple(kwargs.items()))
 
 
@@ -109,7 +116,12 @@ class Anchor(nn.Module, ABC):
 
     @abstractmethod
     def block(self, index: int, features: Tensor) -> Tensor:
-        """Run one block, with the transition that comes before it if it is the first of a stage."""
+        """Run one block, with the transition that comes before it if it is the first of a stage.
+
+        Args:
+            index: Number of the block through all stages.
+            features: Output of the block before, or of the stem; `(B, N, C)`, `(B, H, W, C)` or `(B, C, H, W)`.
+        """
 
     @abstractmethod
     def head(self, features: Tensor) -> Tensor:
@@ -163,7 +175,11 @@ class Anchor(nn.Module, ABC):
         return sum(self.depths)
 
     def place(self, block: int) -> tuple[int, int]:
-        """Return the stage of a block, and its number within that stage."""
+        """Return the stage of a block, and its number within that stage.
+
+        Raises:
+            AnchorError: If there is no such block.
+        """
         number = block
         for stage, depth in enumerate(self.depths):
             if 0 <= number < depth:
@@ -172,13 +188,24 @@ class Anchor(nn.Module, ABC):
         raise AnchorError(f"{self.name} has no block {block}; accepted: 0 to {self.depth - 1}.")
 
     def run(self, features: Tensor, start: int, stop: int) -> Tensor:
-        """Run blocks `start` to `stop`, half open."""
+        """Run blocks `start` to `stop`, half open.
+
+        Args:
+            features: What the block `start` receives.
+            start: First block.
+            stop: The block before which to stop.
+        """
         for index in range(start, stop):
             features = self.block(index, features)
         return features
 
     def run_step(self, step: Step, features: Tensor) -> Tensor:
-        """Run one step of a route that is this anchor's: stem, block or head."""
+        """Run one step of a route that is this anchor's: stem, block or head.
+
+        Args:
+            step: One step of a route.
+            features: What it receives.
+        """
         if step.kind == "block":
             return self.block(step.index, features)
         if step.kind == "stem":
@@ -199,7 +226,11 @@ class Anchor(nn.Module, ABC):
         return [p for module in self.head_modules() for p in module.parameters()]
 
     def head_without_norm_parameters(self) -> list[nn.Parameter]:
-        """Return the parameters of the classifier alone."""
+        """Return the parameters of the classifier alone.
+
+        Raises:
+            AnchorError: If the family has no such head.
+        """
         raise AnchorError(f"{type(self).__name__} ({self.name}) has no head without its final norm.")
 
     def stem_parameters(self) -> list[nn.Parameter]:

@@ -42,6 +42,9 @@ def anchor_from_modules(
         prefix_tokens: Class and register tokens before the grid, for features `(B, N, C)`.
         grid: Height and width of the grid of tokens; square if None.
 
+    Returns:
+        The anchor, which shares the model's weights.
+
     Raises:
         AnchorError: If a module does not exist, the segments do not give the model's forward pass (the first
             that differs is named), or features or logits are not as `layout` and `num_classes` say.

@@ -74,6 +74,9 @@ def export_stitch(
         progress: Told the stages done, of two, and the one in work; None shows a bar where someone watches, False
             nothing.
 
+    Returns:
+        What was written, and the largest differences that were seen.
+
     Raises:
         ExportError: If the stitch cannot be written, the written file computes something else, or the suffix is none
             of the format's.

@@ -100,6 +100,9 @@ def initialize(
         progress: Called with (images done, images in all or 0, note), then with (layers done, layers, note); None
             shows a bar where someone watches, False nothing.
 
+    Returns:
+        The residual of each layer, `report.layers`, and how many images were used.
+
     Raises:
         DataError: If images are missing, of another size, or not finite.
         SpaceError: If a setting is out of range.

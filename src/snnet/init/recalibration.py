@@ -94,6 +94,9 @@ def recalibrate(
         progress: Called with (images done, images in all or 0, note); None shows a bar where someone watches, False
             nothing.
 
+    Returns:
+        How many images, stitches and batch norms were measured.
+
     Raises:
         DataError: If images are missing, of another size, not finite, or too few for a variance.
         AnchorError: If features at a batch norm are not finite.

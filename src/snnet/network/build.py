@@ -43,6 +43,9 @@ def stitch(
         direction: `fast-to-slow`, `slow-to-fast`, or `both`.
         stages: Stages to stitch; by default those that every anchor's family stitches by default.
 
+    Returns:
+        The network; its stitching layers are random until `initialize` sets them.
+
     Raises:
         AnchorError: If a model cannot be built or the anchors cannot be joined.
         SpaceError: If a keyword is unknown or a setting out of range, before any model is built, or if the settings

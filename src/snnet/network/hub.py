@@ -56,6 +56,9 @@ def push_to_hub(
         token: Token of the hub; the one that `hf auth login` keeps if None.
         commit_message: Message of the commit.
 
+    Returns:
+        URL of the commit.
+
     Raises:
         CheckpointError: If the recipe cannot be read or the hub refuses.
     """

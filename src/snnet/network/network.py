@@ -151,7 +151,13 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         return tuple(prefix for *_, prefix in self._calls_of(stitch))
 
     def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor:
-        """Run one step, with the statistics measured for the beginning `prefix` of a route that it ends, if any."""
+        """Run one step, with the statistics measured for the beginning `prefix` of a route that it ends, if any.
+
+        Args:
+            step: One step of a route.
+            features: What it receives.
+            prefix: Id of the beginning of a route that the step ends.
+        """
         return run_calls(self, [self._call(step, prefix)], features, self.statistics)
 
     def _calls_of(self, stitch: StitchLike) -> tuple[Call, ...]:
@@ -214,6 +220,12 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
     ) -> Stitch:
         """Return the best stitch within every limit, by the numbers in `net.table`; see `snnet.select`.
 
+        Args:
+            prefer: Column to be best in.
+            batch: Batch size of what was measured per batch; 1 if None.
+            any_machine: Take measurements whatever machine and precision they are of.
+            limits: Column = limit, as `macs=3e9`.
+
         Raises:
             BudgetError: If nothing fits, or the table lacks a column.
             TableError: If a limit is on what was measured on another machine, or in another precision.
@@ -235,6 +247,11 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self, images: Picture | Tensor | Iterable[Picture | Tensor], stitch: StitchLike | None = None, **budget: Any
     ) -> Prediction | list[Prediction]:
         """Return what a stitch sees in pictures, paths or normalized tensors; see `predict_images`.
+
+        Args:
+            images: Path or image of Pillow, or a tensor that is normalized already; a list gives a list.
+            stitch: Number, id or value of the stitch that answers.
+            budget: Limits as in `select`, to choose the stitch by.
 
         Example:
             >>> net.predict("photo.jpg", macs=12e6).label  # doctest: +SKIP
@@ -275,7 +292,12 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
 
     @classmethod
     def from_pretrained(cls, pretrained_model_name_or_path: str | Path, **options: Any) -> Self:
-        """Read a network that `save_pretrained` wrote, from a directory or a hub id; `snnet.load` has the options."""
+        """Read a network that `save_pretrained` wrote, from a directory or a hub id; `snnet.load` has the options.
+
+        Args:
+            pretrained_model_name_or_path: Directory, or `ORG/NAME` on the hub.
+            options: `models`, `map_location`, and the hub's own: `revision`, `token`, `cache_dir`.
+        """
         return read_network(cls, pretrained_model_name_or_path, **options)
 
     @property

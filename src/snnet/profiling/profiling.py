@@ -54,6 +54,9 @@ def profile(
         progress: Called after each round with rounds done, rounds in all, and a note; None shows a bar where someone
             watches, False nothing.
 
+    Returns:
+        The table of all stitches, which is also `net.table`.
+
     Raises:
         RecipeError: If engine, device or precision is unknown, or there are no threads.
         SpaceError: If a stitch is not in the network's space.

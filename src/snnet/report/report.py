@@ -21,6 +21,18 @@ def write_report(
     """Write `curve.png`, `curve.svg` and `index.html` into a directory and return their paths by name.
 
     See `draw_curve` and `write_page` for the arguments and errors.
+
+    Args:
+        table: Stitches with cost and score.
+        directory: Made if it does not exist.
+        before: The same stitches before, shown in grey.
+        before_label: What the legend calls these.
+        cost: Column along the x-axis of the pictures.
+        score: Column along the y-axis.
+        title: Heading; one that counts stitches and anchors if None.
+
+    Returns:
+        Name of each file -> its path.
     """
     out = Path(directory)
     paths = {

@@ -141,7 +141,12 @@ class Runtime:
         return self.run_within(images, limits)
 
     def run_within(self, images: Tensor, limits: Mapping[str, float]) -> Answer:
-        """Answer a batch by the best ready stitch within all limits, as `run` does."""
+        """Answer a batch by the best ready stitch within all limits, as `run` does.
+
+        Args:
+            images: `(B, C, H, W)`, normalized.
+            limits: Column to limit.
+        """
         while True:
             chosen, wanted = self._choose(limits, len(images))
             with self._shelf.taken(chosen) as ready:
@@ -153,6 +158,10 @@ class Runtime:
 
     def choose(self, batch: int = 1, **limits: float) -> Stitch:
         """Return the stitch that would answer now, and have the best one made ready if it is not.
+
+        Args:
+            batch: Images of the batch.
+            limits: Column to limit.
 
         Raises:
             BudgetError: If nothing fits.

@@ -127,6 +127,11 @@ class StitchSpace(Sequence[Stitch]):
     def index(self, stitch: int | str | Stitch, start: int = 0, stop: int | None = None) -> int:
         """Return the number of a stitch given as a number, an id, or a value.
 
+        Args:
+            stitch: Stitch to look for.
+            start: First number to look at.
+            stop: Number to stop before.
+
         Raises:
             SpaceError: If the space does not hold it.
         """

@@ -66,6 +66,9 @@ class Cut:
 class Stitch:
     """A route of one or more segments, from them or from its id: `Stitch("0:0-5,1:6-12")`.
 
+    Args:
+        segments: The pieces of anchors in the order in which they run.
+
     Raises:
         SpaceError: If the route cannot exist, or a text is not a comma-separated list of `ANCHOR:START-STOP`.
     """

@@ -73,6 +73,9 @@ def select(
         limits: Column = limit, as in `Budget`: `macs`, `params`, `latency_ms` (milliseconds per batch), `memory_mb`,
             `energy_mj` (millijoules per batch), or any other column.
 
+    Returns:
+        The stitch; `table[stitch]` is its row.
+
     Raises:
         BudgetError: If a column does not exist, or nothing fits; then the message names the cheapest there is.
         TableError: If a column that counts was measured elsewhere, see `check_profile`.

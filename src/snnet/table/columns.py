@@ -9,9 +9,15 @@ from typing import Literal
 from snnet.errors import BudgetError
 from snnet.utils import Registry, human
 
-COST, SCORE, LATENCY = "macs", "top1", "latency_ms"
-"""The columns that are meant where none is named: of costs, of scores, and of a machine's measurements."""
-ENERGY, MEMORY, THROUGHPUT = "energy_mj", "memory_mb", "throughput"
+COST = "macs"
+"""The column of costs that is meant where none is named."""
+SCORE = "top1"
+"""The column of scores that is meant where none is named."""
+LATENCY = "latency_ms"
+"""The column of a machine's measurements that is meant where none is named."""
+ENERGY = "energy_mj"
+MEMORY = "memory_mb"
+THROUGHPUT = "throughput"
 ERROR = "_error"
 """Ends the name of the column that holds the standard deviation of a prediction, in the unit of what is predicted."""
 

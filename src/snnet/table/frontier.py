@@ -14,6 +14,14 @@ def pareto_frontier(table: StitchTable, cost: str = COST, score: str = SCORE) ->
     Stitches with the same cost and the same score stay together. Rows without a finite value in both columns
     are passed over. Lower is better, except in top-1, top-5 and throughput.
 
+    Args:
+        table: Stitches with both columns.
+        cost: Column in which less is better.
+        score: Column in which, but for costs, more is better.
+
+    Returns:
+        The rows of the frontier, cheapest first, with the table's facts.
+
     Raises:
         TableError: If no row has one of the columns.
     """

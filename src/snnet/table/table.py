@@ -166,7 +166,11 @@ class StitchTable:
         return StitchTable((row for row in self.rows if keep(row)), self.meta)
 
     def with_column(self, name: str, values: Mapping[str, float]) -> "StitchTable":
-        """Return a table in which the stitches named in `values` have that value in column `name`."""
+        """Return a table in which the stitches named in `values` have that value in column `name`.
+
+        Raises:
+            TableError: If the table lacks one of the stitches.
+        """
         unknown = [stitch for stitch in values if stitch not in self._by_id]
         if unknown:
             raise TableError(f"Column {name!r} names stitches that the table does not have: {', '.join(unknown[:3])}.")

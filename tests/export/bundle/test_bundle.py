@@ -149,18 +149,5 @@ def test_pictures_that_cannot_be_predicted(bundle: Bundle) -> None:
         bundle.predict(np.zeros((1, 28, 28), np.float32), macs=1)
 
 
-def test_the_page_of_the_documentation_runs_without_snnet(written: Path, tmp_path: Path) -> None:
-    page = (Path(__file__).parents[3] / "docs" / "guides" / "bundle.md").read_text()
-    code = page.split("```python\n# without snnet")[1].split("```")[0]
-    assert "snnet" not in code
-    code = code.replace("3e9", "11")  # the tiny network's multiply-adds are made up
-    program = f"import sys; sys.modules['snnet'] = sys.modules['torch'] = None\n#{code}\nprint(logits.shape)"
-    folder = tmp_path / "bundle"
-    folder.symlink_to(written)
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path, check=False)
-    assert told.returncode == 0, told.stderr
-    assert told.stdout.strip() == "(1, 10)"
-
-
 def test_stitches_in_order(bundle: Bundle) -> None:
     assert tuple(map(str, bundle.stitches)) == STITCHES
