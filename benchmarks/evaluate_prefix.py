@@ -84,7 +84,7 @@ def main() -> None:
         torch.set_num_threads(args.threads)
 
     torch.manual_seed(0)
-    net = stitch(*(args.models or small_family()), sort=False).eval().to(args.device)
+    net = stitch(*(args.models or small_family())).eval().to(args.device)
     images = torch.randn(args.images, *net.input.size, device=args.device)
     labels = torch.randint(net.num_classes, (args.images,), device=args.device)
     options = {"batch_size": args.batch_size, "max_groups": args.max_groups}

@@ -331,7 +331,7 @@ def test_modules_may_be_given_themselves() -> None:
 
 
 def test_two_views_are_stitched_initialized_and_saved(tmp_path: Path) -> None:
-    net = snnet.stitch(view(name="small"), view(Net(6, 2), name="large"), sort=False).eval()
+    net = snnet.stitch(view(name="small"), view(Net(6, 2), name="large")).eval()
     snnet.initialize(net, [torch.randn(8, 3, 10, 14)])
     assert len(snnet.profile(net)) == len(net.space) == 4
     net.save_pretrained(tmp_path / "net")
@@ -343,7 +343,7 @@ def test_two_views_are_stitched_initialized_and_saved(tmp_path: Path) -> None:
 
 
 def test_saving_says_which_anchors_no_name_rebuilds(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    net = snnet.stitch(view(name="small"), view(Net(6, 2), name="large"), sort=False)
+    net = snnet.stitch(view(name="small"), view(Net(6, 2), name="large"))
     net.save_pretrained(tmp_path / "net")
     (record,) = caplog.records
     assert record.levelname == "WARNING" and record.name.startswith("snnet")
@@ -357,7 +357,7 @@ def test_models_that_do_not_fit_a_saved_network_are_told_which_would(tmp_path: P
     def deep(width: int, name: str) -> Anchor:
         return view(Net(width, 3), name=name, stages=["first", [["down", "second.0"], "second.1", "second.2"]])
 
-    snnet.stitch(view(name="small"), deep(6, "large"), sort=False).save_pretrained(tmp_path)
+    snnet.stitch(view(name="small"), deep(6, "large")).save_pretrained(tmp_path)
     order = r"all of them in their order: small of depths \(2, 2\), large of depths \(3, 3\); given: "
     for models, found in [
         ([deep(6, "b"), view(name="a")], r"b of depths \(3, 3\), a of depths \(2, 2\)\."),

@@ -47,7 +47,7 @@ def test_a_route_to_another_family_starts_from_maps() -> None:
     size = {"img_size": (64, 96), "num_classes": 5}
     hiera = AnchorSource.of("hiera_tiny_224", embed_dim=8, stages=(1, 2, 2, 1), **size)
     swin = AnchorSource.of("swin_tiny_patch4_window7_224", embed_dim=12, depths=(1, 2, 2, 1), window_size=2, **size)
-    net = snnet.stitch(hiera, swin, sort=False, stages=(1, 2)).eval()
+    net = snnet.stitch(hiera, swin, stages=(1, 2)).eval()
     assert len(net.space) == 4
     with torch.no_grad():
         assert all(net(torch.randn(1, *net.input.size), stitch).isfinite().all() for stitch in net.space)

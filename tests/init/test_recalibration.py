@@ -449,3 +449,11 @@ def test_other_number_formats(net: SNNet, images: Tensor, dtype: torch.dtype) ->
     expected = learn(reference(net, net.space[1]).double(), images.double())(images.double())
     tolerance = 0.25 if dtype == torch.bfloat16 else 1e-9
     torch.testing.assert_close(net(images.to(dtype), 1).double(), expected, rtol=tolerance, atol=tolerance)
+
+
+def test_whether_there_is_anything_to_measure_depends_on_the_anchors() -> None:
+    net = build_conv_net()
+    assert has_batch_norm(net) and has_batch_norm(net, anchors=False)
+    alone = SNNet(net.family, net.space.where(max_segments=1))
+    assert has_batch_norm(alone) and has_batch_norm(alone, anchors=[1])
+    assert not has_batch_norm(alone, anchors=False) and not has_batch_norm(alone, anchors=[])

@@ -90,5 +90,5 @@ def test_a_rank_too_large_leaves_the_network_as_it_was(tiny_anchors: list[Anchor
 
 def test_stitch_takes_a_rank() -> None:
     anchors = [build_tiny_anchor(width).model for width in WIDTHS[:2]]
-    net = snnet.stitch(*anchors, lora_rank=2)
+    net = snnet.stitch(*anchors).set_lora_rank(2)
     assert {layer.rank for layer in low_rank_layers(net)} == {2}

@@ -96,10 +96,9 @@ def test_parameters_of_a_stitch_are_those_with_gradients(tiny_net: SNNet) -> Non
         assert {id(p) for p in tiny_net.parameters_of(number)} == moved
 
 
-def test_anchors_are_ordered_by_macs_unless_told_otherwise() -> None:
+def test_anchors_are_ordered_by_macs() -> None:
     sources = [AnchorSource.of("vit_tiny_patch16_224", embed_dim=w, num_heads=2, **TINY) for w in (48, 16, 32)]
     assert [a.model.embed_dim for a in stitch(*sources).anchors] == [16, 32, 48]
-    assert [a.model.embed_dim for a in stitch(*sources, sort=False).anchors] == [48, 16, 32]
     assert len(stitch(*sources, kernel_size=1).space) == 3 + 2 * 2
 
 
@@ -113,12 +112,12 @@ def tiny(**changes: object) -> Anchor:
         ({"num_classes": 5}, "number of classes is 10 in one and 5 in the other"),
         ({"img_size": 56}, r"image size is \(1, 28, 28\) in one and \(1, 56, 56\) in the other; .*image_size=N"),
         ({"in_chans": 3}, r"image size is \(1, 28, 28\) in one and \(3, 28, 28\)"),
-        ({"patch_size": 14}, r"cannot be joined at 0:0->1:0: grid is 4x4 in front and 2x2 behind"),
+        ({"patch_size": 14}, r"cannot be joined at 0:0->1:0: grid is 2x2 in front and 4x4 behind"),
     ],
 )
 def test_anchors_that_cannot_be_joined_are_refused(changes: dict[str, object], message: str) -> None:
     with pytest.raises(AnchorError, match=message):
-        stitch(tiny(), tiny(**changes), sort=False)
+        stitch(tiny(), tiny(**changes))
 
 
 def test_anchors_of_other_numbers_of_stages_are_named() -> None:
@@ -145,12 +144,12 @@ def test_classes_in_another_order_are_refused() -> None:
     one.model.pretrained_cfg = {"label_names": ["cat", "dog", "owl"]}
     other.model.pretrained_cfg = {"label_names": ["cat", "owl", "dog"]}
     with pytest.raises(AnchorError, match="class 1 is 'dog' in one and 'owl' in the other"):
-        stitch(one, other, sort=False)
+        stitch(one, other)
 
 
 def test_each_anchor_sees_images_normalized_as_it_was_trained() -> None:
     torch.manual_seed(0)
-    net = stitch("vit_tiny_patch16_224", "deit_tiny_patch16_224", sort=False).eval()
+    net = stitch("vit_tiny_patch16_224", "deit_tiny_patch16_224").eval()
     assert net.input.mean == (0.5, 0.5, 0.5)
     images = torch.rand(2, 3, 224, 224)
     deit = net.anchor(1)
@@ -163,9 +162,9 @@ def test_each_anchor_sees_images_normalized_as_it_was_trained() -> None:
 def test_an_anchor_in_two_networks_is_corrected_for_each() -> None:
     plain, deit = (load_anchor(name) for name in ("vit_tiny_patch16_224", "deit_tiny_patch16_224"))
     images = torch.rand(1, 3, 224, 224)
-    alone = stitch(deit, load_anchor("deit_tiny_patch16_224"), sort=False).eval()
+    alone = stitch(deit, load_anchor("deit_tiny_patch16_224")).eval()
     before = alone(images, 0)
-    stitch(plain, deit, sort=False)
+    stitch(plain, deit)
     torch.testing.assert_close(alone(images, 0), before, rtol=0, atol=0)
 
 
@@ -175,13 +174,13 @@ def test_no_anchors_are_refused() -> None:
 
 
 def test_register_tokens_on_one_side_only() -> None:
-    net = stitch(tiny(), tiny(reg_tokens=2), sort=False).eval()
+    net = stitch(tiny(), tiny(reg_tokens=2)).eval()
     assert all(net(torch.randn(2, 1, 28, 28), stitch_).shape == (2, 10) for stitch_ in net.space)
     assert net.layer(net.space[-1].cuts[0]).target.prefix_tokens == 3
 
 
 def test_grids_are_resampled_on_request_and_so_after_loading(tmp_path: Path) -> None:
-    net = stitch(tiny(), tiny(patch_size=14), sort=False, resample=True).eval()
+    net = stitch(tiny(), tiny(patch_size=14), resample=True).eval()
     images = torch.randn(2, 1, 28, 28)
     net.save_pretrained(tmp_path)
     again = load(tmp_path)

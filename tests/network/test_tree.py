@@ -33,7 +33,7 @@ def by_anchors(net: SNNet, route: Stitch, images: Tensor) -> Tensor:
 @pytest.mark.parametrize("names", FAMILIES.values(), ids=list(FAMILIES))
 def test_route_tree_steps_and_extracted_stitch_give_the_same_bits(names: tuple[str, ...]) -> None:
     torch.manual_seed(0)
-    net = stitch(*names, sort=False, stages=[2] if names[0] in TIMM else None).eval()
+    net = stitch(*names, stages=[2] if names[0] in TIMM else None).eval()
     images, tree = torch.randn(1, *net.input.size), Tree()
     routes = [net.space[number] for number in {0, len(net.space) // 2, len(net.space) - 1}]
     for route in routes:

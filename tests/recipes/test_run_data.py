@@ -176,14 +176,18 @@ def test_commands_that_name_only_the_run(trained: Path, tmp_path: Path, run: Run
     assert len(answers) == 45 and {answer["labels"][0]["name"] for answer in answers} <= set(COLORS)
 
 
-def test_static_quantization_that_names_only_the_run(trained: Path, run: Run) -> None:  # noqa: F811
+def test_static_quantization_that_names_only_the_run(
+    trained: Path,
+    run: Run,  # noqa: F811
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     pytest.importorskip("onnxruntime")
     outcome = run(
         "export", "run", "--format", "onnx-bundle", "--quantize", "static", "--stitches", "0", "--output", "small"
     )
     assert outcome.code == 0, outcome.err
     assert "Data: folder under images, as run/recipe.yaml says" in outcome.err
-    assert outcome.err.count("are held out for validation") == 1
+    assert caplog.text.count("are held out for validation") == 1
     bundle = Bundle.open("small")
     assert bundle.classes == tuple(COLORS)
     assert bundle.manifest.quantization["calibration_images"] == 10  # type: ignore[index]

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from timm.data import Mixup
@@ -47,7 +48,7 @@ def build_net() -> SNNet:
     return SNNet(anchors, StitchSpace.build([anchor.depths for anchor in anchors]))
 
 
-def build_trainer(directory: Path) -> Trainer:
+def build_trainer(directory: Path, **options: Any) -> Trainer:
     net, soft = build_net(), DistillationSettings(kind="soft", temperature=2.0)
     return Trainer(
         net,
@@ -57,6 +58,7 @@ def build_trainer(directory: Path) -> Trainer:
         loss=StitchLoss(distillation=Distillation(anchor_teacher(net), soft)),
         mixup=Mixup(mixup_alpha=0.8, cutmix_alpha=1.0, label_smoothing=0.1, num_classes=10),
         directory=directory,
+        **options,
     )
 
 

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 from snnet.cli.console import say, show, show_table
 from snnet.cli.families import family_options
 from snnet.cli.progress import progress
+from snnet.cli.sources import stitched
 from snnet.cli.values import USUAL_FAMILY, DataName, Device, FamilyOptions, Root, default_device
 from snnet.init import CalibrationSettings, RecalibrationSettings
 
@@ -69,19 +70,18 @@ def init_network(
 
     from snnet.data import calibration_images, open_dataset
     from snnet.init import has_batch_norm, initialize, recalibrate
-    from snnet.network import stitch
     from snnet.profiling import count_costs
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(source.seed)
-        net = stitch(*anchors, pretrained=pretrained, **options.given())
+        net = stitched(*anchors, pretrained=pretrained, **options.given())
     dataset = open_dataset(source.data, source.root, "train", input=net.input, max_corrupt=source.max_corrupt)
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
     chosen = calibration_images(dataset, calibration.images, source.seed)
     place = default_device(device)
     with progress("Initializing") as report:
         fit = initialize(net, chosen, method=calibration.method, ridge=calibration.ridge, device=place, progress=report)
-    if recalibration_images and has_batch_norm(net):
+    if recalibration_images and has_batch_norm(net, anchors=False):
         clean = calibration_images(dataset, recalibration_images, source.seed)
         with progress("Recalibrating") as report:
             recalibrate(net, clean, anchors=False, device=place, progress=report)

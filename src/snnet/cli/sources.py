@@ -36,12 +36,18 @@ def network_shape(sources: Sequence[str], **options: Any) -> "SNNet":
         raise AnchorError("Name two or more anchors, such as deit_tiny_patch16_224 deit_small_patch16_224.")
     import torch
 
-    from snnet.network import stitch
-
     if len(sources) == 1 and _may_be_network(sources[0]):
         return saved_network(sources[0], options)
     with torch.device("meta"):
-        return stitch(*(source.partition("@")[0] for source in sources), **options)
+        return stitched(*(source.partition("@")[0] for source in sources), **options)
+
+
+def stitched(*anchors: str, lora_rank: int | None = None, **options: Any) -> "SNNet":
+    """Return a network of anchors that a user named, with the options of `FamilyOptions`."""
+    from snnet.network import stitch
+
+    net = stitch(*anchors, **options)
+    return net if lora_rank is None else net.set_lora_rank(lora_rank)
 
 
 def saved_network(source: str, options: Collection[str] = ()) -> "SNNet":

@@ -37,9 +37,18 @@ class RecalibrationReport:
     seconds: float
 
 
-def has_batch_norm(net: SNNet) -> bool:
-    """Return whether there is anything to recalibrate: a batch norm with running statistics."""
-    return bool(batch_norms([net]))
+def has_batch_norm(net: SNNet, *, anchors: bool | Collection[int] = True) -> bool:
+    """Return whether there is anything to recalibrate: a batch norm with running statistics.
+
+    Args:
+        net: The network.
+        anchors: As for `recalibrate`.
+    """
+    if not batch_norms([net]):
+        return False
+    own = _keeping_their_own(net, anchors)
+    ways = (zip(net.steps(stitch), net.prefixes(stitch), strict=True) for stitch in net.space)
+    return any(_is_measured(net, own, *step) for way in ways for step in way)
 
 
 @shows_progress("Recalibrating")

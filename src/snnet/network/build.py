@@ -17,16 +17,16 @@ def stitch(
     pretrained: bool = False,
     num_classes: int | None = None,
     image_size: int | tuple[int, int] | None = None,
-    sort: bool = True,
     resample: bool = False,
-    lora_rank: int | None = None,
     kernel_size: int = USUAL_SPACE.kernel_size,
     stride: int = USUAL_SPACE.stride,
     nearest: bool = USUAL_SPACE.nearest,
     direction: Direction = USUAL_SPACE.direction,
     stages: Sequence[int] | None = USUAL_SPACE.stages,
 ) -> SNNet:
-    """Turn a family of models into one stitchable network.
+    """Turn a family of models into one stitchable network, its anchors in the order of their MACs.
+
+    `net.set_lora_rank(rank)` lets it train low-rank updates of the stitching layers in place of whole maps.
 
     Weights that come from nowhere, those of the stitching layers to begin with, are drawn from torch's random state.
 
@@ -36,9 +36,7 @@ def stitch(
         num_classes: Give models that are built by name a classifier of this width.
         image_size: Build models that are given by name for images of this height and width, or of one number for both;
             by default each for its own, and all must agree.
-        sort: Order the anchors by measured MACs; False keeps the given order.
         resample: Let stitching layers join grids that differ by an integer factor.
-        lora_rank: Train low-rank updates of the stitching layers in place of whole maps.
         kernel_size: Blocks in a sliding window of paired stitching.
         stride: Blocks by which the window moves.
         nearest: Join only neighboring anchors; otherwise every subset of two or more.
@@ -65,10 +63,9 @@ def stitch(
         load_anchor(source, pretrained=pretrained, num_classes=num_classes, image_size=image_size) for source in anchors
     ]
     check_family(family)
-    if sort:
-        family.sort(key=anchor_macs)
+    family.sort(key=anchor_macs)
     if space.stages is None:
         usual = [n for n in family[0].stages if all(n in anchor.stages for anchor in family)]
         space = space.model_copy(update={"stages": tuple(usual)})
     built = StitchSpace.build([anchor.depths for anchor in family], **dict(space))
-    return SNNet(family, built, resample=resample, lora_rank=lora_rank)
+    return SNNet(family, built, resample=resample)

@@ -7,7 +7,7 @@ from snnet.space import SpaceSettings
 
 
 class FamilySettings(SpaceSettings):
-    """How anchors are built and joined, and which stitches they have: keywords of `snnet.stitch`."""
+    """How anchors are built and joined, and which stitches they have: what `snnet.stitch` and `set_lora_rank` take."""
 
     image_size: int | None = Field(
         None, ge=1, description="pixels a side of square images to build the anchors for; by default each for its own"

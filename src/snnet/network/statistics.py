@@ -240,14 +240,10 @@ class _Pool:
 
 def statistics_of(norms: Sequence[BatchNorm], values: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Return mean and variance of each batch norm out of what is kept for all of them, flat."""
-    parts = torch.split(values, _sizes(norms))
+    parts = torch.split(values, [norm.num_features for norm in norms for _ in range(2)])
     return list(zip(parts[::2], parts[1::2], strict=True))
 
 
 def statistics_size(norms: Sequence[BatchNorm]) -> int:
     """Return how many numbers the statistics of these batch norms are."""
-    return sum(_sizes(norms))
-
-
-def _sizes(norms: Sequence[BatchNorm]) -> list[int]:
-    return [norm.num_features for norm in norms for _ in range(2)]
+    return 2 * sum(norm.num_features for norm in norms)

@@ -155,11 +155,10 @@ def _build_network(section: NetworkSettings, num_classes: int | None, seed: int)
             *_load_anchors(section, num_classes),
             **section.model_dump(include=set(SpaceSettings.model_fields)),
             resample=section.resample,
-            lora_rank=section.lora_rank,
         )
         for number in range(len(net.anchors) if section.new_heads else 0):
             replace_classifier(net.anchor(number), net.num_classes)
-    return net
+    return _with_lora(net, section.lora_rank, seed)
 
 
 def _load_anchors(section: NetworkSettings, num_classes: int | None) -> list[Anchor]:

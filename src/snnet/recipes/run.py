@@ -10,7 +10,7 @@ import torch
 from snnet.data import calibration_images, eval_batches, fixed_choice
 from snnet.errors import RecipeError, TableError
 from snnet.evaluation import evaluate
-from snnet.init import InitReport, RecalibrationReport, initialize, recalibrate
+from snnet.init import InitReport, RecalibrationReport, has_batch_norm, initialize, recalibrate
 from snnet.network import StitchLike
 from snnet.profiling import count_costs
 from snnet.recipes.build import Parts, build_parts
@@ -73,15 +73,15 @@ class Run:
     def recalibrate(self, *, anchors: bool | Collection[int] = True) -> RecalibrationReport | None:
         """Measure running statistics of every stitch on clean training images, and keep them in the network.
 
-        None where there is no batch norm, or the recipe forbids it.
+        None where there is nothing to measure, or the recipe forbids it.
 
         Args:
             anchors: False leaves the anchors' own as they are, which fit as long as nothing is trained; or the numbers
                 of those to measure.
         """
-        if not self.parts.recalibrates:
-            return None
         net, section = self.parts.net, self.parts.recipe.recalibration
+        if not self.parts.recalibrates or not has_batch_norm(net, anchors=anchors):
+            return None
         with self.stage("Recalibrating") as progress:
             images = calibration_images(self.parts.images, section.images, self.parts.recipe.run.seed)
             device, size = self.parts.device, section.batch_size

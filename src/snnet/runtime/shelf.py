@@ -69,8 +69,7 @@ class Shelf:
         self._queue: deque[Stitch] = deque()
         self._fill: deque[Stitch] = deque()
         self._working: Stitch | None = None
-        self._clock = 0
-        self._closed = False
+        self._clock, self._closed = 0, False
         self._changed = threading.Condition()
         self._put(floor, build(floor))
         self._thread = threading.Thread(target=self._work, name="snnet-runtime-build", daemon=True)
@@ -122,7 +121,10 @@ class Shelf:
             yield None if entry is None else entry.ready
         finally:
             if entry is not None:
-                self._give_back(entry)
+                with self._changed:
+                    entry.users -= 1
+                    last = entry.retired and not entry.users
+                _close([entry] if last else [])
 
     def ask_for(self, stitch: Stitch) -> None:
         """Queue a stitch that is neither ready nor queued nor known to fail, before those that fill the shelf."""
@@ -146,10 +148,8 @@ class Shelf:
         """Wait until a stitch is ready or has failed, or until nothing waits; return whether it came to that."""
 
         def over() -> bool:
-            done = not self._waiting()
-            if stitch is None:
-                return self._closed or done
-            return stitch in self._entries or stitch in self._failures or done
+            told = self._closed if stitch is None else stitch in self._entries or stitch in self._failures
+            return told or not self._waiting()
 
         with self._changed:
             return self._changed.wait_for(over, timeout)
@@ -184,7 +184,6 @@ class Shelf:
 
     def _next(self) -> tuple[Stitch, bool] | None:
         """Wait for work, make room for it, and return it and whether it only fills the shelf; None at the end."""
-        idle: list[_Entry] = []
         with self._changed:
             while True:
                 self._changed.wait_for(lambda: self._closed or self._queue or self._fill)
@@ -244,13 +243,6 @@ class Shelf:
         entry.retired = True
         # In use, it is closed by whoever uses it last.
         return [] if entry.users else [entry]
-
-    def _give_back(self, entry: _Entry) -> None:
-        with self._changed:
-            entry.users -= 1
-            last = entry.retired and entry.users == 0
-        if last:
-            entry.ready.close()
 
 
 def _close(entries: Iterable[_Entry]) -> None:

@@ -18,7 +18,8 @@ from snnet.table.columns import (
 from snnet.table.facts import PROFILE, describe_profile
 from snnet.table.frontier import anchor_regression, gap_to_lines, hypervolume, line_between_anchors, pareto_frontier
 from snnet.table.profiled import check_profile, without_profile
-from snnet.table.table import StitchRow, StitchTable
+from snnet.table.row import StitchRow
+from snnet.table.table import StitchTable
 from snnet.table.values import (
     PREDICTION,
     is_predicted,

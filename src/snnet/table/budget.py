@@ -12,7 +12,8 @@ from snnet.errors import BudgetError
 from snnet.space import Stitch
 from snnet.table.columns import SCORE, at_batch, column, kinds_of
 from snnet.table.profiled import check_profile
-from snnet.table.table import StitchRow, StitchTable
+from snnet.table.row import StitchRow
+from snnet.table.table import StitchTable
 from snnet.table.values import measured, missing_column
 
 

@@ -4,7 +4,8 @@ from itertools import groupby, pairwise
 
 from snnet.errors import TableError
 from snnet.table.columns import COST, SCORE, column
-from snnet.table.table import StitchRow, StitchTable
+from snnet.table.row import StitchRow
+from snnet.table.table import StitchTable
 from snnet.table.values import measured, missing_column
 
 

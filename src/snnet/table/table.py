@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +10,7 @@ from snnet.errors import TableError, did_you_mean
 from snnet.space import Stitch, as_number
 from snnet.table.columns import column, in_order
 from snnet.table.facts import current_facts, describe_profile
+from snnet.table.row import StitchRow, read_row
 from snnet.utils import html_grid, text_grid, write_text
 
 if TYPE_CHECKING:
@@ -19,50 +19,6 @@ if TYPE_CHECKING:
 FORMAT, VERSION = "snnet-table", 1
 _SHOWN_IN_TEXT, _SHOWN_IN_HTML = 8, 50
 _TEXT = ("stitch",)
-
-
-@dataclass(frozen=True, repr=False)
-class StitchRow:
-    """What is known of one stitch; columns read as attributes (`row.macs`, `row.top1`).
-
-    Attributes:
-        index: Number of the stitch in its space.
-        stitch: Id of the stitch, `0:0-5,1:6-12`.
-        values: Column -> number. MACs and parameters are counts, top-1 and top-5 percent, loss nats,
-            latency milliseconds and energy millijoules per forward pass, throughput images per second, memory
-            megabytes (a million bytes).
-    """
-
-    index: int
-    stitch: str
-    values: Mapping[str, float] = field(default_factory=dict)
-
-    def __getattr__(self, name: str) -> float:
-        # Dunder look-ups (copy, pickle) may come before `values` exists.
-        if name.startswith("__") or name not in self.values:
-            known = "" if name.startswith("__") else f" It has: {', '.join(self.values) or 'none'}."
-            raise AttributeError(f"Row {self.__dict__.get('stitch')} has no column {name!r}.{known}")
-        return self.values[name]
-
-    def __repr__(self) -> str:
-        return f"StitchRow({self.index}, {self.stitch!r}{', ' if self.values else ''}{self.describe()})"
-
-    def describe(self) -> str:
-        """Return all values in a line, as people read them: `macs 1.26 G, top1 72.10`."""
-        return ", ".join(f"{name} {column(name).text(value)}" for name, value in self.values.items())
-
-    def get(self, name: str, default: float | None = None) -> float | None:
-        """Return column `name`, or `default` where this row has no such value."""
-        return self.values.get(name, default)
-
-    @cached_property
-    def route(self) -> Stitch:
-        """The stitch as a value."""
-        return Stitch.parse(self.stitch)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return index, stitch and all columns as one flat mapping."""
-        return {"index": self.index, "stitch": self.stitch, **self.values}
 
 
 class StitchTable:
@@ -240,7 +196,7 @@ class StitchTable:
         if not isinstance(whole, dict) or "stitches" not in whole:
             return cls._from_lines(source, text.splitlines())
         meta = {key: value for key, value in whole.items() if key != "stitches"}
-        return cls((_read_row(source, 1, row) for row in whole["stitches"]), current_facts(meta))
+        return cls((read_row(source, 1, row) for row in whole["stitches"]), current_facts(meta))
 
     @classmethod
     def _from_lines(cls, source: Path, lines: list[str]) -> "StitchTable":
@@ -256,13 +212,5 @@ class StitchTable:
         if head.get("version", 0) > VERSION:
             raise TableError(f"{source} has table version {head['version']}; this snnet reads up to {VERSION}: update.")
         return cls(
-            (_read_row(source, n, row) for n, row in enumerate(parsed[1:], 2)), current_facts(head.get("meta") or {})
+            (read_row(source, n, row) for n, row in enumerate(parsed[1:], 2)), current_facts(head.get("meta") or {})
         )
-
-
-def _read_row(source: Path, number: int, row: Any) -> StitchRow:
-    try:
-        values = {k: v for k, v in row.items() if k not in ("index", "stitch") and v is not None}
-        return StitchRow(int(row["index"]), str(Stitch.parse(row["stitch"])), values)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise TableError(f"{source}, line {number}, is not a row of a stitch table: {error}") from None

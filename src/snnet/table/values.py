@@ -4,7 +4,8 @@ import math
 
 from snnet.errors import did_you_mean
 from snnet.table.columns import COLUMNS, ERROR, SCORE, column
-from snnet.table.table import StitchRow, StitchTable
+from snnet.table.row import StitchRow
+from snnet.table.table import StitchTable
 
 PREDICTION = "prediction"
 """The fact of a table that says how the predicted scores in it came about."""

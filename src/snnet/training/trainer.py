@@ -7,13 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
 from snnet.data import check_classes, classes_of
 from snnet.errors import DataError, ProcessLostError, RecipeError, TrainingError
 from snnet.network import SNNet
 from snnet.space import Stitch, join_ids
-from snnet.training.checkpoint import CHECKPOINTS, CheckpointStore
+from snnet.training.checkpoint import CHECKPOINTS, CheckpointStore, Settings
 from snnet.training.engine import Engine, Mixup, Update, apart, build_accelerator
 from snnet.training.facts import run_facts
 from snnet.training.freezing import hold_statistics, with_something_to_train, without_gradients
@@ -148,6 +149,26 @@ class Trainer:
             self.net.classes = found
 
 
+def _facts_of(trainer: Trainer) -> Settings:
+    """Return what must be equal for one run to continue another."""
+    parts = (trainer.net, trainer.batches, trainer.run, trainer.optim, trainer.sampler, trainer.loss, trainer.mixup)
+    return run_facts(*parts, trainer.facts)
+
+
+def _engine_of(trainer: Trainer, accelerator: Accelerator) -> Engine:
+    return Engine(
+        trainer.net,
+        accelerator,
+        optim=trainer.optim,
+        steps=trainer.steps,
+        warmup=trainer.warmup,
+        loss=trainer.loss,
+        mixup=trainer.mixup,
+        ema_decay=trainer.run.ema_decay,
+        sharding=trainer.run.sharding,
+    )
+
+
 class _Run:
     """One call of `fit`: what it needs open, and where it stands."""
 
@@ -161,16 +182,7 @@ class _Run:
     ) -> None:
         self.trainer, self.on_step, self.progress = trainer, on_step, progress
         self.settings, self.steps = trainer.run, trainer.steps
-        facts = run_facts(
-            trainer.net,
-            trainer.batches,
-            self.settings,
-            trainer.optim,
-            trainer.sampler,
-            trainer.loss,
-            trainer.mixup,
-            trainer.facts,
-        )
+        facts = _facts_of(trainer)
         self.share = share()
         self.say = on_message if on_message and self.share.is_first else lambda _: None
         self.store = self._open_store(trainer.directory, facts, resume) if trainer.directory else None
@@ -183,17 +195,7 @@ class _Run:
             self.settings.trackers if directory else (),
             directory / TRACKING if directory else None,
         )
-        self.engine = Engine(
-            trainer.net,
-            accelerator,
-            optim=trainer.optim,
-            steps=trainer.steps,
-            warmup=trainer.warmup,
-            loss=trainer.loss,
-            mixup=trainer.mixup,
-            ema_decay=self.settings.ema_decay,
-            sharding=self.settings.sharding,
-        )
+        self.engine = _engine_of(trainer, accelerator)
         self.stopping: int | None = None
         """The signal after which all processes have agreed to stop."""
         self.step = 0

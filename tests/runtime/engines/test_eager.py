@@ -29,7 +29,7 @@ def test_statistics_of_a_route_are_used() -> None:
 
 
 def test_low_rank_layers_are_merged_in_the_replica_alone() -> None:
-    net = stitch("vit_fm_tiny", "vit_fm_small", lora_rank=2).eval()
+    net = stitch("vit_fm_tiny", "vit_fm_small").set_lora_rank(2).eval()
     for layer in net.layers.values():
         for part in layer.transform.parameters():
             nn.init.normal_(part, std=0.1)
