@@ -107,7 +107,7 @@ def test_a_block_run_twice_with_two_sets_of_statistics_is_refused() -> None:
     doubled = (*net.steps(route)[:2], *net.steps(route)[1:])
     prefixes = (*net.prefixes(route)[:2], "elsewhere", *net.prefixes(route)[2:])
     net.statistics.store({"0:0-1": net.statistics.get(net.prefixes(net.space[-1])[1]), "elsewhere": torch.ones(8)})
-    net._routes[route] = tuple(map(net._call, doubled, prefixes))
+    net._routes[route] = (tuple(map(net._call, doubled, prefixes)), ())
     with pytest.raises(ExportError, match=r"runs block 0 of anchor 0 twice.*net.forget_statistics"):
         net.at(route).to_module()
 

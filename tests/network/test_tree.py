@@ -72,7 +72,7 @@ def test_what_a_step_does_besides_its_modules_or_beside_named_ones_is_left_to_th
 ) -> None:
     block = tiny_net.steps(0)[1]
     path = ("anchors", "0", "model", "blocks")
-    assert find_call(tiny_net, block, "0:0-1") == (block, ("anchors", "0"), ((path, "0"),), "0:0-1")
+    assert find_call(tiny_net, block, "0:0-1") == (block, ("anchors", "0"), ((path, ("0",)),), "0:0-1")
     monkeypatch.setattr(type(tiny_net.anchor(0)), "chain", lambda *_: (nn.ReLU(),))
     assert find_call(tiny_net, block) == (block, ("anchors", "0"), None, "")
 

@@ -23,7 +23,7 @@ from snnet.network.statistics import RouteStatistics
 from snnet.network.stitch_module import StitchModule
 from snnet.network.storage import SETTINGS, describe, save_network
 from snnet.network.summary import summary
-from snnet.network.tree import Call, find_call, find_module, run_calls
+from snnet.network.tree import Call, find_call, find_module, join_calls, run_calls
 from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixes, route_steps
 from snnet.table import SCORE, StitchTable, select, without_scores
 from snnet.utils import precision_of
@@ -80,7 +80,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         self._active = space[0]
         self._size = torch.Size(self.input.size)
         self._calls: dict[Step, Call] = {}
-        self._routes: dict[StitchLike, tuple[Call, ...]] = {}
+        self._routes: dict[StitchLike, tuple[tuple[Call, ...], tuple[Call, ...]]] = {}
 
     def forward(self, images: Tensor, stitch: StitchLike | None = None) -> Tensor:
         """Run one stitch: images `(B, C, H, W)` to logits `(B, classes)`.
@@ -96,7 +96,8 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         statistics: Any = self._modules["statistics"]  # by the attribute it takes three times as long
         if not fits(images, self._size, statistics.home):
             check_batch(images, self)
-        return run_calls(self, self._calls_of(self._active if stitch is None else stitch), images, statistics)
+        calls, joined = self._route(self._active if stitch is None else stitch)
+        return run_calls(self, calls if self.training or len(statistics) else joined, images, statistics)
 
     @property
     def active(self) -> Stitch:
@@ -139,16 +140,16 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
     def at(self, stitch: StitchLike) -> StitchModule:
         """Return a module that runs one stitch and shares this network's weights."""
         route = self.space.find(stitch)
-        self._calls_of(route)  # now, and not while a compiler traces the forward pass
+        self._route(route)  # now, and not while a compiler traces the forward pass
         return StitchModule(self, route)
 
     def steps(self, stitch: StitchLike) -> tuple[Step, ...]:
         """Return what a stitch runs, in order; costs, export and forward are folds over it."""
-        return tuple(step for step, *_ in self._calls_of(stitch))
+        return tuple(step for step, *_ in self._route(stitch)[0])
 
     def prefixes(self, stitch: StitchLike) -> tuple[str, ...]:
         """Return the name of a stitch's beginning up to each of its steps, see `route_prefixes`."""
-        return tuple(prefix for *_, prefix in self._calls_of(stitch))
+        return tuple(prefix for *_, prefix in self._route(stitch)[0])
 
     def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor:
         """Run one step, with the statistics measured for the beginning `prefix` of a route that it ends, if any.
@@ -160,14 +161,16 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """
         return run_calls(self, [self._call(step, prefix)], features, self.statistics)
 
-    def _calls_of(self, stitch: StitchLike) -> tuple[Call, ...]:
+    def _route(self, stitch: StitchLike) -> tuple[tuple[Call, ...], tuple[Call, ...]]:
+        """Return what a stitch runs, step by step, and with neighbors joined."""
         # By what was given: to look a stitch up in the space takes longer than a small step.
-        calls = self._routes.get(stitch)
-        if calls is None:
+        found = self._routes.get(stitch)
+        if found is None:
             route, final_norm = self.space.find(stitch), self.norm_on_stitched
             steps = route_steps(route, lambda cut: self.space.layer_of(cut).name, final_norm=final_norm)
-            calls = self._routes[stitch] = tuple(map(self._call, steps, route_prefixes(steps)))
-        return calls
+            calls = tuple(map(self._call, steps, route_prefixes(steps)))
+            found = self._routes[stitch] = calls, join_calls(calls)
+        return found
 
     def _call(self, step: Step, prefix: str) -> Call:
         if step not in self._calls:

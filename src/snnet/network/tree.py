@@ -5,6 +5,7 @@ Routes that begin with the same steps share a path of a tree, so that walking th
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain as all_of
 from typing import Any
 
 from torch import Tensor, nn
@@ -16,8 +17,8 @@ from snnet.space import Step, Stitch, route_prefixes
 
 Path = tuple[str, ...]
 """Names that lead from the root to a module."""
-Chain = tuple[tuple[Path, str], ...]
-"""Modules that run one after another, each as the path to its parent and its name there."""
+Chain = tuple[tuple[Path, tuple[str, ...]], ...]
+"""Modules that run one after another: the path to a parent, and the names there of those that follow each other."""
 Call = tuple[Step, Path, Chain | None, str]
 """A step; the anchor that owns it, or its stitching layer; its modules if they are all it runs; the beginning it ends.
 
@@ -34,13 +35,37 @@ def find_call(root: nn.Module, step: Step, prefix: str = "") -> Call:
         prefix: Name of the beginning of a route that it ends, whose statistics are used if there are any.
     """
     if step.kind == "stitch":
-        return step, ("layers", step.layer), ((("layers",), step.layer),), prefix
+        return step, ("layers", step.layer), ((("layers",), (step.layer,)),), prefix
     owner = ("anchors", str(step.anchor))
     anchor = find_module(root, owner)
     names = {module: name for name, module in anchor.named_modules()}
-    chain = [names.get(module) for module in anchor.chain(step) or [None]]
-    paths = [(*owner, *name.split(".")) for name in chain if name is not None]
-    return step, owner, tuple((path[:-1], path[-1]) for path in paths) if None not in chain else None, prefix
+    found = [names.get(module) for module in anchor.chain(step) or [None]]
+    paths = [(*owner, *name.split(".")) for name in found if name is not None]
+    chain = join_chains([((path[:-1], path[-1:]),) for path in paths])
+    return step, owner, None if None in found else chain, prefix
+
+
+def join_chains(chains: Iterable[Chain]) -> Chain:
+    """Return one chain that runs what several do: to look a parent up takes as long as a small operation."""
+    joined: list[tuple[Path, tuple[str, ...]]] = []
+    for parent, names in all_of.from_iterable(chains):
+        if joined and joined[-1][0] == parent:
+            joined[-1] = (parent, (*joined[-1][1], *names))
+        else:
+            joined.append((parent, names))
+    return tuple(joined)
+
+
+def join_calls(calls: Iterable[Call]) -> tuple[Call, ...]:
+    """Return the same steps with neighbors as one call; only for evaluation, and where no statistics are kept."""
+    joined: list[Call] = []
+    for call in calls:
+        if joined and joined[-1][2] is not None and call[2] is not None:
+            step, owner, before, prefix = joined[-1]
+            joined[-1] = (step, owner, join_chains([before or (), call[2]]), prefix)
+        else:
+            joined.append(call)
+    return tuple(joined)
 
 
 def find_module(root: nn.Module, path: Path) -> Any:
@@ -66,10 +91,7 @@ def run_calls(
         statistics: Where those measured for a beginning are; batch norms use their own for all others.
     """
     kept: Mapping[str, Tensor] = {} if statistics is None else statistics.kept
-    # To look a module up takes as long as a small operation; neighbors share their parent.
     training = root.training
-    place: Path = ()
-    siblings: dict[str, Any] = {}
     for step, owner, chain, prefix in calls:
         if prefix in kept:
             assert statistics is not None  # nobody else keeps any
@@ -79,10 +101,10 @@ def run_calls(
         elif chain is None or (training and step.kind != "stitch"):
             features = find_module(root, owner).run_step(step, features)
         else:
-            for parent, name in chain:
-                if parent != place:
-                    place, siblings = parent, find_module(root, parent)._modules
-                features = siblings[name](features)
+            for parent, names in chain:
+                siblings = find_module(root, parent)._modules
+                for name in names:
+                    features = siblings[name](features)
     return features
 
 
