@@ -5,7 +5,7 @@ import torch
 from snnet.anchors import Anchor, load_anchor
 from snnet.network import SNNet
 from snnet.profiling import stitch_params
-from snnet.space import StitchSpace
+from snnet.space import Step, StitchSpace
 from tests.anchors.checks import check_segments
 from tests.anchors.families import FAMILIES
 
@@ -26,8 +26,8 @@ def test_a_shared_bias_belongs_to_the_blocks_that_add_it() -> None:
 
 def test_a_block_without_a_shared_bias_is_all_there_is_to_run() -> None:
     plain, shared = (load_anchor(build(name)) for name in ("beit_base_patch16_224", "shared bias"))
-    assert plain.block_chain(1) == (plain.model.blocks[1],)
-    assert shared.block_chain(1) is None
+    assert plain.chain(Step("block", 0, 1)) == (plain.model.blocks[1],)
+    assert shared.chain(Step("block", 0, 1)) is None
 
 
 def test_a_set_input_size_is_followed() -> None:

@@ -131,7 +131,7 @@ def plugged(num_classes=10):
 """
 
 
-@pytest.mark.parametrize("group", ["snnet.anchors", "snnet.models"])
+@pytest.mark.parametrize("group", ["snnet.anchors", pytest.param("snnet.models", marks=pytest.mark.slow)])
 def test_installed_packages_add_families_and_models_through_entry_points(tmp_path: Path, group: str) -> None:
     (tmp_path / "plugged_in.py").write_text(PLUGIN)
     info = tmp_path / "plugged_in-1.0.dist-info"

@@ -35,6 +35,7 @@ def gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     sys.modules.pop("gpu_parts", None)
 
 
+@pytest.mark.slow
 def test_parts_run_in_miniature_and_say_what_needs_a_gpu(tmp_path: Path) -> None:
     found = run_parts("least_squares", "energy", output=tmp_path / "gpu.json")
     assert [row["what"] for row in found["least_squares"]] == ["8 images", "largest relative residual"]

@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from snnet.recipes.paper import EXPERIMENTS, FIGURES, TIMM_MODELS, published_table
 from tests.cli.conftest import Run
 from tests.recipes.paper.conftest import QUICK
@@ -13,6 +15,7 @@ def test_without_a_name_all_are_listed(run: Run) -> None:
     assert all(one.title in out for one in EXPERIMENTS.values())
 
 
+@pytest.mark.slow
 def test_a_figure_is_run_and_named_after_itself(run: Run, tmp_path: Path) -> None:
     outcome = run("experiment", "figure-8", "--output", tmp_path, "--seed", 3, *FLAGS)
     assert outcome.code == 0, outcome.err

@@ -103,6 +103,7 @@ def test_init_and_train_recalibrate_by_themselves(run: Run, tmp_path: Path) -> N
     assert not len(snnet.load(out).statistics)
 
 
+@pytest.mark.slow
 def test_the_demo_recalibrates_before_each_evaluation(tmp_path: Path) -> None:
     stages: list[str] = []
 

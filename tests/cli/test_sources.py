@@ -15,7 +15,7 @@ def test_a_mistyped_directory_is_not_looked_for_on_the_hub(
 ) -> None:
     (tmp_path / "runs").mkdir()
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("snnet.network.storage.snapshot_download", lambda *_, **__: pytest.fail("the hub was asked"))
+    monkeypatch.setattr("snnet.network.restore.snapshot_download", lambda *_, **__: pytest.fail("the hub was asked"))
     outcome = run(command, "runs/typo")
     assert outcome.code == 2
     assert "There is no network at runs/typo" in outcome.err and "hf-hub:runs/typo" in outcome.err

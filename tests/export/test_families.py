@@ -46,7 +46,7 @@ def relative_error(net: SNNet, route: Stitch, images: torch.Tensor, batches: Seq
     return worst
 
 
-@pytest.mark.parametrize(("name", "number"), [("swin", 10), ("cnn-vit", 5)])
+@pytest.mark.parametrize(("name", "number"), [("swin", 10), pytest.param("cnn-vit", 5, marks=pytest.mark.slow)])
 def test_a_spread(name: str, number: int) -> None:
     net, images = family(name, number)
     noise = torch.randn(3, *net.input.size, generator=torch.Generator().manual_seed(number))

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from snnet.errors import DataError
-from snnet.network import SNNet, replicate
+from snnet.network import SNNet, replicate, stitch
 
 BATCH = torch.zeros(2, 1, 28, 28)
 
@@ -81,3 +81,13 @@ def test_compilers_and_exporters_take_a_stitch_that_never_ran(tiny_net: SNNet) -
     for batch in (images, torch.randn(5, 1, 28, 28)):
         torch.testing.assert_close(compiled(batch), tiny_net(batch, 4))
         torch.testing.assert_close(exported(batch), tiny_net(batch, 5))
+
+
+def test_other_heights_and_widths_where_all_anchors_take_them() -> None:
+    net = stitch("resnet_fm_small", "resnet_fm_base").eval()
+    assert net(torch.randn(2, 1, 36, 44), net.space[-1]).shape == (2, 10)
+    with pytest.raises(DataError, match=r"have shape \(2, 3, 36, 44\); expected float images \(N, 1, 28, 28\)"):
+        net(torch.randn(2, 3, 36, 44), 0)
+    mixed = stitch("resnet_fm_small", "swin_fm_base").eval()
+    with pytest.raises(DataError, match=r"have shape \(2, 1, 36, 44\)"):
+        mixed(torch.randn(2, 1, 36, 44), 0)

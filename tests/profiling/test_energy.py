@@ -1,5 +1,6 @@
 """Meters read from a powercap tree of files, and from a driver that is stood in for."""
 
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from snnet.network import SNNet
-from snnet.profiling import EnergyMeter, energy, find_meter, profile
+from snnet.profiling import EnergyMeter, MeasureSettings, energy, find_meter, profile
 from snnet.profiling.energy import RaplMeter, measure_energy
 
 CPU = torch.device("cpu")
@@ -74,7 +75,8 @@ def test_energy_of_one_run_is_the_mean_over_a_while() -> None:
 
 
 def test_a_profile_has_energy_just_where_there_is_a_meter(tiny_net: SNNet, monkeypatch: pytest.MonkeyPatch) -> None:
-    options = {"latency": [0, 1], "warmup": 0, "repeats": 1, "batch_sizes": (1, 2)}
+    settings = MeasureSettings(warmup=0, repeats=1, batch_sizes=(1, 2))
+    options = {"stitches": [0, 1], "settings": settings}
     monkeypatch.setattr(PROFILE, "find_meter", lambda _: (None, "there is no meter: none"))
     table = profile(tiny_net, **options)  # type: ignore[arg-type]
     assert "energy_mj" not in table.columns and table.meta["profile"]["energy"] == "there is no meter: none"
@@ -84,4 +86,5 @@ def test_a_profile_has_energy_just_where_there_is_a_meter(tiny_net: SNNet, monke
     table = profile(tiny_net, **options)  # type: ignore[arg-type]
     assert table[0].energy_mj == table[0].values["energy_mj@2"] == 2000.0
     assert table[1].energy_mj == 0.0 and table.meta["profile"]["energy"] == "counting"
-    assert "energy_mj" not in profile(tiny_net, energy=False, threads=2, **options).columns  # type: ignore[arg-type]
+    options["settings"] = replace(settings, energy=False)
+    assert "energy_mj" not in profile(tiny_net, threads=2, **options).columns  # type: ignore[arg-type]

@@ -9,11 +9,11 @@ from torch import Tensor
 from snnet.anchors import Anchor
 from snnet.errors import AnchorError, CheckpointError, RecipeError
 from snnet.network import SNNet, load, stitch
-from snnet.recipes import Recipe
+from snnet.recipes import Recipe, build_trainer
 from snnet.training import content_digest, drop_path_settings, with_drop_path
 from snnet.training.checkpoint import read_checkpoint
 from tests.conftest import build_tiny_net
-from tests.recipes.test_experiment import build
+from tests.recipes.small import build
 from tests.training.test_trainer import stop_at
 
 TINY = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "depth": 2}
@@ -84,18 +84,18 @@ def final_weights(directory: Path) -> str:
 
 def test_a_resumed_run_drops_the_same_branches(tmp_path: Path) -> None:
     settings = {"run__steps": 3, "network__drop_path": 0.5}
-    build(**settings).trainer(tmp_path / "whole").fit()
-    stop_at(build(**settings).trainer(tmp_path / "parts"), 1)
-    build(**settings).trainer(tmp_path / "parts").fit(resume=True)
+    build_trainer(build(**settings), tmp_path / "whole").fit()
+    stop_at(build_trainer(build(**settings), tmp_path / "parts"), 1)
+    build_trainer(build(**settings), tmp_path / "parts").fit(resume=True)
     assert final_weights(tmp_path / "parts") == final_weights(tmp_path / "whole")
-    build(run__steps=3).trainer(tmp_path / "without").fit()
+    build_trainer(build(run__steps=3), tmp_path / "without").fit()
     assert final_weights(tmp_path / "without") != final_weights(tmp_path / "whole")
 
 
 def test_another_rate_is_another_run(tmp_path: Path) -> None:
-    stop_at(build(network__drop_path=0.1).trainer(tmp_path), 1)
+    stop_at(build_trainer(build(network__drop_path=0.1), tmp_path), 1)
     with pytest.raises(CheckpointError, match=r"network\.drop_path was '\[0\.1\]' and is '\[0\.2\]'"):
-        build(network__drop_path=0.2).trainer(tmp_path).fit(resume=True)
+        build_trainer(build(network__drop_path=0.2), tmp_path).fit(resume=True)
 
 
 def test_a_saved_network_may_be_trained_with_other_rates(tmp_path: Path) -> None:

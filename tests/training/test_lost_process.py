@@ -12,6 +12,7 @@ from tests.distributed import torchrun
 from tests.training import spread, waiting
 
 
+@pytest.mark.slow
 def test_all_stop_together_and_save_once(tmp_path: Path) -> None:
     launcher, _ = start_and_wait(tmp_path, step=4)
     launcher.send_signal(signal.SIGTERM)

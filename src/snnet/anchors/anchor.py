@@ -106,6 +106,12 @@ class Anchor(nn.Module, ABC):
         config = getattr(self.model, "pretrained_cfg", None) or {}
         return config.get("license") or None
 
+    @property
+    def any_size(self) -> bool:
+        """Whether the model takes images of other heights and widths too, as far as timm's record says so."""
+        config = getattr(self.model, "pretrained_cfg", None) or {}
+        return config.get("fixed_input_size") is False
+
     @abstractmethod
     def feature(self, block: int) -> FeatureSpec:
         """Describe the output of a block; -1 is the output of the stem."""

@@ -19,13 +19,14 @@ def fits(images: Any, size: torch.Size, like: Tensor) -> bool:
     )
 
 
-def check_images(images: Any, size: tuple[int, ...], what: str = "The images") -> Tensor:
+def check_images(images: Any, size: tuple[int, ...], what: str = "The images", *, any_size: bool = False) -> Tensor:
     """Return what was given if it is a batch of float images `(N, C, H, W)`.
 
     Args:
         images: What was given.
         size: `(C, H, W)` that the anchors take.
         what: What the message calls it.
+        any_size: Accept other heights and widths.
 
     Raises:
         DataError: If it is anything else.
@@ -36,7 +37,8 @@ def check_images(images: Any, size: tuple[int, ...], what: str = "The images") -
             f"{what} are a {type(images).__name__}; expected {expected}, as a tensor. For pictures and arrays there is "
             "net.predict(images), and net.transform(picture) makes a normalized image of one."
         )
-    if tuple(images.shape[1:]) != tuple(size):
+    free = any_size and images.ndim == 4 and images.shape[1] == size[0]
+    if tuple(images.shape[1:]) != tuple(size) and not free:
         lacking = "; a single image needs a first axis, image[None]" if tuple(images.shape) == tuple(size) else ""
         raise DataError(f"{what} have shape {tuple(images.shape)}; expected {expected}{lacking}.")
     if not images.is_floating_point():
@@ -50,7 +52,7 @@ def check_batch(images: Any, net: Network) -> None:
     Raises:
         DataError: If so; the message says what is accepted and how to get there.
     """
-    check_images(images, net.input.size)
+    check_images(images, net.input.size, any_size=all(anchor.any_size for anchor in net.family))
     first = next(cast(nn.Module, net).parameters())
     if images.device != first.device and not first.is_meta:
         raise DataError(

@@ -86,7 +86,8 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """Run one stitch: images `(B, C, H, W)` to logits `(B, classes)`.
 
         Args:
-            images: Normalized as `net.input` says.
+            images: Normalized as `net.input` says. Where all anchors take any height and width (`Anchor.any_size`), so
+                does the network.
             stitch: Number, id or value; `net.active` if None.
 
         Raises:

@@ -24,7 +24,7 @@ def quick(name: str, output: Path, **options: object) -> Outcome:
 
 
 # The others differ from these in settings alone, and `test_catalogue` reads the recipes of all.
-FAST = ("resnet", "levit", "initialization", "layerdrop")
+FAST = ("resnet", "initialization")
 NAMES = [name if name in FAST else pytest.param(name, marks=pytest.mark.slow) for name in EXPERIMENTS]
 
 
@@ -59,6 +59,7 @@ def test_numbers_stand_beside_the_published_ones(output: Path) -> None:
     assert first["top1"] == outcome.tables["SN-Net"]["0:0-9,1:9-12"].top1
 
 
+@pytest.mark.slow
 def test_table_1_shows_both_columns_of_the_paper(output: Path) -> None:
     outcome = quick("alone", output)
     text = (output / "alone.md").read_text()
@@ -99,6 +100,7 @@ def test_a_trained_network_can_be_loaded(output: Path) -> None:
     assert net.table is not None and net.table.column("top1") == outcome.tables["SN-Net"].column("top1")
 
 
+@pytest.mark.slow
 def test_after_a_kill_the_result_is_the_same(tmp_path: Path) -> None:
     settings = {**TWO, "run.steps": 4, "run.save_every": 2}
     variant = EXPERIMENTS["deit"].variants[0]
