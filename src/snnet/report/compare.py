@@ -58,7 +58,7 @@ def draw_comparison(
 
 
 def _draw_panel(axes: "Axes", panel: Panel, colors: Mapping[str, str], cost: str, score: str) -> None:
-    # One unit for all tables of a panel: that of the dearest.
+    # One unit for all tables of a panel: that of the most expensive.
     x = max((axis_of(table, cost) for table in panel.tables.values()), key=lambda axis: axis.scale)
     y = axis_of(next(iter(panel.tables.values())), score)
     draw_frame(axes, x, y)

@@ -50,7 +50,7 @@ class StitchSpace(Sequence[Stitch]):
         """List all stitches of a family.
 
         Args:
-            depths: Blocks per stage of each anchor, from the cheapest anchor to the dearest.
+            depths: Blocks per stage of each anchor, from the cheapest anchor to the largest.
             kernel_size: Blocks in a sliding window of paired stitching.
             stride: Blocks by which the window moves.
             nearest: Join only neighboring anchors; otherwise every subset of two or more.

@@ -10,7 +10,7 @@ from snnet.table.values import measured, missing_column
 
 
 def pareto_frontier(table: StitchTable, cost: str = COST, score: str = SCORE) -> StitchTable:
-    """Return the stitches that no other equals or beats in both columns, from the cheapest to the dearest.
+    """Return the stitches that no other equals or beats in both columns, from the cheapest to the most expensive.
 
     Stitches with the same cost and the same score stay together. Rows without a finite value in both columns
     are passed over. Lower is better, except in top-1, top-5 and throughput.
@@ -78,7 +78,7 @@ def line_between_anchors(anchors: StitchTable, at: float | StitchRow, cost: str 
     Args:
         anchors: A table with the anchors' own costs and scores; other rows in it are passed over.
         at: A cost; or a stitch, and then only the anchors of its route are joined. The end lines go on
-            beyond the cheapest and the dearest anchor (a stitching layer can make a stitch dearer than both).
+            beyond the cheapest and the largest anchor (a stitching layer can make a stitch cost more than both).
         cost: Column of the cost.
         score: Column of the score.
 

@@ -54,7 +54,7 @@ def missing_column(table: StitchTable, name: str) -> str | None:
         listed = ", ".join(map(str, batches))
         return (
             f"The table has no {kind!r} at batch {batch or 1}; it was measured at batch {listed}. `snnet profile "
-            f"--batch {batch or 1}` adds it."
+            f"--batch-sizes {batch or 1}` adds it."
         )
     has = f"it has {', '.join(table.columns)}" if table.columns else "it has no columns at all"
     if (command := column(name).command) is None:

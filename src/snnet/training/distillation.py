@@ -53,7 +53,7 @@ class ModelTeacher(Teacher):
 
 
 class OwnAnchorTeacher(Teacher):
-    """Each stitch is taught by the dearest anchor on its own route, as that anchor was before training.
+    """Each stitch is taught by the largest anchor on its own route, as that anchor was before training.
 
     Args:
         net: The network before training; its anchors are copied.
@@ -65,7 +65,7 @@ class OwnAnchorTeacher(Teacher):
         self.eval()
 
     def logits(self, images: Tensor, stitch: Stitch) -> Tensor:
-        """Return the logits of the dearest anchor of `stitch`: anchors are numbered in order of cost."""
+        """Return the logits of the largest anchor of `stitch`: anchors are numbered in order of cost."""
         logits: Tensor = self.originals[max(stitch.anchors)](images)
         return logits
 

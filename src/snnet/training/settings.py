@@ -126,7 +126,7 @@ class DistillationSettings(Settings):
 class _TeacherSource(Settings):
     source: str = Field(
         "own-anchors",
-        description="own-anchors (each stitch its dearest anchor), largest-anchor, or a timm name, as before training; "
+        description="own-anchors (each stitch its largest anchor), largest-anchor, or a timm name, as before training; "
         "in-place: the first stitch of each step, for samplers that draw several",
     )
     pretrained: bool = Field(True, description="take the published weights of a timm teacher")

@@ -9,7 +9,7 @@ from snnet.recipes.paper.values import Measure
 from snnet.table import StitchTable, gap_to_lines, measured, pareto_frontier
 
 Range = tuple[float, float]
-"""The cheapest and the dearest budget, in MACs."""
+"""The lowest and the highest budget, in MACs."""
 
 
 def mean_of_stitches(table: StitchTable, budgets: Range) -> float | None:  # noqa: ARG001

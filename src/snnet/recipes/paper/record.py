@@ -125,7 +125,7 @@ _NAMES: Mapping[str, Measure] = {
 
 
 def cost_range(table: StitchTable) -> Range:
-    """Return MACs of the cheapest and of the dearest anchor."""
+    """Return MACs of the cheapest and of the largest anchor."""
     costs = [row.macs for row in table.anchors]
     return min(costs), max(costs)
 

@@ -17,7 +17,7 @@ class MacsBucketsSampler(StitchSampler):
     """A range of multiply-adds, then a stitch within it, each uniformly (after SN-Netv2, arXiv 2307.00154).
 
     The stitches of a space crowd at some costs; drawn uniformly, the others are seldom trained. The ranges are
-    equally wide, from the cheapest stitch to the dearest, and empty ones are passed over.
+    equally wide, from the cheapest stitch to the most expensive, and empty ones are passed over.
 
     Args:
         stitches: The stitches to draw from, usually a `StitchSpace`.
@@ -33,7 +33,7 @@ class MacsBucketsSampler(StitchSampler):
         width = (highest - lowest) / buckets or 1.0
         found: dict[int, list[Stitch]] = {}
         for stitch in stitches:
-            # The dearest stitch belongs to the last range, not to one of its own.
+            # The most expensive stitch belongs to the last range, not to one of its own.
             number = min(int((macs[stitch.id] - lowest) / width), buckets - 1)
             found.setdefault(number, []).append(stitch)
         self.buckets = [found[number] for number in sorted(found)]

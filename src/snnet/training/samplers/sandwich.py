@@ -17,7 +17,7 @@ class SandwichSampler(StitchSampler):
 
     The largest comes first, so that in-place distillation lets it teach the others. A step costs as much as its
     stitches together. Largest and smallest are anchors where there are any: a route that runs blocks of both sides
-    of its cut can be dearer than the dearest anchor and is not the better teacher for it.
+    of its cut can cost more than the largest anchor and is not the better teacher for it.
 
     Args:
         stitches: The stitches to draw from, usually a `StitchSpace`.
