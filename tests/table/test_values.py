@@ -55,7 +55,10 @@ def test_a_missing_batch_names_those_there_are() -> None:
     table = StitchTable([StitchRow(0, "0:0-4", values)])
     assert measured_batches(table, "latency_ms") == [8, 32]
     message = str(missing_column(table, "latency_ms"))
-    assert "no 'latency_ms' at batch 1; it was measured at batch 8, 32. `snnet profile --batch-sizes 1` adds it." in message
+    assert (
+        "no 'latency_ms' at batch 1; it was measured at batch 8, 32. `snnet profile --batch-sizes 1` adds it."
+        in message
+    )
     assert "`snnet profile` adds it" in str(missing_column(table, "throughput"))
 
 

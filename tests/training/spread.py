@@ -1,5 +1,6 @@
 """Small runs that should not depend on the number of processes; as a script they write what they end with."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -143,3 +144,6 @@ if __name__ == "__main__":
     parted = alone_and_together()
     with processes.joined("cpu"):
         run_all(Path(sys.argv[1]), parted, everything=processes.share().count == 2)
+    # All is written and the group is closed. Threads of torch that wake while the interpreter ends may abort it.
+    sys.stdout.flush()
+    os._exit(0)
