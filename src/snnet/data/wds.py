@@ -65,7 +65,7 @@ class ShardSource(ImageSource):
     def read(self, index: int) -> tuple[Image.Image, int]:
         """Return an image, decoded, and its label."""
         file, sample = self._find(index)
-        name = f"{file.shard.path}:{sample.key}"
+        name = _name(file, sample)
         label = self._label(file, sample, name)
         extension = next((extension for extension in _IMAGES if extension in sample.files), None)
         if extension is None:
@@ -74,8 +74,7 @@ class ShardSource(ImageSource):
 
     def describe(self, index: int) -> str:
         """Return the path of the shard and the key of the sample."""
-        file, sample = self._find(index)
-        return f"{file.shard.path}:{sample.key}"
+        return _name(*self._find(index))
 
     def shuffled(self, seed: int, epoch: int, buffer: int | None = None) -> Tensor:
         """Return the places of all images in the order of an epoch, for which few shards are open at a time."""
@@ -123,6 +122,10 @@ class ShardSource(ImageSource):
         if not isinstance(found, dict) or key not in found:
             raise DataError(f"{name} has no label: its .json lacks the field {key!r}.")
         return _number(found[key], f"json, field {key!r},", name)
+
+
+def _name(file: ShardFile, sample: ShardSample) -> str:
+    return f"{file.shard.path}:{sample.key}"
 
 
 def _extensions(sample: ShardSample) -> str:

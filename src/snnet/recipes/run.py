@@ -80,7 +80,7 @@ class Run:
                 of those to measure.
         """
         net, section = self.parts.net, self.parts.recipe.recalibration
-        if not self.parts.recalibrates or not has_batch_norm(net, anchors=anchors):
+        if not section.images or not has_batch_norm(net, anchors=anchors):
             return None
         with self.stage("Recalibrating") as progress:
             images = calibration_images(self.parts.images, section.images, self.parts.recipe.run.seed)

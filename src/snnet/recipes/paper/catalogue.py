@@ -20,12 +20,15 @@ FIGURES: Mapping[str, tuple[str, ...]] = TypeAdapter(dict[str, tuple[str, ...]])
 """Numbers of tables and figures in the paper -> the experiments that they show."""
 
 
+_READ = TypeAdapter(PaperExperiment)
+
+
 def _experiment(content: Mapping[str, Any]) -> PaperExperiment:
     """Return one experiment; its variants are of its family, DeiT if it names none."""
     own = {key: value for key, value in content.items() if key != "family"}
     family = FAMILIES[content.get("family", "deit")]
     variants = [{"family": family, **each} for variant in content["variants"] for each in _expanded(variant)]
-    return TypeAdapter(PaperExperiment).validate_python({**own, "variants": variants})
+    return _READ.validate_python({**own, "variants": variants})
 
 
 def _expanded(variant: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
