@@ -19,7 +19,7 @@ from snnet.table import (
     StitchTable,
     line_between_anchors,
     measured,
-    missing_column,
+    require_columns,
     without_predictions,
 )
 
@@ -78,9 +78,7 @@ def predict_scores(
         TableError: If MACs or the score of an anchor are missing.
     """
     known = without_predictions(table, score)
-    for column in (COST, score):
-        if message := missing_column(known, column):
-            raise TableError(message)
+    require_columns(known, COST, score)
     rows = list(known)
     lines = np.array([_line(known, row, score) for row in rows])
     have = np.array([measured(row, score) for row in rows])

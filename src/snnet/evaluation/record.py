@@ -10,7 +10,7 @@ from torch import nn
 
 from snnet.errors import TableError
 from snnet.space import StitchSpace
-from snnet.table import SCORE, StitchRow, StitchTable, column, without_predictions
+from snnet.table import SCORE, StitchRow, StitchTable, column, without_predictions, without_scores
 
 _FACTS = {"network": "weights or layers of the network", "precision": "number format", "data": "images or labels"}
 
@@ -77,12 +77,14 @@ class Record:
         """
         base = without_predictions(costs or StitchTable([]))
         same = base.meta.get("evaluation") == self.facts
-        others = [{r.stitch: _without_scores(r) for r in self.written}]
-        others.append({r.stitch: dict(r.values) if same else _without_scores(r) for r in base})
+        layers: list[Mapping[str, Mapping[str, float]]] = [
+            {row.stitch: row.values for row in without_scores(self.written)},
+            {row.stitch: row.values for row in (base if same else without_scores(base))},
+            self.scores,
+        ]
         rows = []
         for index, stitch in enumerate(map(str, self._space)):
-            if any(stitch in known for known in [*others, self.scores]):
-                values = [known.get(stitch, {}) for known in [*others, self.scores]]
+            if values := [known[stitch] for known in layers if stitch in known]:
                 rows.append(StitchRow(index, stitch, {k: v for part in values for k, v in part.items()}))
         nonfinite = {**(base.meta.get("nonfinite", {}) if same else {}), **self.nonfinite}
         images = (self.facts.get("data") or {}).get("images")
@@ -110,11 +112,6 @@ def _counts(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         return ""
     why = f"; `snnet train` with evaluation.images {before} scores on so many" if before < now else ""
     return f" ({before} images there, {now} here{why})"
-
-
-def _without_scores(row: StitchRow) -> dict[str, float]:
-    """Return the columns of a row that evaluation does not measure."""
-    return {name: value for name, value in row.values.items() if column(name).role != "score"}
 
 
 def _scores(row: StitchRow) -> dict[str, float]:
