@@ -4,14 +4,18 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 
 from snnet.cli.console import say
-from snnet.utils import Progress, bar, is_watched
+from snnet.utils import Progress, is_watched
 
 _SECONDS_BETWEEN_LINES = 10.0
 
 
 def progress(title: str) -> AbstractContextManager[Progress]:
     """Show the progress of one piece of long work, and leave its last state standing."""
-    return bar(title) if is_watched() else nullcontext(_Lines(title))
+    if not is_watched():
+        return nullcontext(_Lines(title))
+    from snnet.utils import bar  # slow, and not needed where nobody watches
+
+    return bar(title)
 
 
 class _Lines:
