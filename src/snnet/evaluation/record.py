@@ -43,17 +43,16 @@ class Record:
         self.facts = dict(facts)
         self.scores: dict[str, dict[str, float]] = {}
         self.nonfinite: dict[str, int] = {}
-        self.written = StitchTable([])
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.written = StitchTable.load(path) if path.exists() else self.written
         # What was predicted there is not known, and is predicted anew from what will be.
-        self.written = without_predictions(self.written)
-        known = {row.stitch: _scores(row) for row in self.written if SCORE in row.values}
-        if known:
+        self.written = without_predictions(StitchTable.load(path) if path and path.exists() else StitchTable([]))
+        for row in self.written:
+            if SCORE in row.values:
+                self.scores[row.stitch] = {k: v for k, v in row.values.items() if column(k).role == "score"}
+        if self.scores:
             self._compare(self.written.meta.get("evaluation") or {}, facts)
             self.facts["data"] = self.written.meta["evaluation"].get("data")
-            self.scores = known
             self.nonfinite = dict(self.written.meta.get("nonfinite") or {})
 
     def check_data(self, data: Mapping[str, Any]) -> None:
@@ -112,7 +111,3 @@ def _counts(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         return ""
     why = f"; `snnet train` with evaluation.images {before} scores on so many" if before < now else ""
     return f" ({before} images there, {now} here{why})"
-
-
-def _scores(row: StitchRow) -> dict[str, float]:
-    return {name: value for name, value in row.values.items() if column(name).role == "score"}
