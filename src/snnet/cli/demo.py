@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from cyclopts import App
-
 from snnet.cli.console import say, show, show_table
 from snnet.cli.progress import progress
 from snnet.cli.tables import cell, show_choices
@@ -16,19 +14,8 @@ if TYPE_CHECKING:
 
 Family = Literal["vit", "cnn", "swin", "cnn-vit"]
 
-demo = App(
-    name="demo",
-    help_epilogue="""Examples:
 
-    snnet demo
-    snnet demo --family cnn-vit
-    snnet demo --output /tmp/snnet-demo --seed 1
-""",
-)
-
-
-@demo.default
-def run(*, family: Family = "vit", output: Path | None = None, seed: int | None = None) -> None:
+def demo(*, family: Family = "vit", output: Path | None = None, seed: int | None = None) -> None:
     """Watch small pretrained models become dozens of networks in one, in minutes, on a CPU and without a download.
 
     The anchors that come with the package are stitched, the stitching layers fitted by least squares, all stitches
@@ -41,6 +28,11 @@ def run(*, family: Family = "vit", output: Path | None = None, seed: int | None 
         output: Directory for the network, the tables, the curve and the page; by default snnet-demo, for the other
             families with their name behind it.
         seed: Decides calibration images, order of the data, and stitches drawn.
+
+    Examples:
+        snnet demo
+        snnet demo --family cnn-vit
+        snnet demo --output /tmp/snnet-demo --seed 1
     """
     say("Loading torch and the anchors ...", style="dim")
     from snnet.recipes import run_demo

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from snnet.cli.console import show, show_json
 from snnet.cli.overrides import only_given
@@ -23,17 +23,6 @@ if TYPE_CHECKING:
     from snnet.evaluation import PredictedScores
     from snnet.network import SNNet
     from snnet.recipes import Recipe
-
-evaluate = App(
-    name="evaluate",
-    help_epilogue="""Examples:
-
-    snnet evaluate runs/fm
-    snnet evaluate runs/deit --device cuda --precision bf16
-    snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
-    snnet evaluate runs/deit --data folder --root /data/other --predict --error 0.3 --at-most 0.25
-""",
-)
 
 
 @Parameter(name="*")
@@ -85,8 +74,7 @@ class PredictOptions:
 _USUAL_IMAGES, _MEASURE_ALL = ImageOptions(), PredictOptions()
 
 
-@evaluate.default
-def evaluate_network(
+def evaluate(
     network: str,
     /,
     *,
@@ -110,6 +98,12 @@ def evaluate_network(
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
         precision: bf16 or fp16 for mixed precision; the network's own by default.
         output: Table file; table.jsonl beside the network by default.
+
+    Examples:
+        snnet evaluate runs/fm
+        snnet evaluate runs/deit --device cuda --precision bf16
+        snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
+        snnet evaluate runs/deit --data folder --root /data/other --predict --error 0.3 --at-most 0.25
     """
     from snnet.evaluation import evaluate as run
     from snnet.evaluation import evaluate_some

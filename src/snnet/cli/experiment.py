@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from snnet.cli.console import say, show, show_table
 from snnet.cli.overrides import parse_overrides
@@ -15,21 +15,8 @@ from snnet.errors import RecipeError
 if TYPE_CHECKING:
     from snnet.recipes.paper import Outcome
 
-experiment = App(
-    name="experiment",
-    help_epilogue="""Examples:
 
-    snnet experiment
-    snnet experiment figure-9 --output runs/paper
-    snnet experiment epochs --output runs/paper --run.steps 200 --seed 1
-    snnet experiment figure-6 --scale imagenet --data.root /data/imagenet --output runs/imagenet
-    snnet experiment figure-2 --network runs/imagenet/runs/deit_ti_s_b-0a1b2c3d --output runs/imagenet
-""",
-)
-
-
-@experiment.default
-def run_experiment(
+def experiment(
     name: Annotated[str | None, Parameter(show_default=False)] = None,
     /,
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
@@ -56,6 +43,13 @@ def run_experiment(
             published DeiT and Swin networks.
         models: For figure-2: CSV file of individual models with columns model, img_size, top1, params_m, gmacs. By
             default those of timm on ImageNet-1K.
+
+    Examples:
+        snnet experiment
+        snnet experiment figure-9 --output runs/paper
+        snnet experiment epochs --output runs/paper --run.steps 200 --seed 1
+        snnet experiment figure-6 --scale imagenet --data.root /data/imagenet --output runs/imagenet
+        snnet experiment figure-2 --network runs/imagenet/runs/deit_ti_s_b-0a1b2c3d --output runs/imagenet
     """
     from snnet.recipes.paper import CHART
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from snnet.cli.console import say, show, show_json
 from snnet.cli.export_bundle import BUNDLE, Quantize, check_one_stitch, export_bundle
@@ -19,18 +19,6 @@ if TYPE_CHECKING:
 
 _IMAGES = 8  # to compare on
 
-export = App(
-    name="export",
-    help_epilogue="""Examples:
-
-    snnet export runs/fm --stitch 17 --output stitch.onnx
-    snnet export runs/deit --stitch 0:0-5,1:5-12 --format openvino --output stitch.xml
-    snnet export runs/mine --stitch 3 --output stitch.pt2 --data folder --root /data/mine
-    snnet export runs/deit --stitches frontier --format onnx-bundle --output bundle
-""",
-)
-
-
 Format = Annotated[
     str | None,
     Parameter(
@@ -40,8 +28,7 @@ Format = Annotated[
 ]
 
 
-@export.default
-def export_network(
+def export(
     network: str,
     /,
     *,
@@ -72,6 +59,12 @@ def export_network(
             accuracy before and after is measured on the validation images.
         calibration_images: Training images on which static quantization measures activations; as many as the run took
             to fit its stitching layers, or 128.
+
+    Examples:
+        snnet export runs/fm --stitch 17 --output stitch.onnx
+        snnet export runs/deit --stitch 0:0-5,1:5-12 --format openvino --output stitch.xml
+        snnet export runs/mine --stitch 3 --output stitch.pt2 --data folder --root /data/mine
+        snnet export runs/deit --stitches frontier --format onnx-bundle --output bundle
     """
     from snnet.export import export_stitch
 

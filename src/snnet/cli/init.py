@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from snnet.cli.console import say, show, show_table
 from snnet.cli.families import family_options
@@ -14,16 +14,6 @@ from snnet.cli.values import USUAL_FAMILY, DataName, Device, FamilyOptions, Root
 from snnet.init import CalibrationSettings, RecalibrationSettings
 
 CALIBRATION = CalibrationSettings()
-
-init = App(
-    name="init",
-    help_epilogue="""Examples:
-
-    snnet init vit_fm_tiny vit_fm_small vit_fm_base --output runs/fm
-    snnet init deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 --data folder --root /data/imagenet --output runs/deit
-    snnet init deit_tiny_patch16_224@tiny.pth deit_small_patch16_224@small.safetensors --data folder --root /data --output runs/two
-""",  # noqa: E501
-)
 
 
 @Parameter(name="*")
@@ -43,8 +33,7 @@ class TrainingImages:
 _EMBEDDED = TrainingImages()
 
 
-@init.default
-def init_network(
+def init(
     *anchors: str,
     output: Path,
     source: TrainingImages = _EMBEDDED,
@@ -65,7 +54,12 @@ def init_network(
         recalibration_images: Training images to measure the running statistics of batch norms behind each cut on;
             0 leaves those of the anchors there. An anchor alone always keeps its own.
         pretrained: Take published weights of anchors without a file.
-    """
+
+    Examples:
+        snnet init vit_fm_tiny vit_fm_small vit_fm_base --output runs/fm
+        snnet init deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 --data folder --root /data/imagenet --output runs/deit
+        snnet init deit_tiny_patch16_224@tiny.pth deit_small_patch16_224@small.safetensors --data folder --root /data --output runs/two
+    """  # noqa: E501
     import torch
 
     from snnet.data import calibration_images, open_dataset

@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from cyclopts.validators import Number
 
 from snnet.cli.budget import NO_BUDGET, BudgetOptions
@@ -23,19 +23,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE, _WIDEST = 32, 32
 
-predict = App(
-    name="predict",
-    help_epilogue="""Examples:
 
-    snnet predict runs/mine photo.jpg --macs 12M
-    snnet predict runs/mine photos/ --top 5 --json > labels.jsonl
-    snnet predict bundle photos/*.jpg --stitch 17
-""",
-)
-
-
-@predict.default
-def predict_pictures(
+def predict(
     source: str,
     /,
     *images: Path,
@@ -58,6 +47,11 @@ def predict_pictures(
         images: Pictures; of a folder, all in it and in its folders.
         stitch: Number or id of the stitch that answers.
         top: Classes to name for each picture.
+
+    Examples:
+        snnet predict runs/mine photo.jpg --macs 12M
+        snnet predict runs/mine photos/ --top 5 --json > labels.jsonl
+        snnet predict bundle photos/*.jpg --stitch 17
     """
     if not images:
         raise DataError("There is no image to predict; name pictures, or a folder of them.")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from snnet.cli.console import say, show, show_json
 from snnet.cli.progress import progress
@@ -30,19 +30,8 @@ from snnet.utils import Precision
 if TYPE_CHECKING:
     from snnet.network import SNNet
 
-profile = App(
-    name="profile",
-    help_epilogue="""Examples:
 
-    snnet profile runs/fm --batch-sizes 1 8
-    snnet profile runs/deit --stitches frontier --device cuda --precision bf16
-    snnet profile runs/deit --engine onnxruntime --threads 4 --blocks --output laptop.jsonl
-""",
-)
-
-
-@profile.default
-def profile_network(
+def profile(
     network: str,
     /,
     *,
@@ -66,6 +55,11 @@ def profile_network(
         precision: Type of weights and images; the network's own by default.
         threads: Threads on the CPU.
         output: Profile to write; table.jsonl beside the network by default.
+
+    Examples:
+        snnet profile runs/fm --batch-sizes 1 8
+        snnet profile runs/deit --stitches frontier --device cuda --precision bf16
+        snnet profile runs/deit --engine onnxruntime --threads 4 --blocks --output laptop.jsonl
     """
     from snnet.network import chosen_stitches
     from snnet.profiling import profile as run

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from snnet.cli.console import say, show
 from snnet.cli.families import family_options
@@ -17,18 +17,8 @@ from snnet.init import RecalibrationSettings
 
 RECALIBRATION = RecalibrationSettings()
 
-recalibrate = App(
-    name="recalibrate",
-    help_epilogue="""Examples:
 
-    snnet recalibrate runs/resnet
-    snnet recalibrate runs/resnet --data folder --root /data/mine --images 1024 --output runs/resnet-mine
-""",
-)
-
-
-@recalibrate.default
-def recalibrate_network(
+def recalibrate(
     network: str,
     /,
     *,
@@ -57,6 +47,10 @@ def recalibrate_network(
         seed: Decides which images are taken; that of the run, or 0.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Directory to save in; that of the network by default.
+
+    Examples:
+        snnet recalibrate runs/resnet
+        snnet recalibrate runs/resnet --data folder --root /data/mine --images 1024 --output runs/resnet-mine
     """
     from snnet.data import calibration_images
     from snnet.init import has_batch_norm

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from snnet.cli.console import say, show
 from snnet.cli.overrides import parse_overrides
@@ -16,21 +16,8 @@ from snnet.table import SCORE, StitchTable, column, kinds_of
 if TYPE_CHECKING:
     from snnet.recipes import Recipe
 
-train = App(
-    name="train",
-    help_epilogue="""Examples:
 
-    snnet train folder --data.root /path/to/images --output runs/mine
-    snnet train runs/fm --data embedded --output runs/fm-trained --run.epochs 5
-    snnet train recipes/deit_ti_s_b.yaml --data.root /data/imagenet --output runs/deit --optim.lr 5e-5
-    snnet train embedded_vit --recipe paper --output runs/paper
-    snnet train --settings
-""",
-)
-
-
-@train.default
-def train_network(
+def train(
     source: Annotated[str | None, Parameter(show_default=False)] = None,
     /,
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
@@ -61,6 +48,13 @@ def train_network(
         data: Short for --data.name: embedded, folder, wds/NAME, torchvision/NAME, or a timm name such as hfds/NAME.
         root: Short for --data.root, the folder of the data.
         settings: List every setting of a recipe with its default, and stop.
+
+    Examples:
+        snnet train folder --data.root /path/to/images --output runs/mine
+        snnet train runs/fm --data embedded --output runs/fm-trained --run.epochs 5
+        snnet train recipes/deit_ti_s_b.yaml --data.root /data/imagenet --output runs/deit --optim.lr 5e-5
+        snnet train embedded_vit --recipe paper --output runs/paper
+        snnet train --settings
     """
     from snnet.recipes import open_run
 
