@@ -2,10 +2,9 @@
 
 from pathlib import Path
 
-from snnet.cli.console import show, show_json
+from snnet.cli.console import show, show_json, show_rows, table_json
+from snnet.cli.options import USUAL_FAMILY, FamilyOptions, Json
 from snnet.cli.sources import network_shape
-from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import USUAL_FAMILY, FamilyOptions, Json
 from snnet.utils import human
 
 

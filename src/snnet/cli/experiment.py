@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from snnet.cli.console import say, show, show_table
-from snnet.cli.overrides import parse_overrides
-from snnet.cli.progress import progress
+from snnet.cli.console import progress, say, show, show_table
+from snnet.cli.options import parse_overrides
 from snnet.cli.sources import read_table
 from snnet.errors import RecipeError
 
@@ -63,10 +62,7 @@ def experiment(
         return
     if network or models:
         raise RecipeError(f"--network and --models belong to {CHART}, not to {name}.")
-    settings = parse_overrides(overrides)
-    if seed is not None and str(settings.setdefault("run.seed", seed)) != str(seed):
-        raise RecipeError(f"--run.seed is {settings['run.seed']!r} and --seed is {seed}; give one.")
-    _perform(name, output, scale, settings)
+    _perform(name, output, scale, parse_overrides(overrides, {"run.seed": seed}))
 
 
 def _perform(name: str, output: Path, scale: Literal["embedded", "imagenet"], settings: dict[str, Any]) -> None:

@@ -6,11 +6,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from snnet.cli.console import say, show, show_table
+from snnet.cli.console import progress, say, show, show_table
 from snnet.cli.families import family_options
-from snnet.cli.progress import progress
+from snnet.cli.options import IMAGES, USUAL_FAMILY, Corrupt, Device, FamilyOptions, default_device
 from snnet.cli.sources import stitched
-from snnet.cli.values import USUAL_FAMILY, DataName, Device, FamilyOptions, Root, default_device
 from snnet.init import CalibrationSettings, RecalibrationSettings
 
 CALIBRATION = CalibrationSettings()
@@ -21,13 +20,12 @@ CALIBRATION = CalibrationSettings()
 class TrainingImages:
     """The images on which stitching layers are fitted."""
 
-    data: DataName = "embedded"
-    root: Root = None
-    seed: Annotated[int, Parameter(help="Decides which images are taken.")] = 0
-    max_corrupt: Annotated[
-        int | None,
-        Parameter(help="Most images that may be skipped because they do not decode; one in a hundred by default."),
+    data: Annotated[str, Parameter(help=IMAGES)] = "embedded"
+    root: Annotated[
+        Path | None, Parameter(help="Folder of the data; for --data folder it holds train/CLASS/ and val/CLASS/.")
     ] = None
+    seed: Annotated[int, Parameter(help="Decides which images are taken.")] = 0
+    max_corrupt: Corrupt = None
 
 
 _EMBEDDED = TrainingImages()

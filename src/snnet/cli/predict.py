@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from snnet.cli.budget import NO_BUDGET, BudgetOptions
 from snnet.cli.console import say, show
 from snnet.cli.errors import ExitCode
+from snnet.cli.options import NO_BUDGET, BudgetOptions, Device, default_device
 from snnet.cli.sources import is_network, read_table, saved_network
-from snnet.cli.values import Device, default_device
 from snnet.errors import DataError, ExportError
 from snnet.table import select
 

@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from snnet.cli.console import say, show, show_json
-from snnet.cli.progress import progress
+from snnet.cli.console import progress, say, show, show_json, show_rows, table_json
+from snnet.cli.options import Device, Json, Stitches, default_device
 from snnet.cli.sources import TABLE, is_network, saved_network
-from snnet.cli.stitches import Stitches
-from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import Device, Json, default_device
 from snnet.profiling import USUAL_MEASURE, MeasureSettings
 from snnet.table import (
     ENERGY,

@@ -5,13 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from snnet.cli.console import say, show
+from snnet.cli.console import progress, say, show
 from snnet.cli.families import family_options
-from snnet.cli.overrides import only_given
-from snnet.cli.progress import progress
-from snnet.cli.sources import data_of, is_network, saved_network
-from snnet.cli.stitches import Stitches
-from snnet.cli.values import Device, OtherData, OtherRoot, default_device
+from snnet.cli.options import RUN_IMAGES, Device, ImagesOfRun, Stitches, default_device
+from snnet.cli.sources import is_network, saved_network
 from snnet.errors import CheckpointError
 from snnet.init import RecalibrationSettings
 
@@ -22,8 +19,7 @@ def recalibrate(
     network: str,
     /,
     *,
-    data: OtherData = None,
-    root: OtherRoot = None,
+    images: ImagesOfRun = RUN_IMAGES,
     recalibration: Annotated[RecalibrationSettings, Parameter(name="*")] = RECALIBRATION,
     stitches: Stitches = "all",
     anchors: bool = True,
@@ -66,8 +62,7 @@ def recalibrate(
         show(f"{network} has no batch norm: nothing to recalibrate.")
         return
     routes = chosen_stitches(net, stitches)
-    told = {"data.name": data, "data.root": root, "data.max_corrupt": max_corrupt, "run.seed": seed}
-    of_run = data_of(network, only_given(told))
+    of_run = images.of(network, {"data.max_corrupt": max_corrupt, "run.seed": seed})
     settings, size = of_run.recipe.run, _of_run(of_run.recipe.recalibration, recalibration)
     dataset = of_run.open("train", net.input, net.num_classes, any_classes=True)
     chosen = calibration_images(dataset, size.images, settings.seed)

@@ -6,9 +6,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from snnet.cli.console import show
+from snnet.cli.console import show, show_rows
 from snnet.cli.sources import LOG, read_table
-from snnet.cli.tables import show_rows
 from snnet.table import COST, SCORE
 
 

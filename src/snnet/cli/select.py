@@ -4,10 +4,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from snnet.cli.budget import NO_BUDGET, BudgetOptions
 from snnet.cli.console import show, show_json
+from snnet.cli.options import NO_BUDGET, BudgetOptions, Json
 from snnet.cli.sources import read_table
-from snnet.cli.values import Json
 from snnet.errors import TableError
 from snnet.table import (
     PROFILE,

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from snnet.cli.console import show, show_json, show_table
+from snnet.cli.options import USUAL_FAMILY, FamilyOptions, Json
 from snnet.cli.sources import space_of
-from snnet.cli.values import USUAL_FAMILY, FamilyOptions, Json
 from snnet.space import Stitch
 
 
