@@ -12,7 +12,6 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
     pvt,
     regnet,
     resnet,
-    small_levit,
     swin,
     vit,
     xcit,
