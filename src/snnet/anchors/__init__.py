@@ -1,18 +1,14 @@
-"""Pretrained models seen as stem, stages of blocks, and head; one file per family."""
+"""Pretrained models seen as stem, stages of blocks, and head; the families by kind."""
 
 from snnet.anchors import (  # noqa: F401  (importing registers them)
     beit,
-    convnext,
-    efficientnet,
+    convolutional,
     embedded,
     eva,
     hiera,
     levit,
     metaformer,
     pvt,
-    regnet,
-    resnet,
-    small_levit,
     swin,
     vit,
     xcit,

@@ -7,7 +7,7 @@ from timm.models.beit import Beit
 from torch import Tensor, cat, nn
 
 from snnet.anchors.anchor import ANCHORS, run_in_turn
-from snnet.anchors.plain import PlainViTAnchor
+from snnet.anchors.vit import PlainViTAnchor
 from snnet.space import Step
 
 

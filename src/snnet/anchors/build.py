@@ -12,7 +12,7 @@ from torch import nn
 
 from snnet.anchors.anchor import AnchorSource
 from snnet.anchors.models import MODELS, build_own_model
-from snnet.anchors.timm_input import input_spec
+from snnet.anchors.timm_input import input_spec, patched_size
 from snnet.errors import AnchorError, CheckpointError, did_you_mean
 
 
@@ -54,7 +54,7 @@ def sized_source(source: AnchorSource, size: Sequence[int]) -> AnchorSource:
         usual = build_model(replace(source, pretrained=False))
     record = settings.get("pretrained_cfg_overlay", {})
     settings["pretrained_cfg_overlay"] = {**record, "input_size": (input_spec(usual).size[0], height, width)}
-    if getattr(getattr(usual, "patch_embed", None), "img_size", None):
+    if patched_size(usual):
         settings["img_size"] = (height, width)
     return replace(source, kwargs=tuple(settings.items()))
 

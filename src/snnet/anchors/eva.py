@@ -9,7 +9,7 @@ from timm.models.eva import Eva
 from torch import Tensor, nn
 
 from snnet.anchors.anchor import ANCHORS, AnchorSource, run_in_turn
-from snnet.anchors.plain import PlainViTAnchor
+from snnet.anchors.vit import PlainViTAnchor
 from snnet.errors import AnchorError
 
 

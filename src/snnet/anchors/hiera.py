@@ -2,6 +2,7 @@
 
 from functools import cached_property, partial
 from itertools import pairwise
+from typing import Any
 
 from timm.models.hiera import Hiera, Unroll
 from torch import Tensor, nn
@@ -28,7 +29,6 @@ class HieraAnchor(TimmAnchor):
 
     model: Hiera
     layout = "NHWC"
-    stage_names = ("blocks",)
 
     def __init__(self, model: nn.Module, name: str, source: AnchorSource | None = None) -> None:
         super().__init__(model, name, source)
@@ -43,10 +43,9 @@ class HieraAnchor(TimmAnchor):
         """Tell whether `model` is a timm `Hiera` over images; those over video have three axes."""
         return isinstance(model, Hiera) and len(model.tokens_spatial_shape) == 2
 
-    @property
-    def depths(self) -> tuple[int, ...]:
-        """Blocks per stage."""
-        return tuple(end - before for before, end in pairwise([-1, *self.model.stage_ends]))
+    def stage_modules(self) -> list[Any]:
+        """Return the stages, in order, which timm keeps as one list of blocks."""
+        return [self.model.blocks[last + 1 : end + 1] for last, end in pairwise([-1, *self.model.stage_ends])]
 
     @property
     def stages(self) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from timm.models.levit import Attention, AttentionDownsample, Levit
 from torch import Tensor, nn
 
 from snnet.anchors.anchor import ANCHORS
-from snnet.anchors.staged import StagedAnchor
+from snnet.anchors.timm_anchor import StagedAnchor
 from snnet.anchors.timm_input import input_spec
 from snnet.space import FeatureSpec, InputSpec
 

@@ -7,7 +7,7 @@ from timm.models.metaformer import MetaFormer
 from torch import Tensor, nn
 
 from snnet.anchors.anchor import ANCHORS, run_in_turn
-from snnet.anchors.staged import StagedAnchor
+from snnet.anchors.timm_anchor import StagedAnchor
 
 
 @ANCHORS.register("metaformer")
@@ -15,20 +15,16 @@ class MetaFormerAnchor(StagedAnchor):
     """A MetaFormer as stages of blocks over `(B, C, H, W)`, with strided convolutions between the stages.
 
     Blocks of attention, in the later stages, get tokens and give tokens. Between any two blocks there is a map here, so
-    that all stages are of one layout, as in the MetaFormers without attention.
+    that all stages are of one layout, and all are stitched by default, as in the MetaFormers without attention.
     """
 
     stem_names = ("stem",)
+    stitched = slice(None)
 
     @classmethod
     def accepts(cls, model: nn.Module) -> bool:
         """Tell whether `model` is a timm `MetaFormer` with attention; others are chains of modules as they are."""
         return isinstance(model, MetaFormer) and not all(stage.use_nchw for stage in model.stages)
-
-    @property
-    def stages(self) -> tuple[int, ...]:
-        """All, as in the MetaFormers without attention."""
-        return tuple(range(len(self.depths)))
 
     def block(self, index: int, features: Tensor) -> Tensor:
         """Run one block, after the strided convolution that leads into its stage if it is the first."""

@@ -7,7 +7,7 @@ from timm.models.pvt_v2 import PyramidVisionTransformerV2
 from torch import Tensor, nn
 
 from snnet.anchors.anchor import ANCHORS, run_in_turn
-from snnet.anchors.staged import StagedAnchor
+from snnet.anchors.timm_anchor import StagedAnchor
 
 
 @ANCHORS.register("pvt")

@@ -22,11 +22,6 @@ def feature_shapes(anchor: Anchor) -> tuple[tuple[int, ...], ...]:
     return shapes
 
 
-def map_specs(anchor: Anchor, layout: Layout) -> tuple[FeatureSpec, ...]:
-    """Return the features of the stem and of every block of an anchor whose features are maps of one layout."""
-    return tuple(map_spec(shape, layout) for shape in feature_shapes(anchor))
-
-
 def map_spec(shape: tuple[int, ...], layout: Layout) -> FeatureSpec:
     """Describe a feature map of one image, `(C, H, W)` for `NCHW` and `(H, W, C)` for `NHWC`."""
     channels, height, width = shape if layout == "NCHW" else (shape[2], *shape[:2])

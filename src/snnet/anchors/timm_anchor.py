@@ -1,5 +1,5 @@
 # Tested in tests/anchors/test_families.py.
-"""What all families of timm models have in common."""
+"""What families of timm models have in common: all of them, and those whose stages hold the way into them."""
 
 from collections.abc import Iterable
 from functools import cached_property
@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from snnet.anchors.anchor import Anchor, run_in_turn
-from snnet.anchors.shapes import map_specs
+from snnet.anchors.shapes import feature_shapes, map_spec
 from snnet.anchors.timm_input import input_spec
 from snnet.space import FeatureSpec, InputSpec, Layout, Step
 
@@ -17,8 +17,8 @@ class TimmAnchor(Anchor):
     """A timm model with blocks over feature maps and a `forward_head`.
 
     A family says by names where its parts are, as far as a variant has them, and overrides what it does otherwise. The
-    image size is timm's record, which `pretrained_cfg_overlay={"input_size": (3, 64, 64)}` of `timm.create_model`
-    changes.
+    image size is that of the grid of patches, or else timm's record, which
+    `pretrained_cfg_overlay={"input_size": (3, 64, 64)}` of `timm.create_model` changes.
 
     Attributes:
         models: timm's classes of the family.
@@ -26,6 +26,7 @@ class TimmAnchor(Anchor):
         stem_names: Modules that the stem runs, in order.
         stage_names: The stages, whose children are their blocks.
         stages_in: The module whose children are the stages, in place of `stage_names`.
+        stitched: Which of the stages are stitched by default.
         last_names: Modules between the last block and timm's `forward_head`, in order.
         head_names: Modules that `forward_head` runs.
     """
@@ -35,6 +36,7 @@ class TimmAnchor(Anchor):
     stem_names: ClassVar[tuple[str, ...]] = ()
     stage_names: ClassVar[tuple[str, ...]] = ()
     stages_in: ClassVar[str | None] = None
+    stitched: ClassVar[slice] = slice(None)
     last_names: ClassVar[tuple[str, ...]] = ()
     head_names: ClassVar[tuple[str, ...]] = ("head",)
     model: Any  # timm's stages and blocks have no types of their own
@@ -50,13 +52,18 @@ class TimmAnchor(Anchor):
         return tuple(len(self.blocks_of(stage)) for stage in self.stage_modules())
 
     @property
+    def stages(self) -> tuple[int, ...]:
+        """Stages that are stitched unless the user says otherwise."""
+        return tuple(range(len(self.depths)))[self.stitched]
+
+    @property
     def num_classes(self) -> int:
         """Width of the logits; 0 without a classifier."""
         return int(self.model.num_classes)
 
     @property
     def input(self) -> InputSpec:
-        """The images that the model takes, by timm's own record."""
+        """The images that the model takes."""
         return input_spec(self.model)
 
     def feature(self, block: int) -> FeatureSpec:
@@ -65,16 +72,17 @@ class TimmAnchor(Anchor):
 
     @cached_property
     def _specs(self) -> tuple[FeatureSpec, ...]:
-        return map_specs(self, self.layout)
+        return tuple(map_spec(shape, self.layout) for shape in feature_shapes(self))
 
-    @property
-    def checkpointing(self) -> bool:
-        """Whether timm's switch is on by which blocks keep no activations in training and run again."""
-        return bool(getattr(self.model, "grad_checkpointing", False))
+    def recomputes(self, index: int) -> bool:
+        """Tell whether a block keeps no activations and runs again in the backward pass, by timm's switch for it.
 
-    def recomputes(self, index: int) -> bool:  # noqa: ARG002
-        """Tell whether a block, as things are, runs again in the backward pass."""
-        return self.training and self.checkpointing
+        The switch is the model's, or that of the stage where it has one of its own.
+        """
+        if not self.training:
+            return False
+        stage = self.stage_modules()[self.place(index)[0]]
+        return bool(getattr(stage, "grad_checkpointing", getattr(self.model, "grad_checkpointing", False)))
 
     def present(self, *names: str) -> list[nn.Module]:
         """Return the modules of these names, as far as the variant at hand has them."""
@@ -107,7 +115,12 @@ class TimmAnchor(Anchor):
 
     def head(self, features: Tensor) -> Tensor:
         """Apply the last norm or convolution, if there is one, pooling and the classifier."""
-        logits: Tensor = self.model.forward_head(run_in_turn(self.present(*self.last_names), features, recompute=False))
+        model = self.model
+        for name in self.last_names:
+            part = model._modules.get(name)  # by the attribute it takes as long as a small step
+            if part is not None:
+                features = part(features)
+        logits: Tensor = model.forward_head(features)
         return logits
 
     def chain(self, step: Step) -> tuple[nn.Module, ...] | None:
@@ -118,3 +131,24 @@ class TimmAnchor(Anchor):
             corrections = () if isinstance(self.renormalize, nn.Identity) else (self.renormalize,)
             return (*corrections, *self.present(*self.stem_names))
         return None
+
+
+class StagedAnchor(TimmAnchor):
+    """A timm model whose stages hold their `blocks`, and a `downsample` that runs before the first of them.
+
+    All stages but the last are stitched by default, as in the published networks of Swin and of LeViT.
+    """
+
+    stages_in = "stages"
+    stitched = slice(-1)
+
+    def blocks_of(self, stage: Any) -> list[nn.Module]:
+        """Return the blocks of a stage, in order."""
+        return list(stage.blocks)
+
+    def block_modules(self, index: int) -> Iterable[nn.Module]:
+        """Return the one block, with the way into its stage before the first."""
+        number, position = self.place(index)
+        stage = self.stage_modules()[number]
+        block = stage.blocks[position]
+        return [block] if position else [stage.downsample, block]

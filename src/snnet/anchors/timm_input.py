@@ -20,10 +20,11 @@ def input_spec(model: nn.Module, *, channels: int | None = None, size: Sequence[
         model: The built model.
         channels: Of the images; if None, those that the model's first convolution takes, or timm's record of a model
             without any.
-        size: Height and width of the images; timm's record if None.
+        size: Height and width of the images; if None, what its grid of patches is made for, or timm's record of a model
+            without one.
     """
     config = resolve_model_data_config(model)
-    height, width = size or config["input_size"][-2:]
+    height, width = size or patched_size(model) or config["input_size"][-2:]
     count = _channels(model, config) if channels is None else channels
     return InputSpec(
         (count, int(height), int(width)),
@@ -32,6 +33,12 @@ def input_spec(model: nn.Module, *, channels: int | None = None, size: Sequence[
         config["interpolation"],
         config["crop_pct"],
     )
+
+
+def patched_size(model: nn.Module) -> Sequence[int] | None:
+    """Return height and width of the images that a model's grid of patches is made for; None if it has no such grid."""
+    size: Sequence[int] | None = getattr(getattr(model, "patch_embed", None), "img_size", None)
+    return size
 
 
 def _channels(model: nn.Module, config: dict[str, Any]) -> int:

@@ -1,11 +1,31 @@
 # Tested in tests/anchors/test_families.py.
-"""Plain vision transformers: every timm `VisionTransformer`, DeiT's distilled one included."""
+"""Plain vision transformers: every timm `VisionTransformer`, DeiT's distilled one included; and what others share."""
+
+from collections.abc import Iterable
 
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from snnet.anchors.anchor import ANCHORS
-from snnet.anchors.plain import PlainViTAnchor
+from snnet.anchors.timm_anchor import TimmAnchor
+from snnet.space import FeatureSpec
+
+
+class PlainViTAnchor(TimmAnchor):
+    """A ViT as one stage of equal blocks over class, register and patch tokens."""
+
+    stage_names = ("blocks",)
+    last_names = ("norm",)
+    head_names = ("attn_pool", "fc_norm", "head", "head_dist")
+
+    def feature(self, block: int) -> FeatureSpec:  # noqa: ARG002
+        """Every block of a plain ViT has the same output."""
+        height, width = self.model.patch_embed.grid_size
+        return FeatureSpec(self.model.embed_dim, "tokens", (height, width), self.model.num_prefix_tokens)
+
+    def block_modules(self, index: int) -> Iterable[nn.Module]:
+        """Return the one transformer block."""
+        return [self.model.blocks[index]]
 
 
 @ANCHORS.register("vit")

@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from snnet.anchors.anchor import ANCHORS, run_in_turn
 from snnet.anchors.timm_anchor import TimmAnchor
-from snnet.anchors.timm_input import input_spec
-from snnet.space import InputSpec
 
 
 @ANCHORS.register("xcit")
@@ -23,11 +21,6 @@ class XcitAnchor(TimmAnchor):
     layout = "NHWC"
     stage_names = ("blocks",)
     head_names = ("cls_attn_blocks", "norm", "head")
-
-    @property
-    def input(self) -> InputSpec:
-        """The images that the model was built for; others would do as well, for no weight depends on their size."""
-        return input_spec(self.model, size=self.model.patch_embed.img_size)
 
     def stem(self, images: Tensor) -> Tensor:
         """Embed patches and add positions: `(B, C, H, W)` to `(B, H', W', C')`."""

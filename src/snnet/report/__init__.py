@@ -2,9 +2,8 @@
 
 from snnet.report.bubbles import Bubble, BubbleGroup, draw_bubbles, write_bubble_page
 from snnet.report.compare import Panel, draw_comparison
-from snnet.report.page import write_page
+from snnet.report.page import write_page, write_report
 from snnet.report.plots import draw_curve
-from snnet.report.report import write_report
 from snnet.report.training import draw_training
 
 __all__ = [

@@ -1,23 +1,18 @@
 # Tested in tests/report/test_bubbles_browser.py.
 """Models as dots over their cost, as large as their parameters: a picture and a page that works offline."""
 
-import html
-import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.resources import files
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from string import Template
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from snnet.errors import TableError
-from snnet.report.plots import INK, draw_frame, save_figure
+from snnet.report.page import fill_page
+from snnet.report.plots import INK, draw_frame, save_figure, size_marks
 from snnet.report.view import PALETTE, Axis, axis_of
 from snnet.table import COST, SCORE, StitchTable, column
-from snnet.utils import write_text
 
 _MACS, _TOP1 = Axis(COST, column(COST).title, 1e9, "G"), axis_of(StitchTable([]), SCORE)
 _MAIN = "#d1242f"
@@ -64,19 +59,12 @@ def write_bubble_page(groups: Sequence[BubbleGroup], path: str | Path, *, title:
         TableError: If there is no model.
     """
     _check(groups)
-    here = files("snnet.report")
-    data = {"groups": [_group(group, color) for group, color in zip(groups, _colors(groups), strict=True)]}
-    parts = {
-        "title": html.escape(title),
-        "subtitle": html.escape(
-            subtitle or "Each dot is a model, as large as its parameters; a legend entry hides it."
-        ),
-        # "<" would let a name in the data end the script element.
-        "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-        "style": here.joinpath("page.css").read_text(encoding="utf-8"),
-        "script": here.joinpath("bubbles.js").read_text(encoding="utf-8"),
-    }
-    return write_text(path, Template(here.joinpath("bubbles.html").read_text(encoding="utf-8")).substitute(parts))
+    drawn = [
+        {"label": group.label, "color": color, "main": group.main, "models": list(map(astuple, group.bubbles))}
+        for group, color in zip(groups, _colors(groups), strict=True)
+    ]
+    told = subtitle or "Each dot is a model, as large as its parameters; a legend entry hides it."
+    return fill_page(path, "bubbles.html", {"groups": drawn}, ["bubbles.js"], title=title, subtitle=told)
 
 
 def draw_bubbles(groups: Sequence[BubbleGroup], path: str | Path, *, title: str) -> Path:
@@ -107,9 +95,7 @@ def draw_bubbles(groups: Sequence[BubbleGroup], path: str | Path, *, title: str)
         )
     axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=INK, pad=12)
     legend = axes.legend(frameon=False, fontsize=9, labelcolor=INK, loc="lower right")
-    for handle in legend.legend_handles:
-        if handle is not None and hasattr(handle, "set_sizes"):
-            handle.set_sizes([40])
+    size_marks(legend, 40)
     return save_figure(figure, path)
 
 
@@ -128,12 +114,3 @@ def _colors(groups: Sequence[BubbleGroup]) -> list[str]:
     reds = iter((_MAIN, "#0b63ce", "#8250df", INK)) if main <= 4 else iter([_MAIN] * main)
     quiet = iter(PALETTE * len(groups))
     return [next(reds) if group.main else next(quiet) for group in groups]
-
-
-def _group(group: BubbleGroup, color: str) -> dict[str, Any]:
-    return {
-        "label": group.label,
-        "color": color,
-        "main": group.main,
-        "models": [[b.name, b.macs, b.params, b.top1, b.note] for b in group.bubbles],
-    }

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from matplotlib.figure import Figure
 
 from snnet.errors import TableError
-from snnet.report.plots import INK, MUTED, columns_of, draw_dots, draw_frame, points_of, save_figure
+from snnet.report.plots import INK, MUTED, draw_frame, draw_marks, points_of, save_figure, size_marks
 from snnet.report.view import PALETTE, Axis, axis_of
-from snnet.table import COST, SCORE, StitchTable, measured, pareto_frontier
+from snnet.table import COST, SCORE, StitchTable, pareto_frontier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,26 +66,16 @@ def _draw_panel(axes: "Axes", panel: Panel, colors: Mapping[str, str], cost: str
         _draw_table(axes, table, label, colors[label], x, y)
     axes.set_title(panel.title, loc="left", fontsize=10, color=MUTED)
     legend = axes.legend(frameon=False, fontsize=9, labelcolor=INK, handletextpad=0.4, loc="best")
-    for handle in legend.legend_handles:
-        if handle is not None and hasattr(handle, "set_sizes"):
-            handle.set_sizes([36])
+    size_marks(legend, 36)
 
 
 def _draw_table(axes: "Axes", table: StitchTable, label: str, color: str, x: Axis, y: Axis) -> None:
     stitched, anchors = points_of(table.stitched, x, y), points_of(table.anchors, x, y)
     frontier = points_of(pareto_frontier(table, x.column, y.column), x, y)
-    if not any(measured(row, x.column, y.column) for row in table):
+    if not stitched.size + anchors.size:
         raise TableError(f"No stitch of {label!r} has a finite {x.column!r} and {y.column!r}; evaluate it first.")
-    axes.step(*columns_of(frontier), where="post", color=color, linewidth=1.1, alpha=0.6, zorder=3)
-    size = 22 if len(table) <= 200 else 8
-    draw_dots(axes, stitched, s=size, color=color, lw=0.5, label=label if stitched else "", zorder=4)
-    axes.scatter(
-        *columns_of(anchors),
-        s=130,
-        marker="*",
-        color=color,
-        edgecolors="white",
-        linewidths=0.8,
-        label="" if stitched else label,
-        zorder=5,
-    )
+    axes.step(*frontier, where="post", color=color, linewidth=1.1, alpha=0.6, zorder=3)
+    size, named = 22 if len(table) <= 200 else 8, label if stitched.size else ""
+    draw_marks(axes, stitched, s=size, color=color, linewidths=0.5, label=named, zorder=4)
+    alone = "" if stitched.size else label
+    draw_marks(axes, anchors, s=130, marker="*", color=color, linewidths=0.8, label=alone, zorder=5)

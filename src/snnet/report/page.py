@@ -1,24 +1,28 @@
-"""The accuracy-cost curve as one interactive HTML file that needs no network."""
+"""The accuracy-cost curve as one interactive HTML file that needs no network, alone or with its pictures."""
 
 import html
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from snnet.errors import TableError
+from snnet.report.plots import draw_curve
 from snnet.report.view import anchor_depths, anchor_names, axis_of, cost_columns, score_range, series_of, short_names
 from snnet.table import (
+    COST,
     ERROR,
     SCORE,
+    Budget,
+    Ranking,
     StitchRow,
     StitchTable,
     column,
     describe_profile,
     measured,
     pareto_frontier,
-    select,
 )
 from snnet.utils import write_text
 
@@ -51,18 +55,72 @@ def write_page(
     costs = cost_columns(table)
     if not costs:
         raise TableError("The table has no costs to draw over; `snnet profile` adds macs and params.")
-    data = _data(table, before, before_label, costs, score)
+    return fill_page(
+        path,
+        "page.html",
+        _data(table, before, before_label, costs, score),
+        ["curve.js", "choice.js"],
+        title=title or f"{len(table):,} networks in one",
+        subtitle=_subtitle(table),
+        footer=_footer(table),
+    )
+
+
+def write_report(
+    table: StitchTable,
+    directory: str | Path,
+    *,
+    before: StitchTable | None = None,
+    before_label: str = "before training",
+    cost: str = COST,
+    score: str = SCORE,
+    title: str | None = None,
+) -> dict[str, Path]:
+    """Write `curve.png`, `curve.svg` and `index.html` into a directory and return their paths by name.
+
+    See `draw_curve` and `write_page` for the arguments and errors.
+
+    Args:
+        table: Stitches with cost and score.
+        directory: Made if it does not exist.
+        before: The same stitches before, shown in grey.
+        before_label: What the legend calls these.
+        cost: Column along the x-axis of the pictures.
+        score: Column along the y-axis.
+        title: Heading; one that counts stitches and anchors if None.
+
+    Returns:
+        Name of each file -> its path.
+    """
+    out = Path(directory)
+    paths = {
+        name: draw_curve(
+            table, out / name, before=before, before_label=before_label, cost=cost, score=score, title=title
+        )
+        for name in ("curve.png", "curve.svg")
+    }
+    page = write_page(table, out / "index.html", before=before, before_label=before_label, score=score, title=title)
+    return {**paths, "index.html": page}
+
+
+def fill_page(path: str | Path, page: str, data: dict[str, Any], scripts: Sequence[str], **texts: str) -> Path:
+    """Write a page of this room with all it needs inside, whole or not at all.
+
+    Args:
+        path: Where to write.
+        page: File of the page, in which `$style`, `$script`, `$data` and the texts are filled in.
+        data: What the scripts draw.
+        scripts: Files of the scripts.
+        **texts: What people read, by the name of its place.
+    """
     here = files("snnet.report")
-    parts = {
-        "title": html.escape(title or f"{len(table):,} networks in one"),
-        "subtitle": html.escape(_subtitle(table)),
-        "footer": html.escape(_footer(table)),
-        # "<" would let a name in the data end the script element.
+    # "<" would let a name in the data end the script element.
+    parts = {name: html.escape(text) for name, text in texts.items()} | {
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "style": here.joinpath("page.css").read_text(encoding="utf-8"),
-        "script": "".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("curve.js", "choice.js")),
+        "script": "".join(here.joinpath(name).read_text(encoding="utf-8") for name in scripts),
     }
-    return write_text(path, Template(here.joinpath("page.html").read_text(encoding="utf-8")).substitute(parts))
+    return write_text(path, Template(here.joinpath(page).read_text(encoding="utf-8")).substitute(parts))
 
 
 def _data(
@@ -112,7 +170,7 @@ def _row(row: StitchRow, series: int, columns: list[str], score: str) -> dict[st
 
 
 def _view(table: StitchTable, before: StitchTable | None, cost: str, score: str) -> dict[str, Any]:
-    """What the page needs to draw the stitches over one cost, with the answer of `select` for every budget."""
+    """What the page needs to draw the stitches over one cost, with the best one for every budget."""
     have = [row.values[cost] for row in table if measured(row, cost)]
     view: dict[str, Any] = {
         "ends": [min(have), max(have)],
@@ -126,18 +184,15 @@ def _view(table: StitchTable, before: StitchTable | None, cost: str, score: str)
     position = {row.stitch: number for number, row in enumerate(table)}
     frontier = pareto_frontier(table, cost, score)
     steps = dict.fromkeys(row.values[cost] for row in frontier)
+    # A page shows what was measured, on whichever machine that was.
+    ranking = Ranking(table, score, [cost], any_machine=True)
     earlier = before if before is not None and {cost, score} <= set(before.columns) else None
     return view | {
         "frontier": [position[row.stitch] for row in frontier],
-        "choices": [[at, position[_choice(table, score, {cost: at})]] for at in steps],
+        "choices": [[at, position[ranking.best(Budget({cost: at})).stitch]] for at in steps],
         "range": score_range(table, earlier, cost, score),
         "before": [[row.values[cost], row.values[score]] for row in earlier or () if measured(row, cost, score)],
     }
-
-
-def _choice(table: StitchTable, score: str, limits: Any) -> str:
-    # A page shows what was measured, on whichever machine that was.
-    return select(table, prefer=score, any_machine=True, **limits).id
 
 
 def _subtitle(table: StitchTable) -> str:

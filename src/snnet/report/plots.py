@@ -2,11 +2,14 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
 
 from snnet.errors import TableError
 from snnet.report.view import Axis, anchor_names, axis_of, score_range, series_of
@@ -15,6 +18,7 @@ from snnet.utils import write_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
 
 FORMATS = ("png", "svg", "pdf")
 _DATE_KEY = {"svg": "Date", "pdf": "CreationDate"}
@@ -49,35 +53,8 @@ def draw_curve(
     Raises:
         TableError: If the format is unknown, a column is missing, or no stitch is scored.
     """
-    check_format(path)
-    return save_figure(_figure(table, before, before_label, axis_of(table, cost), axis_of(table, score), title), path)
-
-
-def check_format(path: str | Path) -> str:
-    """Return the format that the suffix of a path asks for.
-
-    Raises:
-        TableError: If there is no such format.
-    """
-    kind = Path(path).suffix.lower().removeprefix(".")
-    if kind not in FORMATS:
-        raise TableError(f"A curve cannot be written as {Path(path).name!r}; end the name in .{', .'.join(FORMATS)}.")
-    return kind
-
-
-def save_figure(figure: Figure, path: str | Path) -> Path:
-    """Write a figure, whole or not at all, in the format of the suffix."""
-    kind = check_format(path)
-    with write_aside(path) as partial:
-        # The date of drawing says nothing about the table, and would change the file every time.
-        figure.savefig(partial, format=kind, dpi=200, metadata=None if kind == "png" else {_DATE_KEY[kind]: None})
-    return Path(path)
-
-
-def _figure(
-    table: StitchTable, before: StitchTable | None, before_label: str, x: Axis, y: Axis, title: str | None
-) -> Figure:
-    low, high = score_range(table, before, x.column, y.column)
+    x, y = axis_of(table, cost), axis_of(table, score)
+    low, high = score_range(table, before, cost, score)
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.add_subplot()
     draw_frame(axes, x, y)
@@ -86,22 +63,30 @@ def _figure(
         _draw_before(axes, before, before_label, x, y, low)
     _draw_frontier(axes, table, x, y)
     _draw_errors(axes, table, x, y)
-    size = 26 if len(table) <= _CROWD else 9
+    s, width = (26, 0.7) if len(table) <= _CROWD else (9, 0.3)
     for series in series_of(table):
-        draw_dots(
-            axes,
-            points_of(series.rows, x, y),
-            s=size,
-            color=series.color,
-            lw=0.7 if size > 20 else 0.3,
-            label=series.label,
-            zorder=4,
-        )
+        points = points_of(series.rows, x, y)
+        draw_marks(axes, points, s=s, color=series.color, linewidths=width, label=series.label, zorder=4)
     _draw_anchors(axes, table, x, y)
     _head(axes, table, x, y, title)
     axes.margins(x=0.045)
     _legend(figure, axes)
-    return figure
+    return save_figure(figure, path)
+
+
+def save_figure(figure: Figure, path: str | Path) -> Path:
+    """Write a figure, whole or not at all, in the format of the suffix.
+
+    Raises:
+        TableError: If there is no such format.
+    """
+    kind = Path(path).suffix.lower().removeprefix(".")
+    if kind not in FORMATS:
+        raise TableError(f"A curve cannot be written as {Path(path).name!r}; end the name in .{', .'.join(FORMATS)}.")
+    with write_aside(path) as partial:
+        # The date of drawing says nothing about the table, and would change the file every time.
+        figure.savefig(partial, format=kind, dpi=200, metadata=None if kind == "png" else {_DATE_KEY[kind]: None})
+    return Path(path)
 
 
 def draw_frame(axes: "Axes", x: Axis, y: Axis) -> None:
@@ -120,56 +105,52 @@ def draw_frame(axes: "Axes", x: Axis, y: Axis) -> None:
     axes.set_ylabel(y.title, fontsize=10, color=INK, labelpad=8)
 
 
-def points_of(rows: Iterable[StitchRow], x: Axis, y: Axis) -> list[tuple[float, float]]:
-    """Return cost and score of the rows that have both, each in its unit."""
-    kept = (row for row in rows if measured(row, x.column, y.column))
-    return [(row.values[x.column] / x.scale, row.values[y.column] / y.scale) for row in kept]
+def points_of(rows: Iterable[StitchRow], x: Axis, y: Axis) -> NDArray[np.float64]:
+    """Return costs and scores `(2, N)` of the N rows that have both, each in its unit."""
+    kept = [row.values for row in rows if measured(row, x.column, y.column)]
+    return np.array([[values[axis.column] / axis.scale for values in kept] for axis in (x, y)])
 
 
-def draw_dots(
-    axes: "Axes", points: list[tuple[float, float]], *, s: float, color: str, lw: float, label: str, zorder: int
-) -> None:
-    """Draw round marks with a white edge."""
-    axes.scatter(*columns_of(points), s=s, color=color, edgecolors="white", linewidths=lw, label=label, zorder=zorder)
+def draw_marks(axes: "Axes", points: NDArray[np.float64], **how: Any) -> None:
+    """Draw marks with a white edge; `how` is what `Axes.scatter` takes."""
+    axes.scatter(*points, edgecolors="white", **how)
 
 
-def columns_of(points: list[tuple[float, float]]) -> tuple[list[float], list[float]]:
-    """Return the two coordinates apart, as matplotlib takes them."""
-    return [px for px, _ in points], [py for _, py in points]
+def size_marks(legend: "Legend", size: float, **others: float) -> None:
+    """Give the marks of a legend one size, and those of some labels another."""
+    for handle in legend.legend_handles:
+        if isinstance(handle, PathCollection):
+            handle.set_sizes([others.get(str(handle.get_label()), size)])
 
 
 def _draw_before(axes: "Axes", before: StitchTable, label: str, x: Axis, y: Axis, low: float) -> None:
     points = points_of(before, x, y)
-    below = sum(py < low for _, py in points)
+    below = np.count_nonzero(points[1] < low)
     note = f" ({below} below the axis)" if below else ""
-    draw_dots(axes, points, s=16, color="#cfd4da", lw=0.5, label=label + note, zorder=2)
+    draw_marks(axes, points, s=16, color="#cfd4da", linewidths=0.5, label=label + note, zorder=2)
 
 
 def _draw_frontier(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
-    points = points_of(pareto_frontier(table, x.column, y.column), x, y)
-    last = max(px for px, _ in points_of(table, x, y))
-    columns = columns_of([*points, (last, points[-1][1])])
-    axes.step(*columns, where="post", color=INK, linewidth=1.1, alpha=0.55, label="frontier", zorder=3)
+    at, scores = points_of(pareto_frontier(table, x.column, y.column), x, y)
+    ends = [*at, points_of(table, x, y)[0].max()], [*scores, scores[-1]]
+    axes.step(*ends, where="post", color=INK, linewidth=1.1, alpha=0.55, label="frontier", zorder=3)
 
 
 def _draw_errors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
     """Draw a bar of one standard deviation each way through every predicted score."""
     rows = [row for row in table if is_predicted(row, y.column) and measured(row, x.column, y.column)]
     if rows:
-        errors = [row.values[y.column + ERROR] / y.scale for row in rows]
-        at, middle = columns_of(points_of(rows, x, y))
-        low, high = ([m + sign * e for m, e in zip(middle, errors, strict=True)] for sign in (-1, 1))
-        axes.vlines(at, low, high, color=_FAINT, linewidth=0.9, label="predicted", zorder=3)
+        errors = np.array([row.values[y.column + ERROR] / y.scale for row in rows])
+        at, middle = points_of(rows, x, y)
+        axes.vlines(at, middle - errors, middle + errors, color=_FAINT, linewidth=0.9, label="predicted", zorder=3)
 
 
 def _draw_anchors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
     rows = [row for row in table.anchors if measured(row, x.column, y.column)]
     names, points = anchor_names(table), points_of(rows, x, y)
-    axes.scatter(
-        *columns_of(points), s=210, marker="*", color=INK, edgecolors="white", linewidths=0.9, label="anchors", zorder=6
-    )
+    draw_marks(axes, points, s=210, marker="*", color=INK, linewidths=0.9, label="anchors", zorder=6)
     middle = sum(axes.get_xlim()) / 2
-    for row, point in zip(rows, points, strict=True):
+    for row, point in zip(rows, points.T.tolist(), strict=True):
         # A curve that rises and flattens leaves the room under it on the left half, above it on the right half.
         left = point[0] > middle
         axes.annotate(
@@ -203,9 +184,7 @@ def _legend(figure: Figure, axes: "Axes") -> None:
         columnspacing=1.6,
         scatterpoints=1,
     )
-    for handle in legend.legend_handles:
-        if handle is not None and hasattr(handle, "set_sizes"):
-            handle.set_sizes([90 if handle.get_label() == "anchors" else 30])
+    size_marks(legend, 30, anchors=90)
 
 
 def _head(axes: "Axes", table: StitchTable, x: Axis, y: Axis, title: str | None) -> None:

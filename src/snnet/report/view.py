@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from snnet.errors import TableError
 from snnet.table import COLUMNS, StitchRow, StitchTable, at_batch, column, measured, measured_batches, missing_column
-from snnet.utils import SCALES, fixed
+from snnet.utils import SCALES
 
 # Okabe and Ito's palette, darkened where it is too light on white: told apart with any color vision.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8569a", "#8a6d00", "#3c9ccf", "#6b4ea0", "#7a7a7a")
@@ -33,13 +33,6 @@ class Axis:
     def title(self) -> str:
         """The label with its unit, such as `MACs (G)`."""
         return f"{self.label} ({self.unit})" if self.unit else self.label
-
-    def text(self, value: float) -> str:
-        """Return the value with its unit: three digits or more as in `4.61 G`, two decimals of a percent."""
-        shown = value / self.scale
-        if self.unit == "%":
-            return f"{shown:.2f}%"
-        return f"{fixed(shown)} {self.unit}".rstrip()
 
 
 def axis_of(table: StitchTable, name: str) -> Axis:

@@ -1,4 +1,4 @@
-"""Which models are ResNets, and a family of them from end to end; what all families share is in test_families.py."""
+"""Which models are ResNets, and families from end to end; what all families share is in test_families.py."""
 
 from pathlib import Path
 
@@ -65,3 +65,19 @@ def test_a_family_is_stitched_initialized_costed_run_and_saved(tmp_path: Path) -
         for stitch in net.space:
             assert torch.equal(net(images[:2], stitch), again(images[:2], stitch))
             assert net(images[:2], stitch).shape == (2, 5)
+
+
+def test_the_image_size_is_the_recorded_one() -> None:
+    assert load_anchor("test_convnext").input.size == (3, 160, 160)
+    source = AnchorSource.of("test_convnext", pretrained_cfg_overlay={"input_size": (3, 64, 32)})
+    assert load_anchor(source).input.size == (3, 64, 32)
+
+
+def test_two_efficientnets_make_one_network() -> None:
+    overlay = {"pretrained_cfg_overlay": {"input_size": (3, 64, 64)}}
+    sources = [snnet.AnchorSource.of(name, num_classes=3, **overlay) for name in ("efficientnet_b0", "efficientnet_b1")]
+    net = snnet.stitch(*sources).eval()
+    assert net.space.depths == ((1, 2, 2, 3, 3, 4, 1), (2, 3, 3, 4, 4, 5, 2))
+    with torch.no_grad():
+        for stitch in net.space:
+            assert net(torch.randn(1, 3, 64, 64), stitch).isfinite().all()
