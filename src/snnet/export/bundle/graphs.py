@@ -16,7 +16,7 @@ from snnet.export.bundle.sessions import open_session
 from snnet.export.bundle.step_graph import export_step, join
 from snnet.export.bundle.weights import WeightFile
 from snnet.export.onnx_graph import INPUT
-from snnet.network import SNNet, StitchLike, plain_replica
+from snnet.network import SNNet, StitchLike, replicate, to_plain
 from snnet.space import Step
 from snnet.utils import write_aside
 
@@ -42,7 +42,7 @@ class StitchGraphs:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.weights = WeightFile(folder / WEIGHTS)
-        self._net = plain_replica(net)
+        self._net = replicate(net, to_plain)
         self._steps: dict[tuple[Step, str], ModelProto] = {}
         self._lock = RLock()
         samples = sample_images(net.input, 2)
