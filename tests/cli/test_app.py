@@ -4,17 +4,15 @@ import sys
 import pytest
 
 from snnet import __version__
-from snnet.cli.app import COMMANDS
+from snnet.cli.app import COMMANDS, build_app
 from snnet.recipes import Recipe
 from tests.cli.conftest import Run
-
-NAMES = [command.name[0] for command in COMMANDS]
 
 
 def test_every_promised_command_is_there() -> None:
     promised = {"space", "cost", "init", "train", "recalibrate", "evaluate", "select", "report", "profile"}
     promised |= {"demo", "predict", "export", "push", "experiment"}
-    assert set(NAMES) == promised
+    assert set(COMMANDS) == promised
 
 
 def test_version(run: Run) -> None:
@@ -23,24 +21,23 @@ def test_version(run: Run) -> None:
 
 def test_help_names_commands_exit_codes_and_an_example(run: Run) -> None:
     text = run("--help").out
-    assert all(name in text for name in NAMES)
+    assert all(name in text for name in COMMANDS)
     assert "130 interrupted" in text and "3 no stitch fits" in text
     assert "Example" in text
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_help_of_every_command_explains_every_option_and_shows_an_example(run: Run, name: str) -> None:
     outcome = run(name, "--help")
     assert outcome.code == 0
     assert f"snnet {name}" in outcome.out.partition("Example")[2]
-    command = next(command for command in COMMANDS if command.name[0] == name)
-    for argument in command.assemble_argument_collection(parse_docstring=True):
+    for argument in build_app()[name].assemble_argument_collection(parse_docstring=True):
         if argument.show:
             assert argument.parameter.help, f"{name}: {argument.name} is not explained"
 
 
 def test_no_section_of_a_recipe_bears_the_name_of_a_command() -> None:
-    assert set(Recipe.model_fields).isdisjoint(NAMES)
+    assert set(Recipe.model_fields).isdisjoint(COMMANDS)
 
 
 def test_unknown_command_names_the_nearest(run: Run) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from snnet.cli import console, main
-from snnet.cli.console import show_table
+from snnet.cli.console import progress, show_table
 from snnet.utils import text_grid
 from tests.cli.conftest import Run
 
@@ -108,3 +108,18 @@ def test_commands_on_a_terminal(
     table = [line for line in terminal.lines if line.lstrip().partition(" ")[0].isdigit()]
     assert len(table) > 71 and all(len(line) <= console.console().width for line in table)
     assert "…" not in terminal.getvalue()
+
+
+def test_without_a_terminal_first_and_last_are_said_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("Working") as report:
+        for done in range(1, 6):
+            report(done, 5, "note")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == ["Working: 1/5 note", "Working: 5/5 note"]
+
+
+def test_an_unknown_total(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("Reading") as report:
+        report(1, 0, "")
+    assert capsys.readouterr().err == "Reading: 1\n"

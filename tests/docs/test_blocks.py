@@ -95,8 +95,7 @@ def test_what_is_left_out_is_at_least_well_formed(block: Block) -> None:
     if block.language == "python":
         block.compiled()
     else:
-        commands = {name for command in COMMANDS for name in command.name}
-        assert {words[1] for words in block.commands() if words[0] == "snnet"} <= commands | {"--help"}
+        assert {words[1] for words in block.commands() if words[0] == "snnet"} <= {*COMMANDS, "--help"}
     assert block.reason
     pytest.skip(block.reason)
 

@@ -3,6 +3,8 @@
 import logging
 import sys
 from collections.abc import Sequence
+from importlib import import_module
+from inspect import getdoc
 from itertools import islice
 from pathlib import Path
 from typing import Annotated
@@ -10,42 +12,17 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from snnet import __version__
-from snnet.cli.cost import cost
-from snnet.cli.demo import demo
 from snnet.cli.errors import MEANINGS, ExitCode, guarded
-from snnet.cli.evaluate import evaluate
-from snnet.cli.experiment import experiment
-from snnet.cli.export import export
 from snnet.cli.families import import_families
-from snnet.cli.init import init
-from snnet.cli.predict import predict
-from snnet.cli.profile import profile
-from snnet.cli.push import push
-from snnet.cli.recalibrate import recalibrate
-from snnet.cli.report import report
-from snnet.cli.select import select
-from snnet.cli.space import space
-from snnet.cli.train import train
 from snnet.errors import RecipeError
 from snnet.utils import started_share
 
 _IN_SEVERAL_PROCESSES = ("train", "evaluate")
 COMMANDS = (
-    demo,
-    space,
-    cost,
-    init,
-    train,
-    recalibrate,
-    evaluate,
-    profile,
-    select,
-    predict,
-    export,
-    report,
-    push,
-    experiment,
+    *("demo", "space", "cost", "init", "train", "recalibrate", "evaluate"),
+    *("profile", "select", "predict", "export", "report", "push", "experiment"),
 )
+"""The name of each is that of its file, and of the function in it."""
 
 _ABOUT = """Stitch a family of pretrained models into one network with a route for every budget.
 
@@ -74,9 +51,10 @@ def build_app() -> App:
         help_format="markdown",
         suppress_keyboard_interrupt=False,
     )
-    for number, command in enumerate(COMMANDS):
-        command.sort_key = number
-        app.command(command)
+    for number, name in enumerate(COMMANDS):
+        command = getattr(import_module(f"snnet.cli.{name}"), name)
+        _, examples, commands = (getdoc(command) or "").partition("Examples:\n")
+        app.command(command, name=name, sort_key=number, help_epilogue=f"{examples}\n{commands}")
     return app
 
 
@@ -134,7 +112,7 @@ def _globals_first(tokens: Sequence[str]) -> list[str]:
 def _check_processes(tokens: Sequence[str]) -> None:
     """Refuse to do in each of several processes what writes the same files."""
     count, command = started_share().count, tokens[0] if tokens else ""
-    if count > 1 and command in {name for known in COMMANDS for name in known.name} - {*_IN_SEVERAL_PROCESSES}:
+    if count > 1 and command in {*COMMANDS} - {*_IN_SEVERAL_PROCESSES}:
         raise RecipeError(
             f"`snnet {command}` was started in {count} processes and works in one; start it without torchrun. In "
             f"several work: {', '.join(_IN_SEVERAL_PROCESSES)}."

@@ -2,13 +2,19 @@
 
 import json
 import sys
+import time
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from snnet.utils import started_share, text_grid
+from snnet.errors import BudgetError
+from snnet.table import COST, SCORE, StitchRow, StitchTable, column, select
+from snnet.utils import Progress, human, is_watched, started_share, text_grid
+
+_SECONDS_BETWEEN_LINES = 10.0
 
 
 class _Console(Console):
@@ -67,3 +73,63 @@ def show_table(
     show(*([Text(title, "bold")] if title else []), Text(head, "bold"), *lines)
     if gone:
         show(Text(f"No room for {', '.join(gone)}; a wider terminal or a pipe shows all.", "dim"))
+
+
+def show_rows(table: StitchTable, *, names: Iterable[str] | None = None) -> None:
+    """Print one line per stitch with the columns that there are, or those that are named."""
+    columns = [column(name) for name in (table.columns if names is None else names)]
+    headings = ["#", "stitch", *(one.heading for one in columns)]
+    rows = ([str(row.index), row.stitch, *(cell(row, one.name) for one in columns)] for row in table)
+    # Parts of another column say least, then what stands last; the usual cost and score say most.
+    by_worth = sorted(columns, key=lambda one: (one.name in (COST, SCORE), not one.part, -columns.index(one)))
+    show_table(headings, rows, spare=[one.heading for one in by_worth])
+
+
+def cell(row: StitchRow, name: str) -> str:
+    """Return one value as a person reads it."""
+    return column(name).text(row.get(name))
+
+
+def show_choices(table: StitchTable, budgets: Iterable[float]) -> None:
+    """Print the best stitch under each budget of MACs."""
+    rows, faults = [], []
+    for budget in budgets:
+        try:
+            row = table[select(table, macs=budget)]
+        except BudgetError as error:
+            faults.append(str(error))
+        else:
+            rows.append([human(budget), str(row.index), row.stitch, cell(row, COST), cell(row, SCORE)])
+    if rows:
+        cost, score = column(COST).heading, column(SCORE).heading
+        headings = [f"{cost} at most", "#", "stitch", cost, score]
+        show_table(headings, rows, title="The best stitch under a budget")
+    show(*faults)
+
+
+def table_json(table: StitchTable) -> dict[str, Any]:
+    """Return a table as plain data, rows under `stitches`, as `StitchTable.load` reads it."""
+    return {**table.meta, "stitches": [row.to_dict() for row in table]}
+
+
+def progress(title: str) -> AbstractContextManager[Progress]:
+    """Show the progress of one piece of long work, and leave its last state standing."""
+    if not is_watched():
+        return nullcontext(_Lines(title))
+    from snnet.utils import bar  # slow, and not needed where nobody watches
+
+    return bar(title)
+
+
+class _Lines:
+    # Logs and pipes get the first, the last, and in between a line every few seconds.
+    def __init__(self, title: str) -> None:
+        self.title = title
+        self.said = 0.0
+
+    def __call__(self, done: int, total: int, note: str) -> None:
+        now = time.monotonic()
+        if now - self.said >= _SECONDS_BETWEEN_LINES or done == total:
+            self.said = now
+            of = f"/{total}" if total else ""
+            say(f"{self.title}: {done}{of} {note}".rstrip())

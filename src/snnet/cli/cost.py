@@ -2,26 +2,13 @@
 
 from pathlib import Path
 
-from cyclopts import App
-
-from snnet.cli.console import show, show_json
+from snnet.cli.console import show, show_json, show_rows, table_json
+from snnet.cli.options import USUAL_FAMILY, FamilyOptions, Json
 from snnet.cli.sources import network_shape
-from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import USUAL_FAMILY, FamilyOptions, Json
 from snnet.utils import human
 
-cost = App(
-    name="cost",
-    help_epilogue="""Examples:
 
-    snnet cost deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224
-    snnet cost runs/deit --output costs.jsonl
-""",
-)
-
-
-@cost.default
-def count_stitches(
+def cost(
     *sources: str,
     options: FamilyOptions = USUAL_FAMILY,
     output: Path | None = None,
@@ -33,6 +20,10 @@ def count_stitches(
         sources: Two or more anchors (timm names), or one network: the directory of a saved one, or FAMILY@FILE for a
             published one.
         output: Write the table to this file too, as JSON Lines.
+
+    Examples:
+        snnet cost deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224
+        snnet cost runs/deit --output costs.jsonl
     """
     net = network_shape(sources, **options.given())
     from snnet.profiling import count_costs, network_params

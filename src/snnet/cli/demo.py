@@ -1,13 +1,10 @@
 """`snnet demo`: the whole way, in minutes."""
 
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from cyclopts import App
-
-from snnet.cli.console import say, show, show_table
-from snnet.cli.progress import progress
-from snnet.cli.tables import cell, show_choices
+from snnet.cli.console import cell, progress, say, show, show_choices, show_table
 from snnet.table import COST, SCORE, column, kinds_of
 from snnet.utils import human
 
@@ -16,19 +13,8 @@ if TYPE_CHECKING:
 
 Family = Literal["vit", "cnn", "swin", "cnn-vit"]
 
-demo = App(
-    name="demo",
-    help_epilogue="""Examples:
 
-    snnet demo
-    snnet demo --family cnn-vit
-    snnet demo --output /tmp/snnet-demo --seed 1
-""",
-)
-
-
-@demo.default
-def run(*, family: Family = "vit", output: Path | None = None, seed: int | None = None) -> None:
+def demo(*, family: Family = "vit", output: Path | None = None, seed: int | None = None) -> None:
     """Watch small pretrained models become dozens of networks in one, in minutes, on a CPU and without a download.
 
     The anchors that come with the package are stitched, the stitching layers fitted by least squares, all stitches
@@ -41,6 +27,11 @@ def run(*, family: Family = "vit", output: Path | None = None, seed: int | None 
         output: Directory for the network, the tables, the curve and the page; by default snnet-demo, for the other
             families with their name behind it.
         seed: Decides calibration images, order of the data, and stitches drawn.
+
+    Examples:
+        snnet demo
+        snnet demo --family cnn-vit
+        snnet demo --output /tmp/snnet-demo --seed 1
     """
     say("Loading torch and the anchors ...", style="dim")
     from snnet.recipes import run_demo
@@ -85,7 +76,7 @@ def show_summary(result: "DemoResult") -> None:
         for name, row in zip(names, result.before.anchors, strict=True)
     ]
     count = len(result.after.stitched)
-    for title, function in (("mean", _mean), ("lowest", min), ("highest", max)):
+    for title, function in (("mean", fmean), ("lowest", min), ("highest", max)):
         tables = (result.before.stitched, result.after.stitched)
         scores = [column(SCORE).text(function([row.values[SCORE] for row in table])) for table in tables]
         rows.append([f"{count} stitches, {title}", "", *scores])
@@ -96,7 +87,3 @@ def show_summary(result: "DemoResult") -> None:
     rows.append(["largest loss of an anchor", "", "", f"{max(result.anchor_losses.values()):+.2f}"])
     title = "Top-1 in percent: after least squares, and after fine-tuning"
     show_table(["", column(COST).heading, "before", "after"], rows, title=title, left=("",))
-
-
-def _mean(values: list[float]) -> float:
-    return sum(values) / len(values)

@@ -5,15 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from snnet.cli.console import show, show_json
-from snnet.cli.overrides import only_given
-from snnet.cli.progress import progress
-from snnet.cli.sources import TABLE, data_of, is_network, saved_network
-from snnet.cli.stitches import Stitches
-from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import Device, Json, OtherData, OtherRoot, default_device
+from snnet.cli.console import progress, show, show_json, show_rows, table_json
+from snnet.cli.options import Corrupt, Device, ImagesOfRun, Json, Stitches, default_device
+from snnet.cli.sources import TABLE, is_network, saved_network
 from snnet.errors import DataError
 from snnet.table import ERROR, SCORE, kinds_of
 from snnet.utils import Precision
@@ -24,39 +20,22 @@ if TYPE_CHECKING:
     from snnet.network import SNNet
     from snnet.recipes import Recipe
 
-evaluate = App(
-    name="evaluate",
-    help_epilogue="""Examples:
-
-    snnet evaluate runs/fm
-    snnet evaluate runs/deit --device cuda --precision bf16
-    snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
-    snnet evaluate runs/deit --data folder --root /data/other --predict --error 0.3 --at-most 0.25
-""",
-)
-
 
 @Parameter(name="*")
 @dataclass(frozen=True)
-class ImageOptions:
+class ImageOptions(ImagesOfRun):
     """The images on which stitches are scored; what is not given is as in the run that trained the network."""
 
-    data: OtherData = None
-    root: OtherRoot = None
     split: Annotated[Literal["validation", "train"], Parameter(help="Which images.")] = "validation"
     batch_size: Annotated[int | None, Parameter(help="Images per batch; as many as in the run, or 128.")] = None
     workers: Annotated[int | None, Parameter(help="Processes that read images; as many as in the run, or none.")] = None
-    max_corrupt: Annotated[
-        int | None,
-        Parameter(help="Most images that may be skipped because they do not decode; one in a hundred by default."),
-    ] = None
+    max_corrupt: Corrupt = None
 
     def open(self, network: str, net: "SNNet") -> "tuple[Recipe, EvalBatches]":
         """Return what the network was trained with, as far as it is known, and batches of images."""
         from snnet.data import eval_batches
 
-        given = {"data.name": self.data, "data.root": self.root, "data.max_corrupt": self.max_corrupt}
-        of_run = data_of(network, only_given(given))
+        of_run = self.of(network, {"data.max_corrupt": self.max_corrupt})
         recipe = of_run.recipe
         size = recipe.evaluation.batch_size if self.batch_size is None else self.batch_size
         workers = recipe.data.workers if self.workers is None else self.workers
@@ -85,8 +64,7 @@ class PredictOptions:
 _USUAL_IMAGES, _MEASURE_ALL = ImageOptions(), PredictOptions()
 
 
-@evaluate.default
-def evaluate_network(
+def evaluate(
     network: str,
     /,
     *,
@@ -110,6 +88,12 @@ def evaluate_network(
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
         precision: bf16 or fp16 for mixed precision; the network's own by default.
         output: Table file; table.jsonl beside the network by default.
+
+    Examples:
+        snnet evaluate runs/fm
+        snnet evaluate runs/deit --device cuda --precision bf16
+        snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
+        snnet evaluate runs/deit --data folder --root /data/other --predict --error 0.3 --at-most 0.25
     """
     from snnet.evaluation import evaluate as run
     from snnet.evaluation import evaluate_some

@@ -4,32 +4,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from snnet.cli.console import say, show, show_table
-from snnet.cli.overrides import parse_overrides
-from snnet.cli.progress import progress
+from snnet.cli.console import progress, say, show, show_table
+from snnet.cli.options import parse_overrides
 from snnet.cli.sources import read_table
 from snnet.errors import RecipeError
 
 if TYPE_CHECKING:
     from snnet.recipes.paper import Outcome
 
-experiment = App(
-    name="experiment",
-    help_epilogue="""Examples:
 
-    snnet experiment
-    snnet experiment figure-9 --output runs/paper
-    snnet experiment epochs --output runs/paper --run.steps 200 --seed 1
-    snnet experiment figure-6 --scale imagenet --data.root /data/imagenet --output runs/imagenet
-    snnet experiment figure-2 --network runs/imagenet/runs/deit_ti_s_b-0a1b2c3d --output runs/imagenet
-""",
-)
-
-
-@experiment.default
-def run_experiment(
+def experiment(
     name: Annotated[str | None, Parameter(show_default=False)] = None,
     /,
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
@@ -56,6 +42,13 @@ def run_experiment(
             published DeiT and Swin networks.
         models: For figure-2: CSV file of individual models with columns model, img_size, top1, params_m, gmacs. By
             default those of timm on ImageNet-1K.
+
+    Examples:
+        snnet experiment
+        snnet experiment figure-9 --output runs/paper
+        snnet experiment epochs --output runs/paper --run.steps 200 --seed 1
+        snnet experiment figure-6 --scale imagenet --data.root /data/imagenet --output runs/imagenet
+        snnet experiment figure-2 --network runs/imagenet/runs/deit_ti_s_b-0a1b2c3d --output runs/imagenet
     """
     from snnet.recipes.paper import CHART
 
@@ -69,10 +62,7 @@ def run_experiment(
         return
     if network or models:
         raise RecipeError(f"--network and --models belong to {CHART}, not to {name}.")
-    settings = parse_overrides(overrides)
-    if seed is not None and str(settings.setdefault("run.seed", seed)) != str(seed):
-        raise RecipeError(f"--run.seed is {settings['run.seed']!r} and --seed is {seed}; give one.")
-    _perform(name, output, scale, settings)
+    _perform(name, output, scale, parse_overrides(overrides, {"run.seed": seed}))
 
 
 def _perform(name: str, output: Path, scale: Literal["embedded", "imagenet"], settings: dict[str, Any]) -> None:

@@ -1,15 +1,14 @@
-"""`snnet export`: a stitch as a file that other programs run."""
+"""`snnet export`: a stitch as a file that other programs run, or many with one copy of their weights."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from snnet.cli.console import say, show, show_json
-from snnet.cli.export_bundle import BUNDLE, Quantize, check_one_stitch, export_bundle
-from snnet.cli.overrides import only_given
-from snnet.cli.sources import data_of, saved_network
-from snnet.cli.values import Json, OtherData, OtherRoot
+from snnet.cli.console import progress, say, show, show_json, show_rows
+from snnet.cli.options import RUN_IMAGES, ImagesOfRun, Json
+from snnet.cli.sources import saved_network
+from snnet.errors import ExportError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,20 +16,9 @@ if TYPE_CHECKING:
     from snnet.network import SNNet
     from snnet.recipes import RunData
 
-_IMAGES = 8  # to compare on
-
-export = App(
-    name="export",
-    help_epilogue="""Examples:
-
-    snnet export runs/fm --stitch 17 --output stitch.onnx
-    snnet export runs/deit --stitch 0:0-5,1:5-12 --format openvino --output stitch.xml
-    snnet export runs/mine --stitch 3 --output stitch.pt2 --data folder --root /data/mine
-    snnet export runs/deit --stitches frontier --format onnx-bundle --output bundle
-""",
-)
-
-
+BUNDLE = "onnx-bundle"
+_CALIBRATION_IMAGES, _COMPARED_IMAGES = 128, 8
+Quantize = Literal["dynamic", "static"] | None
 Format = Annotated[
     str | None,
     Parameter(
@@ -40,8 +28,7 @@ Format = Annotated[
 ]
 
 
-@export.default
-def export_network(
+def export(
     network: str,
     /,
     *,
@@ -53,8 +40,7 @@ def export_network(
     format: Format = None,
     quantize: Quantize = None,
     calibration_images: int | None = None,
-    data: OtherData = None,
-    root: OtherRoot = None,
+    images: ImagesOfRun = RUN_IMAGES,
     json: Json = False,
 ) -> None:
     """Write one stitch as a file that runs without snnet, for any size of batch.
@@ -72,35 +58,44 @@ def export_network(
             accuracy before and after is measured on the validation images.
         calibration_images: Training images on which static quantization measures activations; as many as the run took
             to fit its stitching layers, or 128.
+
+    Examples:
+        snnet export runs/fm --stitch 17 --output stitch.onnx
+        snnet export runs/deit --stitch 0:0-5,1:5-12 --format openvino --output stitch.xml
+        snnet export runs/mine --stitch 3 --output stitch.pt2 --data folder --root /data/mine
+        snnet export runs/deit --stitches frontier --format onnx-bundle --output bundle
     """
     from snnet.export import export_stitch
 
+    chosen = stitches or stitch or "frontier" if format == BUNDLE else _one_stitch(stitch, quantize, stitches)
     # A file is compared on real images if they are at hand, and needs none.
-    needs_images = data is not None or root is not None or (quantize is not None and format == BUNDLE)
-    of_run = data_of(network, only_given({"data.name": data, "data.root": root})) if needs_images else None
-    if format == BUNDLE:
-        net = saved_network(network)
-        export_bundle(
-            net,
-            stitches or stitch or "frontier",
-            output,
-            of_run=of_run,
-            images=_real_images(net, of_run),
-            quantize=quantize,
-            calibration_images=calibration_images,
-            json=json,
-        )
-        return
-    chosen = check_one_stitch(stitch, quantize, stitches)
+    of_run = images.of(network) if images != RUN_IMAGES or quantize is not None else None
     net = saved_network(network)
+    compared = _real_images(net, of_run)
+    if format == BUNDLE:
+        settings = {} if quantize is None or of_run is None else _quantizing(net, quantize, calibration_images, of_run)
+        _export_bundle(net, chosen, output, json=json, images=compared, **settings)
+        return
     route = net.space.find(chosen)
     say(f"Exporting stitch {route}")
-    report = export_stitch(net, route, output, format=format, images=_real_images(net, of_run))
+    report = export_stitch(net, route, output, format=format, images=compared)
     if json:
         facts = {"path": str(report.path), "format": report.format, "stitch": route.id, "bytes": report.nbytes}
         show_json({**facts, "errors": report.errors})
         return
     show(str(report))
+
+
+def _one_stitch(stitch: str | None, quantize: Quantize, stitches: str | None) -> str:
+    """Return the one stitch that a file is for; refuse options that are for many stitches alone."""
+    if stitches is not None or quantize is not None:
+        option = "--stitches" if stitches is not None else "--quantize"
+        raise ExportError(f"{option} is for bundles; add --format {BUNDLE}, and name a folder with --output.")
+    if stitch is None:
+        raise ExportError(
+            f"Name the stitch with --stitch NUMBER or ID, or several with --stitches and --format {BUNDLE}."
+        )
+    return stitch
 
 
 def _real_images(net: "SNNet", of_run: "RunData | None") -> "Tensor | None":
@@ -109,4 +104,38 @@ def _real_images(net: "SNNet", of_run: "RunData | None") -> "Tensor | None":
         return None
     from snnet.data import calibration_images
 
-    return calibration_images(of_run.open("validation", net.input, net.num_classes, any_classes=True), _IMAGES)
+    return calibration_images(of_run.open("validation", net.input, net.num_classes, any_classes=True), _COMPARED_IMAGES)
+
+
+def _quantizing(
+    net: "SNNet", mode: Literal["dynamic", "static"], count: int | None, of_run: "RunData"
+) -> dict[str, Any]:
+    from snnet.data import calibration_images, check_classes, eval_batches
+    from snnet.export.bundle import Quantization
+
+    images = None
+    if mode == "static":
+        usual = of_run.recipe.calibration.images if of_run.is_own else _CALIBRATION_IMAGES
+        training = of_run.open("train", net.input, net.num_classes, any_classes=True)
+        images = calibration_images(training, usual if count is None else count)
+    held_out = of_run.open("validation", net.input, net.num_classes)
+    check_classes(net.classes, held_out.classes)
+    return {"quantization": Quantization(mode, images), "scored_on": eval_batches(held_out, 64)}
+
+
+def _export_bundle(net: "SNNet", stitches: str, output: Path, *, json: bool, **settings: Any) -> None:
+    """Write a bundle, and print what it holds."""
+    from snnet.export.bundle import write_bundle
+    from snnet.network import chosen_stitches
+
+    with progress("Exporting") as report:
+        bundle = write_bundle(net, output, chosen_stitches(net, stitches), progress=report, **settings)
+    size = bundle.weights.stat().st_size
+    if json:
+        rows = [row.to_dict() for row in bundle.table]
+        facts = {"path": str(bundle.path), "format": BUNDLE, "stitches": len(rows), "weights_bytes": size}
+        show_json({**facts, "quantization": bundle.manifest.quantization, "table": rows})
+        return
+    show_rows(bundle.table)
+    show(f"{bundle.path}: {len(bundle.table)} stitches, weights {size / 1e6:.1f} MB in one file")
+    show("Checked: every graph was compared with the network before it was kept.")

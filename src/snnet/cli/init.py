@@ -4,26 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from snnet.cli.console import say, show, show_table
+from snnet.cli.console import progress, say, show, show_table
 from snnet.cli.families import family_options
-from snnet.cli.progress import progress
+from snnet.cli.options import IMAGES, USUAL_FAMILY, Corrupt, Device, FamilyOptions, default_device
 from snnet.cli.sources import stitched
-from snnet.cli.values import USUAL_FAMILY, DataName, Device, FamilyOptions, Root, default_device
 from snnet.init import CalibrationSettings, RecalibrationSettings
 
 CALIBRATION = CalibrationSettings()
-
-init = App(
-    name="init",
-    help_epilogue="""Examples:
-
-    snnet init vit_fm_tiny vit_fm_small vit_fm_base --output runs/fm
-    snnet init deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 --data folder --root /data/imagenet --output runs/deit
-    snnet init deit_tiny_patch16_224@tiny.pth deit_small_patch16_224@small.safetensors --data folder --root /data --output runs/two
-""",  # noqa: E501
-)
 
 
 @Parameter(name="*")
@@ -31,20 +20,18 @@ init = App(
 class TrainingImages:
     """The images on which stitching layers are fitted."""
 
-    data: DataName = "embedded"
-    root: Root = None
-    seed: Annotated[int, Parameter(help="Decides which images are taken.")] = 0
-    max_corrupt: Annotated[
-        int | None,
-        Parameter(help="Most images that may be skipped because they do not decode; one in a hundred by default."),
+    data: Annotated[str, Parameter(help=IMAGES)] = "embedded"
+    root: Annotated[
+        Path | None, Parameter(help="Folder of the data; for --data folder it holds train/CLASS/ and val/CLASS/.")
     ] = None
+    seed: Annotated[int, Parameter(help="Decides which images are taken.")] = 0
+    max_corrupt: Corrupt = None
 
 
 _EMBEDDED = TrainingImages()
 
 
-@init.default
-def init_network(
+def init(
     *anchors: str,
     output: Path,
     source: TrainingImages = _EMBEDDED,
@@ -65,7 +52,12 @@ def init_network(
         recalibration_images: Training images to measure the running statistics of batch norms behind each cut on;
             0 leaves those of the anchors there. An anchor alone always keeps its own.
         pretrained: Take published weights of anchors without a file.
-    """
+
+    Examples:
+        snnet init vit_fm_tiny vit_fm_small vit_fm_base --output runs/fm
+        snnet init deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 --data folder --root /data/imagenet --output runs/deit
+        snnet init deit_tiny_patch16_224@tiny.pth deit_small_patch16_224@small.safetensors --data folder --root /data --output runs/two
+    """  # noqa: E501
     import torch
 
     from snnet.data import calibration_images, open_dataset

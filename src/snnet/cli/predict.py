@@ -6,14 +6,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 from cyclopts.validators import Number
 
-from snnet.cli.budget import NO_BUDGET, BudgetOptions
 from snnet.cli.console import say, show
 from snnet.cli.errors import ExitCode
+from snnet.cli.options import NO_BUDGET, BudgetOptions, Device, default_device
 from snnet.cli.sources import is_network, read_table, saved_network
-from snnet.cli.values import Device, default_device
 from snnet.errors import DataError, ExportError
 from snnet.table import select
 
@@ -23,19 +22,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE, _WIDEST = 32, 32
 
-predict = App(
-    name="predict",
-    help_epilogue="""Examples:
 
-    snnet predict runs/mine photo.jpg --macs 12M
-    snnet predict runs/mine photos/ --top 5 --json > labels.jsonl
-    snnet predict bundle photos/*.jpg --stitch 17
-""",
-)
-
-
-@predict.default
-def predict_pictures(
+def predict(
     source: str,
     /,
     *images: Path,
@@ -58,6 +46,11 @@ def predict_pictures(
         images: Pictures; of a folder, all in it and in its folders.
         stitch: Number or id of the stitch that answers.
         top: Classes to name for each picture.
+
+    Examples:
+        snnet predict runs/mine photo.jpg --macs 12M
+        snnet predict runs/mine photos/ --top 5 --json > labels.jsonl
+        snnet predict bundle photos/*.jpg --stitch 17
     """
     if not images:
         raise DataError("There is no image to predict; name pictures, or a folder of them.")

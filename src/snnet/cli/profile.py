@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from snnet.cli.console import say, show, show_json
-from snnet.cli.progress import progress
+from snnet.cli.console import progress, say, show, show_json, show_rows, table_json
+from snnet.cli.options import Device, Json, Stitches, default_device
 from snnet.cli.sources import TABLE, is_network, saved_network
-from snnet.cli.stitches import Stitches
-from snnet.cli.tables import show_rows, table_json
-from snnet.cli.values import Device, Json, default_device
 from snnet.profiling import USUAL_MEASURE, MeasureSettings
 from snnet.table import (
     ENERGY,
@@ -30,19 +27,8 @@ from snnet.utils import Precision
 if TYPE_CHECKING:
     from snnet.network import SNNet
 
-profile = App(
-    name="profile",
-    help_epilogue="""Examples:
 
-    snnet profile runs/fm --batch-sizes 1 8
-    snnet profile runs/deit --stitches frontier --device cuda --precision bf16
-    snnet profile runs/deit --engine onnxruntime --threads 4 --blocks --output laptop.jsonl
-""",
-)
-
-
-@profile.default
-def profile_network(
+def profile(
     network: str,
     /,
     *,
@@ -66,6 +52,11 @@ def profile_network(
         precision: Type of weights and images; the network's own by default.
         threads: Threads on the CPU.
         output: Profile to write; table.jsonl beside the network by default.
+
+    Examples:
+        snnet profile runs/fm --batch-sizes 1 8
+        snnet profile runs/deit --stitches frontier --device cuda --precision bf16
+        snnet profile runs/deit --engine onnxruntime --threads 4 --blocks --output laptop.jsonl
     """
     from snnet.network import chosen_stitches
     from snnet.profiling import profile as run

@@ -3,25 +3,14 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
 from snnet.cli.console import show
 from snnet.cli.sources import is_network, saved_network
 from snnet.errors import CheckpointError
 
-push = App(
-    name="push",
-    help_epilogue="""Examples:
 
-    snnet push runs/fm ORG/NAME
-    snnet push runs/fm ORG/NAME --recipe recipe.yaml --private
-    snnet push runs/fm ORG/NAME --card-only
-""",
-)
-
-
-@push.default
-def push_network(
+def push(
     source: Path,
     repo_id: str,
     *,
@@ -39,6 +28,11 @@ def push_network(
         recipe: YAML file of the recipe that trained the network; only shown if given, since it may name your folders.
         private: Make a new repository private.
         card_only: Write card and picture into the directory, replacing what stands there, and upload nothing.
+
+    Examples:
+        snnet push runs/fm ORG/NAME
+        snnet push runs/fm ORG/NAME --recipe recipe.yaml --private
+        snnet push runs/fm ORG/NAME --card-only
     """
     if card_only and not is_network(str(source)):
         raise CheckpointError(f"{source} is no directory to write a card in; --card-only needs a saved network.")

@@ -3,37 +3,23 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from snnet.cli.console import say, show
+from snnet.cli.console import progress, say, show
 from snnet.cli.families import family_options
-from snnet.cli.overrides import only_given
-from snnet.cli.progress import progress
-from snnet.cli.sources import data_of, is_network, saved_network
-from snnet.cli.stitches import Stitches
-from snnet.cli.values import Device, OtherData, OtherRoot, default_device
+from snnet.cli.options import RUN_IMAGES, Device, ImagesOfRun, Stitches, default_device
+from snnet.cli.sources import is_network, saved_network
 from snnet.errors import CheckpointError
 from snnet.init import RecalibrationSettings
 
 RECALIBRATION = RecalibrationSettings()
 
-recalibrate = App(
-    name="recalibrate",
-    help_epilogue="""Examples:
 
-    snnet recalibrate runs/resnet
-    snnet recalibrate runs/resnet --data folder --root /data/mine --images 1024 --output runs/resnet-mine
-""",
-)
-
-
-@recalibrate.default
-def recalibrate_network(
+def recalibrate(
     network: str,
     /,
     *,
-    data: OtherData = None,
-    root: OtherRoot = None,
+    images: ImagesOfRun = RUN_IMAGES,
     recalibration: Annotated[RecalibrationSettings, Parameter(name="*")] = RECALIBRATION,
     stitches: Stitches = "all",
     anchors: bool = True,
@@ -57,6 +43,10 @@ def recalibrate_network(
         seed: Decides which images are taken; that of the run, or 0.
         max_corrupt: Most images that may be skipped because they do not decode; one in a hundred by default.
         output: Directory to save in; that of the network by default.
+
+    Examples:
+        snnet recalibrate runs/resnet
+        snnet recalibrate runs/resnet --data folder --root /data/mine --images 1024 --output runs/resnet-mine
     """
     from snnet.data import calibration_images
     from snnet.init import has_batch_norm
@@ -72,8 +62,7 @@ def recalibrate_network(
         show(f"{network} has no batch norm: nothing to recalibrate.")
         return
     routes = chosen_stitches(net, stitches)
-    told = {"data.name": data, "data.root": root, "data.max_corrupt": max_corrupt, "run.seed": seed}
-    of_run = data_of(network, only_given(told))
+    of_run = images.of(network, {"data.max_corrupt": max_corrupt, "run.seed": seed})
     settings, size = of_run.recipe.run, _of_run(of_run.recipe.recalibration, recalibration)
     dataset = of_run.open("train", net.input, net.num_classes, any_classes=True)
     chosen = calibration_images(dataset, size.images, settings.seed)

@@ -4,25 +4,14 @@
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from snnet.cli.console import show
+from snnet.cli.console import show, show_rows
 from snnet.cli.sources import LOG, read_table
-from snnet.cli.tables import show_rows
 from snnet.table import COST, SCORE
 
-report = App(
-    name="report",
-    help_epilogue="""Examples:
 
-    snnet report runs/fm --output runs/fm/report
-    snnet report after.jsonl --before before.jsonl --cost latency_ms --output report
-""",
-)
-
-
-@report.default
-def write_curve(
+def report(
     source: str,
     /,
     *,
@@ -46,6 +35,10 @@ def write_curve(
         score: Column of the y axis.
         title: Heading.
         measured: Leave out scores that are predicted (`snnet evaluate --predict`).
+
+    Examples:
+        snnet report runs/fm --output runs/fm/report
+        snnet report after.jsonl --before before.jsonl --cost latency_ms --output report
     """
     from snnet.report import draw_training, write_report
     from snnet.table import pareto_frontier, without_predictions

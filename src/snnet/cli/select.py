@@ -2,12 +2,11 @@
 
 from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from snnet.cli.budget import NO_BUDGET, BudgetOptions
 from snnet.cli.console import show, show_json
+from snnet.cli.options import NO_BUDGET, BudgetOptions, Json
 from snnet.cli.sources import read_table
-from snnet.cli.values import Json
 from snnet.errors import TableError
 from snnet.table import (
     PROFILE,
@@ -22,20 +21,8 @@ from snnet.table import (
 from snnet.table import select as choose
 from snnet.utils import Precision
 
-select = App(
-    name="select",
-    help_epilogue="""Examples:
 
-    snnet select runs/deit --macs 3e9
-    snnet select table.jsonl --params 30M --latency-ms 8 --json
-    snnet select laptop.jsonl --latency-ms 40 --batch 8 --memory-mb 200
-    snnet select table.jsonl --prefer throughput --top1 80
-""",
-)
-
-
-@select.default
-def select_stitch(
+def select(
     source: str,
     /,
     *,
@@ -52,6 +39,12 @@ def select_stitch(
         source: Directory of a saved network with a table, or a table file: a profile, JSON Lines, or published JSON.
         precision: What the network will run in; its own by default.
         measured: Pass over what is predicted (`snnet evaluate --predict`, `snnet profile --blocks`).
+
+    Examples:
+        snnet select runs/deit --macs 3e9
+        snnet select table.jsonl --params 30M --latency-ms 8 --json
+        snnet select laptop.jsonl --latency-ms 40 --batch 8 --memory-mb 200
+        snnet select table.jsonl --prefer throughput --top1 80
     """
     given = budget.given()
     batch, any_machine = given.pop("batch", None), given.pop("any_machine", False)

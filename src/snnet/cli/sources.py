@@ -1,18 +1,16 @@
 """What a user names on the command line: families of anchors, saved networks, tables."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from snnet.cli.console import say
 from snnet.errors import AnchorError, CheckpointError, TableError
 from snnet.space import SpaceSettings, StitchSpace
 from snnet.table import StitchTable
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
-    from snnet.recipes import RunData
 
 TABLE, CONFIG, LOG = "table.jsonl", "config.json", "log.jsonl"
 _HUB = "hf-hub:"
@@ -74,15 +72,6 @@ def _flags(options: Iterable[str]) -> str:
 def _may_be_network(source: str) -> bool:
     # One anchor makes no family, so a single path or hub id can only be a network.
     return Path(source).exists() or ("/" in source and "@" not in source) or names_published(source)
-
-
-def data_of(source: str, told: Mapping[str, Any]) -> "RunData":
-    """Return the data for a saved network, and say which it is and why; see `data_of_run`."""
-    from snnet.recipes import data_of_run
-
-    found = data_of_run(source, told)
-    say(found.why, style="dim")
-    return found
 
 
 def names_published(source: str) -> bool:

@@ -3,25 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from cyclopts import App
-
 from snnet.cli.console import show, show_json, show_table
+from snnet.cli.options import USUAL_FAMILY, FamilyOptions, Json
 from snnet.cli.sources import space_of
-from snnet.cli.values import USUAL_FAMILY, FamilyOptions, Json
 from snnet.space import Stitch
 
-space = App(
-    name="space",
-    help_epilogue="""Examples:
 
-    snnet space deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224
-    snnet space 12 12 12 --kernel-size 3 --stride 3 --json
-""",
-)
-
-
-@space.default
-def list_space(
+def space(
     *anchors: str,
     options: FamilyOptions = USUAL_FAMILY,
     json: Json = False,
@@ -31,6 +19,10 @@ def list_space(
     Args:
         anchors: timm names, cheapest first or not; or block counts such as 12, or 2-2-6-2 for stages; or one network,
             the directory of a saved one, or FAMILY@FILE for a published one.
+
+    Examples:
+        snnet space deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224
+        snnet space 12 12 12 --kernel-size 3 --stride 3 --json
     """
     found, names = space_of(anchors, **options.given())
     if json:

@@ -3,34 +3,19 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import App, Parameter
+from cyclopts import Parameter
 
-from snnet.cli.console import say, show
-from snnet.cli.overrides import parse_overrides
-from snnet.cli.progress import progress
-from snnet.cli.sources import data_of, is_network, names_published
-from snnet.cli.tables import show_choices, show_rows
+from snnet.cli.console import progress, say, show, show_choices, show_rows
+from snnet.cli.options import data_of, parse_overrides
+from snnet.cli.sources import is_network, names_published
 from snnet.errors import RecipeError
 from snnet.table import SCORE, StitchTable, column, kinds_of
 
 if TYPE_CHECKING:
     from snnet.recipes import Recipe
 
-train = App(
-    name="train",
-    help_epilogue="""Examples:
 
-    snnet train folder --data.root /path/to/images --output runs/mine
-    snnet train runs/fm --data embedded --output runs/fm-trained --run.epochs 5
-    snnet train recipes/deit_ti_s_b.yaml --data.root /data/imagenet --output runs/deit --optim.lr 5e-5
-    snnet train embedded_vit --recipe paper --output runs/paper
-    snnet train --settings
-""",
-)
-
-
-@train.default
-def train_network(
+def train(
     source: Annotated[str | None, Parameter(show_default=False)] = None,
     /,
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
@@ -61,6 +46,13 @@ def train_network(
         data: Short for --data.name: embedded, folder, wds/NAME, torchvision/NAME, or a timm name such as hfds/NAME.
         root: Short for --data.root, the folder of the data.
         settings: List every setting of a recipe with its default, and stop.
+
+    Examples:
+        snnet train folder --data.root /path/to/images --output runs/mine
+        snnet train runs/fm --data embedded --output runs/fm-trained --run.epochs 5
+        snnet train recipes/deit_ti_s_b.yaml --data.root /data/imagenet --output runs/deit --optim.lr 5e-5
+        snnet train embedded_vit --recipe paper --output runs/paper
+        snnet train --settings
     """
     from snnet.recipes import open_run
 
@@ -69,7 +61,7 @@ def train_network(
         return
     if source is None or output is None:
         raise RecipeError("Name a recipe or a saved network, and --output DIR; see `snnet train --help`.")
-    recipe = _recipe(source, _overrides(overrides, data, root))
+    recipe = _recipe(source, parse_overrides(overrides, {"data.name": data, "data.root": root}))
     saved = recipe.network.saved
     if saved is not None and output.resolve() == saved.resolve():
         raise RecipeError(f"{output} is the network to be trained; choose another --output, which keeps it as it is.")
@@ -90,14 +82,6 @@ def _recipe(source: str, overrides: dict[str, Any]) -> "Recipe":
     if not is_network(source) and not names_published(source):
         return Recipe.load(source, overrides)
     return data_of(source, overrides).recipe
-
-
-def _overrides(tokens: tuple[str, ...], data: str | None, root: Path | None) -> dict[str, Any]:
-    found = parse_overrides(tokens)
-    for key, value in (("data.name", data), ("data.root", root)):
-        if value is not None and found.setdefault(key, value) != value:
-            raise RecipeError(f"--{key} is {found[key]!r} and --{key.removeprefix('data.')} is {value!r}; give one.")
-    return found
 
 
 def _show_end(table: StitchTable | None, recipe: "Recipe", output: Path) -> None:

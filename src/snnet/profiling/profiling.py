@@ -9,12 +9,11 @@ from snnet.errors import RecipeError
 from snnet.network import SNNet, Stitches, chosen_stitches
 from snnet.profiling.bench import Bench
 from snnet.profiling.costs import count_costs
-from snnet.profiling.energy import EnergyMeter, find_meter
-from snnet.profiling.measure import Measured, measure
+from snnet.profiling.energy import Meter, find_meter
+from snnet.profiling.measure import measure
 from snnet.profiling.memory import COMPUTED, MEASURED
 from snnet.profiling.overlay import lay_over
-from snnet.profiling.settings import USUAL_MEASURE, MeasureSettings
-from snnet.profiling.timing import CONFIDENCE
+from snnet.profiling.timing import CONFIDENCE, USUAL_MEASURE, MeasureSettings
 from snnet.runtime.engines import ENGINES, Conditions
 from snnet.table import StitchTable
 from snnet.utils import Machine, Precision, Show, precision_of, shows_progress, torch_threads, versions
@@ -78,15 +77,16 @@ def profile(
         running = kind(net, conditions)
         bench = Bench(net, running, settings, progress)
         try:
-            found = measure(bench, routes, meter)
+            columns, worth = measure(bench, routes, meter)
         finally:
             bench.close()
             running.close()
-    net.table = lay_over(count_costs(net), found.columns, _facts(net, engine, conditions, settings, name, found))
+    facts = _facts(net, engine, conditions, settings, name)
+    net.table = lay_over(count_costs(net), columns, facts | ({"prediction": worth} if worth else {}))
     return net.table
 
 
-def _meter(settings: MeasureSettings, device: torch.device) -> tuple[EnergyMeter | None, str]:
+def _meter(settings: MeasureSettings, device: torch.device) -> tuple[Meter | None, str]:
     """Return the meter, and its name or why there is none."""
     if not settings.energy:
         return None, "not asked for"
@@ -95,19 +95,16 @@ def _meter(settings: MeasureSettings, device: torch.device) -> tuple[EnergyMeter
     return find_meter(device)
 
 
-def _facts(
-    net: SNNet, engine: str, conditions: Conditions, settings: MeasureSettings, meter: str, found: Measured
-) -> dict[str, Any]:
+def _facts(net: SNNet, engine: str, conditions: Conditions, settings: MeasureSettings, meter: str) -> dict[str, Any]:
     on_cuda = conditions.device.type == "cuda"
     gpus = [torch.cuda.get_device_name(conditions.device)] if on_cuda else []
-    own = precision_of(next(net.parameters()).dtype)
     # An engine that is a package bears its name.
     packages = {name: one for name, one in versions(engine).items() if name == "snnet" or one != "not installed"}
     return {
         "machine": Machine.here().on(*gpus).to_dict(),
         "engine": engine,
         **conditions.to_dict(),
-        "network_precision": own,
+        "network_precision": precision_of(next(net.parameters()).dtype),
         "versions": packages,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "warmup": settings.warmup,
@@ -116,5 +113,4 @@ def _facts(
         "confidence": CONFIDENCE,
         "memory": MEASURED if on_cuda else COMPUTED,
         "energy": meter,
-        **({"prediction": found.prediction} if found.prediction else {}),
     }
