@@ -1,3 +1,5 @@
+"""What one pass over the data evaluates: `plan_groups`."""
+
 from collections import Counter
 
 from hypothesis import given, settings

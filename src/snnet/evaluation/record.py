@@ -10,7 +10,7 @@ from torch import nn
 
 from snnet.errors import TableError
 from snnet.space import StitchSpace
-from snnet.table import SCORE, StitchRow, StitchTable, column, without_predictions
+from snnet.table import SCORE, StitchRow, StitchTable, column, without_predictions, without_scores
 
 _FACTS = {"network": "weights or layers of the network", "precision": "number format", "data": "images or labels"}
 
@@ -43,17 +43,16 @@ class Record:
         self.facts = dict(facts)
         self.scores: dict[str, dict[str, float]] = {}
         self.nonfinite: dict[str, int] = {}
-        self.written = StitchTable([])
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.written = StitchTable.load(path) if path.exists() else self.written
         # What was predicted there is not known, and is predicted anew from what will be.
-        self.written = without_predictions(self.written)
-        known = {row.stitch: _scores(row) for row in self.written if SCORE in row.values}
-        if known:
+        self.written = without_predictions(StitchTable.load(path) if path and path.exists() else StitchTable([]))
+        for row in self.written:
+            if SCORE in row.values:
+                self.scores[row.stitch] = {k: v for k, v in row.values.items() if column(k).role == "score"}
+        if self.scores:
             self._compare(self.written.meta.get("evaluation") or {}, facts)
             self.facts["data"] = self.written.meta["evaluation"].get("data")
-            self.scores = known
             self.nonfinite = dict(self.written.meta.get("nonfinite") or {})
 
     def check_data(self, data: Mapping[str, Any]) -> None:
@@ -77,12 +76,14 @@ class Record:
         """
         base = without_predictions(costs or StitchTable([]))
         same = base.meta.get("evaluation") == self.facts
-        others = [{r.stitch: _without_scores(r) for r in self.written}]
-        others.append({r.stitch: dict(r.values) if same else _without_scores(r) for r in base})
+        layers: list[Mapping[str, Mapping[str, float]]] = [
+            {row.stitch: row.values for row in without_scores(self.written)},
+            {row.stitch: row.values for row in (base if same else without_scores(base))},
+            self.scores,
+        ]
         rows = []
         for index, stitch in enumerate(map(str, self._space)):
-            if any(stitch in known for known in [*others, self.scores]):
-                values = [known.get(stitch, {}) for known in [*others, self.scores]]
+            if values := [known[stitch] for known in layers if stitch in known]:
                 rows.append(StitchRow(index, stitch, {k: v for part in values for k, v in part.items()}))
         nonfinite = {**(base.meta.get("nonfinite", {}) if same else {}), **self.nonfinite}
         images = (self.facts.get("data") or {}).get("images")
@@ -110,12 +111,3 @@ def _counts(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         return ""
     why = f"; `snnet train` with evaluation.images {before} scores on so many" if before < now else ""
     return f" ({before} images there, {now} here{why})"
-
-
-def _without_scores(row: StitchRow) -> dict[str, float]:
-    """Return the columns of a row that evaluation does not measure."""
-    return {name: value for name, value in row.values.items() if column(name).role != "score"}
-
-
-def _scores(row: StitchRow) -> dict[str, float]:
-    return {name: value for name, value in row.values.items() if column(name).role == "score"}

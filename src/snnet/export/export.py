@@ -12,7 +12,7 @@ from snnet.anchors import sample_images
 from snnet.data import fixed_choice, open_dataset
 from snnet.errors import DataError, ExportError
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
-from snnet.network import SNNet, StitchLike, plain_replica, to_plain
+from snnet.network import SNNet, StitchLike, replicate, to_plain
 from snnet.space import InputSpec, Stitch
 from snnet.utils import Show, shows_progress, versions, write_beside
 
@@ -88,7 +88,7 @@ def export_stitch(
     kind = EXPORTS.get(name)()
     if target.suffix != kind.suffix:
         raise ExportError(f"{target} does not end as files of format {name} do; call it {target.stem}{kind.suffix}.")
-    reference = plain_replica(net)
+    reference = replicate(net, to_plain)
     samples = {"random": sample_images(net.input, _RANDOM)}
     real = real_images(net.input) if images is None else _checked(images, net.input)
     if real is not None:

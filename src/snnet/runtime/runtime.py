@@ -329,7 +329,7 @@ def _usual_cost(table: StitchTable, kind: dict[str, str] | None) -> str:
     """Return `latency_ms` where every stitch has one that holds here, else `macs`."""
     try:
         if kind is not None:
-            check_profile(table, (LATENCY,), **kind)
+            check_profile(table.meta, (LATENCY,), **kind)
     except TableError:
         return COST
     return LATENCY if all(measured(row, LATENCY) for row in table) else COST

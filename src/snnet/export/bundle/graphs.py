@@ -19,7 +19,7 @@ from snnet.export.bundle.manifest import WEIGHTS
 from snnet.export.bundle.sessions import open_session
 from snnet.export.bundle.weights import WeightFile
 from snnet.export.onnx_graph import INPUT, OUTPUT, onnx_model
-from snnet.network import SNNet, StitchLike, extract_step, plain_replica
+from snnet.network import SNNet, StitchLike, extract_step, replicate, to_plain
 from snnet.space import Step, Stitch
 from snnet.utils import require, write_aside
 
@@ -47,7 +47,7 @@ class StitchGraphs:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.weights = WeightFile(folder / WEIGHTS)
-        self._net = plain_replica(net)
+        self._net = replicate(net, to_plain)
         self._steps: dict[tuple[Step, str], ModelProto] = {}
         self._lock = RLock()
         samples = sample_images(net.input, 2)
