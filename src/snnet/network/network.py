@@ -9,7 +9,7 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor, nn
 
 from snnet.anchors import Anchor, BatchNorm
-from snnet.data import CleanTransform, Picture, clean_transform
+from snnet.data import CleanTransform, Picture
 from snnet.errors import BudgetError
 from snnet.layers import StitchingLayer
 from snnet.network.answers import Prediction, predict_images
@@ -245,7 +245,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
     @property
     def transform(self) -> CleanTransform:
         """From a picture or the path of one to the normalized tensor `(C, H, W)`, as in evaluation."""
-        return clean_transform(self.input)
+        return CleanTransform(self.input)
 
     def predict(
         self, images: Picture | Tensor | Iterable[Picture | Tensor], stitch: StitchLike | None = None, **budget: Any
