@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from snnet.anchors.anchor import AnchorSource, sample_images
 from snnet.anchors.entries import Entry, Segments
+from snnet.anchors.images import input_spec
 from snnet.anchors.segments import SegmentedAnchor
-from snnet.anchors.timm_input import input_spec
 from snnet.anchors.trace import Call, batch_shape, calls_of
 from snnet.errors import AnchorError
 from snnet.space import InputSpec, Layout

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from snnet.anchors.anchor import Anchor, run_in_turn
+from snnet.anchors.images import input_spec
 from snnet.anchors.shapes import feature_shapes, map_spec
-from snnet.anchors.timm_input import input_spec
 from snnet.space import FeatureSpec, InputSpec, Layout, Step
 
 

@@ -4,6 +4,7 @@ from collections.abc import Container
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from snnet.errors import ExportError
@@ -54,28 +55,20 @@ def onnx_model(module: nn.Module, images: Tensor, *, opset: int | None = None) -
         ExportError: If torch cannot write the module as a graph.
         ExtraError: If the packages of the extra `onnx` are not installed.
     """
-    graph = _translate(module, images, opset)
-    _simplify(graph, set(module.state_dict()))
-    model: onnx.ModelProto = require("onnx_ir", "onnx").to_proto(graph)
-    return model
-
-
-def _translate(module: nn.Module, images: Tensor, opset: int | None) -> "onnx_ir.Model":
     for name in ("onnx", "onnxscript"):
         require(name, "onnx")
-    import torch
-
     program = export_program(module, images)
+    names: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT], "opset_version": opset}
     try:
         with quiet():
             # Without its own optimization, which gives weights new names and folds batch norms into them.
-            names: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT], "opset_version": opset}
             written: Any = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False, **names)
             written.rename_axes({written.model.graph.inputs[0].shape[0]: "batch"})
     except Exception as error:
         raise ExportError(f"This stitch cannot be written in ONNX: {error}") from error
-    graph: onnx_ir.Model = written.model
-    return graph
+    _simplify(written.model, set(module.state_dict()))
+    model: onnx.ModelProto = require("onnx_ir", "onnx").to_proto(written.model)
+    return model
 
 
 def _simplify(model: "onnx_ir.Model", weights: Container[str]) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from snnet.errors import EngineError, ExportError
 from snnet.export import compile_openvino, openvino_model
-from snnet.network import SNNet, StitchLike, extract_step, plain_replica
+from snnet.network import SNNet, StitchLike, extract_step, replicate, to_plain
 from snnet.runtime.engines.conditions import Conditions
 from snnet.runtime.engines.engine import ENGINES, NetworkEngine, Ready
 from snnet.space import Step
@@ -65,7 +65,7 @@ class OpenVinoEngine(NetworkEngine):
                 f"The engine openvino runs in fp32 on the CPU, not in {found.precision} on {found.device}; give it "
                 "Conditions with precision='fp32' and device='cpu', or take the engine eager."
             )
-        self.replica = plain_replica(net)
+        self.replica = replicate(net, to_plain)
 
     def load(self, stitch: StitchLike) -> Ready:
         """Convert and compile a stitch, its batch norms folded."""
