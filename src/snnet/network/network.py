@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from snnet.anchors import Anchor, BatchNorm
-from snnet.data import CleanTransform, Picture, Pixels, clean_transform
+from snnet.data import CleanTransform, Picture, Pixels
 from snnet.errors import BudgetError
 from snnet.layers import StitchingLayer, check_rank
 from snnet.network.answers import Prediction, predict_images
@@ -250,7 +250,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
     @property
     def transform(self) -> CleanTransform:
         """From a picture or the path of one to the normalized tensor `(C, H, W)`, as in evaluation."""
-        return clean_transform(self.input)
+        return CleanTransform(self.input)
 
     def predict(
         self, images: Picture | Tensor | Iterable[Picture | Tensor], stitch: StitchLike | None = None, **budget: Any
