@@ -171,7 +171,7 @@ function look(row) {
   html("b", `${column[D.score].label}: ${scoreText(row)}`, tip);
   html("code", `stitch ${row.index} · ${row.id}`, tip);
   // On a phone the tip would cover the chart; what it leaves out stands below.
-  if (isNarrow()) html("span", `${column[state.cost].label}: ${format(state.cost, value(row, state.cost))}`, tip);
+  if (isNarrow()) html("div", `${column[state.cost].label}: ${format(state.cost, value(row, state.cost))}`, tip);
   else facts(html("dl", "", tip), row, measures);
   ring(row, "halo");
   return showRow(row);
