@@ -108,6 +108,6 @@ def test_neighbors_are_near_and_every_stitch_is_told_apart():
 
 
 def test_what_never_varies_is_left_out():
-    routes = [Stitch.parse(text) for text in ("0:0-4", "1:0-4", "0:0-1,1:1-4", "0:0-2,1:2-4")]
+    routes = [Stitch(text) for text in ("0:0-4", "1:0-4", "0:0-1,1:1-4", "0:0-2,1:2-4")]
     assert route_features(routes, [4, 4]).shape == (4, 1)
     assert route_features(routes[:2], [4, 4]).shape == (2, 1)

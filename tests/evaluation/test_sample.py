@@ -45,7 +45,7 @@ def test_estimates_are_right_on_average_with_the_variance_they_state():
 def test_with_all_images_the_estimates_are_exact(tiny_net):
     generator = torch.Generator().manual_seed(1)
     images, labels = torch.randn(30, 1, 28, 28, generator=generator), torch.randint(10, (30,), generator=generator)
-    sample, scores, seen = see_sample(tiny_net, Batches((images, labels), 10, 8), 1.0, torch.device("cpu"))
+    sample, scores, seen = see_sample(tiny_net, Batches((images, labels), 10, 8), 1.0)
     assert seen.images == 30 and sample.share == 1.0
     assert sample.noise == pytest.approx(0.0)
     with torch.no_grad():

@@ -5,30 +5,16 @@ from functools import cache, partial
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from snnet.data import check_classes, classes_of
-from snnet.errors import DataError, RecipeError
+from snnet.errors import DataError
 from snnet.evaluation.batches import Batches, Data, Fingerprint
-from snnet.evaluation.record import Record, network_digest
+from snnet.evaluation.record import Conditions, Record
 from snnet.evaluation.scores import Scores
 from snnet.network import SNNet, Stitches, Tree, chosen_stitches, run_tree
 from snnet.space import Step, Stitch
 from snnet.table import StitchTable
-from snnet.utils import (
-    Precision,
-    Show,
-    check_precision,
-    evaluating,
-    fast_linear,
-    from_first,
-    gather,
-    joined,
-    precision_of,
-    shows_progress,
-    sum_numbers,
-    torch_dtype,
-)
+from snnet.utils import Precision, Show, from_first, joined, shows_progress, sum_numbers
 
 Weight = Callable[[Step], float]
 
@@ -89,8 +75,8 @@ def evaluate(
     check_classes(net.classes, classes_of(data))
     with joined(device) as share:
         chosen = chosen_stitches(net, stitches)
-        target = net.device if device is None else torch.device(device)
-        facts = evaluation_facts(net, precision, target)
+        conditions = Conditions.of(net, precision, device)
+        facts = conditions.facts()
         batches = Batches(data, net.num_classes, batch_size, share)
         record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
         if record.scores:
@@ -100,38 +86,16 @@ def evaluate(
         weight = cache(lambda step: 1.0 + sum(parameter.numel() for parameter in net.step_parameters(step)))
         groups = plan_groups(routes, weight, max_groups=max_groups)
         meter = _Meter(progress, len(chosen), len(routes), batches)
-        with evaluating(net, target), fast_linear(target), mixed(net, precision, target):
+        with conditions.running():
             for number, group in enumerate(groups, 1):
                 note = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
-                _run_group(net, group, batches, record, target, partial(meter.tell, note, len(group.stitches)))
+                _run_group(net, group, batches, record, partial(meter.tell, note, len(group.stitches)))
                 if share.is_first:
                     record.save(net.table)
                 meter.tell(f"{note} done")
         net.table = record.table(net.table)
         ids = {stitch.id for stitch in chosen}
         return net.table.where(lambda row: row.stitch in ids)
-
-
-def evaluation_facts(net: SNNet, precision: Precision | None, device: torch.device) -> dict[str, str]:
-    """Return what scores depend on besides the images: a digest of the network, and the precision.
-
-    Raises:
-        RecipeError: If the device does not compute in this precision, or the weights are of a smaller one.
-    """
-    own = precision_of(net.dtype)
-    if precision is None or precision == own:
-        return {"network": _common_digest(net), "precision": own}
-    check_precision(precision, device)
-    if precision == "fp32":
-        raise RecipeError(f"Precision fp32 needs weights in fp32, and those of this network are in {own}.")
-    return {"network": _common_digest(net), "precision": f"{own} with {precision}"}
-
-
-def mixed(net: SNNet, precision: Precision | None, device: torch.device) -> torch.autocast:
-    """Return the context in which a network runs in mixed precision; in its own it changes nothing."""
-    if precision is None or precision == precision_of(net.dtype):
-        return torch.autocast(device.type, enabled=False)
-    return torch.autocast(device.type, torch_dtype(precision))
 
 
 def plan_groups(
@@ -169,13 +133,11 @@ def plan_groups(
     return tuple(groups)
 
 
-def _run_group(
-    net: SNNet, group: Tree, batches: Batches, record: Record, device: torch.device, on_batch: Callable[[], None]
-) -> None:
+def _run_group(net: SNNet, group: Tree, batches: Batches, record: Record, on_batch: Callable[[], None]) -> None:
     scores = {stitch: Scores() for stitch in group.stitches}
     seen = Fingerprint([0] * batches.classes)
     for images, labels in batches:
-        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True).long()
+        images, labels = images.to(net.device, non_blocking=True), labels.to(net.device, non_blocking=True).long()
         seen.add(images, labels)
         # Only here: a data set that caches what it reads must not be left with inference tensors.
         with torch.inference_mode():
@@ -208,10 +170,3 @@ class _Meter:
         if self._progress:
             self._done += pairs
             self._progress(self._done, self._total, note)
-
-
-def _common_digest(net: nn.Module) -> str:
-    digests = gather(network_digest(net))
-    if len(set(digests)) > 1:
-        raise DataError("The processes have different weights; load or train the same network in all of them.")
-    return digests[0]

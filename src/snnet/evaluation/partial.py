@@ -8,13 +8,13 @@ import torch
 
 from snnet.errors import DataError, TableError
 from snnet.evaluation.batches import Batches, Data
-from snnet.evaluation.evaluation import evaluate, evaluation_facts, mixed
+from snnet.evaluation.evaluation import evaluate
 from snnet.evaluation.prediction import PredictedScores, predict_scores
-from snnet.evaluation.record import Record
+from snnet.evaluation.record import Conditions, Record
 from snnet.evaluation.sample import ImageSample, see_sample
 from snnet.network import SNNet
 from snnet.table import COST, StitchTable, measured
-from snnet.utils import Precision, Show, evaluating, fast_linear, shows_progress
+from snnet.utils import Precision, Show, shows_progress
 
 # Each round is one more pass over the data, so a round takes a twentieth of the stitches.
 _ROUNDS = 20
@@ -60,17 +60,18 @@ def evaluate_some(
         TableError: If `net.table` lacks MACs, or `output` holds scores of another network, data or precision.
     """
     limit = _limit(error, at_most, sample, len(net.space))
-    target = next(net.parameters()).device if device is None else torch.device(device)
     batches = Batches(data, net.num_classes, batch_size)
     path = None if output is None else Path(output)
 
     measure = partial(
-        evaluate, net, data, device=target, batch_size=batch_size, output=path, precision=precision, progress=progress
+        evaluate, net, data, device=device, batch_size=batch_size, output=path, precision=precision, progress=progress
     )
-    _check_costs(net)
+    # Now, and not after minutes.
+    if lacking := len(net.space) - sum(measured(row, COST) for row in _in_space(net)):
+        raise TableError(f"{lacking} of {len(net.space)} stitches have no MACs; `snnet.profile(net)` counts them.")
     seen = None
     if sample > 0 and len(net.space) > len(net.anchors):
-        seen = _sample(net, batches, sample, target, precision, path, progress)
+        seen = _sample(Conditions.of(net, precision, device), batches, sample, path, progress)
     else:
         measure(stitches="anchors")
     while True:
@@ -84,24 +85,17 @@ def evaluate_some(
     return found
 
 
-def _sample(
-    net: SNNet,
-    batches: Batches,
-    share: float,
-    device: torch.device,
-    precision: Precision | None,
-    path: Path | None,
-    progress: Show,
-) -> ImageSample:
+def _sample(conditions: Conditions, batches: Batches, share: float, path: Path | None, progress: Show) -> ImageSample:
     """Measure the anchors, and the others on some of the images; file the anchors' scores."""
-    record = Record(net.space, evaluation_facts(net, precision, device), path)
+    net = conditions.net
+    record = Record(net.space, conditions.facts(), path)
 
     def advance(done: int) -> None:
         if progress:
             progress(done, batches.count(), f"anchors on all images, the others on {100 * share:.0f}%")
 
-    with evaluating(net, device), fast_linear(device), mixed(net, precision, device):
-        sample, scores, seen = see_sample(net, batches, share, device, on_batch=advance)
+    with conditions.running():
+        sample, scores, seen = see_sample(net, batches, share, on_batch=advance)
     record.check_data(seen.to_dict())
     for stitch, score in scores.items():
         record.add(stitch, *score.result())
@@ -113,13 +107,6 @@ def _sample(
 def _in_space(net: SNNet) -> StitchTable:
     table, own = net.table or StitchTable([]), {stitch.id for stitch in net.space}
     return table.where(lambda row: row.stitch in own)
-
-
-def _check_costs(net: SNNet) -> None:
-    """Say now, and not after minutes, that MACs are missing."""
-    lacking = len(net.space) - sum(measured(row, COST) for row in _in_space(net))
-    if lacking:
-        raise TableError(f"{lacking} of {len(net.space)} stitches have no MACs; `snnet.profile(net)` counts them.")
 
 
 def _limit(error: float, at_most: float, sample: float, count: int) -> int:

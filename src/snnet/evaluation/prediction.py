@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnet.errors import TableError
-from snnet.evaluation.gaussian import Array, Observations, Posterior, infer, most_telling
+from snnet.evaluation.gaussian import Array, Posterior, infer, most_telling
 from snnet.evaluation.sample import ImageSample
 from snnet.space import Stitch
 from snnet.table import (
@@ -82,7 +82,9 @@ def predict_scores(
     known = without_predictions(table, score)
     require_columns(known, COST, score)
     rows = list(known)
-    lines = np.array([_line(known, row, score) for row in rows])
+    if lacking := next((row.stitch for row in rows if not measured(row, COST)), None):
+        raise TableError(f"Stitch {lacking} has no MACs, from which its {score!r} is predicted; run snnet.profile.")
+    lines = np.array([line_between_anchors(known, row, score=score) for row in rows])
     have = np.array([measured(row, score) for row in rows])
     posterior = _posterior(rows, lines, have, sample, score)
     missing = [int(number) for number in np.flatnonzero(~have)]
@@ -95,12 +97,6 @@ def predict_scores(
     filled = known.with_column(score, values).with_column(score + ERROR, errors)
     meta = {**filled.meta, PREDICTION: facts} if errors else filled.meta
     return PredictedScores(StitchTable(filled.rows, meta), int(have.sum()), error, following, work)
-
-
-def _line(table: StitchTable, row: StitchRow, score: str) -> float:
-    if not measured(row, COST):
-        raise TableError(f"Stitch {row.stitch} has no MACs, from which its {score!r} is predicted; run snnet.profile.")
-    return line_between_anchors(table, row, score=score)
 
 
 def _posterior(
@@ -118,7 +114,7 @@ def _posterior(
         noise[len(exact) :, len(exact) :] = sample.covariance
     depths = [row.route.segments[0].stop for row in rows if row.route.is_anchor]
     features = route_features([row.route for row in rows], depths)
-    return infer(features, free, Observations(points, values, noise))
+    return infer(features, free, points, values, noise)
 
 
 def route_features(routes: Sequence[Stitch], depths: Sequence[int]) -> Array:

@@ -1,16 +1,20 @@
-"""Scores already known, kept in a file that is rewritten after each group and found again after a kill."""
+"""Under what scores are measured, and a file of those already known, rewritten as they come and found after a kill."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from snnet.errors import TableError
+from snnet.errors import DataError, RecipeError, TableError
+from snnet.network import SNNet
 from snnet.space import StitchSpace
 from snnet.table import SCORE, StitchRow, StitchTable, column, without_predictions, without_scores
+from snnet.utils import Precision, check_precision, evaluating, fast_linear, gather, precision_of, torch_dtype
 
 _FACTS = {"network": "weights or layers of the network", "precision": "number format", "data": "images or labels"}
 
@@ -23,6 +27,55 @@ def network_digest(net: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a network is scored.
+
+    Attributes:
+        net: The network.
+        device: Where it runs.
+        mixed: The precision that it is mixed with; None where it computes in its own.
+    """
+
+    net: SNNet
+    device: torch.device
+    mixed: Precision | None
+
+    @classmethod
+    def of(cls, net: SNNet, precision: Precision | None, device: str | torch.device | None) -> "Conditions":
+        """Return the conditions that are asked for, where None is what the network is in, and where it is.
+
+        Raises:
+            RecipeError: If the device does not compute in this precision, or the weights are of a smaller one.
+        """
+        own, place = precision_of(net.dtype), net.device if device is None else torch.device(device)
+        if precision is None or precision == own:
+            return cls(net, place, None)
+        check_precision(precision, place)
+        if precision == "fp32":
+            raise RecipeError(f"Precision fp32 needs weights in fp32, and those of this network are in {own}.")
+        return cls(net, place, precision)
+
+    def facts(self) -> dict[str, str]:
+        """Return what scores depend on besides the images: a digest of the network, and the precision.
+
+        Raises:
+            DataError: If the processes have other weights.
+        """
+        digests = gather(network_digest(self.net))
+        if len(set(digests)) > 1:
+            raise DataError("The processes have different weights; load or train the same network in all of them.")
+        own = precision_of(self.net.dtype)
+        return {"network": digests[0], "precision": f"{own} with {self.mixed}" if self.mixed else own}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the network run on the device, in evaluation mode and this precision, as long as the block lasts."""
+        mixed = torch.autocast(self.device.type, torch_dtype(self.mixed) if self.mixed else None, bool(self.mixed))
+        with evaluating(self.net, self.device), fast_linear(self.device), mixed:
+            yield
 
 
 class Record:

@@ -121,7 +121,6 @@ def see_sample(
     net: SNNet,
     batches: Batches,
     share: float,
-    device: torch.device,
     *,
     seed: int = 0,
     on_batch: Callable[[int], None] = lambda _: None,
@@ -129,10 +128,9 @@ def see_sample(
     """Run the anchors on all images and the other stitches of the space on some, in one pass.
 
     Args:
-        net: In evaluation mode, on `device`.
+        net: In evaluation mode.
         batches: All images.
         share: The part of the images that the stitches see which are no anchors.
-        device: Where the network is.
         seed: Of the choice.
         on_batch: Called with the number of batches done.
 
@@ -146,7 +144,7 @@ def see_sample(
     sums, seen = SampleSums(others.stitches), Fingerprint([0] * batches.classes)
     generator = torch.Generator().manual_seed(seed)
     for number, (images, labels) in enumerate(batches, 1):
-        images, labels = images.to(device, non_blocking=True), labels.to(device).long()
+        images, labels = images.to(net.device, non_blocking=True), labels.to(net.device).long()
         seen.add(images, labels)
         with torch.inference_mode():
             logits = dict(run_tree(net, guides, images))
@@ -155,7 +153,7 @@ def see_sample(
             base, doubt = _guide(list(logits.values()), labels)
             likely = inclusion_probabilities(doubt, share).cpu()
             chosen = draw(likely, generator)
-            few = chosen.to(device)
+            few = chosen.to(net.device)
             runs = run_tree(net, others, images[few]) if len(few) else ()
             hits = {stitch: top1_hits(given, labels[few]).cpu() for stitch, given in runs}
         nothing = torch.zeros(len(chosen))
