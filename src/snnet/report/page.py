@@ -93,14 +93,9 @@ def write_report(
         Name of each file -> its path.
     """
     out = Path(directory)
-    paths = {
-        name: draw_curve(
-            table, out / name, before=before, before_label=before_label, cost=cost, score=score, title=title
-        )
-        for name in ("curve.png", "curve.svg")
-    }
-    page = write_page(table, out / "index.html", before=before, before_label=before_label, score=score, title=title)
-    return {**paths, "index.html": page}
+    told: dict[str, Any] = {"before": before, "before_label": before_label, "score": score, "title": title}
+    paths = {name: draw_curve(table, out / name, cost=cost, **told) for name in ("curve.png", "curve.svg")}
+    return {**paths, "index.html": write_page(table, out / "index.html", **told)}
 
 
 def fill_page(path: str | Path, page: str, data: dict[str, Any], scripts: Sequence[str], **texts: str) -> Path:
