@@ -57,8 +57,12 @@ def open_dataset(
     if split not in SPLITS:
         raise DataError(f"Unknown split {split!r}; accepted: {', '.join(SPLITS)}.{did_you_mean(split, SPLITS)}")
     kind, _, rest = name.partition("/")
+    if kind not in SOURCES.names() and Path(name).expanduser().is_dir():
+        raise DataError(f"Unknown data set {name!r}; it is a folder: open 'folder' with root={name!r}.")
     if kind not in SOURCES.names():
-        raise DataError(_unknown(name, kind))
+        accepted = "embedded, folder, torchvision/NAME, torch/NAME, hfds/NAME, wds/NAME"
+        hint = did_you_mean(kind.lower(), SOURCES.names())
+        raise DataError(f"Unknown data set {name!r}; accepted: {accepted}.{hint}")
     source = SOURCES.get(kind)(Request(rest, Path(root).expanduser() if root is not None else None, split, download))
     clean = CleanTransform(input)
     if isinstance(source, ArraySource) and augment is None and _fits(source, input):
@@ -141,14 +145,6 @@ def _checked(images: Images, name: str, root: str | Path | None, num_classes: in
 def _fits(source: ArraySource, spec: InputSpec) -> bool:
     same_size = tuple(source.pixels.shape[1:3]) == tuple(spec.size[1:])
     return same_size and 4 * len(source) * math.prod(spec.size) <= _IN_MEMORY_BYTES
-
-
-def _unknown(name: str, kind: str) -> str:
-    if Path(name).expanduser().is_dir():
-        return f"Unknown data set {name!r}; it is a folder: open 'folder' with root={name!r}."
-    known = SOURCES.names()
-    accepted = "embedded, folder, torchvision/NAME, torch/NAME, hfds/NAME, wds/NAME"
-    return f"Unknown data set {name!r}; accepted: {accepted}.{did_you_mean(kind.lower(), known)}"
 
 
 def _folder_of(images: Images) -> Path | None:

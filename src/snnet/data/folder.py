@@ -41,17 +41,9 @@ class FolderSource(ImageSource):
         self.labels = [label for _, label in found]
         _check_none_empty(self, needed=classes is None)
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
     def read(self, index: int) -> tuple[Image.Image, int]:
         """Return an image and its label."""
-        path = self.paths[index]
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error}; check the disk and the file's permissions.") from error
-        return decode(data, str(path)), self.labels[index]
+        return decode(self.paths[index], str(self.paths[index])), self.labels[index]
 
 
 def hold_out(whole: FolderSource) -> tuple[SourcePart, SourcePart]:
@@ -71,7 +63,12 @@ def hold_out(whole: FolderSource) -> tuple[SourcePart, SourcePart]:
             f"{whole.folder} holds no splits, and no validation image can be held out where a class has a single "
             f"image: {_listed(single)}; add images, or remove the folders."
         )
-    held = {place for members in places for place in _by_hash(whole, members)[: max(1, len(members) // HELD_OUT)]}
+
+    def digest(place: int) -> str:
+        name = whole.paths[place].relative_to(whole.folder / whole.classes[whole.labels[place]])
+        return hashlib.sha256(os.fsencode(name.as_posix())).hexdigest()
+
+    held = {p for members in places for p in sorted(members, key=digest)[: max(1, len(members) // HELD_OUT)]}
     everything = range(len(whole))
     return SourcePart(whole, [p for p in everything if p not in held]), SourcePart(whole, sorted(held))
 
@@ -129,14 +126,6 @@ def _subfolders(folder: Path) -> list[Path]:
     # macOS leaves __MACOSX in archives, tools leave .cache and the like; neither is a class.
     paths = (path for path in folder.iterdir() if path.is_dir())
     return sorted(path for path in paths if path.name != "__MACOSX" and not path.name.startswith("."))
-
-
-def _by_hash(source: FolderSource, places: Sequence[int]) -> list[int]:
-    def key(place: int) -> str:
-        name = source.paths[place].relative_to(source.folder / source.classes[source.labels[place]])
-        return hashlib.sha256(os.fsencode(name.as_posix())).hexdigest()
-
-    return sorted(places, key=key)
 
 
 def _check_same_classes(folder: Path, found: Sequence[str], expected: Sequence[str]) -> None:

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from snnet.data.augment import BatchAugment
 from snnet.data.corrupt import CorruptImageError, SkippedImages
 from snnet.data.images import ImageDataset, Sample, TensorImages, in_shards, size, skipped_images
 from snnet.data.seeding import derive, generator, seeded
 from snnet.data.sources import shuffled_places
+from snnet.data.transforms import BatchAugment
 from snnet.errors import DataError
 from snnet.utils import WHOLE, Share
 

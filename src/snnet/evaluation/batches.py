@@ -40,12 +40,6 @@ class Fingerprint:
         self.labels = [a + b for a, b in zip(self.labels, counts, strict=True)]
         self.pixels = (self.pixels + int((_checksums(images) * (2 * labels.long() + 1)).sum())) % 2**64
 
-    def summed(self) -> "Fingerprint":
-        """Return the fingerprint of what all processes have seen together."""
-        parts = gather(self)
-        labels = [sum(counts) for counts in zip(*(part.labels for part in parts), strict=True)]
-        return Fingerprint(labels, sum(part.images for part in parts), sum(part.pixels for part in parts) % 2**64)
-
     def to_dict(self) -> dict[str, Any]:
         """Return short plain values, as they are written into a table's facts."""
         labels = hashlib.sha256(str(self.labels).encode()).hexdigest()[:16]
@@ -130,7 +124,9 @@ class Batches:
                 "The data comes in another order in each process, so that their parts do not add up; turn off "
                 "shuffling, or give a Dataset, of which each process reads a part."
             )
-        seen = own.summed()
+        parts = gather(own)
+        labels = [sum(counts) for counts in zip(*(part.labels for part in parts), strict=True)]
+        seen = Fingerprint(labels, sum(part.images for part in parts), sum(part.pixels for part in parts) % 2**64)
         if not seen.images:
             raise DataError(_NO_IMAGES)
         return seen

@@ -1,7 +1,7 @@
 """Accuracy and loss of every stitch, each distinct step of the routes run once per batch."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache, partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -85,14 +85,20 @@ def evaluate(
         routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
         weight = cache(lambda step: 1.0 + sum(parameter.numel() for parameter in net.step_parameters(step)))
         groups = plan_groups(routes, weight, max_groups=max_groups)
-        meter = _Meter(progress, len(chosen), len(routes), batches)
+        # To count the batches of some data is to read them all.
+        tell, count = (progress, batches.count()) if progress else (lambda *_: None, 0)
+        done, total = (len(chosen) - len(routes)) * count, len(chosen) * count
+        if len(routes) < len(chosen):
+            tell(done, total, f"{len(chosen) - len(routes)} of {len(chosen)} stitches were evaluated before")
         with conditions.running():
             for number, group in enumerate(groups, 1):
-                note = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
-                _run_group(net, group, batches, record, partial(meter.tell, note, len(group.stitches)))
+                note, stitches = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)", len(group.stitches)
+                for batch in _run_group(net, group, batches, record):
+                    tell(done + batch * stitches, total, note)
                 if share.is_first:
                     record.save(net.table)
-                meter.tell(f"{note} done")
+                done += count * stitches
+                tell(done, total, f"{note} done")
         net.table = record.table(net.table)
         ids = {stitch.id for stitch in chosen}
         return net.table.where(lambda row: row.stitch in ids)
@@ -133,17 +139,18 @@ def plan_groups(
     return tuple(groups)
 
 
-def _run_group(net: SNNet, group: Tree, batches: Batches, record: Record, on_batch: Callable[[], None]) -> None:
+def _run_group(net: SNNet, group: Tree, batches: Batches, record: Record) -> Iterator[int]:
+    """Yield the number of batches after each; at the end, file the scores."""
     scores = {stitch: Scores() for stitch in group.stitches}
     seen = Fingerprint([0] * batches.classes)
-    for images, labels in batches:
+    for number, (images, labels) in enumerate(batches, 1):
         images, labels = images.to(net.device, non_blocking=True), labels.to(net.device, non_blocking=True).long()
         seen.add(images, labels)
         # Only here: a data set that caches what it reads must not be left with inference tensors.
         with torch.inference_mode():
             for stitch, logits in run_tree(net, group, images):
                 scores[stitch].add(logits, labels)
-        on_batch()
+        yield number
     seen = batches.together(seen)
     if record.facts.setdefault("data", seen.to_dict()) != seen.to_dict():
         raise DataError(
@@ -153,20 +160,3 @@ def _run_group(net: SNNet, group: Tree, batches: Batches, record: Record, on_bat
     sums = iter(sum_numbers([number for score in scores.values() for number in score.sums]))
     for stitch, score in scores.items():
         record.add(stitch, *score.result([next(sums) for _ in score.sums]))
-
-
-class _Meter:
-    """Counts finished (stitch, batch) pairs and tells them."""
-
-    def __init__(self, progress: Show, chosen: int, missing: int, batches: Batches) -> None:
-        self._progress = progress
-        if progress:
-            count = batches.count()
-            self._done, self._total = (chosen - missing) * count, chosen * count
-            if missing < chosen:
-                self.tell(f"{chosen - missing} of {chosen} stitches were evaluated before")
-
-    def tell(self, note: str, pairs: int = 0) -> None:
-        if self._progress:
-            self._done += pairs
-            self._progress(self._done, self._total, note)

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, _utils
 from torch.distributed.rendezvous import rendezvous
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map_only, tree_unflatten
+from torch.utils._pytree import tree_map_only
 
 from snnet.errors import ProcessLostError
 from snnet.utils.shares import WHOLE, Share, outlive_the_launcher, started_share
@@ -124,9 +124,8 @@ def broadcast(value: T) -> T:
     if share().count == 1:
         return value
     shapes = from_first(lambda: tree_map_only(Tensor, lambda tensor: tensor.detach().to("meta"), value))
-    leaves, tree = tree_flatten(shapes)
-    given = tree_leaves(value) if share().is_first else leaves
-    whole: T = tree_unflatten([_sent(leaf).cpu() if isinstance(leaf, Tensor) else leaf for leaf in given], tree)
+    given = value if share().is_first else shapes
+    whole: T = tree_map_only(Tensor, lambda tensor: _sent(tensor).cpu(), given)
     return whole
 
 
