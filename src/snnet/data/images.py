@@ -154,15 +154,12 @@ def check_classes(known: Sequence[str] | None, found: Sequence[str] | None) -> N
     """
     if known is None or found is None:
         return
-    for number, (ours, theirs) in enumerate(zip_longest(known, found)):
-        if ours != theirs:
+    for number, names in enumerate(zip_longest(known, found)):
+        if names[0] != names[1]:
+            ours, theirs = ("missing" if name is None else repr(name) for name in names)
             raise DataError(
-                f"The data has other classes than the network, or another order: class {number} is {_shown(ours)} in "
-                f"the network and {_shown(theirs)} in the data. Use data with the network's classes in its order; if "
-                "they are the same classes under other names, load the network in Python, set net.classes to the "
-                "data's and save it again."
+                f"The data has other classes than the network, or another order: class {number} is {ours} in the "
+                f"network and {theirs} in the data. Use data with the network's classes in its order; if they are the "
+                "same classes under other names, load the network in Python, set net.classes to the data's and save "
+                "it again."
             )
-
-
-def _shown(name: str | None) -> str:
-    return "missing" if name is None else repr(name)

@@ -164,7 +164,10 @@ def _reiterable(data: Data, batch_size: int) -> Iterable[Any]:
 
 def _checked(batch: Any, classes: int) -> Batch:
     if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(p, Tensor) for p in batch)):
-        raise DataError(f"A batch must be two tensors (images, labels), not {_describe(batch)}.")
+        kind = type(batch).__name__
+        if isinstance(batch, tuple | list):
+            kind = f"a {kind} of {len(batch)} ({', '.join(type(p).__name__ for p in batch)})"
+        raise DataError(f"A batch must be two tensors (images, labels), not {kind}.")
     images, labels = batch
     if images.ndim != 4 or labels.ndim != 1 or len(images) != len(labels) or labels.is_floating_point():
         raise DataError(
@@ -178,9 +181,3 @@ def _checked(batch: Any, classes: int) -> Batch:
             "use data with the network's classes, or stitch anchors with num_classes set to the data's."
         )
     return images, labels
-
-
-def _describe(batch: Any) -> str:
-    if isinstance(batch, tuple | list):
-        return f"a {type(batch).__name__} of {len(batch)} ({', '.join(type(p).__name__ for p in batch)})"
-    return type(batch).__name__

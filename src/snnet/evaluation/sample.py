@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from snnet.evaluation.batches import Batches, Fingerprint
+from snnet.evaluation.evaluation import Scores, top1_hits
 from snnet.evaluation.gaussian import Array
-from snnet.evaluation.scores import Scores, top1_hits
 from snnet.network import SNNet, Tree, run_tree
 
 _LEAST = 0.02  # probability of an image about which all anchors are sure

@@ -167,7 +167,10 @@ def losing_none() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if share().count == 1 or isinstance(error, ProcessLostError) or not _is_connection(error):
+        # gloo raises plain RuntimeErrors, from within the backward pass too.
+        words = ("gloo", "Connection", "connection", "Broken pipe")
+        lost = isinstance(error, dist.DistError) or any(word in str(error) for word in words)
+        if share().count == 1 or isinstance(error, ProcessLostError) or not lost:
             raise
         outlive_the_launcher()
         here = share()
@@ -177,13 +180,6 @@ def losing_none() -> Iterator[None]:
             f"Process {here.rank} of {here.count} lost the others: one of them has ended, and its own message, or the "
             f"kernel's log if it was killed, says why ({reason})."
         ) from error
-
-
-def _is_connection(error: RuntimeError) -> bool:
-    if isinstance(error, dist.DistError):
-        return True
-    # gloo raises plain RuntimeErrors, from within the backward pass too.
-    return any(word in str(error) for word in ("gloo", "Connection", "connection", "Broken pipe"))
 
 
 def _device() -> torch.device:
