@@ -72,14 +72,10 @@ def _build_own_model(source: AnchorSource) -> nn.Module:
 
 
 def sized_source(source: AnchorSource, size: Sequence[int]) -> AnchorSource:
-    """Return how to build the model of `source` for images of another size.
+    """Return how to build the model of `source` for images of another height and width.
 
     A builder filed in `MODELS` gets the argument `image_size`. timm builds its models for what their record says,
     unless the one of a name says otherwise.
-
-    Args:
-        source: How to build the model for its usual images.
-        size: Height and width.
     """
     height, width = size
     settings = dict(source.kwargs)
@@ -113,23 +109,18 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
 
 
 def _check_name(name: str) -> None:
+    """Refuse a model or weights that timm does not know, with the near names."""
     if ":" in name:
         return
     architecture, _, tag = name.partition(".")
-    if timm.is_model(architecture):
-        _check_tag(name, architecture, tag)
-        return
-    raise AnchorError(
-        f"timm has no model named {name!r}; `timm.list_models()` lists all, and 'hf-hub:ORG/NAME' or 'NAME@FILE' "
-        "take others. A model of your own is known once the file that registers it is imported: on the command line "
-        f"--family-file FILE.{did_you_mean(name, [*MODELS.names(), *timm.list_models()])}"
-    )
-
-
-def _check_tag(name: str, architecture: str, tag: str) -> None:
-    tagged = [known for known in timm.list_models(architecture, include_tags=True) if "." in known]
-    if tag and tagged and name not in tagged:
-        tags = [known.partition(".")[2] for known in tagged]
+    if not timm.is_model(architecture):
+        raise AnchorError(
+            f"timm has no model named {name!r}; `timm.list_models()` lists all, and 'hf-hub:ORG/NAME' or 'NAME@FILE' "
+            "take others. A model of your own is known once the file that registers it is imported: on the command "
+            f"line --family-file FILE.{did_you_mean(name, [*MODELS.names(), *timm.list_models()])}"
+        )
+    tags = [known.partition(".")[2] for known in timm.list_models(architecture, include_tags=True) if "." in known]
+    if tag and tags and tag not in tags:
         raise AnchorError(
             f"timm has no weights {tag!r} of {architecture!r}; accepted: {', '.join(tags)}, or the name alone for the "
             f"usual ones.{did_you_mean(tag, tags)}"

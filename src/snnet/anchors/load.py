@@ -60,7 +60,10 @@ def load_anchor(
 
 def _read_source(source: str | AnchorSource, pretrained: bool, kwargs: Mapping[str, Any]) -> AnchorSource:
     if isinstance(source, str):
-        source = _parse(source, pretrained)
+        model, _, checkpoint = source.partition("@")
+        if model.count("/") == 1 and ":" not in model:
+            model = f"hf-hub:{model}"
+        source = AnchorSource(model, pretrained, checkpoint or None)
     if not isinstance(source, AnchorSource):
         raise AnchorError(
             f"{source!r} is no anchor; accepted: a timm name, hf-hub:ORG/NAME, NAME@FILE, an AnchorSource, a built "
@@ -181,13 +184,6 @@ def _builds(source: AnchorSource, anchor: Anchor) -> bool:
     reference = copy.deepcopy(anchor.model).cpu().float().eval()
     with torch.no_grad():
         return torch.allclose(rebuilt.eval()(images), reference(images), rtol=1e-4, atol=1e-5)
-
-
-def _parse(text: str, pretrained: bool) -> AnchorSource:
-    model, _, checkpoint = text.partition("@")
-    if model.count("/") == 1 and ":" not in model:
-        model = f"hf-hub:{model}"
-    return AnchorSource(model, pretrained, checkpoint or None)
 
 
 def _name_of(model: nn.Module) -> str:

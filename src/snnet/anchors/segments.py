@@ -27,10 +27,7 @@ class SegmentedAnchor(Anchor):
         segments: The lists.
         input: The images that the model takes.
         source: How to build the model again, if that is known.
-        num_classes: Width of the logits, if it is to be checked.
-        layout: Layout of features with four axes.
-        prefix_tokens: Tokens before the grid, for features `(B, N, C)`.
-        grid: Height and width of the grid of tokens; square if None.
+        num_classes, layout, prefix_tokens, grid: As for `anchor_from_modules`.
 
     Raises:
         AnchorError: If the segments do not give the model's forward pass; the first that differs is named.

@@ -88,15 +88,8 @@ def _hooked(modules: Collection[nn.Module], before: Callable[..., None], after: 
 def run_part(run: Callable[[Tensor], Any], x: Tensor, name: str, failure: str, advice: str = "") -> Tensor:
     """Run a model or a part of it on one tensor, which may fail in any way: it is the user's own.
 
-    Args:
-        run: The model or the part.
-        x: Images or features.
-        name: What messages call it.
-        failure: How the message begins if it fails, before ` of shape ...`.
-        advice: How the message ends if it fails.
-
     Raises:
-        AnchorError: If it fails, or gives anything but one tensor.
+        AnchorError: If it fails (`failure` is how the message begins, `advice` how it ends), or gives no one tensor.
     """
     try:
         output = run(x)

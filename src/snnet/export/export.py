@@ -84,7 +84,7 @@ def export_stitch(
         SpaceError: If there is no such stitch.
     """
     target, route = Path(path), net.space.find(stitch)
-    name = format or format_of(target)
+    name = format or _format_of(target)
     kind = EXPORTS.get(name)()
     if target.suffix != kind.suffix:
         raise ExportError(f"{target} does not end as files of format {name} do; call it {target.stem}{kind.suffix}.")
@@ -106,12 +106,7 @@ def export_stitch(
     return ExportReport(target, name, route, nbytes, errors)
 
 
-def format_of(path: Path) -> str:
-    """Return the format to which the suffix of a path belongs.
-
-    Raises:
-        ExportError: If there is none.
-    """
+def _format_of(path: Path) -> str:
     suffixes = {EXPORTS.get(name).suffix: name for name in sorted(EXPORTS.names())}
     if path.suffix not in suffixes:
         known = ", ".join(f"{suffix} ({name})" for suffix, name in suffixes.items())

@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from snnet.anchors import Anchor, BatchNorm
 from snnet.data import CleanTransform, Picture, Pixels
 from snnet.errors import BudgetError
-from snnet.layers import StitchingLayer
+from snnet.layers import StitchingLayer, check_rank
 from snnet.network.answers import Prediction, predict_images
 from snnet.network.card import model_card
 from snnet.network.extract import StitchModule
-from snnet.network.family import build_stitching_layer, check_family, check_space, set_lora_rank
+from snnet.network.family import build_stitching_layer, check_family, check_space
 from snnet.network.hub import push_to_hub
 from snnet.network.images import check_batch, fits
 from snnet.network.restore import read_network
@@ -215,7 +215,12 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         Raises:
             AnchorError: If a layer has fewer channels than that.
         """
-        set_lora_rank([self.layer_named(name) for name in self.layers], rank)
+        layers = [self.layer_named(name) for name in self.layers]
+        if rank is not None:  # all of them or, if one cannot have it, none
+            for layer in layers:
+                check_rank(layer.transform, rank)
+        for layer in layers:
+            layer.set_lora_rank(rank)
         self.lora_rank = rank
         return self
 

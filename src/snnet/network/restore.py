@@ -14,7 +14,6 @@ from torch import nn
 from snnet.anchors import Anchor, AnchorLike, AnchorSource, load_anchor
 from snnet.errors import AnchorError, CheckpointError
 from snnet.network.interface import Network
-from snnet.network.statistics import statistics_size
 from snnet.network.storage import CONFIG, FORMAT, HUB_ERRORS, SETTINGS, TABLE, VERSION, WEIGHTS
 from snnet.space import StitchSpace
 from snnet.table import StitchTable
@@ -51,9 +50,7 @@ def read_network(
         module = cast(nn.Module, net)
         _load_weights(module, directory / WEIGHTS, device=str(map_location), strict=strict)
     if len(net.statistics):
-        ways = [zip(net.prefixes(stitch), net.steps(stitch), strict=True) for stitch in net.space]
-        sizes = {prefix: statistics_size(net.step_norms(step)) for way in ways for prefix, step in way}
-        net.statistics.check_sizes(sizes, directory / WEIGHTS)
+        _check_statistics(net, directory / WEIGHTS)
     net.classes = tuple(config["classes"]) if config.get("classes") else None
     if (directory / TABLE).is_file():
         net.table = StitchTable.load(directory / TABLE)
@@ -100,6 +97,20 @@ def _read_space(path: Path, description: Any) -> StitchSpace:
         raise CheckpointError(
             f"{path} is damaged, its space cannot be read ({type(error).__name__}: {error}); copy the network again."
         ) from error
+
+
+def _check_statistics(net: Network, origin: Path) -> None:
+    """Refuse running statistics of beginnings that are not the network's, or of other batch norms."""
+    ways = [zip(net.prefixes(stitch), net.steps(stitch), strict=True) for stitch in net.space]
+    norms = {prefix: net.step_norms(step) for way in ways for prefix, step in way}
+    for prefix in net.statistics:
+        expected = 2 * sum(norm.num_features for norm in norms.get(prefix, ()))
+        found = tuple(net.statistics.get_buffer(prefix).shape)
+        if found != (expected,):
+            raise CheckpointError(
+                f"{origin} has running statistics of shape {found} at {prefix}, and the network takes {expected} "
+                "numbers there; it was written for another network."
+            )
 
 
 def _is_anchor_entry(entry: Any) -> bool:

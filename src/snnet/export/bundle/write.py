@@ -93,15 +93,12 @@ def _table(net: SNNet, stitches: Iterable[str]) -> StitchTable:
 
 def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> StitchTable:
     """Take out what was measured on weights that were not quantized, and put in what was measured on these."""
-    rows = (
-        StitchRow(
-            row.index,
-            row.stitch,
-            {k: v for k, v in row.values.items() if column(k).is_counted} | scores.get(row.stitch, {}),
-        )
-        for row in table
-    )
-    return StitchTable(rows, {key: table.meta[key] for key in ("anchors", "depths") if key in table.meta})
+
+    def values(row: StitchRow) -> dict[str, float]:
+        return {k: v for k, v in row.values.items() if column(k).is_counted} | scores.get(row.stitch, {})
+
+    meta = {name: fact for name, fact in table.meta.items() if name in ("anchors", "depths")}
+    return StitchTable(table.with_values(values), meta)
 
 
 def _check_free(target: Path) -> None:

@@ -34,13 +34,7 @@ class PublishedFamily:
     crop_pct: float | None = None
 
     def layer_name(self, stage: int, pair: int, number: int) -> str:
-        """Return the published name of a stitching layer.
-
-        Args:
-            stage: Number of the stage among all stages of an anchor.
-            pair: Number of the pair of anchors.
-            number: The window, or the front block that the layer was made for.
-        """
+        """Return the published name of a stitching layer of a stage, a pair of anchors, and a window or front block."""
         place = [pair, number]
         if self.stage_in_names:
             place.insert(0, list(self.stages).index(stage))

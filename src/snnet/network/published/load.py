@@ -50,12 +50,6 @@ def build_published(published: PublishedFamily) -> SNNet:
 def fill(net: SNNet, published: PublishedFamily, state: Mapping[str, Tensor], origin: str | Path) -> None:
     """Copy every tensor of a published state dict to its place in the network that `build_published` built.
 
-    Args:
-        net: The network.
-        published: Which one it is.
-        state: Tensors by their published names.
-        origin: Where they come from, for messages.
-
     Raises:
         CheckpointError: If names or shapes are not that network's; nothing has been copied then.
     """
