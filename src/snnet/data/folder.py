@@ -87,28 +87,24 @@ def class_names(folder: Path) -> tuple[str, ...]:
     raise DataError(f"{folder} {what}; put the images of each class into a folder of their own, {folder}/CLASS/x.jpg.")
 
 
-def split_folder(root: Path, split: str) -> Path:
-    """Return the folder that holds a split: `root/train`, `root/val`, ..., or `root` itself if it holds classes.
+@SOURCES.register("folder")
+def open_folder(request: Request) -> FolderSource:
+    """Open `root/train/CLASS/*` and `root/val/CLASS/*`, or `root/CLASS/*` where the root holds no splits.
 
     Raises:
         DataError: If the root has other splits but not this one.
     """
+    root, split = request.folder("folder"), request.split
     if not _has_splits(root):
-        return root
-    if found := _named(root, split):
-        return found
-    wanted = " or ".join(f"{root}/{name}" for name in SPLIT_FOLDERS[split])
-    present = ", ".join(path.name for path in _subfolders(root))
-    raise DataError(f"{root} has no {split} images, only {present}; put them into {wanted}.")
-
-
-@SOURCES.register("folder")
-def open_folder(request: Request) -> FolderSource:
-    """Open `root/train/CLASS/*` and `root/val/CLASS/*`, or `root/CLASS/*`."""
-    root = request.folder("folder")
+        return FolderSource(root)
+    folder = _named(root, split)
+    if folder is None:
+        wanted = " or ".join(f"{root}/{name}" for name in SPLIT_FOLDERS[split])
+        present = ", ".join(path.name for path in _subfolders(root))
+        raise DataError(f"{root} has no {split} images, only {present}; put them into {wanted}.")
     # Labels are positions among sorted names, so a class that one split lacks would shift all labels after it.
-    trained = _named(root, "train") if request.split == "validation" and _has_splits(root) else None
-    return FolderSource(split_folder(root, request.split), class_names(trained) if trained else None)
+    trained = _named(root, "train") if split == "validation" else None
+    return FolderSource(folder, class_names(trained) if trained else None)
 
 
 def _named(root: Path, split: str) -> Path | None:

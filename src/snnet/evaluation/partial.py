@@ -95,12 +95,10 @@ def _sample(conditions: Conditions, batches: Batches, share: float, path: Path |
     net = conditions.net
     record = Record(net.space, conditions.facts(), path)
 
-    def advance(done: int) -> None:
-        if progress:
-            progress(done, batches.count(), f"anchors on all images, the others on {100 * share:.0f}%")
-
+    tell, count = (progress, batches.count()) if progress else (lambda *_: None, 0)
+    note = f"anchors on all images, the others on {100 * share:.0f}%"
     with conditions.running():
-        sample, scores, seen = see_sample(net, batches, share, on_batch=advance)
+        sample, scores, seen = see_sample(net, batches, share, on_batch=lambda done: tell(done, count, note))
     record.check_data(seen.to_dict())
     for stitch, score in scores.items():
         record.add(stitch, *score.result())

@@ -51,5 +51,4 @@ def count_macs(module: nn.Module, *inputs: Tensor) -> int:
     """
     with MacCounter() as counter:
         run_on_meta(module, *inputs)
-    total: int = counter.macs
-    return total
+    return int(counter.macs)
