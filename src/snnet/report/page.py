@@ -105,23 +105,15 @@ def write_report(
         Name of each file -> its path.
     """
     out = Path(directory)
-    paths = {
-        name: draw_curve(
-            table, out / name, before=before, before_label=before_label, cost=cost, score=score, title=title
-        )
-        for name in ("curve.png", "curve.svg")
+    told: dict[str, Any] = {
+        "before": before,
+        "before_label": before_label,
+        "cost": cost,
+        "score": score,
+        "title": title,
     }
-    paths["index.html"] = write_page(
-        table,
-        out / "index.html",
-        before=before,
-        before_label=before_label,
-        cost=cost,
-        score=score,
-        title=title,
-        source=source,
-    )
-    return paths
+    paths = {name: draw_curve(table, out / name, **told) for name in ("curve.png", "curve.svg")}
+    return {**paths, "index.html": write_page(table, out / "index.html", source=source, **told)}
 
 
 def fill_page(path: str | Path, page: str, data: dict[str, Any], scripts: Sequence[str], **texts: str) -> Path:
@@ -166,7 +158,6 @@ def _data(
 
 
 def _column(table: StitchTable, name: str) -> dict[str, Any]:
-    absent = "not evaluated" if column(name).role == "score" else "not measured"
     axis = axis_of(table, name)
     return {
         "name": name,
@@ -174,7 +165,7 @@ def _column(table: StitchTable, name: str) -> dict[str, Any]:
         "title": axis.title,
         "scale": axis.scale,
         "unit": axis.unit,
-        "missing": absent,
+        "missing": "not evaluated" if column(name).role == "score" else "not measured",
     }
 
 
