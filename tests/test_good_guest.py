@@ -80,7 +80,7 @@ CALLS: dict[str, Call] = {
     "Runtime and Governor": run,
     "write_report": report,
     "export_stitch": lambda net, path: snnet.export_stitch(net, 1, path / "stitch.onnx"),
-    "write_bundle": lambda net, path: write_bundle(net, path / "bundle", [0, 3]),
+    "write_bundle": lambda net, path: write_bundle(net, path / "bundle", [0]),
     "snnet space": command("space", "vit_fm_tiny", "vit_fm_small"),
     "snnet evaluate": command("evaluate", "@net", "--stitches", "anchors", "--batch-size", "500"),
     "snnet train": command("train", "@net", "--output", "@out", *["--run.steps", "2", "--evaluation.stitches", "none"]),

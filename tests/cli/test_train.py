@@ -62,9 +62,8 @@ def test_the_network_itself_is_not_overwritten(run: Run, saved: Path, named: str
 
 def test_a_saved_network_takes_the_place_of_a_recipes_anchors(run: Run, saved: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    outcome = run(
-        "train", "embedded_vit", "--network.saved", saved, "--output", out, *QUICK, "--optim.warmup-epochs", "0"
-    )
+    small = ("--optim.warmup-epochs", "0", "--sampler.images", "8", "--calibration.images", "8")
+    outcome = run("train", "embedded_vit", "--network.saved", saved, "--output", out, *QUICK, *small)
     assert outcome.code == 0, outcome.err
     assert snnet.load(out).space == snnet.load(saved).space
     assert Recipe.load(out / "recipe.yaml").loss.teacher == Recipe.load("embedded_vit").loss.teacher
