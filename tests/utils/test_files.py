@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from snnet.utils import write_aside, write_json, write_text
+from snnet.utils import write_aside, write_beside, write_json, write_text
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_several_files_come_together_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text("old")
     for fails in (True, False):
         try:
-            with write_aside(tmp_path / "a.xml") as path:
+            with write_beside(tmp_path / "a.xml") as path:
                 path.write_text("new")
                 path.with_suffix(".bin").write_text("weights")
                 if fails:

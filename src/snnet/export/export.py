@@ -14,7 +14,7 @@ from snnet.errors import DataError, ExportError
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
 from snnet.network import SNNet, StitchLike, replicate, to_plain
 from snnet.space import InputSpec, Stitch
-from snnet.utils import Show, shows_progress, versions, write_aside
+from snnet.utils import Show, shows_progress, versions, write_beside
 
 _RANDOM, _REAL = 3, 8  # images to compare on
 _BATCHES = (1, 3)
@@ -94,7 +94,7 @@ def export_stitch(
     if real is not None:
         samples["real"] = real
     tell = progress or (lambda *_: None)
-    with write_aside(target) as aside:
+    with write_beside(target) as aside:
         tell(0, 2, "writing")
         opened = _written(kind, reference, route, samples["random"], aside)
         tell(1, 2, "comparing")

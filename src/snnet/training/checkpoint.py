@@ -119,10 +119,7 @@ class CheckpointStore:
                 "choose another directory."
             )
         for path in self.directory.glob(".step-*.partial"):
-            if path.is_dir():
-                shutil.rmtree(path)
-            else:  # as version 0.1.0 left behind
-                path.unlink()
+            path.unlink(missing_ok=True)
 
     def _refuse_other_settings(self, path: Path, before: Settings) -> None:
         gone = {name.removeprefix("run."): name for name in REMOVED_SETTINGS}

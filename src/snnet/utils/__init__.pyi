@@ -15,6 +15,7 @@ from .distributed import sum_numbers as sum_numbers
 from .distributed import sum_tensors as sum_tensors
 from .files import read_description as read_description
 from .files import write_aside as write_aside
+from .files import write_beside as write_beside
 from .files import write_json as write_json
 from .files import write_text as write_text
 from .grids import html_grid as html_grid

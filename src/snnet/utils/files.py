@@ -7,25 +7,44 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from snnet.errors import SNNetError
 
 
 @contextmanager
 def write_aside(path: str | Path) -> Iterator[Path]:
-    """Yield a path of the same name in a temporary folder beside `path`, for one file or the several of some formats.
+    """Yield a temporary path beside `path`, and rename it to `path` once the block has ended well.
+
+    A file that names others in its folder can so be opened and proven before. On any error the temporary file is
+    removed and what stood at `path` before is untouched.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.{uuid4().hex}.partial")
+    try:
+        partial.touch(exist_ok=False)
+        yield partial
+        _flush_to_disk(partial)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_beside(path: str | Path) -> Iterator[Path]:
+    """Yield a path of the same name in a temporary folder beside `path`; for formats that write several files.
 
     Once the block has ended well, everything in the folder moves beside `path`, what bears its own name last. On any
     error the folder is removed and what stood there before is untouched.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.", suffix=".partial") as folder:
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
         yield Path(folder) / target.name
         written = sorted(Path(folder).iterdir(), key=lambda file: file.name == target.name)
         for file in written:
-            with file.open("rb+") as opened:
-                os.fsync(opened.fileno())
+            _flush_to_disk(file)
         for file in written:
             file.replace(target.parent / file.name)
 
@@ -63,3 +82,8 @@ def read_description(path: Path, *, what: str, format: str, version: int, error:
     if content.get("version", 0) > version:
         raise error(f"{path} has version {content['version']}; this snnet reads up to {version}: update it.")
     return content
+
+
+def _flush_to_disk(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
