@@ -130,20 +130,13 @@ def _load_network(section: NetworkSettings, seed: int) -> SNNet:
 def _build_network(section: NetworkSettings, num_classes: int | None, seed: int) -> SNNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        net = stitch(
-            *_load_anchors(section, num_classes),
-            **section.model_dump(include=set(SpaceSettings.model_fields)),
-            resample=section.resample,
-        )
+        common = {**section.model_dump(include={"pretrained", "image_size"}), "num_classes": num_classes}
+        each = zip(section.anchors, drop_path_settings(section.drop_path, len(section.anchors)), strict=True)
+        anchors = [load_anchor(source, **common, **settings) for source, settings in each]
+        net = stitch(*anchors, **section.model_dump(include={*SpaceSettings.model_fields, "resample"}))
         for number in range(len(net.anchors) if section.new_heads else 0):
             replace_classifier(net.anchor(number), net.num_classes)
     return _with_lora(net, section.lora_rank, seed)
-
-
-def _load_anchors(section: NetworkSettings, num_classes: int | None) -> list[Anchor]:
-    each = drop_path_settings(section.drop_path, len(section.anchors))
-    common = {**section.model_dump(include={"pretrained", "image_size"}), "num_classes": num_classes}
-    return [load_anchor(source, **common, **settings) for source, settings in zip(section.anchors, each, strict=True)]
 
 
 def _with_lora(net: SNNet, rank: int | None, seed: int) -> SNNet:
