@@ -18,24 +18,24 @@ from spaces import FAMILIES, announce, profile_arguments, profiled
 from snnet.network import SNNet, stitch
 from snnet.profiling import MeasureSettings, step_macs
 from snnet.profiling.bench import Bench
-from snnet.profiling.steps import calibrate, choose_whole, plan_walks, relative_errors
+from snnet.profiling.steps import calibrate, choose_whole, plan_walks
 from snnet.runtime.engines import ENGINES, Conditions
 from snnet.utils import torch_threads
 
 
-def predict(bench: Bench) -> tuple[dict[str, float], dict[str, float]]:
-    """Return predicted and measured milliseconds of the stitches that do not calibrate, all from the same rounds."""
+def errors_of(bench: Bench) -> list[float]:
+    """Return how far predictions are off, for the stitches that do not calibrate, all from the same rounds."""
     net, batch = bench.net, bench.settings.batch_sizes[0]
     routes, images = list(net.space), bench.images(batch)
-    steps = {route.id: net.steps(route) for route in routes}
-    whole, parts = bench.time(routes, plan_walks(list(steps.values())), images, bench.inputs(routes, images))
+    steps = {route: net.steps(route) for route in routes}
+    times = bench.time(routes, plan_walks(list(steps.values())), images, bench.inputs(routes, images))
     macs = step_macs(net)
     rough = {route: float(sum(macs[step] for step in taken)) for route, taken in steps.items()}
-    calibrating = {route.id for route in choose_whole(routes, rough, 0)[0]}
-    measured = {route: median(times) for route, times in whole.items()}
-    sums = {route: sum(median(parts[step]) for step in taken) for route, taken in steps.items()}
-    predicted = calibrate(sums, {route: measured[route] for route in calibrating})
-    return predicted, {route: value for route, value in measured.items() if route not in calibrating}
+    calibrating = choose_whole(routes, rough, 0)[0]
+    middles = {key: median(found) for key, found in times.items()}
+    sums = {route: sum(middles[step] for step in taken) for route, taken in steps.items()}
+    predicted = calibrate(sums, {route: middles[route] for route in calibrating})
+    return [abs(predicted[route] / middles[route] - 1) for route in routes if route not in calibrating]
 
 
 def seconds(net: SNNet, args: argparse.Namespace, *, blocks: bool) -> float:
@@ -52,8 +52,7 @@ def compare(name: str, args: argparse.Namespace) -> None:
     with torch_threads(conditions.threads):
         engine = ENGINES.get(args.engine)(net, conditions)
         settings = MeasureSettings((args.batch,), repeats=args.repeats)
-        predicted, measured = predict(Bench(net, engine, settings))
-    errors = [abs(error) for error in relative_errors(predicted, measured).values()]
+        errors = errors_of(Bench(net, engine, settings))
     print(
         f"{name:8} {len(net.space):3} stitches: {whole:.1f} s whole, {steps:.1f} s by blocks ({whole / steps:.1f} x); "
         f"error {100 * fmean(errors):.1f} % on average, {100 * max(errors):.1f} % at worst, of {len(errors)}",

@@ -1,3 +1,5 @@
+"""Models of the user's own, known by name."""
+
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,7 +12,7 @@ from torch import nn
 
 import snnet
 from snnet.anchors import MODELS, Anchor, AnchorSource, anchor_from_modules, load_anchor, replace_classifier
-from snnet.anchors.models import Builder
+from snnet.anchors.build import Builder
 from snnet.errors import AnchorError, RecipeError
 from tests.anchors.test_from_modules import PARTS, Net
 

@@ -9,8 +9,8 @@ from PIL import Image
 
 import snnet
 from snnet.network.published import FAMILIES, PublishedFamily
+from snnet.network.published.families import as_in_timm
 from snnet.network.published.load import build_published, published_names
-from snnet.network.published.names import as_in_timm
 from tests.cli.conftest import Run
 
 SMALL = PublishedFamily(

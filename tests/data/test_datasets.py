@@ -9,11 +9,11 @@ from snnet.data import (
     SOURCES,
     ArraySource,
     Augmentation,
+    CleanTransform,
     CorruptImageError,
     ImageDataset,
     Request,
     TensorImages,
-    clean_transform,
     open_dataset,
     open_pair,
 )
@@ -42,7 +42,7 @@ def test_arrays_are_converted_in_memory_as_pillow_does(colors: ArraySource, rgb:
     images = TensorImages.of(colors, grey)
     expected = torch.tensor(np.asarray(Image.fromarray(colors.pixels[2].numpy()).convert("L"))) / 255
     torch.testing.assert_close(images.images[2, 0], (expected - 0.5) / 0.25)
-    reference = ImageDataset(colors, clean_transform(InputSpec(rgb.size, rgb.mean, rgb.std, "bicubic", 1.0)), repr)
+    reference = ImageDataset(colors, CleanTransform(InputSpec(rgb.size, rgb.mean, rgb.std, "bicubic", 1.0)), repr)
     torch.testing.assert_close(TensorImages.of(colors, rgb)[4][0], reference[4][0])
 
 
@@ -77,4 +77,4 @@ def test_a_data_set_of_ones_own(colors: ArraySource, rgb: InputSpec, monkeypatch
 def test_labels_outside_the_classes_are_refused(colors: ArraySource, rgb: InputSpec) -> None:
     source = ArraySource(colors.pixels, [-1] * 6, colors.classes)
     with pytest.raises(DataError, match=r"Label -1 of image 0 is outside 0 to 2; is this split of the data labeled\?"):
-        ImageDataset(source, clean_transform(rgb), clean_transform(rgb))[0]
+        ImageDataset(source, CleanTransform(rgb), CleanTransform(rgb))[0]

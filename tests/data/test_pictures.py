@@ -7,7 +7,7 @@ import torch
 from PIL import Image, ImageOps
 from timm.data import create_transform
 
-from snnet.data import clean_transform, normalized_pixels, open_picture, pictures_in
+from snnet.data import CleanTransform, normalized_pixels, open_picture, pictures_in
 from snnet.data.corrupt import CorruptImageError
 from snnet.data.pictures import to_rgb
 from snnet.errors import DataError
@@ -88,7 +88,7 @@ def test_half_transparent_is_half_white() -> None:
 
 def test_a_transform_takes_paths(tmp_path: Path, rgb: InputSpec) -> None:
     noise(40, 50).save(tmp_path / "photo.png")
-    transform = clean_transform(rgb)
+    transform = CleanTransform(rgb)
     assert torch.equal(transform(tmp_path / "photo.png"), transform(noise(40, 50)))
     assert torch.equal(transform(str(tmp_path / "photo.png")), transform(noise(40, 50)))
 

@@ -7,13 +7,13 @@ import yaml
 
 pytest.importorskip("webdataset", reason="the package webdataset is not installed")
 
-from snnet.data.shard_folder import SplitShards, find_shards
+from snnet.data.shard_folder import find_shards
 from snnet.errors import DataError
 from tests.data.shard_files import write_shards
 
 
-def names(found: SplitShards) -> list[str]:
-    return [shard.path.name for shard in found.shards]
+def names(root: Path, split: str) -> list[str]:
+    return [shard.path.name for shard in find_shards(root, split)[0]]
 
 
 def info(root: Path, **entry: Any) -> None:
@@ -23,18 +23,17 @@ def info(root: Path, **entry: Any) -> None:
 def test_the_info_file_of_timm_tells_shards_and_lengths(tmp_path: Path) -> None:
     write_shards(tmp_path, [3, 2], info=True)
     write_shards(tmp_path, [2], "validation", info=True)
-    found = find_shards(tmp_path, "train")
-    assert names(found) == ["train-0000.tar", "train-0001.tar"]
-    assert [shard.length for shard in found.shards] == [3, 2]
-    assert names(find_shards(tmp_path, "validation")) == ["validation-0000.tar"]
+    shards, _, _ = find_shards(tmp_path, "train")
+    assert [(shard.path.name, shard.length) for shard in shards] == [("train-0000.tar", 3), ("train-0001.tar", 2)]
+    assert names(tmp_path, "validation") == ["validation-0000.tar"]
 
 
 def test_yaml_lengths_left_out_and_the_key_of_the_label(tmp_path: Path) -> None:
     write_shards(tmp_path, [3])
     entry = {"filenames": ["train-0000.tar"], "alt_label": "fine"}
     (tmp_path / "info.yaml").write_text(yaml.safe_dump({"splits": {"train": entry}, "classes": ["cat", "dog"]}))
-    found = find_shards(tmp_path, "train")
-    assert (found.label_key, found.classes, found.shards[0].length) == ("fine", ("cat", "dog"), None)
+    shards, classes, label_key = find_shards(tmp_path, "train")
+    assert (label_key, classes, shards[0].length) == ("fine", ("cat", "dog"), None)
 
 
 @pytest.mark.parametrize("name", ["val-{}.tar", "valid/{}.tar", "imagenet-validation-{}.tar"])
@@ -42,16 +41,16 @@ def test_without_an_info_file_paths_tell_the_split(tmp_path: Path, name: str) ->
     for each in ("train-0.tar", "test-0.tar", name.format(0), name.format(1)):
         (tmp_path / each).parent.mkdir(exist_ok=True)
         (tmp_path / each).touch()
-    assert names(find_shards(tmp_path, "train")) == ["train-0.tar"]
+    assert names(tmp_path, "train") == ["train-0.tar"]
     wanted = [Path(name.format(number)).name for number in (0, 1)]
-    assert names(find_shards(tmp_path, "validation")) == wanted
+    assert names(tmp_path, "validation") == wanted
 
 
 def test_the_test_split_serves_where_there_is_no_other(tmp_path: Path) -> None:
     write_shards(tmp_path, [1], "test")
     (tmp_path / "classnames.txt").write_text("cat\nhot dog\n")
-    found = find_shards(tmp_path, "validation")
-    assert (names(found), found.classes) == (["test-0000.tar"], ("cat", "hot dog"))
+    (shard,), classes, _ = find_shards(tmp_path, "validation")
+    assert (shard.path.name, classes) == ("test-0000.tar", ("cat", "hot dog"))
 
 
 def test_shards_that_are_missing_are_named(tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
+"""The shuffled order of samples in shards, which `wds.py` works out on numbers alone before anything is read."""
+
 from itertools import pairwise
 
 import pytest
 
 pytest.importorskip("webdataset", reason="the package webdataset is not installed")
 
-from snnet.data.shard_order import LANES, Place, shuffled
+from snnet.data.wds import LANES, Place, shuffled
 
 SHARDS = [range(n) for n in (40, 3, 25, 40, 1, 17) * 5]
 ALL = [(shard, sample) for shard, samples in enumerate(SHARDS) for sample in samples]

@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("webdataset", reason="the package webdataset is not installed")
 
-from snnet.data.shards import Member, Shard, ShardFile
+from snnet.data.shards import Member, Shard
 from snnet.errors import DataError
 from tests.data.shard_files import jpeg, sample, write_shard, write_shards
 
@@ -16,7 +16,7 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_samples_are_found_without_reading_their_content(path: Path) -> None:
-    file = ShardFile(Shard(path))
+    file = Shard(path)
     assert [found.key for found in file.samples] == [f"s{n:04}" for n in range(5)]
     assert file.read(file.samples[3].files["jpg"]) == jpeg(3)
     assert file.read(file.samples[3].files["cls"]) == b"1"
@@ -26,12 +26,12 @@ def test_samples_are_found_without_reading_their_content(path: Path) -> None:
 
 
 def test_the_content_of_files_plays_no_part(path: Path) -> None:
-    members = [m for s in Shard(path).samples() for m in s.files.values()]
+    members = [m for s in Shard(path).samples for m in s.files.values()]
     data = bytearray(path.read_bytes())
     for member in members:
         data[member.offset : member.offset + member.size] = bytes(member.size)
     path.write_bytes(data)
-    assert [m for s in Shard(path).samples() for m in s.files.values()] == members
+    assert [m for s in Shard(path).samples for m in s.files.values()] == members
 
 
 def test_what_is_no_sample_is_passed_over(tmp_path: Path) -> None:
@@ -43,7 +43,7 @@ def test_what_is_no_sample_is_passed_over(tmp_path: Path) -> None:
         for name in ("README", "._s1.jpg", "s1.JPG"):
             archive.add(tmp_path / name, name)
         archive.add(tmp_path, "folder", recursive=False)
-    assert [(s.key, list(s.files)) for s in Shard(shard).samples()] == [("s1", ["jpg"])]
+    assert [(s.key, list(s.files)) for s in Shard(shard).samples] == [("s1", ["jpg"])]
 
 
 def test_the_number_of_samples_is_counted_once(path: Path) -> None:
@@ -52,12 +52,12 @@ def test_the_number_of_samples_is_counted_once(path: Path) -> None:
     path.unlink()
     assert len(shard) == 5
     with pytest.raises(DataError, match=r"Shard .*train-0000.tar cannot be read: .*No such file"):
-        shard.samples()
+        _ = shard.samples
 
 
 def test_another_number_than_told_is_refused(path: Path) -> None:
     with pytest.raises(DataError, match=r"train-0000.tar holds 5 samples where 6 are expected; copy it anew"):
-        Shard(path, 6).samples()
+        _ = Shard(path, 6).samples
 
 
 @pytest.mark.parametrize("keep", [0.2, 0.3, 0.45, 0.6])
@@ -65,31 +65,31 @@ def test_a_shard_that_is_cut_off_anywhere_is_refused(path: Path, keep: float) ->
     data = path.read_bytes()
     path.write_bytes(data[: int(len(data) * keep)])
     with pytest.raises(DataError, match=r"train-0000.tar is cut off or damaged after .*; copy it anew"):
-        Shard(path).samples()
+        _ = Shard(path).samples
 
 
 def test_a_shard_cut_off_between_samples_is_refused(path: Path) -> None:
-    end = Shard(path).samples()[2].files["jpg"]
+    end = Shard(path).samples[2].files["jpg"]
     path.write_bytes(path.read_bytes()[: -(-(end.offset + end.size) // 512) * 512])
     with pytest.raises(DataError, match=r"cut off or damaged after s0002.jpg"):
-        Shard(path).samples()
+        _ = Shard(path).samples
 
 
 @pytest.mark.parametrize("content", [b"", b"not a tar file at all " * 60])
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "train.tar").write_bytes(content)
     with pytest.raises(DataError, match=r"train.tar is no plain tar file"):
-        Shard(tmp_path / "train.tar").samples()
+        _ = Shard(tmp_path / "train.tar").samples
 
 
 def test_a_compressed_shard_is_refused(tmp_path: Path) -> None:
     write_shard(tmp_path / "train.tar.gz", [sample(0)])
     with pytest.raises(DataError, match=r"is no plain tar file .* without compression"):
-        Shard(tmp_path / "train.tar.gz").samples()
+        _ = Shard(tmp_path / "train.tar.gz").samples
 
 
 def test_a_shard_that_became_shorter_is_noticed(path: Path) -> None:
-    file = ShardFile(Shard(path))
+    file = Shard(path)
     last = file.samples[4].files["jpg"]
     path.write_bytes(path.read_bytes()[: last.offset + 10])
     with pytest.raises(DataError, match="cut off or damaged after"):
@@ -100,4 +100,4 @@ def test_a_shard_that_became_shorter_is_noticed(path: Path) -> None:
 def test_a_key_that_comes_twice_is_refused(tmp_path: Path) -> None:
     path = write_shard(tmp_path / "train.tar", [sample(0), sample(0)])
     with pytest.raises(DataError, match=r"train.tar holds s0000\.\w+ twice; give every sample a key of its own"):
-        Shard(path).samples()
+        _ = Shard(path).samples

@@ -9,7 +9,7 @@ from PIL import Image
 from torchvision import datasets
 
 from snnet.data import ImageDataset, TensorImages, open_dataset
-from snnet.data.torchvision import DATASETS, TorchvisionSource, wrap
+from snnet.data.torchvision import DATASETS, TorchvisionSource, split_option, wrap
 from snnet.errors import DataError
 from snnet.space import InputSpec
 
@@ -75,7 +75,7 @@ def test_what_torchvision_cannot_download_is_said(tmp_path: Path, rgb: InputSpec
 def test_the_names_and_splits_are_torchvisions(name: str) -> None:
     accepted = inspect.signature(getattr(datasets, name)).parameters
     for split in ("train", "validation"):
-        assert {"root", *DATASETS[name].split(split)} <= set(accepted)
+        assert {"root", *split_option(name, split)} <= set(accepted)
 
 
 class Listed:

@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 from timm.data import create_transform
 
-from snnet.data import Augmentation, clean_transform, train_transform
+from snnet.data import Augmentation, CleanTransform, train_transform
 from snnet.data.seeding import seeded
 from snnet.errors import DataError, RecipeError
 from snnet.space import InputSpec
@@ -22,7 +22,7 @@ def test_the_clean_transform_is_timms(rgb: InputSpec, image: Image.Image) -> Non
     timms = create_transform(
         rgb.size, mean=rgb.mean, std=rgb.std, interpolation=rgb.interpolation, crop_pct=rgb.crop_pct
     )
-    assert torch.equal(clean_transform(rgb)(image), timms(image))
+    assert torch.equal(CleanTransform(rgb)(image), timms(image))
 
 
 def test_a_color_image_becomes_grey_and_a_grey_one_becomes_rgb(
@@ -30,8 +30,8 @@ def test_a_color_image_becomes_grey_and_a_grey_one_becomes_rgb(
 ) -> None:
     same = replace(grey, size=(1, 40, 50))
     expected = (torch.tensor(np.asarray(image.convert("L"))) / 255 - 0.286) / 0.353
-    torch.testing.assert_close(clean_transform(same)(image)[0], expected)
-    assert clean_transform(rgb)(image.convert("L")).shape == (3, 32, 32)
+    torch.testing.assert_close(CleanTransform(same)(image)[0], expected)
+    assert CleanTransform(rgb)(image.convert("L")).shape == (3, 32, 32)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGBA", "CMYK", "I;16"])
@@ -39,13 +39,13 @@ def test_every_mode_is_read(rgb: InputSpec, mode: str, image: Image.Image) -> No
     grey16 = Image.fromarray(np.asarray(image.convert("L")).astype(np.uint16) * 257)
     given = grey16 if mode == "I;16" else image.convert(mode)
     assert given.mode == mode
-    assert clean_transform(rgb)(given).isfinite().all()
+    assert CleanTransform(rgb)(given).isfinite().all()
 
 
 def test_sixteen_bits_are_scaled_not_clipped(grey: InputSpec, image: Image.Image) -> None:
     eight = image.convert("L")
     sixteen = Image.fromarray(np.asarray(eight).astype(np.uint16) * 257)
-    assert torch.equal(clean_transform(grey)(sixteen), clean_transform(grey)(eight))
+    assert torch.equal(CleanTransform(grey)(sixteen), CleanTransform(grey)(eight))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -66,7 +66,7 @@ def test_augmentation_depends_on_the_seed_alone(
 
 def test_other_channels_are_refused(rgb: InputSpec) -> None:
     with pytest.raises(DataError, match=r"take 4 channels; image data sets give 1 \(grey\) or 3 \(RGB\)"):
-        clean_transform(replace(rgb, size=(4, 32, 32)))
+        CleanTransform(replace(rgb, size=(4, 32, 32)))
 
 
 def test_a_setting_that_timm_refuses_is_named(rgb: InputSpec) -> None:

@@ -21,7 +21,7 @@ from snnet.data import (
     open_pair,
 )
 from snnet.data import wds as wds_module
-from snnet.data.shards import Shard, ShardFile
+from snnet.data.shards import Shard
 from snnet.data.wds import ShardSource, open_wds
 from snnet.errors import DataError, ExtraError
 from snnet.space import InputSpec
@@ -66,29 +66,23 @@ class TestSource:
 
     def test_few_shards_stay_open(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         write_shards(tmp_path, [2] * 9, info=True)
-        files: list[ShardFile] = []
-
-        def remember(shard: Shard) -> ShardFile:
-            files.append(ShardFile(shard))
-            return files[-1]
-
-        monkeypatch.setattr(wds_module, "ShardFile", remember)
         monkeypatch.setattr(wds_module, "_OPEN", 3)
         images = source(tmp_path)
         for place in (0, 1, 2, 4, 0, 6, 17):
             images.read(place)
-            assert sum(file._file is not None for file in files) <= 3
-        assert [file.shard.path.name[6:10] for file in files if file._file] == ["0000", "0003", "0008"]
+            assert sum(shard._file is not None for shard in images.shards) <= 3
+            assert sum(shard._samples is not None for shard in images.shards) <= 3
+        assert [shard.path.name[6:10] for shard in images.shards if shard._file] == ["0000", "0003", "0008"]
 
     def test_another_process_opens_its_own_files(self, tmp_path: Path) -> None:
         write_shards(tmp_path, [4], info=True)
         images = source(tmp_path)
         images.read(0)
-        assert images._files and not pickle.loads(pickle.dumps(images))._files
+        assert images.shards[0]._file and pickle.loads(pickle.dumps(images)).shards[0]._file is None
         child = os.fork()
         if child == 0:  # pragma: no cover - in the child
             images.read(3)
-            os._exit(len(images._files) + 10 * (images._process == os.getpid()))
+            os._exit(len(images._open) + 10 * (images._process == os.getpid()))
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 11
         assert images.read(1)[1] == 1
 

@@ -316,7 +316,7 @@ def test_sigkill_loses_only_the_group_at_work(tiny_net, data, tmp_path, monkeypa
     table = evaluate(tiny_net, data, output=output)
     assert heads(counts) == len(tiny_net.space) - len(finished)
     assert table.rows == evaluate(tiny_net, data).rows
-    assert all(Stitch.parse(stitch) in tiny_net.space for stitch in finished)
+    assert all(Stitch(stitch) in tiny_net.space for stitch in finished)
 
 
 def test_data_whose_classes_are_in_another_order_is_refused(tiny_net: SNNet, data) -> None:

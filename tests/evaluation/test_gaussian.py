@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from snnet.evaluation import gaussian
-from snnet.evaluation.gaussian import Observations, infer, most_telling
+from snnet.evaluation.gaussian import infer, most_telling
 
 POINTS = np.random.default_rng(0).random((30, 2))
 FREE = np.ones(30, dtype=bool)
@@ -13,13 +13,13 @@ def wave(points):
 
 
 def seen(points, values, noise=0.0):
-    return Observations(np.asarray(points, dtype=np.intp), np.asarray(values, dtype=float), noise * np.eye(len(points)))
+    return np.asarray(points, dtype=np.intp), np.asarray(values, dtype=float), noise * np.eye(len(points))
 
 
 def test_one_setting_equals_the_textbook_formula(monkeypatch):
     monkeypatch.setattr(gaussian, "_DRAWS", 1)
     points, values = np.arange(0, 30, 3), wave(POINTS)[::3]
-    found = infer(POINTS, FREE, seen(points, values, 0.01), seed=4)
+    found = infer(POINTS, FREE, *seen(points, values, 0.01), seed=4)
     scale = np.sqrt(np.mean(values**2))
     prior = gaussian._prior(POINTS, np.random.default_rng(4)) * scale**2
     inverse = np.linalg.inv(prior[np.ix_(points, points)] + (0.01 + 1e-6 * scale**2) * np.eye(len(points)))
@@ -37,7 +37,7 @@ def test_the_likelihood_is_that_of_a_normal_variable():
 
 def test_exact_values_are_kept_and_others_lie_within_their_error_bars():
     truth = wave(POINTS)
-    found = infer(POINTS, FREE, seen(range(0, 30, 2), truth[::2]))
+    found = infer(POINTS, FREE, *seen(range(0, 30, 2), truth[::2]))
     np.testing.assert_allclose(found.mean[::2], truth[::2], atol=0.01)
     assert found.deviation[::2].max() < 0.01
     off = np.abs(found.mean - truth)[1::2] / found.deviation[1::2]
@@ -48,19 +48,19 @@ def test_exact_values_are_kept_and_others_lie_within_their_error_bars():
 def test_points_that_are_known_stay_zero():
     free = FREE.copy()
     free[5] = False
-    found = infer(POINTS, free, seen([0, 1], [1.0, 1.2]))
+    found = infer(POINTS, free, *seen([0, 1], [1.0, 1.2]))
     assert found.mean[5] == 0 and found.deviation[5] == 0
 
 
 def test_nothing_seen_leaves_the_prior():
-    found = infer(POINTS, FREE, seen([], []))
+    found = infer(POINTS, FREE, *seen([], []))
     assert not found.mean.any()
     assert found.deviation.min() > 0.5
 
 
 def test_a_value_seen_with_less_noise_counts_for_more():
     noise = np.diag([1e-4, 4.0])
-    found = infer(POINTS, FREE, Observations(np.array([3, 3]), np.array([1.0, 3.0]), noise))
+    found = infer(POINTS, FREE, np.array([3, 3]), np.array([1.0, 3.0]), noise)
     assert found.mean[3] == pytest.approx(1.0, abs=0.05)
 
 

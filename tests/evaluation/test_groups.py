@@ -1,3 +1,5 @@
+"""What one pass over the data evaluates: `plan_groups`."""
+
 from collections import Counter
 
 from hypothesis import given, settings
@@ -63,7 +65,7 @@ def test_the_deit_space_is_divided_into_several_balanced_groups():
 def test_routes_through_one_layer_share_its_output():
     space = StitchSpace.build([[4], [4]])
     tree = Tree()
-    for stitch in map(Stitch.parse, ("0:0-1,1:0-4", "0:0-1,1:1-4")):
+    for stitch in map(Stitch, ("0:0-1,1:0-4", "0:0-1,1:1-4")):
         tree.add(stitch, steps_of(space, stitch))
     assert Counter(node.step.kind for node in tree.nodes()) == {"stem": 1, "block": 8, "stitch": 1, "head": 2}
 

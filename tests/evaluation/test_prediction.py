@@ -1,9 +1,12 @@
 from statistics import fmean
 
+import numpy as np
 import pytest
 
 from snnet.errors import TableError
 from snnet.evaluation import predict_scores
+from snnet.evaluation.prediction import route_features
+from snnet.space import Stitch, StitchSpace
 from snnet.table import StitchRow, StitchTable, gap_to_lines, is_predicted
 
 
@@ -87,3 +90,24 @@ def test_it_shows_what_was_measured_and_the_table():
     first, second = repr(found).splitlines()[:2]
     assert first.startswith("PredictedScores(2 measured, ") and " predicted to " in first
     assert second.startswith("StitchTable: ") and "± top-1 %" in found._repr_html_()
+
+
+def test_neighbors_are_near_and_every_stitch_is_told_apart():
+    space = StitchSpace.build([[12], [12], [12]])
+    points = route_features(list(space), [12, 12, 12])
+    stitched = points[3:]
+    assert len(np.unique(stitched.round(9), axis=0)) == len(space) - 3
+    ids = [str(stitch) for stitch in space]
+
+    def apart(a, b):
+        return np.linalg.norm(points[ids.index(a)] - points[ids.index(b)])
+
+    assert apart("0:0-5,1:5-12", "0:0-6,1:6-12") < apart("0:0-5,1:5-12", "0:0-11,1:11-12")
+    assert apart("0:0-5,1:5-12", "0:0-6,1:6-12") < apart("0:0-5,1:5-12", "0:0-6,1:5-12")
+    assert apart("0:0-5,1:5-12", "0:0-6,1:6-12") < apart("0:0-5,1:5-12", "1:0-5,2:5-12")
+
+
+def test_what_never_varies_is_left_out():
+    routes = [Stitch(text) for text in ("0:0-4", "1:0-4", "0:0-1,1:1-4", "0:0-2,1:2-4")]
+    assert route_features(routes, [4, 4]).shape == (4, 1)
+    assert route_features(routes[:2], [4, 4]).shape == (2, 1)

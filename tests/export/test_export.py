@@ -134,7 +134,7 @@ def test_bad_requests(net: SNNet, tmp_path: Path) -> None:
 
 def test_large_weights_lie_beside(net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
-    monkeypatch.setattr("snnet.export.onnx_file.LARGEST", 1000)
+    monkeypatch.setattr("snnet.export.files.LARGEST", 1000)
     report = export_stitch(net, STITCH, tmp_path / "a.onnx")
     assert {file.name for file in tmp_path.iterdir()} == {"a.onnx", "a.onnx.data"}
     assert (tmp_path / "a.onnx.data").stat().st_size > report.nbytes / 2

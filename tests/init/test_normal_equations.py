@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from snnet.init.normal_equations import NormalEquations
+from snnet.init.normal_equations import NormalEquations, kaiming_solution
 from tests.init.reference import lstsq_map, relative_residual
 
 
@@ -75,3 +75,11 @@ def test_targets_of_zero() -> None:
     a, b = torch.randn(50, 4, dtype=torch.float64), torch.zeros(50, 3, dtype=torch.float64)
     solution = equations(a, b).solve()
     assert equations(a, b).relative_residual(solution.weight, solution.bias) == 0
+
+
+def test_keeps_the_variance_of_the_input() -> None:
+    torch.manual_seed(0)
+    solution = kaiming_solution(192, 384)
+    assert solution.weight.shape == (192, 384)
+    assert float((torch.randn(1000, 192) @ solution.weight).var()) == pytest.approx(1, rel=0.05)
+    assert not solution.bias.any()

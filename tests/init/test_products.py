@@ -2,9 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from snnet.init.gram import product_over_rows
 from snnet.init.products import ProductSum, choose_dtype
-from snnet.init.rows import BatchRows, RunningMean
+from snnet.init.rows import BatchRows, RunningMean, product_over_rows
 
 
 def correlated(correlation: float, rows: int = 400, width: int = 12) -> Tensor:
@@ -41,7 +40,7 @@ def test_matrix_products_of_low_precision_are_noticed(monkeypatch: pytest.Monkey
     def rounded(a: Tensor, b: Tensor) -> Tensor:
         return product_over_rows(a.bfloat16().float(), b.bfloat16().float())
 
-    monkeypatch.setattr("snnet.init.gram.product_over_rows", rounded)
+    monkeypatch.setattr("snnet.init.rows.product_over_rows", rounded)
     assert choose_dtype(BatchRows(correlated(0.5))) == torch.float64
 
 

@@ -18,7 +18,7 @@ def test_words_numbers_and_ids_in_a_text(tiny_net: SNNet) -> None:
 
 
 def test_one_stitch_or_several_of_any_kind(tiny_net: SNNet) -> None:
-    route = Stitch.parse("0:0-1,1:0-4")
+    route = Stitch("0:0-1,1:0-4")
     assert ids(tiny_net, 2) == ["2:0-4"] and ids(tiny_net, 0) == ["0:0-4"]
     assert ids(tiny_net, route) == ["0:0-1,1:0-4"]
     assert ids(tiny_net, (one for one in (1, "0", route, 1))) == ["1:0-4", "0:0-4", "0:0-1,1:0-4"]

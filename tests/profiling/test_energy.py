@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from snnet.network import SNNet
-from snnet.profiling import EnergyMeter, MeasureSettings, energy, find_meter, profile
+from snnet.profiling import MeasureSettings, energy, find_meter, profile
 from snnet.profiling.energy import RaplMeter, measure_energy
 
 CPU = torch.device("cpu")
@@ -30,16 +30,16 @@ def test_packages_are_added_and_their_parts_are_not(tmp_path: Path) -> None:
     assert isinstance(meter, RaplMeter) and name == "Intel RAPL"
     for folder, microjoules in ((first, 2500), (second, 1500), (part, 900_000)):
         (folder / "energy_uj").write_text(str(microjoules))
-    assert meter.joules() == pytest.approx(3000e-6)
+    assert meter() == pytest.approx(3000e-6)
 
 
 def test_a_counter_that_begins_again_goes_on(tmp_path: Path) -> None:
     folder = package(tmp_path, "intel-rapl:0", 999_000)
     meter = RaplMeter([folder])
     (folder / "energy_uj").write_text("4000")
-    assert meter.joules() == pytest.approx(5000e-6)
+    assert meter() == pytest.approx(5000e-6)
     (folder / "energy_uj").write_text("6000")
-    assert meter.joules() == pytest.approx(7000e-6)
+    assert meter() == pytest.approx(7000e-6)
 
 
 def test_without_a_meter_the_reason_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,13 +53,12 @@ def test_without_a_meter_the_reason_is_given(tmp_path: Path, monkeypatch: pytest
     assert meter is None and "cannot be read" in reason and "energy_uj" in reason
 
 
-class Counting(EnergyMeter):
+class Counting:
     """Two joules for each run."""
 
-    name = "counting"
     runs = 0
 
-    def joules(self) -> float:
+    def __call__(self) -> float:
         return 2.0 * self.runs
 
     def run(self) -> None:
@@ -82,7 +81,7 @@ def test_a_profile_has_energy_just_where_there_is_a_meter(tiny_net: SNNet, monke
     assert "energy_mj" not in table.columns and table.meta["profile"]["energy"] == "there is no meter: none"
     meter = Counting()
     tiny_net.anchor(0).model.head.register_forward_hook(lambda *_: meter.run())
-    monkeypatch.setattr(PROFILE, "find_meter", lambda _: (meter, meter.name))
+    monkeypatch.setattr(PROFILE, "find_meter", lambda _: (meter, "counting"))
     table = profile(tiny_net, **options)  # type: ignore[arg-type]
     assert table[0].energy_mj == table[0].values["energy_mj@2"] == 2000.0
     assert table[1].energy_mj == 0.0 and table.meta["profile"]["energy"] == "counting"

@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from snnet.network import SNNet
-from snnet.profiling import memory_bytes
-from snnet.profiling.inputs import random_images, step_inputs
+from snnet.profiling import MeasureSettings
+from snnet.profiling.bench import Bench
 from snnet.profiling.memory import LiveTensors
 from snnet.runtime.engines import Conditions, EagerEngine
 
@@ -34,13 +34,15 @@ def test_a_tensor_that_never_dies_stays_live() -> None:
     assert live.peak == 5 * 200 + 400 and len(kept) == 5
 
 
+def bench_of(net: SNNet, device: str | None = None, precision: str | None = None) -> Bench:
+    return Bench(net, EagerEngine(net, Conditions.of(net, device, precision)), MeasureSettings())
+
+
 @pytest.mark.parametrize("batch", [1, 8])
 def test_the_fold_over_steps_equals_a_whole_pass(tiny_net: SNNet, batch: int) -> None:
-    conditions = Conditions.of(tiny_net)
-    engine = EagerEngine(tiny_net, conditions)
-    images = random_images(tiny_net, batch, conditions, 0)
-    routes = list(tiny_net.space)[::5]
-    found = memory_bytes(tiny_net, routes, images, step_inputs(tiny_net, routes, images, conditions), engine)
+    bench, routes = bench_of(tiny_net), list(tiny_net.space)[::5]
+    images = bench.images(batch)
+    found = bench.memory(routes, images, bench.inputs(routes, images))
     for route in routes:
         with torch.inference_mode(), LiveTensors() as live:
             tiny_net(images, route)
@@ -49,22 +51,18 @@ def test_the_fold_over_steps_equals_a_whole_pass(tiny_net: SNNet, batch: int) ->
 
 
 def test_half_the_width_takes_half_the_memory_for_weights(tiny_net: SNNet) -> None:
-    sizes = []
+    sizes, routes = [], tiny_net.space[:1]
     for precision in ("fp32", "bf16"):
-        conditions = Conditions.of(tiny_net, precision=precision)
-        images = random_images(tiny_net, 1, conditions, 0)
-        inputs = step_inputs(tiny_net, tiny_net.space[:1], images, conditions)
-        engine = EagerEngine(tiny_net, conditions)
-        sizes.append(memory_bytes(tiny_net, tiny_net.space[:1], images, inputs, engine)["0:0-4"])
+        bench = bench_of(tiny_net, precision=precision)
+        images = bench.images(1)
+        sizes.append(bench.memory(routes, images, bench.inputs(routes, images))["0:0-4"])
     params = sum(p.numel() for p in tiny_net.parameters_of(0))
     assert sizes[0] - sizes[1] >= 2 * params
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 def test_memory_on_cuda_is_at_least_weights_and_images(tiny_net: SNNet) -> None:
-    conditions = Conditions.of(tiny_net, "cuda")
-    images = random_images(tiny_net, 8, conditions, 0)
-    inputs = step_inputs(tiny_net, tiny_net.space[:1], images, conditions)
-    with torch.inference_mode():
-        found = memory_bytes(tiny_net, tiny_net.space[:1], images, inputs, EagerEngine(tiny_net, conditions))
+    bench, routes = bench_of(tiny_net, "cuda"), tiny_net.space[:1]
+    images = bench.images(8)
+    found = bench.memory(routes, images, bench.inputs(routes, images))
     assert found["0:0-4"] > images.nbytes + sum(p.nbytes for p in tiny_net.parameters_of(0))

@@ -4,7 +4,7 @@ from statistics import NormalDist
 
 import pytest
 
-from snnet.profiling import median_interval
+from snnet.profiling import MeasureSettings, median_interval
 from snnet.profiling.timing import run_rounds, summarize
 
 
@@ -49,9 +49,8 @@ def test_warm_up_rounds_run_and_do_not_count() -> None:
     rounds: list[int] = []
     found = run_rounds(
         [lambda: trial("a"), lambda: trial("b")],
-        warmup=3,
-        repeats=2,
-        order=random.Random(1),
+        MeasureSettings(warmup=3, repeats=2),
+        random.Random(1),
         after_round=lambda: rounds.append(len(ran)),
     )
     assert rounds == [2, 4, 6, 8, 10]

@@ -9,7 +9,7 @@ from snnet.runtime.engines import Ready
 from snnet.runtime.shelf import Shelf
 from snnet.space import Stitch
 
-FLOOR, OTHER, BROKEN = map(Stitch.parse, ("0:0-2", "1:0-2", "0:0-1,1:1-2"))
+FLOOR, OTHER, BROKEN = map(Stitch, ("0:0-2", "1:0-2", "0:0-1,1:1-2"))
 
 
 class Nothing(Ready):

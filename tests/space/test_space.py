@@ -90,7 +90,7 @@ def test_every_space_keeps_its_rules(depths: list[list[int]], options: dict[str,
 def test_both_directions_hold_returns() -> None:
     space = StitchSpace.build([[12], [12]], direction="both", kernel_size=2, stride=2)
     assert {stitch.anchors for stitch in space} == {(0,), (1,), (0, 1), (1, 0), (0, 1, 0), (1, 0, 1)}
-    assert StitchSpace.build([[12], [12]], direction="slow-to-fast")[2] == Stitch.parse("1:0-1,0:0-12")
+    assert StitchSpace.build([[12], [12]], direction="slow-to-fast")[2] == Stitch("1:0-1,0:0-12")
 
 
 def test_cuts_of_one_window_share_a_layer() -> None:

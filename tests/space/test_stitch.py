@@ -23,25 +23,25 @@ def stitches(draw: st.DrawFn) -> Stitch:
 
 @given(stitches())
 def test_ids_parse_back(stitch: Stitch) -> None:
-    assert Stitch.parse(stitch.id) == stitch
+    assert Stitch(stitch.id) == stitch
     assert len(stitch.cuts) == len(stitch.segments) - 1
     assert all(Cut.parse(str(cut)) == cut for cut in stitch.cuts)
 
 
 def test_a_stitch_reads_as_in_the_documentation() -> None:
-    stitch = Stitch.parse("0:0-5,1:6-12")
+    stitch = Stitch("0:0-5,1:6-12")
     assert stitch.segments == (Segment(0, 0, 5), Segment(1, 6, 12))
     assert stitch.cuts == (Cut(front=0, leave=4, back=1, enter=6),)
     assert stitch.anchors == (0, 1)
     assert not stitch.is_anchor
-    assert Stitch.parse("2:0-12").is_anchor
+    assert Stitch("2:0-12").is_anchor
     assert len(stitch.segments[1]) == 6
 
 
 @pytest.mark.parametrize("text", ["", "0", "0:5", "0:0-5;1:6-12", "a:0-5", "0:0-5,,1:6-12", "-1:0-5"])
 def test_what_is_not_a_stitch_is_refused(text: str) -> None:
     with pytest.raises(SpaceError, match="is not a stitch; write segments ANCHOR:START-STOP"):
-        Stitch.parse(text)
+        Stitch(text)
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_what_is_not_a_stitch_is_refused(text: str) -> None:
 )
 def test_impossible_routes_are_refused(text: str, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
-        Stitch.parse(text)
+        Stitch(text)
 
 
 def test_a_text_that_is_no_cut_is_refused() -> None:
@@ -65,7 +65,7 @@ def test_a_text_that_is_no_cut_is_refused() -> None:
 def test_a_stitch_prints_what_makes_it_again() -> None:
     stitch = Stitch("0:0-5,1:6-12")
     assert repr(stitch) == "Stitch('0:0-5,1:6-12')" and eval(repr(stitch)) == stitch
-    assert stitch == Stitch.parse(" 0:0-5, 1:6-12 ") == Stitch(stitch.segments) == copy.deepcopy(stitch)
+    assert stitch == Stitch(" 0:0-5, 1:6-12 ") == Stitch(stitch.segments) == copy.deepcopy(stitch)
     assert pickle.loads(pickle.dumps(stitch)) == stitch and hash(Stitch(list(stitch.segments))) == hash(stitch)
     with pytest.raises(SpaceError, match="not a stitch"):
         Stitch("17")

@@ -21,7 +21,7 @@ def table() -> StitchTable:
 
 
 def test_rows_by_number_id_and_value(table: StitchTable) -> None:
-    assert table[2] is table["0:0-2,1:2-4"] is table[Stitch.parse("0:0-2,1:2-4")]
+    assert table[2] is table["0:0-2,1:2-4"] is table[Stitch("0:0-2,1:2-4")]
     assert table[2].macs == 25
     assert table[2].get("top1") is None
     assert 1 in table

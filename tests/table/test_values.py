@@ -3,6 +3,7 @@ import math
 import pytest
 
 from snnet.table import (
+    PROFILE,
     StitchRow,
     StitchTable,
     column,
@@ -11,6 +12,7 @@ from snnet.table import (
     measured_batches,
     missing_column,
     without_predictions,
+    without_profile,
     without_scores,
 )
 
@@ -74,3 +76,9 @@ def test_scores_and_their_error_bars_go_with_the_weights() -> None:
     scores = {"top1": 80.0, "top1_error": 0.2, "top5": 90.0, "top5_error": 0.1, "loss": 1.0}
     left = without_scores(StitchTable([StitchRow(0, "0:0-2", {**values, **scores})], {"images": 3}))
     assert dict(left[0].values) == values and left.meta == {"images": 3}
+
+
+def test_without_its_profile_a_table_says_nothing_of_a_machine() -> None:
+    row = StitchRow(0, "0:0-1", {"macs": 1.0, "top1": 2.0, "latency_ms": 3.0, "memory_mb@8": 4.0})
+    bare = without_profile(StitchTable([row], {PROFILE: {"engine": "eager"}, "images": 5}))
+    assert list(bare.columns) == ["macs", "top1"] and bare.meta == {"images": 5}

@@ -1,10 +1,13 @@
 import json
+import subprocess
+import sys
 
+import pynvml
 import pytest
 
-from snnet.utils import Machine, machine
-from snnet.utils.nvml import gpu_names
+from snnet.utils import Machine, gpu_names, machine
 
+UUIDS = ["GPU-a", "GPU-b"]
 INTEL = """processor\t: 0
 model name\t: Intel(R) Xeon(R) CPU @ 2.20GHz
 cpu family\t: 6
@@ -39,3 +42,65 @@ def test_gpus_are_those_of_the_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     assert Machine.here().gpus == ("NVIDIA H200",)
     monkeypatch.undo()
     assert Machine.here().gpus == gpu_names()
+
+
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand in for the driver by one that answers as its manual says.
+
+    It has two GPUs; the energy of the second grows by 1.5 J with each reading, the first has no meter.
+    """
+    readings = iter(range(1000, 100_000, 1500))
+
+    def handle(uuid: str) -> int:
+        if uuid not in UUIDS:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_FOUND)
+        return UUIDS.index(uuid)
+
+    def energy(device: int) -> int:
+        if device == 0:
+            raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+        return next(readings)
+
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetCount", lambda: 2)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByIndex", lambda number: number)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetName", lambda device: f"NVIDIA {'AB'[device]}")
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", handle)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetTotalEnergyConsumption", energy)
+    monkeypatch.setattr(machine, "open_nvml", lambda: pynvml)
+
+
+@pytest.mark.usefixtures("driver")
+def test_names_in_the_order_of_the_driver() -> None:
+    assert machine.gpu_names() == ("NVIDIA A", "NVIDIA B")
+
+
+@pytest.mark.usefixtures("driver")
+def test_energy_is_read_in_joules() -> None:
+    read = machine.gpu_energy("GPU-b")
+    first = read()
+    assert read() - first == 1.5
+
+
+@pytest.mark.usefixtures("driver")
+@pytest.mark.parametrize(("uuid", "reason"), [("GPU-c", "Not Found"), ("GPU-a", "Not Supported")])
+def test_what_the_driver_refuses_is_an_error(uuid: str, reason: str) -> None:
+    with pytest.raises(OSError, match=f"driver answers for {uuid}: {reason}"):
+        machine.gpu_energy(uuid)
+
+
+def test_without_a_driver_there_is_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent() -> None:
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", absent)
+    machine.open_nvml.cache_clear()
+    assert machine.gpu_names() == ()
+    with pytest.raises(OSError, match="does not answer"):
+        machine.gpu_energy("GPU-a")
+    machine.open_nvml.cache_clear()
+
+
+def test_nothing_is_imported_before_it_is_asked() -> None:
+    code = "import sys, snnet.utils.machine; sys.exit('pynvml' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

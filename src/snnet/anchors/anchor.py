@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from snnet.anchors.images import Renormalize
 from snnet.anchors.norms import BatchNorm, batch_norms
-from snnet.anchors.renormalize import Renormalize
 from snnet.errors import AnchorError
 from snnet.space import FeatureSpec, InputSpec, Step
 from snnet.utils import Registry, evaluating

@@ -1,25 +1,37 @@
 # Tested in tests/anchors/test_load.py.
 """From a source to a built model: by timm's name or one of `MODELS`, with its weights and for its image size."""
 
-from collections.abc import Sequence
+import inspect
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
 from timm.models import load_state_dict
 from torch import nn
 
-from snnet.anchors.anchor import AnchorSource
-from snnet.anchors.models import MODELS, build_own_model
-from snnet.anchors.timm_input import input_spec, patched_size
+from snnet.anchors.anchor import Anchor, AnchorSource
+from snnet.anchors.images import input_spec, patched_size
 from snnet.errors import AnchorError, CheckpointError, did_you_mean
+from snnet.utils import Registry
+
+Builder = Callable[..., nn.Module]
+"""A function that builds a model, or an anchor made with `anchor_from_modules`, from keyword arguments."""
+
+MODELS: Registry[Builder] = Registry("model", group="snnet.models")
+"""Builders by name; a name filed here comes before timm's. `@MODELS.register("my_resnet20")` files one."""
 
 
 def build_model(source: AnchorSource) -> nn.Module:
-    """Create the model that `source` names: one filed in `MODELS`, which may be an anchor, or one of timm's."""
+    """Create the model that `source` names: one filed in `MODELS`, which may be an anchor, or one of timm's.
+
+    Raises:
+        AnchorError: If it cannot be built, does not take the settings, or is no module.
+    """
     if source.model in MODELS.names():
-        return build_own_model(source)
+        return _build_own_model(source)
     _check_name(source.model)
     try:
         pretrained = source.pretrained and source.checkpoint is None
@@ -36,15 +48,34 @@ def build_model(source: AnchorSource) -> nn.Module:
         raise AnchorError(f"{source.model!r} does not take these settings: {error}") from error
 
 
+def _build_own_model(source: AnchorSource) -> nn.Module:
+    """Call the builder that bears the name, with `pretrained` if it takes that."""
+    builder = MODELS.get(source.model)
+    settings: dict[str, Any] = dict(source.kwargs)
+    if isinstance(settings.get("image_size"), list):  # JSON, as which a saved network keeps it, knows no tuples
+        settings["image_size"] = tuple(settings["image_size"])
+    if "pretrained" in inspect.signature(builder).parameters:
+        settings["pretrained"] = source.pretrained and source.checkpoint is None
+    try:
+        inspect.signature(builder).bind(**settings)
+    except TypeError as error:
+        raise AnchorError(f"{source.model!r} does not take these settings: {error}; add them to its builder.") from None
+    built = builder(**settings)
+    if not isinstance(built, nn.Module):
+        raise AnchorError(
+            f"The builder of {source.model!r} gives {type(built).__name__}; return a torch.nn.Module, or an anchor "
+            "from snnet.anchor_from_modules."
+        )
+    if isinstance(built, Anchor):
+        built.name, built.source = source.model, source
+    return built
+
+
 def sized_source(source: AnchorSource, size: Sequence[int]) -> AnchorSource:
-    """Return how to build the model of `source` for images of another size.
+    """Return how to build the model of `source` for images of another height and width.
 
     A builder filed in `MODELS` gets the argument `image_size`. timm builds its models for what their record says,
     unless the one of a name says otherwise.
-
-    Args:
-        source: How to build the model for its usual images.
-        size: Height and width.
     """
     height, width = size
     settings = dict(source.kwargs)
@@ -78,23 +109,18 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
 
 
 def _check_name(name: str) -> None:
+    """Refuse a model or weights that timm does not know, with the near names."""
     if ":" in name:
         return
     architecture, _, tag = name.partition(".")
-    if timm.is_model(architecture):
-        _check_tag(name, architecture, tag)
-        return
-    raise AnchorError(
-        f"timm has no model named {name!r}; `timm.list_models()` lists all, and 'hf-hub:ORG/NAME' or 'NAME@FILE' "
-        "take others. A model of your own is known once the file that registers it is imported: on the command line "
-        f"--family-file FILE.{did_you_mean(name, [*MODELS.names(), *timm.list_models()])}"
-    )
-
-
-def _check_tag(name: str, architecture: str, tag: str) -> None:
-    tagged = [known for known in timm.list_models(architecture, include_tags=True) if "." in known]
-    if tag and tagged and name not in tagged:
-        tags = [known.partition(".")[2] for known in tagged]
+    if not timm.is_model(architecture):
+        raise AnchorError(
+            f"timm has no model named {name!r}; `timm.list_models()` lists all, and 'hf-hub:ORG/NAME' or 'NAME@FILE' "
+            "take others. A model of your own is known once the file that registers it is imported: on the command "
+            f"line --family-file FILE.{did_you_mean(name, [*MODELS.names(), *timm.list_models()])}"
+        )
+    tags = [known.partition(".")[2] for known in timm.list_models(architecture, include_tags=True) if "." in known]
+    if tag and tags and tag not in tags:
         raise AnchorError(
             f"timm has no weights {tag!r} of {architecture!r}; accepted: {', '.join(tags)}, or the name alone for the "
             f"usual ones.{did_you_mean(tag, tags)}"

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from snnet.anchors.anchor import AnchorSource, sample_images
 from snnet.anchors.entries import Entry, Segments
+from snnet.anchors.images import input_spec
 from snnet.anchors.segments import SegmentedAnchor
-from snnet.anchors.timm_input import input_spec
 from snnet.anchors.trace import Call, batch_shape, calls_of
 from snnet.errors import AnchorError
 from snnet.space import InputSpec, Layout
@@ -185,11 +185,8 @@ def _inner_chain(calls: Sequence[Call], call: Call) -> list[Call]:
 
 def _is_block(path: str, blocks: Sequence[str]) -> bool:
     """Tell whether timm's own grouping of parameters takes the module as one block."""
-    for pattern in blocks:
-        found = re.match(pattern, f"{path}.")
-        if found and found.group(0).rstrip(".") == path:
-            return True
-    return False
+    found = (re.match(pattern, f"{path}.") for pattern in blocks)
+    return any(match is not None and match.group(0).rstrip(".") == path for match in found)
 
 
 def _patterns(model: nn.Module, group: str) -> Iterator[str]:

@@ -8,8 +8,8 @@ from timm.models.hiera import Hiera, Unroll
 from torch import Tensor, nn
 
 from snnet.anchors.anchor import ANCHORS, AnchorSource, run_in_turn
+from snnet.anchors.images import input_spec
 from snnet.anchors.timm_anchor import TimmAnchor
-from snnet.anchors.timm_input import input_spec
 from snnet.errors import AnchorError
 from snnet.space import InputSpec
 

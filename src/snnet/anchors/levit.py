@@ -9,8 +9,8 @@ from timm.models.levit import Attention, AttentionDownsample, Levit
 from torch import Tensor, nn
 
 from snnet.anchors.anchor import ANCHORS
+from snnet.anchors.images import input_spec
 from snnet.anchors.timm_anchor import StagedAnchor
-from snnet.anchors.timm_input import input_spec
 from snnet.space import FeatureSpec, InputSpec
 
 _CHANGING = RLock()

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from timm.models import filter_pretrained_cfg, parse_model_name
 from torch import nn
 
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, sample_images
-from snnet.anchors.build import build_model, load_checkpoint, sized_source
+from snnet.anchors.build import MODELS, build_model, load_checkpoint, sized_source
 from snnet.anchors.generic import GenericAnchor, is_timm_model
-from snnet.anchors.offline import offline_source
 from snnet.errors import AnchorError, CheckpointError
 
 AnchorLike = str | AnchorSource | nn.Module
@@ -60,7 +60,10 @@ def load_anchor(
 
 def _read_source(source: str | AnchorSource, pretrained: bool, kwargs: Mapping[str, Any]) -> AnchorSource:
     if isinstance(source, str):
-        source = _parse(source, pretrained)
+        model, _, checkpoint = source.partition("@")
+        if model.count("/") == 1 and ":" not in model:
+            model = f"hf-hub:{model}"
+        source = AnchorSource(model, pretrained, checkpoint or None)
     if not isinstance(source, AnchorSource):
         raise AnchorError(
             f"{source!r} is no anchor; accepted: a timm name, hf-hub:ORG/NAME, NAME@FILE, an AnchorSource, a built "
@@ -78,10 +81,10 @@ def _named_anchor(source: AnchorSource, num_classes: int | None, size: Sequence[
     name = source.name or source.model
     if source.checkpoint is None:
         model = build_model(final)
-        return _view(model, name, offline_source(final, model))
+        return _view(model, name, _offline_source(final, model))
     # The file holds its own classifier, which is replaced only once all of it has been read.
     model = build_model(source)
-    anchor = _view(model, name, offline_source(final, model))
+    anchor = _view(model, name, _offline_source(final, model))
     try:
         load_checkpoint(anchor.model, source.checkpoint)
     except CheckpointError as error:
@@ -91,6 +94,20 @@ def _named_anchor(source: AnchorSource, num_classes: int | None, size: Sequence[
     if num_classes not in (None, anchor.num_classes):
         replace_classifier(anchor, num_classes)
     return anchor
+
+
+def _offline_source(source: AnchorSource, model: nn.Module) -> AnchorSource:
+    """Return how to build a model of the hub, or of a local copy of its files, again without either.
+
+    That is the architecture by timm's name, with the arguments and the record that the model's `config.json` gave;
+    any other source is returned as it is.
+    """
+    if source.model in MODELS.names() or parse_model_name(source.model)[0] is None:
+        return source
+    record = filter_pretrained_cfg(model.pretrained_cfg, remove_source=True)
+    saved: Any = model.pretrained_model_args
+    kwargs = {**saved, **dict(source.kwargs), "pretrained_cfg": record}
+    return AnchorSource(record["architecture"], kwargs=tuple(kwargs.items()), name=source.name or source.model)
 
 
 def replace_classifier(anchor: Anchor, num_classes: int) -> None:
@@ -167,13 +184,6 @@ def _builds(source: AnchorSource, anchor: Anchor) -> bool:
     reference = copy.deepcopy(anchor.model).cpu().float().eval()
     with torch.no_grad():
         return torch.allclose(rebuilt.eval()(images), reference(images), rtol=1e-4, atol=1e-5)
-
-
-def _parse(text: str, pretrained: bool) -> AnchorSource:
-    model, _, checkpoint = text.partition("@")
-    if model.count("/") == 1 and ":" not in model:
-        model = f"hf-hub:{model}"
-    return AnchorSource(model, pretrained, checkpoint or None)
 
 
 def _name_of(model: nn.Module) -> str:

@@ -1,8 +1,7 @@
 # Tested in tests/anchors/test_from_modules.py.
 """The proof that segments give a model's own forward pass, or the name of the first segment that differs."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -11,31 +10,30 @@ from torch import Tensor, nn
 from snnet.anchors.entries import Segments, modules_of, run_entry
 from snnet.anchors.trace import Visit, batch_shape, path_of, record, run_part
 from snnet.errors import AnchorError
-from snnet.utils import trying_training
 
 
-@dataclass(frozen=True)
-class Proof:
-    """What a proof finds out on the way.
-
-    Attributes:
-        num_classes: Width of the logits.
-        writers: Segments (`block 3`, `the head`) that write into the features that they receive.
-    """
-
-    num_classes: int
-    writers: frozenset[str]
-
-
-def prove_segments(model: nn.Module, name: str, segments: Segments, images: Tensor, tolerance: float) -> Proof:
+def prove_segments(
+    model: nn.Module,
+    name: str,
+    segments: Segments,
+    images: Tensor,
+    tolerance: float,
+    begin: Callable[[], None] = lambda: None,
+) -> tuple[int, frozenset[str]]:
     """Compare the segments with the model's own forward pass: order, inputs and outputs of all modules, and logits.
 
+    In training mode forward passes may do more: dropout by a function, a second head.
+
     Args:
-        model: The model, in evaluation mode.
+        model: The model, in the mode that is meant.
         name: What messages call it.
         segments: What it is said to run.
         images: Sample `(B, C, H, W)`; on the meta device only order and shapes are compared.
         tolerance: Largest difference, relative to the largest value of the tensor.
+        begin: Gives statistics of batch norms and random state back to the segments as the model found them.
+
+    Returns:
+        Width of the logits, and the segments (`block 3`, `the head`) that write into the features that they receive.
 
     Raises:
         AnchorError: If something differs, or the model does not run on the images.
@@ -45,24 +43,9 @@ def prove_segments(model: nn.Module, name: str, segments: Segments, images: Tens
         _check_order(model, name, segments, visits)
         if logits.ndim != 2:
             raise AnchorError(f"{name} gives {_shape(logits)}, not logits (B, num_classes); stitches end with these.")
-        writers = _check_values(model, name, segments, visits, images, logits, tolerance)
-    return Proof(logits.shape[-1], writers)
-
-
-def prove_training(model: nn.Module, name: str, segments: Segments, images: Tensor, tolerance: float) -> None:
-    """Do as `prove_segments` in training mode, where forward passes may do more: dropout by a function, a second head.
-
-    Batch norms' statistics and the random state are the same for model and segments, and afterwards as before.
-
-    Raises:
-        AnchorError: If something differs, or the model does not run in training mode.
-    """
-    name = f"{name} in training mode"
-    with torch.no_grad(), trying_training(model) as begin:
-        visits, logits = record(model, modules_of(model, (entry for _, entry in segments.labeled())), images, name)
-        _check_order(model, name, segments, visits)
         begin()
-        _check_values(model, name, segments, visits, images, logits, tolerance)
+        writers = _check_values(model, name, segments, visits, images, logits, tolerance)
+    return logits.shape[-1], writers
 
 
 def _check_order(model: nn.Module, name: str, segments: Segments, visits: Sequence[Visit]) -> None:

@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from snnet.anchors.anchor import Anchor, AnchorSource, run_in_turn, sample_images
 from snnet.anchors.entries import Entry, Segments, modules_of, run_entry
-from snnet.anchors.proof import Proof, prove_segments, prove_training
+from snnet.anchors.proof import prove_segments
 from snnet.anchors.shapes import feature_shapes, map_spec
 from snnet.anchors.trace import batch_shape
 from snnet.errors import AnchorError
 from snnet.space import FeatureSpec, InputSpec, Layout
-from snnet.utils import evaluating
+from snnet.utils import evaluating, trying_training
 
 
 class SegmentedAnchor(Anchor):
@@ -27,10 +27,7 @@ class SegmentedAnchor(Anchor):
         segments: The lists.
         input: The images that the model takes.
         source: How to build the model again, if that is known.
-        num_classes: Width of the logits, if it is to be checked.
-        layout: Layout of features with four axes.
-        prefix_tokens: Tokens before the grid, for features `(B, N, C)`.
-        grid: Height and width of the grid of tokens; square if None.
+        num_classes, layout, prefix_tokens, grid: As for `anchor_from_modules`.
 
     Raises:
         AnchorError: If the segments do not give the model's forward pass; the first that differs is named.
@@ -53,17 +50,15 @@ class SegmentedAnchor(Anchor):
         self.segments = segments
         self._input = input
         self._layout, self._prefix_tokens, self._grid = layout, prefix_tokens, grid
-        proof = self._prove(None, 1e-5)
         # Segments that write into what they receive would spoil features that several stitches share.
-        self._writers = proof.writers
-        self._num_classes = proof.num_classes
-        if num_classes not in (None, proof.num_classes):
+        self._num_classes, self._writers = self._prove(None, 1e-5)
+        if num_classes not in (None, self._num_classes):
             raise AnchorError(
-                f"{name} gives {proof.num_classes} logits, and num_classes={num_classes}; leave num_classes out, or "
+                f"{name} gives {self._num_classes} logits, and num_classes={num_classes}; leave num_classes out, or "
                 "build the model with as many classes."
             )
         # timm's models without a classifier say 0, whatever they give.
-        self._counts_classes = getattr(model, "num_classes", None) in (0, proof.num_classes)
+        self._counts_classes = getattr(model, "num_classes", None) in (0, self._num_classes)
 
     @classmethod
     def accepts(cls, model: nn.Module) -> bool:  # noqa: ARG003
@@ -154,14 +149,15 @@ class SegmentedAnchor(Anchor):
         """
         self._prove(images, tolerance)
 
-    def _prove(self, images: Tensor | None, tolerance: float) -> Proof:
+    def _prove(self, images: Tensor | None, tolerance: float) -> tuple[int, frozenset[str]]:
         first = next(self.model.parameters(), torch.empty(0))
         x = (sample_images(self.input, 2) if images is None else images).to(first.device, first.dtype)
         with evaluating(self.model):
-            proof = prove_segments(self.model, self.name, self.segments, x, tolerance)
+            found = prove_segments(self.model, self.name, self.segments, x, tolerance)
         if not x.is_meta and len(x) > 1:  # a batch norm may refuse a single image
-            prove_training(self.model, self.name, self.segments, x, tolerance)
-        return proof
+            with trying_training(self.model) as begin:
+                prove_segments(self.model, f"{self.name} in training mode", self.segments, x, tolerance, begin)
+        return found
 
 
 def _where(block: int) -> str:

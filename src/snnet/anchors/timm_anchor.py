@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from snnet.anchors.anchor import Anchor, run_in_turn
+from snnet.anchors.images import input_spec
 from snnet.anchors.shapes import feature_shapes, map_spec
-from snnet.anchors.timm_input import input_spec
 from snnet.space import FeatureSpec, InputSpec, Layout, Step
 
 
@@ -115,7 +115,12 @@ class TimmAnchor(Anchor):
 
     def head(self, features: Tensor) -> Tensor:
         """Apply the last norm or convolution, if there is one, pooling and the classifier."""
-        logits: Tensor = self.model.forward_head(run_in_turn(self.present(*self.last_names), features, recompute=False))
+        model = self.model
+        for name in self.last_names:
+            part = model._modules.get(name)  # by the attribute it takes as long as a small step
+            if part is not None:
+                features = part(features)
+        logits: Tensor = model.forward_head(features)
         return logits
 
     def chain(self, step: Step) -> tuple[nn.Module, ...] | None:

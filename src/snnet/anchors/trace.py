@@ -1,7 +1,8 @@
 # Tested in tests/anchors/test_from_modules.py.
 """What a model does in its own forward pass, seen by hooks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from snnet.errors import AnchorError
+from snnet.utils import evaluating
 
 
 @dataclass(frozen=True)
@@ -66,33 +68,28 @@ def record(model: nn.Module, modules: Iterable[nn.Module], images: Tensor, name:
         features = one_tensor(output, f"{path_of(model, module)!r} of {name}")
         visits.append(Visit(module, given.pop(), features.clone()))
 
-    handles = []
-    for module in dict.fromkeys(modules):
-        handles += [module.register_forward_pre_hook(before, with_kwargs=True), module.register_forward_hook(after)]
-    try:
-        logits = _forward(model, images, name)
-    finally:
-        for handle in handles:
-            handle.remove()
+    with _hooked(dict.fromkeys(modules), before, after):
+        logits = run_part(model, images, name, f"{name} cannot run on a sample")
     return visits, logits
 
 
-def _forward(run: Callable[[Tensor], Any], x: Tensor, name: str, advice: str = "") -> Tensor:
-    return run_part(run, x, name, f"{name} cannot run on a sample", advice)
+@contextmanager
+def _hooked(modules: Collection[nn.Module], before: Callable[..., None], after: Callable[..., None]) -> Iterator[None]:
+    """While entered, call these before and after every call of the modules."""
+    handles = [module.register_forward_pre_hook(before, with_kwargs=True) for module in modules]
+    handles += [module.register_forward_hook(after) for module in modules]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
 
 
 def run_part(run: Callable[[Tensor], Any], x: Tensor, name: str, failure: str, advice: str = "") -> Tensor:
     """Run a model or a part of it on one tensor, which may fail in any way: it is the user's own.
 
-    Args:
-        run: The model or the part.
-        x: Images or features.
-        name: What messages call it.
-        failure: How the message begins if it fails, before ` of shape ...`.
-        advice: How the message ends if it fails.
-
     Raises:
-        AnchorError: If it fails, or gives anything but one tensor.
+        AnchorError: If it fails (`failure` is how the message begins, `advice` how it ends), or gives no one tensor.
     """
     try:
         output = run(x)
@@ -159,15 +156,5 @@ def calls_of(
         part = first if first and not isinstance(output, Tensor) else None
         return one_tensor(part.output if part else output, f"{part.path!r} of {name}" if part else name)
 
-    modes = [(part, part.training) for part in model.modules()]
-    handles = [module.register_forward_pre_hook(before, with_kwargs=True) for module in names]
-    handles += [module.register_forward_hook(after) for module in names]
-    try:
-        model.eval()
-        with torch.no_grad():
-            return calls, _forward(whole, x, name, advice)
-    finally:
-        for handle in handles:
-            handle.remove()
-        for part, training in modes:
-            part.training = training
+    with evaluating(model), torch.no_grad(), _hooked(names, before, after):
+        return calls, run_part(whole, x, name, f"{name} cannot run on a sample", advice)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from snnet.errors import BudgetError
 from snnet.table import COST, SCORE, StitchRow, StitchTable, column, select
-from snnet.utils import Progress, bar, human, is_watched, started_share, text_grid
+from snnet.utils import Progress, human, is_watched, started_share, text_grid
 
 _SECONDS_BETWEEN_LINES = 10.0
 
@@ -114,7 +114,11 @@ def table_json(table: StitchTable) -> dict[str, Any]:
 
 def progress(title: str) -> AbstractContextManager[Progress]:
     """Show the progress of one piece of long work, and leave its last state standing."""
-    return bar(title) if is_watched() else nullcontext(_Lines(title))
+    if not is_watched():
+        return nullcontext(_Lines(title))
+    from snnet.utils import bar  # slow, and not needed where nobody watches
+
+    return bar(title)
 
 
 class _Lines:

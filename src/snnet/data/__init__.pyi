@@ -25,5 +25,4 @@ from .sources import ImageSource as ImageSource
 from .sources import Request as Request
 from .transforms import Augmentation as Augmentation
 from .transforms import CleanTransform as CleanTransform
-from .transforms import clean_transform as clean_transform
 from .transforms import train_transform as train_transform

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
-from snnet.data.corrupt import SkippedImages
-from snnet.data.images import ImageDataset, TensorImages, in_shards, read_or_fault, size
+from snnet.data.corrupt import CorruptImageError
+from snnet.data.images import ImageDataset, TensorImages, in_shards, size, skipped_images
 from snnet.data.seeding import generator
 from snnet.errors import DataError
 
@@ -33,8 +33,7 @@ def calibration_images(dataset: Dataset[Any], count: int, seed: int = 0) -> Tens
     order = _balanced_order(clean, seed)
     if isinstance(clean, TensorImages):
         return clean.images[order[:count]]
-    images, faults = _take(clean, order, count)
-    _count_faults(clean, faults)
+    images = _take(clean, order, count)
     if not images:
         raise DataError(f"There is no calibration image: {count} were asked for, of {size(clean)} images.")
     return torch.stack(images)
@@ -57,8 +56,8 @@ def _balanced_order(dataset: Dataset[Any], seed: int) -> list[int]:
     return sorted(shuffled, key=rounds.__getitem__)
 
 
-def _take(dataset: Dataset[Any], order: Iterable[int], count: int) -> tuple[list[Tensor], dict[int, str]]:
-    """Return the first images that decode, and of the others why not.
+def _take(dataset: Dataset[Any], order: Iterable[int], count: int) -> list[Tensor]:
+    """Return the first images that decode, and count the others.
 
     In shards only reading an image tells its label. There those of a class that has its share are passed over at first,
     until `_LOOKS` times the images that are wanted have been looked at.
@@ -72,18 +71,14 @@ def _take(dataset: Dataset[Any], order: Iterable[int], count: int) -> tuple[list
     for index in order:
         if len(images) == count or len(images) + len(over) == _LOOKS * count:
             break
-        sample = read_or_fault(dataset, index)
-        if isinstance(sample, str):
-            faults[index] = sample
+        try:
+            image, label = dataset[index]
+        except CorruptImageError as error:
+            faults[index] = str(error)
             continue
-        label = int(sample[1])
-        taken[label] += 1
-        (images if taken[label] <= share else over).append(sample[0])
-    return (images + over)[:count], faults
-
-
-def _count_faults(dataset: Any, faults: dict[int, str]) -> None:
-    skipped = getattr(dataset, "skipped", None)
-    if isinstance(skipped, SkippedImages):
-        skipped.add(faults)
-        skipped.report()
+        taken[int(label)] += 1
+        (images if taken[int(label)] <= share else over).append(image)
+    skipped = skipped_images(dataset)
+    skipped.add(faults)
+    skipped.report()
+    return (images + over)[:count]

@@ -67,26 +67,24 @@ class SkippedImages:
     Args:
         total: Number of images of the data set.
         limit: Most images that may be skipped; by default one in a hundred, and at least 10.
+
+    Attributes:
+        faults: Place in the data set -> reason.
     """
 
     def __init__(self, total: int, limit: int | None = None) -> None:
         self.total = total
         self.limit = max(10, total // 100) if limit is None else limit
-        self._reasons: dict[Any, str] = {}
+        self.faults: dict[Any, str] = {}
         self._said = 0
 
     def __len__(self) -> int:
-        return len(self._reasons)
+        return len(self.faults)
 
     @property
     def reasons(self) -> tuple[str, ...]:
         """One line per skipped image, by its place in the data set."""
-        return tuple(reason for _, reason in sorted(self._reasons.items()))
-
-    @property
-    def faults(self) -> dict[Any, str]:
-        """Place in the data set -> reason."""
-        return dict(self._reasons)
+        return tuple(reason for _, reason in sorted(self.faults.items()))
 
     def add(self, faults: Mapping[Any, str]) -> None:
         """Count images, given as place (anything that sorts) -> reason; an image counts once however often it is met.
@@ -94,7 +92,7 @@ class SkippedImages:
         Raises:
             DataError: If there are now more than the limit.
         """
-        self._reasons.update(faults)
+        self.faults.update(faults)
         if len(self) > self.limit:
             raise DataError(
                 f"{len(self)} of {self.total} images do not decode, more than max_corrupt={self.limit}: "

@@ -1,21 +1,17 @@
 """Open data sets by name."""
 
 import logging
+import math
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-# Imported for their names in the registry.
 import torch
 
-from snnet.data import embedded as _embedded
-from snnet.data import folder as _folder
-from snnet.data import hf as _hf
-from snnet.data import torchvision as _torchvision
-from snnet.data import wds as _wds
 from snnet.data.folder import FolderSource, hold_out
-from snnet.data.images import ImageDataset, TensorImages, same_size
+from snnet.data.images import ImageDataset, TensorImages
 from snnet.data.sources import SOURCES, ArraySource, Request
-from snnet.data.transforms import Augmentation, clean_transform, train_transform
+from snnet.data.transforms import Augmentation, CleanTransform, train_transform
 from snnet.errors import DataError, did_you_mean
 from snnet.space import InputSpec
 
@@ -25,7 +21,6 @@ Images: TypeAlias = ImageDataset | TensorImages
 _log = logging.getLogger(__name__)
 
 SPLITS = ("train", "validation")
-_MODULES = (_embedded, _folder, _hf, _torchvision, _wds)
 _IN_MEMORY_BYTES = 2**30
 
 
@@ -65,8 +60,8 @@ def open_dataset(
     if kind not in SOURCES.names():
         raise DataError(_unknown(name, kind))
     source = SOURCES.get(kind)(Request(rest, Path(root).expanduser() if root is not None else None, split, download))
-    clean = clean_transform(input)
-    if isinstance(source, ArraySource) and augment is None and same_size(source, input) and _fits(source, input):
+    clean = CleanTransform(input)
+    if isinstance(source, ArraySource) and augment is None and _fits(source, input):
         return _checked(TensorImages.of(source, input), name, root, num_classes)
     transform = train_transform(input, augment) if augment is not None else clean
     return _checked(ImageDataset(source, transform, clean, max_corrupt), name, root, num_classes)
@@ -91,12 +86,13 @@ def open_pair(
         DataError: Also if the two have different classes or are the very same images, or if a class has a single image
             where some must be held out.
     """
-    common = {"input": input, "num_classes": num_classes, "max_corrupt": max_corrupt, "download": download}
-    train = open_dataset(name, root, "train", augment=augment, **common)  # type: ignore[arg-type]
-    validation = open_dataset(name, root, "validation", **common)  # type: ignore[arg-type]
+    open_split = partial(
+        open_dataset, name, root, input=input, num_classes=num_classes, max_corrupt=max_corrupt, download=download
+    )
+    train, validation = open_split(split="train", augment=augment), open_split(split="validation")
     first_folder, second_folder = _folder_of(train), _folder_of(validation)
     if isinstance(train, ImageDataset) and first_folder is not None and first_folder == second_folder:
-        return _held_out(train, max_corrupt)
+        return _held_out(train)
     if first_folder is not None and second_folder is not None and first_folder.samefile(second_folder):
         raise DataError(
             f"{first_folder} and {second_folder} are one folder, so training and validation images would be the same; "
@@ -113,9 +109,8 @@ def open_pair(
     return train, validation
 
 
-def _held_out(images: ImageDataset, max_corrupt: int | None) -> tuple[ImageDataset, ImageDataset]:
+def _held_out(images: ImageDataset) -> tuple[ImageDataset, ImageDataset]:
     assert isinstance(images.source, FolderSource)
-    clean = images.clean_transform
     first, second = hold_out(images.source)
     _log.warning(
         "%s holds classes but no splits: of its %d images, %d are for training and %d are held out for validation; "
@@ -125,8 +120,8 @@ def _held_out(images: ImageDataset, max_corrupt: int | None) -> tuple[ImageDatas
         len(first),
         len(second),
     )
-    train = ImageDataset(first, images.transform, clean, max_corrupt)
-    return train, ImageDataset(second, clean, clean, max_corrupt)
+    clean, limit = images.clean_transform, images.max_corrupt
+    return ImageDataset(first, images.transform, clean, limit), ImageDataset(second, clean, clean, limit)
 
 
 def _checked(images: Images, name: str, root: str | Path | None, num_classes: int | None) -> Images:
@@ -144,8 +139,8 @@ def _checked(images: Images, name: str, root: str | Path | None, num_classes: in
 
 
 def _fits(source: ArraySource, spec: InputSpec) -> bool:
-    channels, height, width = spec.size
-    return 4 * len(source) * channels * height * width <= _IN_MEMORY_BYTES
+    same_size = tuple(source.pixels.shape[1:3]) == tuple(spec.size[1:])
+    return same_size and 4 * len(source) * math.prod(spec.size) <= _IN_MEMORY_BYTES
 
 
 def _unknown(name: str, kind: str) -> str:

@@ -96,11 +96,10 @@ def split_folder(root: Path, split: str) -> Path:
     Raises:
         DataError: If the root has other splits but not this one.
     """
-    for name in SPLIT_FOLDERS[split]:
-        if (root / name).is_dir() and _has_splits(root):
-            return root / name
     if not _has_splits(root):
         return root
+    if found := _named(root, split):
+        return found
     wanted = " or ".join(f"{root}/{name}" for name in SPLIT_FOLDERS[split])
     present = ", ".join(path.name for path in _subfolders(root))
     raise DataError(f"{root} has no {split} images, only {present}; put them into {wanted}.")
@@ -110,12 +109,13 @@ def split_folder(root: Path, split: str) -> Path:
 def open_folder(request: Request) -> FolderSource:
     """Open `root/train/CLASS/*` and `root/val/CLASS/*`, or `root/CLASS/*`."""
     root = request.folder("folder")
-    folder = split_folder(root, request.split)
-    if request.split == "train" or not _has_splits(root):
-        return FolderSource(folder)
     # Labels are positions among sorted names, so a class that one split lacks would shift all labels after it.
-    trained = next((root / name for name in SPLIT_FOLDERS["train"] if (root / name).is_dir()), None)
-    return FolderSource(folder, class_names(trained) if trained else None)
+    trained = _named(root, "train") if request.split == "validation" and _has_splits(root) else None
+    return FolderSource(split_folder(root, request.split), class_names(trained) if trained else None)
+
+
+def _named(root: Path, split: str) -> Path | None:
+    return next((root / name for name in SPLIT_FOLDERS[split] if (root / name).is_dir()), None)
 
 
 def _has_splits(root: Path) -> bool:
@@ -152,11 +152,9 @@ def _check_same_classes(folder: Path, found: Sequence[str], expected: Sequence[s
 
 def _check_none_empty(source: FolderSource, needed: bool) -> None:
     # A validation split may lack images of a class (its folder is there), a training split may not.
-    counts = [0] * len(source.classes)
-    for label in source.labels:
-        counts[label] += 1
-    empty = [name for name, count in zip(source.classes, counts, strict=True) if not count]
-    if empty and (needed or len(empty) == len(counts)):
+    present = set(source.labels)
+    empty = [name for label, name in enumerate(source.classes) if label not in present]
+    if empty and (needed or not present):
         raise DataError(
             f"{source.folder} has no image ({', '.join(EXTENSIONS)}) in the class folders {_listed(empty)}; "
             "add images or remove the folders."

@@ -2,13 +2,15 @@
 """Data sets of normalized image tensors, as training and evaluation read them."""
 
 from collections.abc import Sequence
+from copy import copy
+from operator import length_hint
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from snnet.data.corrupt import CorruptImageError, SkippedImages
+from snnet.data.corrupt import SkippedImages
 from snnet.data.pictures import check_channels
 from snnet.data.sources import ArraySource, ImageSource, SourcePart
 from snnet.data.transforms import Transform
@@ -59,8 +61,8 @@ class ImageDataset(Dataset[Sample]):
 
     def clean(self) -> "ImageDataset":
         """Return the same images without augmentation; skipped images are counted together."""
-        twin = ImageDataset(self.source, self.clean_transform, self.clean_transform)
-        twin.classes, twin.skipped = self.classes, self.skipped
+        twin = copy(self)
+        twin.transform = self.clean_transform
         return twin
 
     def some(self, places: Sequence[int]) -> "ImageDataset":
@@ -110,32 +112,12 @@ def in_shards(dataset: Any) -> TypeGuard[ImageDataset]:
     return isinstance(dataset, ImageDataset) and dataset.source.in_shards
 
 
-def read_or_fault(dataset: Dataset[Sample], index: int) -> Sample | str:
-    """Return a sample, or why the image does not decode."""
-    try:
-        return dataset[index]
-    except CorruptImageError as error:
-        return str(error)
-
-
 def size(dataset: Any) -> int:
     """Return the number of images; torch's `Dataset` declares no length."""
     return len(dataset)
 
 
-def same_size(source: ArraySource, spec: InputSpec) -> bool:
-    """Return whether the images of a source have the network's height and width already."""
-    return tuple(source.pixels.shape[1:3]) == tuple(spec.size[1:])
-
-
-def check_batch_size(batch_size: int, images: int) -> None:
-    """Refuse training batches that hold no image, or more than there are.
-
-    Raises:
-        DataError: The message says what fits, and how to set it.
-    """
-    if not 1 <= batch_size <= images:
-        raise DataError(
-            f"A batch size of {batch_size} does not fit {images} images; choose 1 to {images}: "
-            f"batch_size={images} in Python, --data.batch-size {images} for a recipe."
-        )
+def skipped_images(dataset: Any) -> SkippedImages:
+    """Return the images of a data set that did not decode so far; other people's raise no such error and have none."""
+    found = getattr(dataset, "skipped", None)
+    return found if isinstance(found, SkippedImages) else SkippedImages(length_hint(dataset))

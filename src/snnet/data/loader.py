@@ -1,7 +1,8 @@
 """Batches that depend on nothing but seed, epoch and position, for exact resuming; and batches for evaluation."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,8 +10,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
 from snnet.data.augment import BatchAugment
-from snnet.data.corrupt import SkippedImages
-from snnet.data.images import ImageDataset, TensorImages, check_batch_size, in_shards, read_or_fault, size
+from snnet.data.corrupt import CorruptImageError, SkippedImages
+from snnet.data.images import ImageDataset, Sample, TensorImages, in_shards, size, skipped_images
 from snnet.data.seeding import derive, generator, seeded
 from snnet.data.sources import shuffled_places
 from snnet.errors import DataError
@@ -60,7 +61,11 @@ class TrainBatches:
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.augment, self.workers, self.buffer = augment, workers, buffer
         self.images = size(dataset)
-        check_batch_size(batch_size, self.images)
+        if not 1 <= batch_size <= self.images:
+            raise DataError(
+                f"A batch size of {batch_size} does not fit {self.images} images; choose 1 to {self.images}: "
+                f"batch_size={self.images} in Python, --data.batch-size {self.images} for a recipe."
+            )
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -69,7 +74,7 @@ class TrainBatches:
     @property
     def skipped(self) -> SkippedImages:
         """The images met so far that do not decode."""
-        return _skipped(self.dataset)
+        return skipped_images(self.dataset)
 
     def epoch(self, epoch: int, start_batch: int = 0, share: Share = WHOLE) -> Iterator[Batch]:
         """Yield the batches of an epoch from number `start_batch` on, of each the share of one process.
@@ -97,7 +102,7 @@ class TrainBatches:
         tensors = _in_memory(self.dataset)
         if tensors is not None:
             return ((tensors[0][pick], tensors[1][pick]) for pick in picks)
-        return _load(_SeededSamples(self.dataset, self.seed, epoch), picks, self.workers, self.skipped)
+        return _load(_Samples(self.dataset, self.seed, epoch), picks, self.workers, self.skipped)
 
 
 class EvalBatches:
@@ -133,7 +138,7 @@ class EvalBatches:
     @property
     def skipped(self) -> SkippedImages:
         """The images met so far that do not decode."""
-        return _skipped(self.dataset)
+        return skipped_images(self.dataset)
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield `(images, labels)`.
@@ -162,42 +167,29 @@ def eval_batches(dataset: Dataset[Any], batch_size: int, workers: int = 0) -> Ev
 class _Read:
     # What came of one place of the data set: a sample, if any, and the images that did not decode on the way; or why
     # nothing can be read. An error that is raised in a worker would come with the worker's traceback in its words.
-    image: Tensor | None = None
-    label: int = 0
-    faults: Mapping[int, str] = field(default_factory=dict)
+    faults: Mapping[int, str]
+    sample: Sample | None = None
     error: str | None = None
 
 
 class _Samples(Dataset[_Read]):
-    def __init__(self, dataset: Dataset[Any]) -> None:
-        self.dataset = dataset
+    """The images of a data set; or, with the numbers of an epoch, varied ones, or else the next that decodes."""
+
+    def __init__(self, dataset: Dataset[Any], *epoch: int) -> None:
+        self.dataset, self.epoch = dataset, epoch
 
     def __getitem__(self, index: int) -> _Read:
-        try:
-            return self.read(index)
-        except DataError as error:
-            return _Read(error=str(error))
-
-    def read(self, index: int) -> _Read:
-        sample = read_or_fault(self.dataset, index)
-        return _Read(faults={index: sample}) if isinstance(sample, str) else _Read(sample[0], int(sample[1]), {})
-
-
-class _SeededSamples(_Samples):
-    def __init__(self, dataset: Dataset[Any], seed: int, epoch: int) -> None:
-        super().__init__(dataset)
-        self.seed, self.epoch = seed, epoch
-
-    def read(self, index: int) -> _Read:
         faults: dict[int, str] = {}
         total = size(self.dataset)
-        for place in ((index + step) % total for step in range(total)):
-            with seeded(derive(self.seed, self.epoch, index, _SAMPLE)):
-                sample = read_or_fault(self.dataset, place)
-            if not isinstance(sample, str):
-                return _Read(sample[0], int(sample[1]), faults)
-            faults[place] = sample
-        return _Read(faults=faults)
+        for place in range(index, index + (total if self.epoch else 1)):
+            try:
+                with seeded(derive(*self.epoch, index, _SAMPLE)) if self.epoch else nullcontext():
+                    return _Read(faults, self.dataset[place % total])
+            except CorruptImageError as error:
+                faults[place % total] = str(error)
+            except DataError as error:
+                return _Read(faults, error=str(error))
+        return _Read(faults)
 
 
 def _load(samples: Dataset[_Read], picks: Sequence[Tensor], workers: int, skipped: SkippedImages) -> Iterator[Batch]:
@@ -223,11 +215,11 @@ def _load(samples: Dataset[_Read], picks: Sequence[Tensor], workers: int, skippe
 def _collate(reads: Sequence[_Read]) -> tuple[Batch | None, dict[int, str], str | None]:
     error = next((read.error for read in reads if read.error is not None), None)
     faults = {place: reason for read in reads for place, reason in read.faults.items()}
-    images = [read.image for read in reads if read.image is not None]
-    if not images:
+    samples = [read.sample for read in reads if read.sample is not None]
+    if not samples:
         return None, faults, error
-    labels = torch.tensor([read.label for read in reads if read.image is not None])
-    return (torch.stack(images), labels), faults, error
+    images, labels = zip(*samples, strict=True)
+    return (torch.stack(images), torch.tensor(list(map(int, labels)))), faults, error
 
 
 def _in_memory(dataset: Dataset[Any]) -> Batch | None:
@@ -236,13 +228,3 @@ def _in_memory(dataset: Dataset[Any]) -> Batch | None:
     if isinstance(dataset, TensorDataset) and len(dataset.tensors) == 2:
         return dataset.tensors[0], dataset.tensors[1]
     return None
-
-
-def _skipped(dataset: Dataset[Any]) -> SkippedImages:
-    # Other people's data sets raise no CorruptImageError, so there is nothing to count.
-    found = getattr(dataset, "skipped", None)
-    return found if isinstance(found, SkippedImages) else SkippedImages(_total(dataset))
-
-
-def _total(dataset: Any) -> int:
-    return len(dataset) if hasattr(dataset, "__len__") else 0

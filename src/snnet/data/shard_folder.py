@@ -2,8 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,16 @@ INFO_FILES = ("_info.json", "info.json", "_info.yaml", "info.yaml")
 CLASS_FILE = "classnames.txt"
 
 
-@dataclass(frozen=True)
-class SplitShards:
-    """One split of a WebDataset.
-
-    Attributes:
-        shards: In their order.
-        classes: Names of the classes; empty where nothing tells them.
-        label_key: Field of each sample's `.json` that holds the label; None for the usual places.
-    """
-
-    shards: tuple[Shard, ...]
-    classes: tuple[str, ...] = ()
-    label_key: str | None = None
-
-
-def find_shards(root: Path, split: str) -> SplitShards:
+def find_shards(root: Path, split: str) -> tuple[list[Shard], tuple[str, ...], str | None]:
     """Find the shards of a split: those that timm's info file lists, or else those with its name in their path.
 
     Args:
         root: Holds the shards and, if there is one, `_info.json` or `info.yaml`, laid out as timm's reader wants it.
         split: `train` or `validation`; other usual names such as `val` are found too.
+
+    Returns:
+        The shards in their order; the names of the classes, empty where nothing tells them; and the field of each
+        sample's `.json` that holds the label, None for the usual places.
 
     Raises:
         DataError: If there are none, or one that is listed is missing.
@@ -50,7 +38,7 @@ def find_shards(root: Path, split: str) -> SplitShards:
         raise DataError(
             f"{len(missing)} of {len(shards)} shards are missing: {', '.join(missing[:3])}; copy them anew."
         )
-    return SplitShards(tuple(shards), _classes(root, info), label_key)
+    return shards, _classes(root, info), label_key
 
 
 def _read_info(root: Path) -> Mapping[str, Any]:
@@ -90,16 +78,12 @@ def _named(root: Path, split: str) -> list[Shard]:
     paths = sorted(path for path in root.rglob("*.tar") if not path.name.startswith("."))
     # Validation shards before test shards: the two must not mix.
     for name in SPLIT_FOLDERS[split]:
-        found = [Shard(path) for path in paths if name in _words(path.relative_to(root))]
+        found = [Shard(path) for path in paths if name in re.split("[^a-z]+", str(path.relative_to(root)).lower())]
         if found:
             return found
     what = f"{len(paths)} shards, none of them named for" if paths else "no shards (*.tar) for"
     wanted = " or ".join(f"{name}-0000.tar" for name in SPLIT_FOLDERS[split][:2])
     raise DataError(f"{root} has {what} the {split} split; name them {wanted}, or list them in {INFO_FILES[0]}.")
-
-
-def _words(path: Path) -> Sequence[str]:
-    return re.split(r"[^a-z]+", path.as_posix().lower())
 
 
 def _classes(root: Path, info: Mapping[str, Any]) -> tuple[str, ...]:

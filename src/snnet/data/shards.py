@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from snnet.errors import DataError
 from snnet.utils import require
@@ -28,7 +28,7 @@ class ShardSample:
 
 
 class Shard:
-    """One tar file.
+    """One tar file: opened when something is read from it, and again if needed after `close`.
 
     Args:
         path: The file.
@@ -38,16 +38,28 @@ class Shard:
     def __init__(self, path: Path, length: int | None = None) -> None:
         self.path = path
         self.length = length
+        self._samples: tuple[ShardSample, ...] | None = None
+        self._file: BinaryIO | None = None
 
     def __len__(self) -> int:
-        return len(self.samples()) if self.length is None else self.length
+        return len(self._read_headers()) if self.length is None else self.length
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the open file behind: another process opens its own."""
+        return {**self.__dict__, "_samples": None, "_file": None}
+
+    @property
     def samples(self) -> tuple[ShardSample, ...]:
-        """Return the samples in their order, reading nothing but the headers of their files.
+        """The samples in their order, for which nothing but the headers of their files is read.
 
         Raises:
             DataError: If the shard is missing, compressed, cut off or no tar file, or has not `length` samples.
         """
+        if self._samples is None:
+            self._samples = self._read_headers()
+        return self._samples
+
+    def _read_headers(self) -> tuple[ShardSample, ...]:
         try:
             with self.path.open("rb") as file:
                 found = tuple(_group(_members(file, self.path), self.path))
@@ -61,26 +73,6 @@ class Shard:
         self.length = len(found)
         return found
 
-
-class ShardFile:
-    """One shard while it is read: opened when needed, and again if needed after `close`.
-
-    Args:
-        shard: Which one.
-    """
-
-    def __init__(self, shard: Shard) -> None:
-        self.shard = shard
-        self._samples: tuple[ShardSample, ...] | None = None
-        self._file: BinaryIO | None = None
-
-    @property
-    def samples(self) -> tuple[ShardSample, ...]:
-        """What the shard holds."""
-        if self._samples is None:
-            self._samples = self.shard.samples()
-        return self._samples
-
     def read(self, member: Member) -> bytes:
         """Return the content of one file.
 
@@ -89,13 +81,13 @@ class ShardFile:
         """
         try:
             if self._file is None:
-                self._file = self.shard.path.open("rb")
+                self._file = self.path.open("rb")
             self._file.seek(member.offset)
             data = self._file.read(member.size)
         except OSError as error:
-            raise _unreadable(self.shard.path, error) from error
+            raise _unreadable(self.path, error) from error
         if len(data) < member.size:
-            raise _cut_off(self.shard.path, f"{member.offset + len(data)} bytes")
+            raise _cut_off(self.path, f"{member.offset + len(data)} bytes")
         return data
 
     def close(self) -> None:

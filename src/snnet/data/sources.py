@@ -152,5 +152,9 @@ class Request:
 
 Opener: TypeAlias = Callable[[Request], ImageSource]
 
-SOURCES: Registry[Opener] = Registry("data set", group="snnet.data")
+SOURCES: Registry[Opener] = Registry(
+    "data set",
+    group="snnet.data",
+    modules=[f"snnet.data.{name}" for name in ("embedded", "folder", "hf", "torchvision", "wds")],
+)
 """First part of a data set's name -> what opens it."""

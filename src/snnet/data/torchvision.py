@@ -1,7 +1,6 @@
 """Data sets of torchvision by name, its own or timm's, from a local root."""
 
 import inspect
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,38 +16,33 @@ from snnet.data.corrupt import decoding
 from snnet.data.sources import SOURCES, ArraySource, ImageSource, Request
 from snnet.errors import DataError, did_you_mean
 
-
-@dataclass(frozen=True)
-class _Entry:
-    # How a class of torchvision names its splits, and its class names where it has none itself.
-    train: str | bool
-    validation: str | bool
-    classes: int | None = None
-
-    def split(self, split: str) -> dict[str, str | bool]:
-        value = self.train if split == "train" else self.validation
-        return {"train" if isinstance(value, bool) else "split": value}
-
-
-DATASETS = {
-    "CIFAR10": _Entry(True, False),
-    "CIFAR100": _Entry(True, False),
-    "Country211": _Entry("train", "valid"),
-    "DTD": _Entry("train", "val"),
-    "FGVCAircraft": _Entry("train", "val"),
-    "FashionMNIST": _Entry(True, False),
-    "Flowers102": _Entry("train", "val", classes=102),
-    "Food101": _Entry("train", "test"),
-    "GTSRB": _Entry("train", "test", classes=43),
-    "ImageNet": _Entry("train", "val"),
-    "Imagenette": _Entry("train", "val"),
-    "KMNIST": _Entry(True, False),
-    "MNIST": _Entry(True, False),
-    "OxfordIIITPet": _Entry("trainval", "test"),
-    "STL10": _Entry("train", "test"),
-    "SVHN": _Entry("train", "test", classes=10),
+DATASETS: dict[str, tuple[str | bool, str | bool]] = {
+    "CIFAR10": (True, False),
+    "CIFAR100": (True, False),
+    "Country211": ("train", "valid"),
+    "DTD": ("train", "val"),
+    "FGVCAircraft": ("train", "val"),
+    "FashionMNIST": (True, False),
+    "Flowers102": ("train", "val"),
+    "Food101": ("train", "test"),
+    "GTSRB": ("train", "test"),
+    "ImageNet": ("train", "val"),
+    "Imagenette": ("train", "val"),
+    "KMNIST": (True, False),
+    "MNIST": (True, False),
+    "OxfordIIITPet": ("trainval", "test"),
+    "STL10": ("train", "test"),
+    "SVHN": ("train", "test"),
 }
-"""Those of torchvision's data sets that are one image, one label."""
+"""Those of torchvision's data sets that are one image, one label, with what they call training and validation."""
+_CLASSES = {"Flowers102": 102, "GTSRB": 43, "SVHN": 10}
+"""Number of classes, where the data set does not name them."""
+
+
+def split_option(name: str, split: str) -> dict[str, str | bool]:
+    """Return the argument that asks a class of torchvision for a split."""
+    value = DATASETS[name][split != "train"]
+    return {"train" if isinstance(value, bool) else "split": value}
 
 
 class TorchvisionSource(ImageSource):
@@ -112,14 +106,14 @@ def open_torchvision(request: Request) -> ImageSource:
             f"Unknown data set 'torchvision/{request.name}'; accepted: {', '.join(DATASETS)}."
             f"{did_you_mean(request.name, DATASETS)}"
         )
-    name, entry, factory = f"torchvision/{request.name}", DATASETS[request.name], getattr(datasets, request.name)
-    options: dict[str, Any] = {"root": str(request.folder(name)), **entry.split(request.split)}
+    name, factory = f"torchvision/{request.name}", getattr(datasets, request.name)
+    options: dict[str, Any] = {"root": str(request.folder(name)), **split_option(request.name, request.split)}
     if request.download and "download" not in inspect.signature(factory).parameters:
         raise DataError(f"torchvision cannot download {request.name}; get it by hand and leave out download.")
     if request.download:
         Path(options["root"]).mkdir(parents=True, exist_ok=True)
         options["download"] = True
-    return wrap(build(lambda: factory(**options), request, name), name, entry.classes)
+    return wrap(build(lambda: factory(**options), request, name), name, _CLASSES.get(request.name))
 
 
 @SOURCES.register("torch")

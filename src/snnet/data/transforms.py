@@ -33,27 +33,31 @@ class Augmentation(Settings):
     re_count: int = Field(1, ge=1, description="largest number of rectangles")
 
 
-def clean_transform(spec: InputSpec) -> "CleanTransform":
-    """Return the transform of evaluation and prediction; gives `(C, H, W)`.
+@dataclass(frozen=True)
+class CleanTransform:
+    """The transform of evaluation and prediction.
 
     Pictures are turned upright as their EXIF data say, laid on white where they are transparent, resized,
     center-cropped and normalized, and are grey where the network is.
 
+    Attributes:
+        input: What the network takes.
+
     Raises:
-        DataError: If the input is neither grey nor RGB; when called with a path, if there is no image there.
+        DataError: If the input is neither grey nor RGB.
     """
-    check_channels(spec)
-    return CleanTransform(spec)
-
-
-@dataclass(frozen=True)
-class CleanTransform:
-    """See `clean_transform`; takes a picture or the path of one."""
 
     input: InputSpec
 
+    def __post_init__(self) -> None:
+        check_channels(self.input)
+
     def __call__(self, picture: Picture) -> Tensor:
-        """Return the normalized tensor `(C, H, W)` of a picture."""
+        """Return the normalized tensor `(C, H, W)` of a picture or of the file with this path.
+
+        Raises:
+            DataError: If there is no image there.
+        """
         return torch.from_numpy(normalized_pixels(open_picture(picture), self.input))
 
 

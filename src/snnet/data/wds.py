@@ -3,12 +3,13 @@
 import json
 import logging
 import os
+import random
 import time
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Sized
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from typing import Any
 
 import torch
@@ -17,9 +18,9 @@ from torch import Tensor
 
 from snnet.data.corrupt import CorruptImageError, decode
 from snnet.data.pictures import EXTENSIONS
+from snnet.data.seeding import derive
 from snnet.data.shard_folder import find_shards
-from snnet.data.shard_order import LANES, shuffled
-from snnet.data.shards import Shard, ShardFile, ShardSample
+from snnet.data.shards import Shard, ShardSample
 from snnet.data.sources import SOURCES, ImageSource, Request
 from snnet.errors import DataError
 from snnet.utils import require
@@ -29,8 +30,18 @@ _log = logging.getLogger(__name__)
 _SLOW = 5
 _COUNTED = "%s: counted %d images in %d shards in %.1f s; an _info.json with their shard_lengths saves that."
 _IMAGES = tuple(extension.removeprefix(".") for extension in EXTENSIONS)
+
+LANES = 16
+"""Shards that are read side by side."""
+BUFFER = 8192
+"""Samples in the shuffle buffer by default. It holds numbers, so its size costs no memory."""
 # Shards that stay open: those that are read side by side, and those of which the shuffle buffer still holds images.
 _OPEN = 2 * LANES
+# Keep these random numbers apart from those of the images.
+_SHARDS, _SAMPLES = 11, 12
+
+Place = tuple[int, int]
+"""Shard, and number of the sample in the shard."""
 
 
 class ShardSource(ImageSource):
@@ -52,29 +63,26 @@ class ShardSource(ImageSource):
         self, shards: Sequence[Shard], name: str, classes: Sequence[str] = (), label_key: str | None = None
     ) -> None:
         self.shards, self.name, self.classes, self._label_key = tuple(shards), name, tuple(classes), label_key
-        self._files: OrderedDict[int, ShardFile] = OrderedDict()
+        self._open: OrderedDict[int, Shard] = OrderedDict()
         self._process = os.getpid()
 
     def __len__(self) -> int:
         return self._ends[-1]
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave open files behind: another process opens its own."""
-        return {**self.__dict__, "_files": OrderedDict()}
-
     def read(self, index: int) -> tuple[Image.Image, int]:
         """Return an image, decoded, and its label."""
-        file, sample = self._find(index)
-        name = _name(file, sample)
-        label = self._label(file, sample, name)
+        shard, sample = self._find(index)
+        name = self.describe(index)
+        label = self._label(shard, sample, name)
         extension = next((extension for extension in _IMAGES if extension in sample.files), None)
         if extension is None:
             raise CorruptImageError(f"{name} does not decode (it has no image, only {_extensions(sample)})")
-        return decode(file.read(sample.files[extension]), name), label
+        return decode(shard.read(sample.files[extension]), name), label
 
     def describe(self, index: int) -> str:
         """Return the path of the shard and the key of the sample."""
-        return _name(*self._find(index))
+        shard, sample = self._find(index)
+        return f"{shard.path}:{sample.key}"
 
     def shuffled(self, seed: int, epoch: int, buffer: int | None = None) -> Tensor:
         """Return the places of all images in the order of an epoch, for which few shards are open at a time."""
@@ -93,30 +101,29 @@ class ShardSource(ImageSource):
             _log.log(level, _COUNTED, self.name, ends[-1], len(self.shards), seconds)
         return ends
 
-    def _find(self, index: int) -> tuple[ShardFile, ShardSample]:
+    def _find(self, index: int) -> tuple[Shard, ShardSample]:
         number = bisect_right(self._ends, index)
-        file = self._file(number)
-        return file, file.samples[index - (self._ends[number - 1] if number else 0)]
-
-    def _file(self, number: int) -> ShardFile:
+        shard = self.shards[number]
         # A forked process shares the position in a file with its parent, and must open its own.
         if self._process != os.getpid():
-            self._files, self._process = OrderedDict(), os.getpid()
-        file = self._files.pop(number, None) or ShardFile(self.shards[number])
-        self._files[number] = file
-        if len(self._files) > _OPEN:
-            self._files.popitem(last=False)[1].close()
-        return file
+            while self._open:
+                self._open.popitem()[1].close()
+            self._process = os.getpid()
+        self._open[number] = shard
+        self._open.move_to_end(number)
+        if len(self._open) > _OPEN:
+            self._open.popitem(last=False)[1].close()
+        return shard, shard.samples[index - (self._ends[number - 1] if number else 0)]
 
-    def _label(self, file: ShardFile, sample: ShardSample, name: str) -> int:
+    def _label(self, shard: Shard, sample: ShardSample, name: str) -> int:
         if "cls" in sample.files and self._label_key is None:
-            return _number(file.read(sample.files["cls"]).decode(errors="replace").strip(), "cls", name)
+            return _number(shard.read(sample.files["cls"]).decode(errors="replace").strip(), "cls", name)
         key = self._label_key or "label"
         if "json" not in sample.files:
             wanted = f"a .json with {key!r}" if self._label_key else "a .cls or .json file"
             raise DataError(f"{name} has no label: it needs {wanted} and has {_extensions(sample)}.")
         try:
-            found = json.loads(file.read(sample.files["json"]))
+            found = json.loads(shard.read(sample.files["json"]))
         except ValueError as error:
             raise DataError(f"{name} has a .json that is not JSON: {error}.") from error
         if not isinstance(found, dict) or key not in found:
@@ -124,8 +131,27 @@ class ShardSource(ImageSource):
         return _number(found[key], f"json, field {key!r},", name)
 
 
-def _name(file: ShardFile, sample: ShardSample) -> str:
-    return f"{file.shard.path}:{sample.key}"
+def shuffled(shards: Sequence[Sized], seed: int, epoch: int, buffer: int | None = None) -> Iterator[Place]:
+    """Yield all samples once: shards in random order, `LANES` of them in turns, through a shuffle buffer.
+
+    Args:
+        shards: Asked for their lengths when the order comes to them.
+        seed: Of the run.
+        epoch: Which pass.
+        buffer: Samples in the shuffle buffer; `BUFFER` if None.
+    """
+    sequence = list(range(len(shards)))
+    random.Random(derive(seed, epoch, _SHARDS)).shuffle(sequence)
+    lanes = [_in_turn(shards, sequence[number::LANES]) for number in range(LANES)]
+    turns = (place for row in zip_longest(*lanes) for place in row if place is not None)
+    size = BUFFER if buffer is None else buffer
+    stage = require("webdataset.filters", "wds").detshuffle(size, size, seed=derive(seed, epoch, _SAMPLES))
+    places: Iterator[Place] = stage.run(turns)
+    return places
+
+
+def _in_turn(shards: Sequence[Sized], chosen: Sequence[int]) -> Iterator[Place]:
+    return ((shard, sample) for shard in chosen for sample in range(len(shards[shard])))
 
 
 def _extensions(sample: ShardSample) -> str:
@@ -149,5 +175,5 @@ def open_wds(request: Request) -> ShardSource:
     """
     require("webdataset", "wds")
     name = f"wds/{request.name}"
-    found = find_shards(request.folder(name), request.split)
-    return ShardSource(found.shards, name, found.classes, found.label_key)
+    shards, classes, label_key = find_shards(request.folder(name), request.split)
+    return ShardSource(shards, name, classes, label_key)

@@ -1,7 +1,6 @@
 """Accuracy and loss of stitches: resumable, no step run twice on a batch; and predicted where a few say enough."""
 
-from snnet.evaluation.evaluation import evaluate
-from snnet.evaluation.groups import plan_groups
+from snnet.evaluation.evaluation import evaluate, plan_groups
 from snnet.evaluation.partial import evaluate_some
 from snnet.evaluation.prediction import PredictedScores, predict_scores
 from snnet.evaluation.scores import Scores

@@ -1,7 +1,6 @@
 """Data that can be read several times, and a fingerprint by which a later run knows it again."""
 
 import hashlib
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -9,7 +8,7 @@ from typing import Any, TypeAlias, cast
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, TensorDataset
 
 from snnet.data import EvalBatches, eval_batches
 from snnet.errors import DataError
@@ -25,19 +24,14 @@ class Fingerprint:
     """Facts about a data set that do not depend on the order or size of its batches.
 
     Attributes:
+        labels: Number of images of each class; zeros before any data.
         images: Number of images.
-        labels: Number of images of each class.
         pixels: Checksum of the pixels' bit patterns, their places, and the label each image has.
     """
 
-    images: int
     labels: list[int]
-    pixels: int
-
-    @classmethod
-    def empty(cls, classes: int) -> "Fingerprint":
-        """Return the fingerprint of no data."""
-        return cls(0, [0] * classes, 0)
+    images: int = 0
+    pixels: int = 0
 
     def add(self, images: Tensor, labels: Tensor) -> None:
         """Take one batch of images `(B, C, H, W)` and labels `(B,)` into account."""
@@ -50,7 +44,7 @@ class Fingerprint:
         """Return the fingerprint of what all processes have seen together."""
         parts = gather(self)
         labels = [sum(counts) for counts in zip(*(part.labels for part in parts), strict=True)]
-        return Fingerprint(sum(part.images for part in parts), labels, sum(part.pixels for part in parts) % 2**64)
+        return Fingerprint(labels, sum(part.images for part in parts), sum(part.pixels for part in parts) % 2**64)
 
     def to_dict(self) -> dict[str, Any]:
         """Return short plain values, as they are written into a table's facts."""
@@ -74,8 +68,12 @@ class Batches:
 
     def __init__(self, data: Data, classes: int, batch_size: int, share: Share = WHOLE) -> None:
         self.classes, self.share = classes, share
-        self._source = _part(_reiterable(data, batch_size), share)
+        self._source = _reiterable(data, batch_size)
+        self._divides = share != WHOLE and not isinstance(self._source, EvalBatches)
+        if share != WHOLE and isinstance(self._source, EvalBatches):
+            self._source = self._source.of(share)
         self._count: int | None = None
+        self._order = 0
 
     def __iter__(self) -> Iterator[Batch]:
         """Yield `(images, labels)`.
@@ -83,15 +81,23 @@ class Batches:
         Raises:
             DataError: If there is no image, or if images or labels do not fit.
         """
-        count = 0
+        count = self._order = 0
         for batch in self._source:
             images, labels = _checked(batch, self.classes)
+            if self._divides:
+                images, labels = self._own_part(images, labels)
             if len(labels):
                 count += 1
                 yield images, labels
         if not count and self.share == WHOLE:
             raise DataError(_NO_IMAGES)
         self._count = count
+
+    def _own_part(self, images: Tensor, labels: Tensor) -> Batch:
+        places = torch.arange(1, len(labels) + 1, device=images.device)
+        self._order = hash((self._order, len(labels), int((_checksums(images) * places).sum())))
+        own = self.share.of(len(labels))
+        return images[own], labels[own]
 
     def count(self) -> int:
         """Return the number of batches, reading all of them once where the source does not tell."""
@@ -104,7 +110,7 @@ class Batches:
 
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of all data, which takes one pass."""
-        found = Fingerprint.empty(self.classes)
+        found = Fingerprint([0] * self.classes)
         for images, labels in self:
             found.add(images, labels)
         return self.together(found)
@@ -118,46 +124,16 @@ class Batches:
         if isinstance(self._source, EvalBatches):
             for faults in gather(self._source.skipped.faults):
                 self._source.skipped.add(faults)
-        if isinstance(self._source, _Divided):
-            self._source.compare_orders()
-        seen = own.summed()
-        if not seen.images:
-            raise DataError(_NO_IMAGES)
-        return seen
-
-
-class _Divided:
-    """One process's part of every batch of data that cannot be read in part."""
-
-    def __init__(self, source: Iterable[Any], share: Share) -> None:
-        self.source, self.share = source, share
-        self.order = 0
-
-    def __iter__(self) -> Iterator[Any]:
-        self.order = 0
-        for batch in self.source:
-            images, labels = _checked(batch, sys.maxsize)
-            # An order of their own in each process would leave out some images and count others twice.
-            places = torch.arange(1, len(labels) + 1, device=images.device)
-            self.order = hash((self.order, len(labels), int((_checksums(images) * places).sum())))
-            own = self.share.of(len(labels))
-            yield images[own], labels[own]
-
-    def __len__(self) -> int:
-        return len(self.source)  # type: ignore[arg-type]
-
-    def compare_orders(self) -> None:
-        if len(set(gather(self.order))) > 1:
+        # An order of their own in each process would leave out some images and count others twice.
+        if len(set(gather(self._order))) > 1:
             raise DataError(
                 "The data comes in another order in each process, so that their parts do not add up; turn off "
                 "shuffling, or give a Dataset, of which each process reads a part."
             )
-
-
-def _part(source: Iterable[Any], share: Share) -> Iterable[Any]:
-    if share == WHOLE:
-        return source
-    return source.of(share) if isinstance(source, EvalBatches) else _Divided(source, share)
+        seen = own.summed()
+        if not seen.images:
+            raise DataError(_NO_IMAGES)
+        return seen
 
 
 def _checksums(images: Tensor) -> Tensor:
@@ -174,7 +150,7 @@ def _reiterable(data: Data, batch_size: int) -> Iterable[Any]:
         images, labels = cast(Batch, tuple(data))
         if len(images) != len(labels):
             raise DataError(f"There are {len(images)} images but {len(labels)} labels; give one label per image.")
-        return [(images[i : i + batch_size], labels[i : i + batch_size]) for i in range(0, len(labels), batch_size)]
+        return eval_batches(TensorDataset(images, labels), batch_size)
     if isinstance(data, Dataset):
         return eval_batches(data, batch_size)
     if not isinstance(data, Iterable):

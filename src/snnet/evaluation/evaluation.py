@@ -1,33 +1,22 @@
 """Accuracy and loss of every stitch, each distinct step of the routes run once per batch."""
 
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from snnet.data import check_classes, classes_of
-from snnet.errors import DataError, RecipeError
+from snnet.errors import DataError
 from snnet.evaluation.batches import Batches, Data, Fingerprint
-from snnet.evaluation.groups import Weight, plan_groups
-from snnet.evaluation.record import Record, network_digest
+from snnet.evaluation.record import Conditions, Record
 from snnet.evaluation.scores import Scores
 from snnet.network import SNNet, Stitches, Tree, chosen_stitches, run_tree
-from snnet.space import Step
+from snnet.space import Step, Stitch
 from snnet.table import StitchTable
-from snnet.utils import (
-    Precision,
-    Show,
-    check_precision,
-    evaluating,
-    fast_linear,
-    from_first,
-    gather,
-    joined,
-    precision_of,
-    shows_progress,
-    sum_numbers,
-    torch_dtype,
-)
+from snnet.utils import Precision, Show, from_first, joined, shows_progress, sum_numbers
+
+Weight = Callable[[Step], float]
 
 
 @shows_progress("Evaluating")
@@ -86,81 +75,90 @@ def evaluate(
     check_classes(net.classes, classes_of(data))
     with joined(device) as share:
         chosen = chosen_stitches(net, stitches)
-        home = next(net.parameters()).device
-        target = home if device is None else torch.device(device)
-        facts = evaluation_facts(net, precision, target)
+        conditions = Conditions.of(net, precision, device)
+        facts = conditions.facts()
         batches = Batches(data, net.num_classes, batch_size, share)
         record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
         if record.scores:
             record.check_data(batches.fingerprint().to_dict())
 
         routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
-        groups = plan_groups(routes, _parameter_count(net), max_groups=max_groups)
+        weight = cache(lambda step: 1.0 + sum(parameter.numel() for parameter in net.step_parameters(step)))
+        groups = plan_groups(routes, weight, max_groups=max_groups)
         meter = _Meter(progress, len(chosen), len(routes), batches)
-        with evaluating(net, target), fast_linear(target), mixed(net, precision, target):
+        with conditions.running():
             for number, group in enumerate(groups, 1):
-                meter.group = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
-                _run_group(net, group, batches, record, target, meter)
+                note = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
+                _run_group(net, group, batches, record, partial(meter.tell, note, len(group.stitches)))
                 if share.is_first:
                     record.save(net.table)
-                meter.tell(f"{meter.group} done")
+                meter.tell(f"{note} done")
         net.table = record.table(net.table)
         ids = {stitch.id for stitch in chosen}
         return net.table.where(lambda row: row.stitch in ids)
 
 
-def evaluation_facts(net: SNNet, precision: Precision | None, device: torch.device) -> dict[str, str]:
-    """Return what scores depend on besides the images: a digest of the network, and the precision.
+def plan_groups(
+    routes: Mapping[Stitch, Sequence[Step]],
+    weight: Weight,
+    *,
+    max_groups: int = 16,
+    max_rerun: float = 0.05,
+) -> tuple[Tree, ...]:
+    """Divide routes into groups, each of which is evaluated in one pass over the data and then saved.
 
-    Raises:
-        RecipeError: If the device does not compute in this precision, or the weights are of a smaller one.
+    Routes are taken in the order of their segments, so that those that leave an anchor early come first and
+    neighbors share the most. A group ends where it is heavy enough and the next route shares little with it.
+
+    Args:
+        routes: Stitches with their steps, in any order.
+        weight: Rough cost of a step, in any unit.
+        max_groups: Upper bound on the groups, which is also the number of passes over the data.
+        max_rerun: Largest part of a group's weight that the next group may have to run again.
     """
-    own = _own_precision(net)
-    if precision is None or precision == own:
-        return {"network": _common_digest(net), "precision": own}
-    check_precision(precision, device)
-    if precision == "fp32":
-        raise RecipeError(f"Precision fp32 needs weights in fp32, and those of this network are in {own}.")
-    return {"network": _common_digest(net), "precision": f"{own} with {precision}"}
+    everything = Tree()
+    for stitch, steps in routes.items():
+        everything.add(stitch, steps)
+    enough = everything.weight(weight) / max_groups
+
+    groups: list[Tree] = []
+    fresh = 0.0  # weight of the last group without what the group before ran too
+    for stitch, steps in sorted(routes.items(), key=lambda route: route[0]):
+        again = sum(map(weight, groups[-1].shared(steps))) if groups else 0.0
+        if not groups or (fresh >= enough and again <= max_rerun * fresh):
+            groups.append(Tree())
+            fresh = 0.0
+        groups[-1].add(stitch, steps)
+        fresh += sum(map(weight, steps)) - again
+    return tuple(groups)
 
 
-def mixed(net: SNNet, precision: Precision | None, device: torch.device) -> torch.autocast:
-    """Return the context in which a network runs in mixed precision; in its own it changes nothing."""
-    if precision is None or precision == _own_precision(net):
-        return torch.autocast(device.type, enabled=False)
-    return torch.autocast(device.type, torch_dtype(precision))
-
-
-def _run_group(
-    net: SNNet, group: Tree, batches: Batches, record: Record, device: torch.device, meter: "_Meter"
-) -> None:
+def _run_group(net: SNNet, group: Tree, batches: Batches, record: Record, on_batch: Callable[[], None]) -> None:
     scores = {stitch: Scores() for stitch in group.stitches}
-    seen = Fingerprint.empty(batches.classes)
+    seen = Fingerprint([0] * batches.classes)
     for images, labels in batches:
-        images, labels = images.to(device, non_blocking=True), labels.to(device, non_blocking=True).long()
+        images, labels = images.to(net.device, non_blocking=True), labels.to(net.device, non_blocking=True).long()
         seen.add(images, labels)
         # Only here: a data set that caches what it reads must not be left with inference tensors.
         with torch.inference_mode():
             for stitch, logits in run_tree(net, group, images):
                 scores[stitch].add(logits, labels)
-        meter.advance(len(group.stitches))
+        on_batch()
     seen = batches.together(seen)
     if record.facts.setdefault("data", seen.to_dict()) != seen.to_dict():
         raise DataError(
             "The data gave other images or labels than on the pass before; all stitches must see the same images: "
             "turn off random augmentation and random subsets."
         )
-    names, sums = list(scores), [number for score in scores.values() for number in score.sums]
-    sums = sum_numbers(sums)
-    for number, stitch in enumerate(names):
-        record.add(stitch, *Scores.of(sums[5 * number : 5 * number + 5]).result())
+    sums = iter(sum_numbers([number for score in scores.values() for number in score.sums]))
+    for stitch, score in scores.items():
+        record.add(stitch, *score.result([next(sums) for _ in score.sums]))
 
 
 class _Meter:
     """Counts finished (stitch, batch) pairs and tells them."""
 
     def __init__(self, progress: Show, chosen: int, missing: int, batches: Batches) -> None:
-        self.group = ""
         self._progress = progress
         if progress:
             count = batches.count()
@@ -168,33 +166,7 @@ class _Meter:
             if missing < chosen:
                 self.tell(f"{chosen - missing} of {chosen} stitches were evaluated before")
 
-    def advance(self, pairs: int) -> None:
+    def tell(self, note: str, pairs: int = 0) -> None:
         if self._progress:
             self._done += pairs
-            self.tell(self.group)
-
-    def tell(self, note: str) -> None:
-        if self._progress:
             self._progress(self._done, self._total, note)
-
-
-def _common_digest(net: nn.Module) -> str:
-    digests = gather(network_digest(net))
-    if len(set(digests)) > 1:
-        raise DataError("The processes have different weights; load or train the same network in all of them.")
-    return digests[0]
-
-
-def _own_precision(net: nn.Module) -> str:
-    return precision_of(next(net.parameters()).dtype)
-
-
-def _parameter_count(net: SNNet) -> Weight:
-    known: dict[Step, float] = {}
-
-    def weight(step: Step) -> float:
-        if step not in known:
-            known[step] = 1.0 + sum(parameter.numel() for parameter in net.step_parameters(step))
-        return known[step]
-
-    return weight

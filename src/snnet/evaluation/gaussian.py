@@ -23,21 +23,6 @@ _SMOOTH, _OFFSET, _OWN, _LENGTH = (-0.4, 0.6), (0.0, 0.7), (-1.2, 0.8), (-0.3, 0
 
 
 @dataclass(frozen=True)
-class Observations:
-    """What was seen of the values at some of the points.
-
-    Attributes:
-        points: `(n,)` numbers of the points; a point may be seen twice.
-        values: `(n,)` what was seen.
-        noise: `(n, n)` covariance of the errors; zeros where a value is exact.
-    """
-
-    points: NDArray[np.intp]
-    values: Array
-    noise: Array
-
-
-@dataclass(frozen=True)
 class Posterior:
     """What is known of the values at all points.
 
@@ -55,7 +40,9 @@ class Posterior:
         return np.sqrt(np.maximum(np.diagonal(self.covariance), 0.0))
 
 
-def infer(features: Array, free: NDArray[np.bool_], seen: Observations, *, seed: int = 0) -> Posterior:
+def infer(
+    features: Array, free: NDArray[np.bool_], points: NDArray[np.intp], values: Array, noise: Array, *, seed: int = 0
+) -> Posterior:
     """Return the values at all points from those seen at some.
 
     A value is a smooth function of the features (Matern 5/2, one length per feature), plus an offset that all share,
@@ -64,16 +51,18 @@ def infer(features: Array, free: NDArray[np.bool_], seen: Observations, *, seed:
     Args:
         features: `(m, d)`, each feature about one wide.
         free: `(m,)`; where false the value is zero and known.
-        seen: The observations; without any, values are thought to be about one.
+        points: `(n,)` numbers of the points that were seen; a point may be seen twice.
+        values: `(n,)` what was seen there; without any, values are thought to be about one.
+        noise: `(n, n)` covariance of the errors; zeros where a value is exact.
         seed: Of the draws from the prior.
     """
-    scale = max(float(np.sqrt(np.mean(seen.values**2))), 1e-6) if len(seen.values) else 1.0
-    noise = seen.noise / scale**2 + _JITTER**2 * np.eye(len(seen.values))
+    scale = max(float(np.sqrt(np.mean(values**2))), 1e-6) if len(values) else 1.0
+    noise = noise / scale**2 + _JITTER**2 * np.eye(len(values))
     generator = np.random.default_rng(seed)
     fits = []
     for _ in range(_DRAWS):
         prior = _prior(features, generator) * np.outer(free, free)
-        fits.append(_condition(prior, seen.points, seen.values / scale, noise))
+        fits.append(_condition(prior, points, values / scale, noise))
     likelihoods = np.array([likelihood for likelihood, *_ in fits])
     weights = np.exp(likelihoods - likelihoods.max())
     weights /= weights.sum()

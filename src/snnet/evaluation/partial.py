@@ -1,20 +1,20 @@
 """Measuring as few stitches as needed: the anchors, then the most telling, until the rest is known well enough."""
 
 import math
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from snnet.errors import DataError, TableError
 from snnet.evaluation.batches import Batches, Data
-from snnet.evaluation.evaluation import evaluate, evaluation_facts, mixed
+from snnet.evaluation.evaluation import evaluate
 from snnet.evaluation.prediction import PredictedScores, predict_scores
-from snnet.evaluation.record import Record
-from snnet.evaluation.sample import ImageSample, SamplePass
+from snnet.evaluation.record import Conditions, Record
+from snnet.evaluation.sample import ImageSample, see_sample
 from snnet.network import SNNet
 from snnet.table import COST, StitchTable, measured
-from snnet.utils import Precision, Show, evaluating, fast_linear, shows_progress
+from snnet.utils import Precision, Show, shows_progress
 
 # Each round is one more pass over the data, so a round takes a twentieth of the stitches.
 _ROUNDS = 20
@@ -60,62 +60,45 @@ def evaluate_some(
         TableError: If `net.table` lacks MACs, or `output` holds scores of another network, data or precision.
     """
     limit = _limit(error, at_most, sample, len(net.space))
-    target = next(net.parameters()).device if device is None else torch.device(device)
     batches = Batches(data, net.num_classes, batch_size)
     path = None if output is None else Path(output)
 
-    def measure(stitches: Sequence[str]) -> None:
-        evaluate(
-            net,
-            data,
-            stitches=stitches,
-            device=target,
-            batch_size=batch_size,
-            output=path,
-            precision=precision,
-            progress=progress,
-        )
-
-    _check_costs(net)
+    measure = partial(
+        evaluate, net, data, device=device, batch_size=batch_size, output=path, precision=precision, progress=progress
+    )
+    # Now, and not after minutes.
+    if lacking := len(net.space) - sum(measured(row, COST) for row in _in_space(net)):
+        raise TableError(f"{lacking} of {len(net.space)} stitches have no MACs; `snnet.profile(net)` counts them.")
     seen = None
     if sample > 0 and len(net.space) > len(net.anchors):
-        seen = _sample(net, batches, sample, target, precision, path, progress)
+        seen = _sample(Conditions.of(net, precision, device), batches, sample, path, progress)
     else:
-        measure([stitch.id for stitch in net.space if stitch.is_anchor])
+        measure(stitches="anchors")
     while True:
         found = predict_scores(_in_space(net), sample=seen, count=math.ceil(len(net.space) / _ROUNDS))
         if found.error <= error or found.measured >= limit:
             break
-        measure(found.next[: limit - found.measured])
+        measure(stitches=found.next[: limit - found.measured])
     net.table = found.table
     if path is not None:
         net.table.save(path)
     return found
 
 
-def _sample(
-    net: SNNet,
-    batches: Batches,
-    share: float,
-    device: torch.device,
-    precision: Precision | None,
-    path: Path | None,
-    progress: Show,
-) -> ImageSample:
+def _sample(conditions: Conditions, batches: Batches, share: float, path: Path | None, progress: Show) -> ImageSample:
     """Measure the anchors, and the others on some of the images; file the anchors' scores."""
-    record = Record(net.space, evaluation_facts(net, precision, device), path)
-    run = SamplePass(net, list(net.space), share, device)
-    note = f"anchors on all images, the others on {100 * share:.0f}%"
+    net = conditions.net
+    record = Record(net.space, conditions.facts(), path)
 
     def advance(done: int) -> None:
         if progress:
-            progress(done, batches.count(), note)
+            progress(done, batches.count(), f"anchors on all images, the others on {100 * share:.0f}%")
 
-    with evaluating(net, device), fast_linear(device), mixed(net, precision, device):
-        sample, seen = run.run(batches, advance)
+    with conditions.running():
+        sample, scores, seen = see_sample(net, batches, share, on_batch=advance)
     record.check_data(seen.to_dict())
-    for stitch, scores in run.scores.items():
-        record.add(stitch, *scores.result())
+    for stitch, score in scores.items():
+        record.add(stitch, *score.result())
     record.save(net.table)
     net.table = record.table(net.table)
     return sample
@@ -126,17 +109,10 @@ def _in_space(net: SNNet) -> StitchTable:
     return table.where(lambda row: row.stitch in own)
 
 
-def _check_costs(net: SNNet) -> None:
-    """Say now, and not after minutes, that MACs are missing."""
-    lacking = len(net.space) - sum(measured(row, COST) for row in _in_space(net))
-    if lacking:
-        raise TableError(f"{lacking} of {len(net.space)} stitches have no MACs; `snnet.profile(net)` counts them.")
-
-
 def _limit(error: float, at_most: float, sample: float, count: int) -> int:
-    for name, value, least in (("error", error, 0.0), ("at_most", at_most, 0.0), ("sample", sample, 0.0)):
-        if not value >= least:
-            raise DataError(f"{name}={value} is too small; give at least {least:g}.")
+    for name, value in (("error", error), ("at_most", at_most), ("sample", sample)):
+        if not value >= 0:
+            raise DataError(f"{name}={value} is too small; give at least 0.")
     if sample > 1:
         raise DataError(f"sample={sample} is no part of the images; give a number from 0 to 1.")
     return math.floor(at_most * count) if at_most <= 1 else math.floor(at_most)

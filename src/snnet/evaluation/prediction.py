@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnet.errors import TableError
-from snnet.evaluation.features import route_features
-from snnet.evaluation.gaussian import Array, Observations, Posterior, infer, most_telling
+from snnet.evaluation.gaussian import Array, Posterior, infer, most_telling
 from snnet.evaluation.sample import ImageSample
+from snnet.space import Stitch
 from snnet.table import (
     COST,
     ERROR,
@@ -19,7 +19,7 @@ from snnet.table import (
     StitchTable,
     line_between_anchors,
     measured,
-    missing_column,
+    require_columns,
     without_predictions,
 )
 
@@ -27,6 +27,8 @@ from snnet.table import (
 _MEAN_ABSOLUTE = float(np.sqrt(2 / np.pi))
 # Nothing predicted is certain, and an error of zero would read as measured.
 _LEAST_ERROR = 1e-3
+# A block repeated or left out at a cut matters more than where the cut is.
+_SKIP = 3.0
 
 
 @dataclass(frozen=True, repr=False)
@@ -78,11 +80,11 @@ def predict_scores(
         TableError: If MACs or the score of an anchor are missing.
     """
     known = without_predictions(table, score)
-    for column in (COST, score):
-        if message := missing_column(known, column):
-            raise TableError(message)
+    require_columns(known, COST, score)
     rows = list(known)
-    lines = np.array([_line(known, row, score) for row in rows])
+    if lacking := next((row.stitch for row in rows if not measured(row, COST)), None):
+        raise TableError(f"Stitch {lacking} has no MACs, from which its {score!r} is predicted; run snnet.profile.")
+    lines = np.array([line_between_anchors(known, row, score=score) for row in rows])
     have = np.array([measured(row, score) for row in rows])
     posterior = _posterior(rows, lines, have, sample, score)
     missing = [int(number) for number in np.flatnonzero(~have)]
@@ -95,12 +97,6 @@ def predict_scores(
     filled = known.with_column(score, values).with_column(score + ERROR, errors)
     meta = {**filled.meta, PREDICTION: facts} if errors else filled.meta
     return PredictedScores(StitchTable(filled.rows, meta), int(have.sum()), error, following, work)
-
-
-def _line(table: StitchTable, row: StitchRow, score: str) -> float:
-    if not measured(row, COST):
-        raise TableError(f"Stitch {row.stitch} has no MACs, from which its {score!r} is predicted; run snnet.profile.")
-    return line_between_anchors(table, row, score=score)
 
 
 def _posterior(
@@ -118,4 +114,30 @@ def _posterior(
         noise[len(exact) :, len(exact) :] = sample.covariance
     depths = [row.route.segments[0].stop for row in rows if row.route.is_anchor]
     features = route_features([row.route for row in rows], depths)
-    return infer(features, free, Observations(points, values, noise))
+    return infer(features, free, points, values, noise)
+
+
+def route_features(routes: Sequence[Stitch], depths: Sequence[int]) -> Array:
+    """Return `(len(routes), d)`: features in which stitches differ, each about one wide.
+
+    They are where the cuts lie in their anchors, how many blocks (as a part of the anchor's) are run twice or left
+    out at them, how many cuts there are, which anchor comes first, and how far the last lies from it. MACs are a
+    function of these.
+
+    Args:
+        routes: The stitches.
+        depths: Blocks of each anchor.
+    """
+    points = np.array([_features(route, depths) for route in routes], dtype=np.float64)
+    # Anchors have no cut, and are known anyway.
+    stitched = np.array([not route.is_anchor for route in routes])
+    varying: Array = points[:, points[stitched].std(axis=0) > 0] if stitched.any() else points[:, :0]
+    return varying if varying.shape[1] else np.zeros((len(routes), 1))
+
+
+def _features(route: Stitch, depths: Sequence[int]) -> list[float]:
+    leaves = [(cut.leave + 1) / depths[cut.front] for cut in route.cuts]
+    enters = [cut.enter / depths[cut.back] for cut in route.cuts]
+    place = sum(leaves) / len(leaves) if leaves else 0.0
+    first, last = route.anchors[0], route.anchors[-1]
+    return [place, _SKIP * (sum(leaves) - sum(enters)), len(route.cuts), first, last - first]

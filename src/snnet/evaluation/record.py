@@ -1,16 +1,20 @@
-"""Scores already known, kept in a file that is rewritten after each group and found again after a kill."""
+"""Under what scores are measured, and a file of those already known, rewritten as they come and found after a kill."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from snnet.errors import TableError
+from snnet.errors import DataError, RecipeError, TableError
+from snnet.network import SNNet
 from snnet.space import StitchSpace
-from snnet.table import SCORE, StitchRow, StitchTable, column, without_predictions
+from snnet.table import SCORE, StitchRow, StitchTable, column, without_predictions, without_scores
+from snnet.utils import Precision, check_precision, evaluating, fast_linear, gather, precision_of, torch_dtype
 
 _FACTS = {"network": "weights or layers of the network", "precision": "number format", "data": "images or labels"}
 
@@ -23,6 +27,55 @@ def network_digest(net: nn.Module) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """How a network is scored.
+
+    Attributes:
+        net: The network.
+        device: Where it runs.
+        mixed: The precision that it is mixed with; None where it computes in its own.
+    """
+
+    net: SNNet
+    device: torch.device
+    mixed: Precision | None
+
+    @classmethod
+    def of(cls, net: SNNet, precision: Precision | None, device: str | torch.device | None) -> "Conditions":
+        """Return the conditions that are asked for, where None is what the network is in, and where it is.
+
+        Raises:
+            RecipeError: If the device does not compute in this precision, or the weights are of a smaller one.
+        """
+        own, place = precision_of(net.dtype), net.device if device is None else torch.device(device)
+        if precision is None or precision == own:
+            return cls(net, place, None)
+        check_precision(precision, place)
+        if precision == "fp32":
+            raise RecipeError(f"Precision fp32 needs weights in fp32, and those of this network are in {own}.")
+        return cls(net, place, precision)
+
+    def facts(self) -> dict[str, str]:
+        """Return what scores depend on besides the images: a digest of the network, and the precision.
+
+        Raises:
+            DataError: If the processes have other weights.
+        """
+        digests = gather(network_digest(self.net))
+        if len(set(digests)) > 1:
+            raise DataError("The processes have different weights; load or train the same network in all of them.")
+        own = precision_of(self.net.dtype)
+        return {"network": digests[0], "precision": f"{own} with {self.mixed}" if self.mixed else own}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Let the network run on the device, in evaluation mode and this precision, as long as the block lasts."""
+        mixed = torch.autocast(self.device.type, torch_dtype(self.mixed) if self.mixed else None, bool(self.mixed))
+        with evaluating(self.net, self.device), fast_linear(self.device), mixed:
+            yield
 
 
 class Record:
@@ -43,17 +96,16 @@ class Record:
         self.facts = dict(facts)
         self.scores: dict[str, dict[str, float]] = {}
         self.nonfinite: dict[str, int] = {}
-        self.written = StitchTable([])
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self.written = StitchTable.load(path) if path.exists() else self.written
         # What was predicted there is not known, and is predicted anew from what will be.
-        self.written = without_predictions(self.written)
-        known = {row.stitch: _scores(row) for row in self.written if SCORE in row.values}
-        if known:
+        self.written = without_predictions(StitchTable.load(path) if path and path.exists() else StitchTable([]))
+        for row in self.written:
+            if SCORE in row.values:
+                self.scores[row.stitch] = {k: v for k, v in row.values.items() if column(k).role == "score"}
+        if self.scores:
             self._compare(self.written.meta.get("evaluation") or {}, facts)
             self.facts["data"] = self.written.meta["evaluation"].get("data")
-            self.scores = known
             self.nonfinite = dict(self.written.meta.get("nonfinite") or {})
 
     def check_data(self, data: Mapping[str, Any]) -> None:
@@ -77,12 +129,14 @@ class Record:
         """
         base = without_predictions(costs or StitchTable([]))
         same = base.meta.get("evaluation") == self.facts
-        others = [{r.stitch: _without_scores(r) for r in self.written}]
-        others.append({r.stitch: dict(r.values) if same else _without_scores(r) for r in base})
+        layers: list[Mapping[str, Mapping[str, float]]] = [
+            {row.stitch: row.values for row in without_scores(self.written)},
+            {row.stitch: row.values for row in (base if same else without_scores(base))},
+            self.scores,
+        ]
         rows = []
         for index, stitch in enumerate(map(str, self._space)):
-            if any(stitch in known for known in [*others, self.scores]):
-                values = [known.get(stitch, {}) for known in [*others, self.scores]]
+            if values := [known[stitch] for known in layers if stitch in known]:
                 rows.append(StitchRow(index, stitch, {k: v for part in values for k, v in part.items()}))
         nonfinite = {**(base.meta.get("nonfinite", {}) if same else {}), **self.nonfinite}
         images = (self.facts.get("data") or {}).get("images")
@@ -110,12 +164,3 @@ def _counts(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
         return ""
     why = f"; `snnet train` with evaluation.images {before} scores on so many" if before < now else ""
     return f" ({before} images there, {now} here{why})"
-
-
-def _without_scores(row: StitchRow) -> dict[str, float]:
-    """Return the columns of a row that evaluation does not measure."""
-    return {name: value for name, value in row.values.items() if column(name).role != "score"}
-
-
-def _scores(row: StitchRow) -> dict[str, float]:
-    return {name: value for name, value in row.values.items() if column(name).role == "score"}

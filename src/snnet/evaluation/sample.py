@@ -6,8 +6,8 @@ the anchors counts by the inverse of that probability: the difference estimator 
 Swensson and Wretman, Model Assisted Survey Sampling, section 6.3), which is right on average for any stitch.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from snnet.evaluation.batches import Batches, Fingerprint
 from snnet.evaluation.gaussian import Array
 from snnet.evaluation.scores import Scores, top1_hits
 from snnet.network import SNNet, Tree, run_tree
-from snnet.space import Stitch
 
 _LEAST = 0.02  # probability of an image about which all anchors are sure
 _POWER = 2.0
@@ -118,66 +117,55 @@ class SampleSums:
         return ImageSample(self.stitches, top1, noise, min(max(common, 0.0), noise), self._taken / self._images)
 
 
-@dataclass
-class SamplePass:
-    """One pass over the images: the anchors on all of them, the other stitches on some.
+def see_sample(
+    net: SNNet,
+    batches: Batches,
+    share: float,
+    *,
+    seed: int = 0,
+    on_batch: Callable[[int], None] = lambda _: None,
+) -> tuple[ImageSample, dict[str, Scores], Fingerprint]:
+    """Run the anchors on all images and the other stitches of the space on some, in one pass.
 
-    Attributes:
-        net: In evaluation mode, on `device`.
-        stitches: The stitches; anchors among them are the guides.
-        share: The part of the images that the others see.
-        device: Where the network is.
+    Args:
+        net: In evaluation mode.
+        batches: All images.
+        share: The part of the images that the stitches see which are no anchors.
         seed: Of the choice.
-        scores: Scores of the anchors, after `run`.
+        on_batch: Called with the number of batches done.
+
+    Returns:
+        What the others did on the images taken, the scores of the anchors, and the fingerprint of all images.
     """
+    guides, others = Tree(), Tree()
+    for route in net.space:
+        (guides if route.is_anchor else others).add(route, net.steps(route))
+    scores = {stitch: Scores() for stitch in guides.stitches}
+    sums, seen = SampleSums(others.stitches), Fingerprint([0] * batches.classes)
+    generator = torch.Generator().manual_seed(seed)
+    for number, (images, labels) in enumerate(batches, 1):
+        images, labels = images.to(net.device, non_blocking=True), labels.to(net.device).long()
+        seen.add(images, labels)
+        with torch.inference_mode():
+            logits = dict(run_tree(net, guides, images))
+            for stitch, given in logits.items():
+                scores[stitch].add(given, labels)
+            base, doubt = _guide(list(logits.values()), labels)
+            likely = inclusion_probabilities(doubt, share).cpu()
+            chosen = draw(likely, generator)
+            few = chosen.to(net.device)
+            runs = run_tree(net, others, images[few]) if len(few) else ()
+            hits = {stitch: top1_hits(given, labels[few]).cpu() for stitch, given in runs}
+        nothing = torch.zeros(len(chosen))
+        sums.add(base.cpu(), chosen, likely, torch.stack([hits.get(stitch, nothing) for stitch in others.stitches]))
+        on_batch(number)
+    return sums.result(), scores, seen
 
-    net: SNNet
-    stitches: Sequence[Stitch]
-    share: float
-    device: torch.device
-    seed: int = 0
-    scores: dict[str, Scores] = field(default_factory=dict)
 
-    def run(self, batches: Batches, on_batch: Callable[[int], None] | None = None) -> tuple[ImageSample, Fingerprint]:
-        """Return what the stitches did on the images taken, and the fingerprint of all images.
-
-        Args:
-            batches: All images.
-            on_batch: Called with the number of batches done.
-        """
-        guides, others = Tree(), Tree()
-        for stitch in self.stitches:
-            (guides if stitch.is_anchor else others).add(stitch, self.net.steps(stitch))
-        self.scores = {stitch: Scores() for stitch in guides.stitches}
-        sums, seen = SampleSums(others.stitches), Fingerprint.empty(batches.classes)
-        generator = torch.Generator().manual_seed(self.seed)
-        for number, (images, labels) in enumerate(batches, 1):
-            images, labels = images.to(self.device, non_blocking=True), labels.to(self.device).long()
-            seen.add(images, labels)
-            with torch.inference_mode():
-                base, doubt = self._guide(guides, images, labels)
-                likely = inclusion_probabilities(doubt, self.share).cpu()
-                chosen = draw(likely, generator)
-                hits = dict(self._hits(others, images, labels, chosen)) if len(chosen) else {}
-            nothing = torch.zeros(len(chosen))
-            rows = [hits.get(stitch, nothing) for stitch in others.stitches]
-            sums.add(base.cpu(), chosen, likely, torch.stack(rows))
-            if on_batch is not None:
-                on_batch(number)
-        return sums.result(), seen
-
-    def _guide(self, tree: Tree, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the part of the anchors that are right on each image, and their doubt: one minus the margin."""
-        right, mean = [], torch.zeros((), device=self.device)
-        for stitch, logits in run_tree(self.net, tree, images):
-            self.scores[stitch].add(logits, labels)
-            right.append(top1_hits(logits, labels).double())
-            mean = mean + logits.float().softmax(1)
-        best = (mean / len(right)).topk(2, dim=1).values
-        # An anchor that gives NaN knows nothing.
-        return torch.stack(right).mean(0), (1 - best[:, 0] + best[:, 1]).nan_to_num(nan=1.0)
-
-    def _hits(self, tree: Tree, images: Tensor, labels: Tensor, chosen: Tensor) -> Iterator[tuple[str, Tensor]]:
-        few = chosen.to(self.device)
-        for stitch, logits in run_tree(self.net, tree, images[few]):
-            yield stitch, top1_hits(logits, labels[few]).cpu()
+def _guide(logits: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the part of the anchors that are right on each image, and their doubt: one minus the margin."""
+    right = torch.stack([top1_hits(given, labels).double() for given in logits])
+    total = sum((given.float().softmax(1) for given in logits), torch.zeros((), device=labels.device))
+    best = (total / len(logits)).topk(2, dim=1).values
+    # An anchor that gives NaN knows nothing.
+    return right.mean(0), (1 - best[:, 0] + best[:, 1]).nan_to_num(nan=1.0)

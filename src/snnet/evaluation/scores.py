@@ -31,22 +31,18 @@ class Scores:
         """What this process has summed: images, and what `result` is made of."""
         return [float(self.images), *([0.0] * 4 if self._sums is None else self._sums.tolist())]
 
-    @classmethod
-    def of(cls, sums: Sequence[float]) -> "Scores":
-        """Return scores that hold `sums`, of one process or added over several."""
-        scores = cls()
-        scores.images, scores._sums = int(sums[0]), torch.tensor(sums[1:], dtype=torch.float64)
-        return scores
-
-    def result(self) -> tuple[dict[str, float], int]:
+    def result(self, sums: Sequence[float] | None = None) -> tuple[dict[str, float], int]:
         """Return top-1 and top-5 (percent) and mean loss (nats), and the number of images without a finite loss.
 
         Where there are such images the loss is left out.
+
+        Args:
+            sums: `sums` added over several processes; this one's own if None.
         """
-        assert self._sums is not None, "no batch was added"
-        top1, top5, loss, broken = self._sums.tolist()
-        values = {"top1": 100 * top1 / self.images, "top5": 100 * top5 / self.images}
-        return (values, int(broken)) if broken else ({**values, "loss": loss / self.images}, 0)
+        images, top1, top5, loss, broken = self.sums if sums is None else sums
+        assert images, "no batch was added"
+        values = {"top1": 100 * top1 / images, "top5": 100 * top5 / images}
+        return (values, int(broken)) if broken else ({**values, "loss": loss / images}, 0)
 
 
 def top1_hits(logits: Tensor, labels: Tensor) -> Tensor:

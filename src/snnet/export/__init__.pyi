@@ -1,13 +1,10 @@
 from .export import ExportReport as ExportReport
 from .export import export_stitch as export_stitch
-from .export import format_of as format_of
-from .export import real_images as real_images
-from .facts import stitch_facts as stitch_facts
+from .files import compile_openvino as compile_openvino
+from .files import openvino_model as openvino_model
 from .formats import EXPORTS as EXPORTS
 from .formats import ExportFormat as ExportFormat
 from .formats import OpenedFile as OpenedFile
 from .onnx_graph import INPUT as INPUT
 from .onnx_graph import OUTPUT as OUTPUT
 from .onnx_graph import onnx_model as onnx_model
-from .openvino_file import compile_openvino as compile_openvino
-from .openvino_file import openvino_model as openvino_model

@@ -1,7 +1,8 @@
 """Write one stitch as a file, and only if the file computes what the network computes."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -10,11 +11,10 @@ from torch import Tensor
 from snnet.anchors import sample_images
 from snnet.data import fixed_choice, open_dataset
 from snnet.errors import DataError, ExportError
-from snnet.export.facts import stitch_facts
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
-from snnet.network import SNNet, StitchLike, plain_replica, to_plain
+from snnet.network import SNNet, StitchLike, replicate, to_plain
 from snnet.space import InputSpec, Stitch
-from snnet.utils import Show, shows_progress, write_beside
+from snnet.utils import Show, shows_progress, versions, write_beside
 
 _RANDOM, _REAL = 3, 8  # images to compare on
 _BATCHES = (1, 3)
@@ -40,10 +40,9 @@ class ExportReport:
     errors: dict[str, float]
 
     def __str__(self) -> str:
-        errors = ", ".join(f"{error:.1e} on {what} images" for what, error in self.errors.items())
         return (
             f"{self.path}: stitch {self.stitch}, {self.nbytes / 1e6:.1f} MB, format {self.format}\n"
-            f"Checked: logits differ from the network's by {errors}, relative to the largest."
+            f"Checked: logits differ from the network's by {_told(self.errors)}, relative to the largest."
         )
 
 
@@ -85,11 +84,11 @@ def export_stitch(
         SpaceError: If there is no such stitch.
     """
     target, route = Path(path), net.space.find(stitch)
-    name = format or format_of(target)
+    name = format or _format_of(target)
     kind = EXPORTS.get(name)()
     if target.suffix != kind.suffix:
         raise ExportError(f"{target} does not end as files of format {name} do; call it {target.stem}{kind.suffix}.")
-    reference = plain_replica(net)
+    reference = replicate(net, to_plain)
     samples = {"random": sample_images(net.input, _RANDOM)}
     real = real_images(net.input) if images is None else _checked(images, net.input)
     if real is not None:
@@ -107,12 +106,7 @@ def export_stitch(
     return ExportReport(target, name, route, nbytes, errors)
 
 
-def format_of(path: Path) -> str:
-    """Return the format to which the suffix of a path belongs.
-
-    Raises:
-        ExportError: If there is none.
-    """
+def _format_of(path: Path) -> str:
     suffixes = {EXPORTS.get(name).suffix: name for name in sorted(EXPORTS.names())}
     if path.suffix not in suffixes:
         known = ", ".join(f"{suffix} ({name})" for suffix, name in suffixes.items())
@@ -122,12 +116,31 @@ def format_of(path: Path) -> str:
 
 def _written(kind: ExportFormat, net: SNNet, stitch: Stitch, images: Tensor, path: Path) -> OpenedFile:
     """Write the file and read it again, with all that it shall say."""
-    facts = stitch_facts(net, stitch, *kind.packages)
+    facts = _facts(net, stitch, *kind.packages)
     kind.write(net.at(stitch).to_module(fold_batch_norm=True, share=True), images, path, facts)
     opened = kind.read(path)
     if dict(opened.facts) != facts:
         raise ExportError(f"The metadata of {path.name} was not read as it was written; nothing is kept.")
     return opened
+
+
+def _facts(net: SNNet, stitch: Stitch, *packages: str) -> dict[str, str]:
+    """Return facts by name, as texts; all but the id of the stitch are JSON.
+
+    `snnet.input` holds size `(C, H, W)`, mean and std of the normalization, filter of the resize and share of the
+    center crop; `snnet.classes` the names of the classes in the order of the logits, or null; `snnet.anchors` the names
+    of the anchors; `snnet.measured` costs and scores of the stitch, as far as the network's table has them;
+    `snnet.versions` those of snnet, torch, timm and the given packages.
+    """
+    row = next((row for row in net.table or () if row.route == stitch), None)
+    values = {
+        "input": asdict(net.input),
+        "classes": net.classes,
+        "anchors": [anchor.name for anchor in net.family],
+        "measured": {} if row is None else dict(row.values),
+        "versions": versions(*packages),
+    }
+    return {"snnet.stitch": stitch.id, **{f"snnet.{name}": json.dumps(value) for name, value in values.items()}}
 
 
 def _error(run: Callable[[Tensor], Tensor], net: SNNet, stitch: Stitch, images: Tensor) -> float:
@@ -143,11 +156,14 @@ def _check(errors: dict[str, float], tolerance: float, path: Path, stitch: Stitc
     # Written so that NaN fails too.
     wrong = {what: error for what, error in errors.items() if not error <= tolerance}
     if wrong:
-        shown = ", ".join(f"{error:.1e} on {what} images" for what, error in wrong.items())
         raise ExportError(
-            f"{path.name} does not compute what the network does for stitch {stitch}: its logits are {shown} away, "
-            f"relative to the largest, and at most {tolerance:.0e} is accepted. It was not kept."
+            f"{path.name} does not compute what the network does for stitch {stitch}: its logits are {_told(wrong)} "
+            f"away, relative to the largest, and at most {tolerance:.0e} is accepted. It was not kept."
         )
+
+
+def _told(errors: Mapping[str, float]) -> str:
+    return ", ".join(f"{error:.1e} on {what} images" for what, error in errors.items())
 
 
 def real_images(spec: InputSpec) -> Tensor | None:

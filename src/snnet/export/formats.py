@@ -53,9 +53,5 @@ class ExportFormat(ABC):
         """Read a file as its users will."""
 
 
-EXPORTS: Registry[type[ExportFormat]] = Registry(
-    "export format",
-    "snnet.exports",
-    ("snnet.export.onnx_file", "snnet.export.openvino_file", "snnet.export.torch_file"),
-)
+EXPORTS: Registry[type[ExportFormat]] = Registry("export format", "snnet.exports", ("snnet.export.files",))
 """Formats by name; `@EXPORTS.register("name")` files one."""

@@ -4,6 +4,7 @@ from collections.abc import Container
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import Tensor, nn
 
 from snnet.errors import ExportError
@@ -11,7 +12,6 @@ from snnet.export.program import export_program, quiet
 from snnet.utils import require
 
 if TYPE_CHECKING:
-    import numpy as np
     import onnx
     import onnx_ir
 
@@ -54,28 +54,20 @@ def onnx_model(module: nn.Module, images: Tensor, *, opset: int | None = None) -
         ExportError: If torch cannot write the module as a graph.
         ExtraError: If the packages of the extra `onnx` are not installed.
     """
-    graph = _translate(module, images, opset)
-    _simplify(graph, set(module.state_dict()))
-    model: onnx.ModelProto = require("onnx_ir", "onnx").to_proto(graph)
-    return model
-
-
-def _translate(module: nn.Module, images: Tensor, opset: int | None) -> "onnx_ir.Model":
     for name in ("onnx", "onnxscript"):
         require(name, "onnx")
-    import torch
-
     program = export_program(module, images)
+    names: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT], "opset_version": opset}
     try:
         with quiet():
             # Without its own optimization, which gives weights new names and folds batch norms into them.
-            names: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT], "opset_version": opset}
             written: Any = torch.onnx.export(program, dynamo=True, optimize=False, verbose=False, **names)
             written.rename_axes({written.model.graph.inputs[0].shape[0]: "batch"})
     except Exception as error:
         raise ExportError(f"This stitch cannot be written in ONNX: {error}") from error
-    graph: onnx_ir.Model = written.model
-    return graph
+    _simplify(written.model, set(module.state_dict()))
+    model: onnx.ModelProto = require("onnx_ir", "onnx").to_proto(written.model)
+    return model
 
 
 def _simplify(model: "onnx_ir.Model", weights: Container[str]) -> None:
@@ -103,6 +95,8 @@ def _simplify(model: "onnx_ir.Model", weights: Container[str]) -> None:
 
 def _store_transposed(model: "onnx_ir.Model") -> None:
     """Replace transposed matrices of weights by matrices that are stored transposed."""
+    import onnx_ir as ir
+
     stored = model.graph.initializers
     for node in list(model.graph):
         source = node.inputs[0] if node.op_type == "Transpose" else None
@@ -112,16 +106,12 @@ def _store_transposed(model: "onnx_ir.Model") -> None:
         if matrix.ndim != 2 or list(node.attributes["perm"].as_ints()) != [1, 0]:
             continue
         if name not in stored:
-            model.graph.register_initializer(_constant(name, matrix.T.copy()))
+            tensor = ir.tensor(matrix.T.copy(), name=name)
+            kind = ir.TensorType(tensor.dtype)
+            value = ir.Value(name=name, shape=ir.Shape(matrix.T.shape), type=kind, const_value=tensor)
+            model.graph.register_initializer(value)
         node.outputs[0].replace_all_uses_with(stored[name])
         model.graph.remove(node, safe=True)
-
-
-def _constant(name: str, array: "np.ndarray[Any, Any]") -> "onnx_ir.Value":
-    import onnx_ir as ir
-
-    tensor = ir.tensor(array, name=name)
-    return ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
 
 
 def _name_constants(model: "onnx_ir.Model", weights: Container[str]) -> None:

@@ -37,16 +37,16 @@ def export_program(module: nn.Module, images: Tensor) -> ExportedProgram:
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Keep notes of exporters on their own workings to themselves."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    before = [logger.level for logger in loggers]
+def quiet(*others: str) -> Iterator[None]:
+    """Keep notes of exporters, and of other loggers, on their own workings to themselves."""
+    names = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir", *others)
+    before = {logger: logger.level for logger in map(logging.getLogger, names)}
     try:
-        for logger in loggers:
+        for logger in before:
             logger.setLevel(logging.ERROR)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        for logger, level in zip(loggers, before, strict=True):
+        for logger, level in before.items():
             logger.setLevel(level)

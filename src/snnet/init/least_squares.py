@@ -2,24 +2,23 @@
 
 import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from snnet.errors import DataError, SpaceError
-from snnet.init.features import layer_fits, walk
+from snnet.anchors import Anchor
+from snnet.errors import AnchorError, DataError, SpaceError
 from snnet.init.images import count_images, image_batches
-from snnet.init.kaiming import kaiming_solution
-from snnet.init.normal_equations import NormalEquations, Solution
-from snnet.init.plan import Plan, plan_sums
+from snnet.init.normal_equations import NormalEquations, Solution, kaiming_solution
+from snnet.init.plan import Node, plan_sums
 from snnet.init.settings import CALIBRATION, CalibrationSettings, Method
 from snnet.init.sums import StreamingSums
-from snnet.layers import LowRankLinear, StitchingLayer
+from snnet.layers import LowRankLinear, fit_positions, same_positions, to_positions
 from snnet.network import SNNet
-from snnet.utils import Show, evaluating, html_grid, shows_progress
+from snnet.utils import Show, evaluating, fast_linear, html_grid, shows_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +114,9 @@ def initialize(
         raise DataError("Least squares needs calibration images; give a tensor or a loader, or method='kaiming'.")
     # Not inference_mode: a module may cache tensors that later training needs.
     with evaluating(net, device) as place, torch.no_grad():
-        seen, sums = 0, StreamingSums(_plan(net), _float64_device(place))
-        if images is not None:
-            seen = _add_images(net, sums, images, place, max_images, batch_size, progress)
-        fits = _fit_layers(net, sums if seen else None, method, ridge, progress)
+        nothing: tuple[int, None] = (0, None)
+        seen, sums = nothing if images is None else _sum_up(net, images, place, max_images, batch_size, progress)
+        fits = _fit_layers(net, sums, method, ridge, progress)
     net.forget_scores()
     net.forget_statistics()
     return InitReport(method, fits, seen, time.perf_counter() - start)
@@ -129,34 +127,58 @@ def collect_equations(
 ) -> dict[str, NormalEquations]:
     """Return the normal equations of every layer by name, to measure other maps against the same images."""
     with evaluating(net) as place, torch.no_grad():
-        sums = StreamingSums(_plan(net), _float64_device(place))
-        _add_images(net, sums, images, place, max_images, batch_size, False)
+        _, sums = _sum_up(net, images, place, max_images, batch_size, False)
         return {layer.name: sums.equations(layer) for layer in net.space.layers}
 
 
-def _plan(net: SNNet) -> Plan:
-    return plan_sums(net.space.layers, [sum(stages) for stages in net.space.depths], layer_fits(net))
-
-
-def _add_images(
+def _sum_up(
     net: SNNet,
-    sums: StreamingSums,
     images: Tensor | Iterable[Any],
     device: torch.device,
     max_images: int | None,
     batch_size: int,
     progress: Show,
-) -> int:
-    """Run all images through the anchors into the sums; return how many there were."""
-    anchors = net.family
+) -> tuple[int, StreamingSums]:
+    """Run all images through the anchors; return how many there were, and the sums."""
+    layers = {spec.name: net.layer_named(spec.name) for spec in net.space.layers}
+    fits = {name: layer.target for name, layer in layers.items() if not same_positions(layer.source, layer.target)}
+    plan = plan_sums(net.space.layers, [sum(stages) for stages in net.space.depths], fits)
+    # Apple's GPUs have no float64; the sums then live on the CPU.
+    sums = StreamingSums(plan, torch.device("cpu") if device.type == "mps" else device)
     dtype = next(net.parameters()).dtype
     total, done = count_images(images, max_images), 0
-    for batch in image_batches(images, anchors[0].input.size, batch_size, max_images):
-        sums.add(walk(anchors, sums.plan.order, batch.to(device, dtype)))
+    for batch in image_batches(images, net.input.size, batch_size, max_images):
+        sums.add(_walk(net.family, plan.order, batch.to(device, dtype)))
         done += len(batch)
         if progress:
             progress(done, total, "calibration images")
-    return done
+    return done, sums
+
+
+def _walk(anchors: Sequence[Anchor], order: Sequence[Node], images: Tensor) -> Iterator[tuple[Node, Tensor]]:
+    """Yield the rows `(B * N, C)` of each feature in turn; one feature per anchor is alive at a time."""
+    current: dict[int, Tensor] = {}
+    for node in order:
+        anchor, spec = anchors[node.anchor], anchors[node.anchor].feature(node.block)
+        if node.fit is None:
+            with fast_linear(images.device):
+                before = images if node.block < 0 else current[node.anchor]
+                current[node.anchor] = anchor.enter(before) if node.block < 0 else anchor.block(node.block, before)
+            _check_shape(anchor, node, current[node.anchor])
+        positions = to_positions(current[node.anchor], spec)
+        if node.fit is not None:
+            positions = fit_positions(positions, spec, node.fit)
+        yield node, positions.flatten(0, 1)
+
+
+def _check_shape(anchor: Anchor, node: Node, features: Tensor) -> None:
+    spec = anchor.feature(node.block)
+    if tuple(features.shape[1:]) != spec.shape:
+        where = "the stem" if node.block < 0 else f"block {node.block}"
+        raise AnchorError(
+            f"{where} of {anchor.name} gives features of shape {tuple(features.shape[1:])}, and "
+            f"{type(anchor).__name__}.feature({node.block}) says {spec.shape}: {spec}."
+        )
 
 
 def _fit_layers(
@@ -165,7 +187,7 @@ def _fit_layers(
     """Solve every layer, then store them all; report what the stored maps give."""
     maps, fits, optimal = [], [], method == "least-squares" and ridge == 0
     for number, layer in enumerate(net.space.layers):
-        linear, sides = _linear(net, layer.name), sums.equations(layer) if sums else None
+        linear, sides = net.layer_named(layer.name).transform, sums.equations(layer) if sums else None
         if method == "kaiming" or sides is None:
             solution = kaiming_solution(linear.in_features, linear.out_features)
         else:
@@ -188,17 +210,6 @@ def _measure(name: str, sides: NormalEquations | None, stored: Solution, near: T
         return LayerFit(name, math.nan, stored.rank, 0)
     residual = sides.relative_residual(stored.weight, stored.bias, near)
     return LayerFit(name, residual, stored.rank, sides.rows)
-
-
-def _linear(net: SNNet, name: str) -> nn.Linear:
-    layer = net.layers[name]
-    assert isinstance(layer, StitchingLayer)
-    return layer.transform
-
-
-def _float64_device(device: torch.device) -> torch.device:
-    # Apple's GPUs have no float64; the sums then live on the CPU.
-    return torch.device("cpu") if device.type == "mps" else device
 
 
 def _check_counts(**counts: int | None) -> None:

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from snnet.init.gram import product_over_rows
+from snnet.init.rows import product_over_rows
 
 EPS = torch.finfo(torch.float64).eps
 CONDITION_LIMIT = 1e12
@@ -95,6 +95,12 @@ class NormalEquations:
         """Tell the channels that vary from those that differ from their mean by rounding alone."""
         rounding = self.rows * (16 * EPS * self.front_mean) ** 2
         return self.gram.diagonal() > rounding
+
+
+def kaiming_solution(in_features: int, out_features: int) -> Solution:
+    """Draw normal weights of variance `1 / in_features` (He et al., for a linear map); the bias is zero."""
+    weight = nn.init.kaiming_normal_(torch.empty(out_features, in_features), nonlinearity="linear")
+    return Solution(weight.T, torch.zeros(out_features), 0)
 
 
 def _solve_cholesky(gram: Tensor, cross: Tensor) -> Tensor | None:

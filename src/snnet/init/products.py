@@ -7,8 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from snnet.init.gram import mirrored, product_over_rows
-from snnet.init.rows import BatchRows
+from snnet.init.rows import BatchRows, mirrored, product_over_rows
 
 INFLATION_LIMIT = 1e3
 """Mean variance inflation factor of a front feature's channels up to which products are formed in float32.

@@ -123,23 +123,20 @@ def recalibrate(
             for node in tree.nodes()
             if _is_measured(net, own, node.step, node.prefix)
         }
+
+        def run(node: Node, features: Tensor) -> Tensor:
+            with modes.get(node.prefix) or nullcontext():
+                return net.run_step(node.step, features)
+
         total, done, dtype = count_images(images, max_images), 0, next(net.parameters()).dtype
         for batch in _even_batches(image_batches(images, net.input.size, sys.maxsize, max_images), batch_size):
-            _add_batch(net, tree, modes, batch.to(place, dtype))
+            for _ in walk_tree(tree, batch.to(place, dtype), run):
+                pass
             done += len(batch)
             if progress:
                 progress(done, total, "images")
         _keep(net, {prefix: mode.result() for prefix, mode in modes.items()}, left)
     return RecalibrationReport(done, len(tree.stitches), len(modes), time.perf_counter() - start)
-
-
-def _add_batch(net: SNNet, tree: Tree, modes: Mapping[str, MeasuringStatistics], images: Tensor) -> None:
-    def run(node: Node, features: Tensor) -> Tensor:
-        with modes.get(node.prefix) or nullcontext():
-            return net.run_step(node.step, features)
-
-    for _ in walk_tree(tree, images, run):
-        pass
 
 
 def _even_batches(given: Iterable[Tensor], most: int) -> Iterator[Tensor]:

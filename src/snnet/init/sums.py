@@ -6,11 +6,10 @@ import torch
 from torch import Tensor
 
 from snnet.errors import AnchorError
-from snnet.init.gram import mirrored
 from snnet.init.normal_equations import NormalEquations
 from snnet.init.plan import Node, Plan, Product, back_nodes, cross_products, front_nodes, gram_of
 from snnet.init.products import ProductSum, choose_dtype
-from snnet.init.rows import BatchRows, RunningMean
+from snnet.init.rows import BatchRows, RunningMean, mirrored
 from snnet.space import LayerSpec
 
 

@@ -11,7 +11,6 @@ from .hub import write_card as write_card
 from .images import check_images as check_images
 from .network import SNNet as SNNet
 from .network import StitchLike as StitchLike
-from .replica import plain_replica as plain_replica
 from .replica import replicate as replicate
 from .replica import to_plain as to_plain
 from .saved import load as load

@@ -64,22 +64,13 @@ class Answering(Protocol):
     """A network or a bundle, as far as it takes to ask it."""
 
     @property
-    def table(self) -> StitchTable | None:
-        """What is known about its stitches."""
-
+    def table(self) -> StitchTable | None: ...  # noqa: D102
     @property
-    def classes(self) -> tuple[str, ...] | None:
-        """Names of the classes."""
-
+    def classes(self) -> tuple[str, ...] | None: ...  # noqa: D102
     @property
-    def input(self) -> InputSpec:
-        """What it takes."""
-
-    def find(self, stitch: int | str | Stitch) -> Stitch:
-        """Return one of its stitches."""
-
-    def select(self, **budget: Any) -> Stitch:
-        """Return the best of its stitches within a budget."""
+    def input(self) -> InputSpec: ...  # noqa: D102
+    def find(self, stitch: int | str | Stitch) -> Stitch: ...  # noqa: D102
+    def select(self, **budget: Any) -> Stitch: ...  # noqa: D102
 
 
 def predict_images(

@@ -1,7 +1,6 @@
 # Tested in tests/network/test_hub.py.
 """The model card: what a network is, what it was made from, and what its routes cost and score."""
 
-from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -27,6 +26,7 @@ def model_card(
         picture: Name of the picture of the curve beside the card.
     """
     table = net.table
+    columns = [] if table is None else [name for name in table.columns if name != "loss"]
     frontier = list(pareto_frontier(table, COST, SCORE)) if table is not None and has_curve(table) else []
     licenses = {anchor.license for anchor in net.family}
     # Anchors under different licenses have no one license to name; the card lists each.
@@ -48,8 +48,8 @@ def model_card(
         images=net.input,
         classes=[f"{number} {name}" for number, name in enumerate(net.classes or ())],
         classes_shown=_CLASSES_SHOWN,
-        columns=[column(name).heading for name in _columns(table)],
-        rows=[_line(row, _columns(table)) for row in frontier],
+        columns=[column(name).heading for name in columns],
+        rows=[[str(row.index), f"`{row.stitch}`", *(_cell(row, name) for name in columns)] for row in frontier],
         budget=f"{frontier[len(frontier) // 2].values[COST]:.0f}" if frontier else None,
         last=net.space[-1].id,
         repo_id=repo_id or "path/to/network",
@@ -62,14 +62,6 @@ def model_card(
 def has_curve(table: StitchTable | None) -> bool:
     """Tell whether any stitch has both MACs and top-1, so that there is a frontier to list and to draw."""
     return table is not None and any(measured(row, COST, SCORE) for row in table)
-
-
-def _columns(table: StitchTable | None) -> list[str]:
-    return [] if table is None else [name for name in table.columns if name != "loss"]
-
-
-def _line(row: StitchRow, columns: Sequence[str]) -> list[str]:
-    return [str(row.index), f"`{row.stitch}`", *(_cell(row, name) for name in columns)]
 
 
 def _cell(row: StitchRow, name: str) -> str:

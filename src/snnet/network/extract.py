@@ -1,4 +1,4 @@
-"""One stitch taken out of its network: a module of its own, with the weights of that route and no others."""
+"""One stitch of a network as a module, for whatever takes a module; on request with no other weights than its own."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from snnet.anchors import Anchor, BatchNorm
 from snnet.errors import ExportError
 from snnet.layers import StitchingLayer
+from snnet.network.fold_norms import fold_batch_norms
 from snnet.network.interface import Network
 from snnet.network.statistics import statistics_of
 from snnet.network.tree import find_call, run_calls
@@ -41,23 +42,44 @@ class RouteModule(nn.Module):
         return run_calls(self, self.calls, images)
 
 
-def extract_route(net: Network, stitch: Stitch, *, share: bool = False) -> RouteModule:
-    """Return a stitch as a module of its own, in evaluation mode.
-
-    Batch norms hold the running statistics that were measured for this stitch, and low-rank updates of stitching
-    layers are merged into their weights.
+class StitchModule(nn.Module):
+    """Runs one stitch; the weights are the network's.
 
     Args:
-        net: The network; it stays as it is.
-        stitch: One of its stitches.
-        share: Hold the network's own tensors in place of copies, wherever their values are the same.
-
-    Raises:
-        ExportError: If the route runs a block twice with different running statistics.
+        net: The network, called as `net(images, stitch)`.
+        stitch: The stitch.
     """
-    module, memo = _extract(net, net.steps(stitch), share=share)
-    _write_statistics(net, stitch, memo)
-    return module
+
+    net: Network
+
+    def __init__(self, net: Network, stitch: Stitch) -> None:
+        super().__init__()
+        self.net = net
+        self.stitch = stitch
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Images `(B, C, H, W)` to logits `(B, classes)`."""
+        return self.net(images, self.stitch)
+
+    def to_module(self, *, fold_batch_norm: bool = False, share: bool = False) -> RouteModule:
+        """Return the stitch without its network: a module in evaluation mode with the weights of this route alone.
+
+        Its weights bear the names that they have in the network's `state_dict()`. Batch norms hold the running
+        statistics of this stitch, and low-rank updates of stitching layers are merged.
+
+        Args:
+            fold_batch_norm: Fold every batch norm that directly follows a convolution or a linear layer into it,
+                which saves time; weights that are folded differ from the network's.
+            share: Hold the network's own tensors in place of copies, wherever their values are the same.
+
+        Raises:
+            ExportError: If the route runs a block twice with different running statistics.
+        """
+        module, memo = _extract(self.net, self.net.steps(self.stitch), share=share)
+        _write_statistics(self.net, self.stitch, memo)
+        if fold_batch_norm:
+            fold_batch_norms(module, self.net.input.size)
+        return module
 
 
 def extract_step(net: Network, step: Step, prefix: str = "") -> RouteModule:

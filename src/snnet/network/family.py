@@ -8,7 +8,7 @@ import torch
 
 from snnet.anchors import Anchor
 from snnet.errors import AnchorError, SpaceError
-from snnet.layers import StitchingLayer, check_rank
+from snnet.layers import StitchingLayer
 from snnet.space import LayerSpec, StitchSpace
 from snnet.utils import count_macs, evaluating
 
@@ -60,19 +60,6 @@ def check_space(anchors: Sequence[Anchor], space: StitchSpace) -> None:
             f"The space is for depths {list(space.depths)} and the anchors have "
             f"{[anchor.depths for anchor in anchors]}; build the space from the anchors."
         )
-
-
-def set_lora_rank(layers: Sequence[StitchingLayer], rank: int | None) -> None:
-    """Set the rank of all layers, or, if one cannot have it, of none.
-
-    Raises:
-        AnchorError: If a layer has fewer channels than that.
-    """
-    if rank is not None:
-        for layer in layers:
-            check_rank(layer.transform, rank)
-    for layer in layers:
-        layer.set_lora_rank(rank)
 
 
 def build_stitching_layer(

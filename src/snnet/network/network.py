@@ -6,27 +6,27 @@ from typing import Any, Self
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from snnet.anchors import Anchor, BatchNorm
-from snnet.data import CleanTransform, Picture, clean_transform
+from snnet.data import CleanTransform, Picture, Pixels
 from snnet.errors import BudgetError
-from snnet.layers import StitchingLayer
+from snnet.layers import StitchingLayer, check_rank
 from snnet.network.answers import Prediction, predict_images
 from snnet.network.card import model_card
-from snnet.network.family import build_stitching_layer, check_family, check_space, set_lora_rank
+from snnet.network.extract import StitchModule
+from snnet.network.family import build_stitching_layer, check_family, check_space
 from snnet.network.hub import push_to_hub
 from snnet.network.images import check_batch, fits
 from snnet.network.restore import read_network
-from snnet.network.running import runner
 from snnet.network.statistics import RouteStatistics
-from snnet.network.stitch_module import StitchModule
 from snnet.network.storage import SETTINGS, describe, save_network
 from snnet.network.summary import summary
 from snnet.network.tree import Call, find_call, find_module, join_calls, run_calls
 from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixes, route_steps
 from snnet.table import SCORE, StitchTable, select, without_scores
-from snnet.utils import precision_of
+from snnet.utils import evaluating, precision_of
 
 StitchLike = int | str | Stitch
 """A stitch by its number, its id, or as a value."""
@@ -215,7 +215,12 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         Raises:
             AnchorError: If a layer has fewer channels than that.
         """
-        set_lora_rank([self.layer_named(name) for name in self.layers], rank)
+        layers = [self.layer_named(name) for name in self.layers]
+        if rank is not None:  # all of them or, if one cannot have it, none
+            for layer in layers:
+                check_rank(layer.transform, rank)
+        for layer in layers:
+            layer.set_lora_rank(rank)
         self.lora_rank = rank
         return self
 
@@ -245,7 +250,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
     @property
     def transform(self) -> CleanTransform:
         """From a picture or the path of one to the normalized tensor `(C, H, W)`, as in evaluation."""
-        return clean_transform(self.input)
+        return CleanTransform(self.input)
 
     def predict(
         self, images: Picture | Tensor | Iterable[Picture | Tensor], stitch: StitchLike | None = None, **budget: Any
@@ -261,7 +266,14 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             >>> net.predict("photo.jpg", macs=12e6).label  # doctest: +SKIP
             'Ankle boot'
         """
-        return predict_images(self, images, stitch, budget, stitches=self.space, run=runner(self))
+
+        def run(pixels: Pixels, route: Stitch) -> NDArray[Any]:
+            with evaluating(self) as device, torch.inference_mode():
+                batch = torch.from_numpy(pixels).to(device, self.dtype)
+                logits: NDArray[Any] = self(batch, route).float().cpu().numpy()
+            return logits
+
+        return predict_images(self, images, stitch, budget, stitches=self.space, run=run)
 
     def forget_scores(self) -> None:
         """Drop from the table what was measured on other weights; costs and latencies stay."""

@@ -25,11 +25,6 @@ def replicate(net: SNNet, convert: Callable[[Tensor], Tensor]) -> SNNet:
     return deepcopy(net, memo).eval()
 
 
-def plain_replica(net: SNNet) -> SNNet:
-    """Return a replica in float32 on the CPU, which is what exporters take; it shares what is so already."""
-    return replicate(net, to_plain)
-
-
 def to_plain(tensor: Tensor) -> Tensor:
     """Return a tensor on the CPU, numbers in float32."""
     return tensor.to("cpu", torch.float32) if tensor.is_floating_point() else tensor.cpu()

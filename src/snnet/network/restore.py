@@ -14,7 +14,6 @@ from torch import nn
 from snnet.anchors import Anchor, AnchorLike, AnchorSource, load_anchor
 from snnet.errors import AnchorError, CheckpointError
 from snnet.network.interface import Network
-from snnet.network.statistics import statistics_size
 from snnet.network.storage import CONFIG, FORMAT, HUB_ERRORS, SETTINGS, TABLE, VERSION, WEIGHTS
 from snnet.space import StitchSpace
 from snnet.table import StitchTable
@@ -43,17 +42,15 @@ def read_network(
         CheckpointError: If there is no such network, or one of its files is damaged.
     """
     hub = {"revision": revision, "token": token, "cache_dir": cache_dir}
-    directory = find_directory(path, **hub, force_download=force_download, local_files_only=local_files_only)
-    config = read_config(directory / CONFIG)
-    space = read_space(directory / CONFIG, config["space"])
-    with anchors_of(directory, config["anchors"], space, models) as anchors:
+    directory = _find_directory(path, **hub, force_download=force_download, local_files_only=local_files_only)
+    config = _read_config(directory / CONFIG)
+    space = _read_space(directory / CONFIG, config["space"])
+    with _anchors_of(directory, config["anchors"], space, models) as anchors:
         net = build(anchors, space, **{name: config[name] for name in SETTINGS if name in config})
         module = cast(nn.Module, net)
-        load_weights(module, directory / WEIGHTS, device=str(map_location), strict=strict)
+        _load_weights(module, directory / WEIGHTS, device=str(map_location), strict=strict)
     if len(net.statistics):
-        ways = [zip(net.prefixes(stitch), net.steps(stitch), strict=True) for stitch in net.space]
-        sizes = {prefix: statistics_size(net.step_norms(step)) for way in ways for prefix, step in way}
-        net.statistics.check_sizes(sizes, directory / WEIGHTS)
+        _check_statistics(net, directory / WEIGHTS)
     net.classes = tuple(config["classes"]) if config.get("classes") else None
     if (directory / TABLE).is_file():
         net.table = StitchTable.load(directory / TABLE)
@@ -63,16 +60,8 @@ def read_network(
     return net
 
 
-def find_directory(model_id: str | Path, **options: Any) -> Path:
-    """Return the directory of a network: the one that `model_id` is, or the hub's of that id, downloaded.
-
-    Args:
-        model_id: Directory or `ORG/NAME`.
-        options: Of `huggingface_hub.snapshot_download`.
-
-    Raises:
-        CheckpointError: If the hub does not give it.
-    """
+def _find_directory(model_id: str | Path, **options: Any) -> Path:
+    """Return the directory of a network: the one that `model_id` is, or the hub's of that id, downloaded."""
     path = Path(model_id)
     # A path whose parent exists is a mistyped directory rather than a hub id.
     if path.exists() or str(model_id).count("/") != 1 or path.parent.is_dir():
@@ -86,12 +75,8 @@ def find_directory(model_id: str | Path, **options: Any) -> Path:
         ) from error
 
 
-def read_config(path: Path) -> dict[str, Any]:
-    """Read the description of a network.
-
-    Raises:
-        CheckpointError: If the file is missing or does not describe one.
-    """
+def _read_config(path: Path) -> dict[str, Any]:
+    """Read the description of a network."""
     config = read_description(path, what="network", format=FORMAT, version=VERSION, error=CheckpointError)
     if missing := {"anchors", "space"} - config.keys():
         raise CheckpointError(
@@ -104,12 +89,8 @@ def read_config(path: Path) -> dict[str, Any]:
     return config
 
 
-def read_space(path: Path, description: Any) -> StitchSpace:
-    """Return the space that the file at `path` describes.
-
-    Raises:
-        CheckpointError: If the description is damaged.
-    """
+def _read_space(path: Path, description: Any) -> StitchSpace:
+    """Return the space that the file at `path` describes."""
     try:
         return StitchSpace.from_config(description)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -118,16 +99,26 @@ def read_space(path: Path, description: Any) -> StitchSpace:
         ) from error
 
 
+def _check_statistics(net: Network, origin: Path) -> None:
+    """Refuse running statistics of beginnings that are not the network's, or of other batch norms."""
+    ways = [zip(net.prefixes(stitch), net.steps(stitch), strict=True) for stitch in net.space]
+    norms = {prefix: net.step_norms(step) for way in ways for prefix, step in way}
+    for prefix in net.statistics:
+        expected = 2 * sum(norm.num_features for norm in norms.get(prefix, ()))
+        found = tuple(net.statistics.get_buffer(prefix).shape)
+        if found != (expected,):
+            raise CheckpointError(
+                f"{origin} has running statistics of shape {found} at {prefix}, and the network takes {expected} "
+                "numbers there; it was written for another network."
+            )
+
+
 def _is_anchor_entry(entry: Any) -> bool:
     return isinstance(entry, dict) and {"name", "model"} <= entry.keys() and isinstance(entry.get("kwargs"), dict)
 
 
 def _anchor_source(entry: Mapping[str, Any]) -> AnchorSource:
-    """Return how to build the anchor that an entry of the description names.
-
-    Raises:
-        CheckpointError: If the anchor was a module that no name rebuilds.
-    """
+    """Return how to build the anchor that an entry of the description names."""
     if entry["model"] is None:
         raise CheckpointError(
             f"Anchor {entry['name']!r} was a model of the user's own, which the file cannot rebuild; "
@@ -137,20 +128,12 @@ def _anchor_source(entry: Mapping[str, Any]) -> AnchorSource:
 
 
 @contextmanager
-def anchors_of(
+def _anchors_of(
     directory: Path, entries: Sequence[Mapping[str, Any]], space: StitchSpace, models: Sequence[AnchorLike] | None
 ) -> Iterator[list[Anchor]]:
     """Give the anchors of a saved network; of models that a user gave for them and that do not fit, say what would.
 
-    Args:
-        directory: The network's.
-        entries: Its anchors, as its description has them.
-        space: Its space.
-        models: What the user gave; None to build the anchors as the description says.
-
-    Raises:
-        CheckpointError: If the space is of another number, if a model is needed that no name rebuilds, if number or
-            depths of those given differ, or if building or loading the network within fails with them.
+    That they do not may show only in what is done with them within: building the network, or loading its weights.
     """
     if len(entries) != len(space.depths):
         raise CheckpointError(
@@ -184,25 +167,17 @@ def _named_depths(anchors: Iterable[tuple[str, Sequence[int]]]) -> str:
     return ", ".join(f"{name} of depths {tuple(depths)}" for name, depths in anchors) or "none"
 
 
-def load_weights(net: nn.Module, path: Path, *, device: str, strict: bool) -> None:
-    """Read the weights; tensors that were one when they were saved are one again.
-
-    Raises:
-        CheckpointError: If the file is missing or damaged, or with `strict` if it is not of this network.
-    """
+def _load_weights(net: nn.Module, path: Path, *, device: str, strict: bool) -> None:
+    """Read the weights; tensors that were one when they were saved are one again."""
     try:
-        _load(net, path, device=device, strict=strict)
+        # Cloned because tensors in a mapped file may lie unaligned, which changes the last bit of what kernels compute.
+        state = {name: tensor.clone() for name, tensor in load_file(path, device=device).items()}
+        with safe_open(path, framework="pt") as file:
+            same = {alias: name for alias, name in (file.metadata() or {}).items() if name in state}
+        state |= {alias: state[name] for alias, name in same.items()}
+        net.load_state_dict(state, strict=strict, assign=True)
     except (SafetensorError, RuntimeError, OSError) as error:
         raise CheckpointError(f"{path} cannot be loaded: {error}") from error
-
-
-def _load(net: nn.Module, path: Path, *, device: str, strict: bool) -> None:
-    # Cloned because tensors in a mapped file may lie unaligned, which changes the last bit of what kernels compute.
-    state = {name: tensor.clone() for name, tensor in load_file(path, device=device).items()}
-    with safe_open(path, framework="pt") as file:
-        same = {alias: name for alias, name in (file.metadata() or {}).items() if name in state}
-    state |= {alias: state[name] for alias, name in same.items()}
-    net.load_state_dict(state, strict=strict, assign=True)
     for alias, name in same.items():
         owner, _, attribute = alias.rpartition(".")
         module = net.get_submodule(owner)

@@ -6,7 +6,6 @@ kept per beginning of a route (`route_prefixes`), and routes that begin alike sh
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -15,7 +14,7 @@ from torch.nn.functional import batch_norm
 from torch.overrides import TorchFunctionMode
 
 from snnet.anchors import Anchor, BatchNorm, batch_norms
-from snnet.errors import AnchorError, CheckpointError, DataError
+from snnet.errors import AnchorError, DataError
 from snnet.space import Step
 
 
@@ -83,24 +82,6 @@ class RouteStatistics(nn.Module):
                 )
         for prefix, value in ready.items():
             self.register_buffer(prefix, value)
-
-    def check_sizes(self, sizes: Mapping[str, int], origin: Path) -> None:
-        """Refuse statistics that are another network's.
-
-        Args:
-            sizes: How many numbers the network takes at each beginning.
-            origin: The file that the statistics are of, for messages.
-
-        Raises:
-            CheckpointError: If a beginning is not the network's, or has another number of them.
-        """
-        for prefix in self:
-            expected, found = sizes.get(prefix, 0), tuple(self.get_buffer(prefix).shape)
-            if found != (expected,):
-                raise CheckpointError(
-                    f"{origin} has running statistics of shape {found} at {prefix}, and the network takes {expected} "
-                    "numbers there; it was written for another network."
-                )
 
     def drop(self, prefixes: Iterable[str]) -> None:
         """Forget the statistics of some beginnings."""
@@ -242,8 +223,3 @@ def statistics_of(norms: Sequence[BatchNorm], values: Tensor) -> list[tuple[Tens
     """Return mean and variance of each batch norm out of what is kept for all of them, flat."""
     parts = torch.split(values, [norm.num_features for norm in norms for _ in range(2)])
     return list(zip(parts[::2], parts[1::2], strict=True))
-
-
-def statistics_size(norms: Sequence[BatchNorm]) -> int:
-    """Return how many numbers the statistics of these batch norms are."""
-    return 2 * sum(norm.num_features for norm in norms)

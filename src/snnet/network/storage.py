@@ -1,7 +1,6 @@
 """The files of a saved network, written whole or not at all."""
 
 import logging
-from collections.abc import Collection
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -38,7 +37,11 @@ def save_network(net: Network, directory: str | Path) -> None:
         target.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=target, prefix=".saving-") as staged:
             _write(net, Path(staged))
-            move_into_place(Path(staged), target, keep=() if is_generated(target / CARD) else (CARD,))
+            names = {path.name for path in Path(staged).iterdir()}
+            for name in sorted(names if is_generated(target / CARD) else names - {CARD}):
+                (Path(staged) / name).replace(target / name)
+        if TABLE not in names:
+            (target / TABLE).unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"The network cannot be saved in {target} ({error}); what was there before is untouched."
@@ -72,18 +75,6 @@ def describe(net: Network) -> dict[str, Any]:
         "classes": net.classes,
         **net.settings,
     }
-
-
-def move_into_place(staged: Path, target: Path, *, keep: Collection[str] = ()) -> None:
-    """Let the files of a network take the place of earlier ones, but for those to keep.
-
-    An earlier table goes if the network has none.
-    """
-    names = {path.name for path in staged.iterdir()}
-    for name in sorted(names - set(keep)):
-        (staged / name).replace(target / name)
-    if TABLE not in names:
-        (target / TABLE).unlink(missing_ok=True)
 
 
 def _anchor_entry(anchor: Anchor) -> dict[str, Any]:

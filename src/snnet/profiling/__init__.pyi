@@ -1,12 +1,10 @@
 from .costs import count_costs as count_costs
-from .energy import EnergyMeter as EnergyMeter
+from .costs import network_params as network_params
+from .costs import step_macs as step_macs
+from .costs import stitch_params as stitch_params
 from .energy import find_meter as find_meter
-from .macs import step_macs as step_macs
 from .memory import memory_bytes as memory_bytes
-from .params import network_params as network_params
-from .params import step_params as step_params
-from .params import stitch_params as stitch_params
 from .profiling import profile as profile
-from .settings import USUAL_MEASURE as USUAL_MEASURE
-from .settings import MeasureSettings as MeasureSettings
+from .timing import USUAL_MEASURE as USUAL_MEASURE
+from .timing import MeasureSettings as MeasureSettings
 from .timing import median_interval as median_interval

@@ -2,20 +2,19 @@
 """One network on one engine: whole stitches and steps, made ready and timed together."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from snnet.network import SNNet
-from snnet.profiling.energy import EnergyMeter, measure_energy
-from snnet.profiling.inputs import random_images, step_inputs
+from snnet.network import SNNet, replicate
+from snnet.profiling.energy import Meter, measure_energy
 from snnet.profiling.memory import memory_bytes
-from snnet.profiling.settings import MeasureSettings
 from snnet.profiling.steps import Walk
-from snnet.profiling.timing import Stopwatch, run_rounds, whole
-from snnet.runtime.engines import Conditions, EagerEngine, NetworkEngine, Ready
+from snnet.profiling.timing import MeasureSettings, Stopwatch, run_rounds
+from snnet.runtime.engines import EagerEngine, NetworkEngine, Ready
 from snnet.space import Step, Stitch
 from snnet.utils import Show
 
@@ -39,30 +38,48 @@ class Bench:
     _rounds: int = 0
 
     def __post_init__(self) -> None:
+        self.conditions = self.engine.conditions
         self.watch = Stopwatch(self.conditions.device)
         self.order = random.Random(self.settings.seed)
 
-    @property
-    def conditions(self) -> Conditions:
-        """Device, precision and threads."""
-        return self.engine.conditions
-
     def images(self, batch: int) -> Tensor:
         """Return random images `(batch, C, H, W)`."""
-        return random_images(self.net, batch, self.conditions, self.settings.seed)
+        generator = torch.Generator().manual_seed(self.settings.seed)
+        images = torch.randn(batch, *self.net.input.size, generator=generator)
+        return images.to(self.conditions.device, self.conditions.dtype)
 
-    def inputs(self, routes: Sequence[Stitch], images: Tensor) -> dict[Step, Tensor]:
-        """Return an input for each step of the routes."""
-        return step_inputs(self.net, routes, images, self.conditions)
+    def inputs(self, routes: Iterable[Stitch], images: Tensor) -> dict[Step, Tensor]:
+        """Return an input for each step of the routes, random but for the images, which stems are given.
+
+        What a step receives has one shape whatever the route, because stitching layers map to just that shape. Steps
+        with inputs of one shape share one tensor.
+        """
+
+        def shape_only(tensor: Tensor) -> Tensor:
+            dtype = self.conditions.dtype if tensor.is_floating_point() else tensor.dtype
+            return torch.empty_like(tensor, device="meta", dtype=dtype)
+
+        replica = replicate(self.net, shape_only)
+        shapes: dict[Step, Tensor] = {}
+        outputs: dict[Step, Tensor] = {}
+        with torch.no_grad():
+            for route in routes:
+                features = torch.empty_like(images, device="meta")
+                for step in self.net.steps(route):
+                    if step not in outputs:
+                        shapes[step] = features
+                        outputs[step] = replica.run_step(step, features)
+                    features = outputs[step]
+        tensors = {_kind(images): images}
+        for shape in shapes.values():
+            if _kind(shape) not in tensors:
+                tensors[_kind(shape)] = torch.empty_like(shape, device=self.conditions.device).normal_()
+        return {step: tensors[_kind(shape)] for step, shape in shapes.items()}
 
     def time(
         self, routes: Sequence[Stitch], walks: Sequence[Walk], images: Tensor, inputs: Mapping[Step, Tensor]
-    ) -> tuple[dict[str, list[float]], dict[Step, list[float]]]:
-        """Time whole stitches and walks in the same rounds.
-
-        Returns:
-            Milliseconds by the id of each stitch, and by step.
-        """
+    ) -> dict[Stitch | Step, list[float]]:
+        """Time whole stitches and walks in the same rounds; return milliseconds by stitch and by step."""
         steps = dict.fromkeys(step for walk in walks for step in walk.steps)
         loaded = {step: self.engine.load_step(step, inputs[step]) for step in steps}
         # What an engine builds for a shape belongs to no round, not even where none warms up.
@@ -70,35 +87,25 @@ class Bench:
             self.load(route).prepare(images)
         for step, ready in loaded.items():
             ready.prepare(inputs[step])
-        trials = [whole(route, self.load(route), images, self.watch) for route in routes]
-        walking = [walk.trial(loaded, inputs, self.watch) for walk in walks]
-        found = run_rounds(
-            [*trials, *walking],
-            warmup=self.settings.warmup,
-            repeats=self.settings.repeats,
-            order=self.order,
-            after_round=lambda: self._report(len(images)),
-        )
+        trials: list[Callable[[], Iterator[tuple[Stitch | Step, float]]]] = [
+            *(partial(self._time_whole, route, images) for route in routes),
+            *(partial(walk.time, loaded, inputs, self.watch) for walk in walks),
+        ]
+        found = run_rounds(trials, self.settings, self.order, after_round=lambda: self._report(len(images)))
         for ready in loaded.values():
             ready.close()
-        stitches = {key.id: times for key, times in found.items() if isinstance(key, Stitch)}
-        return stitches, {key: times for key, times in found.items() if isinstance(key, Step)}
+        return found
 
     def memory(self, routes: Sequence[Stitch], images: Tensor, inputs: Mapping[Step, Tensor]) -> dict[str, int]:
         """Return the bytes that each stitch needs as plain PyTorch runs it, see `memory_bytes`."""
-        own = isinstance(self.engine, EagerEngine)
         eager = self.engine if isinstance(self.engine, EagerEngine) else EagerEngine(self.net, self.conditions)
-        try:
-            with torch.inference_mode():
-                return memory_bytes(self.net, routes, images, inputs, eager)
-        finally:
-            if not own:
-                eager.close()
+        with torch.inference_mode():
+            return memory_bytes(self.net, routes, images, inputs, eager)
 
-    def energy(self, meter: EnergyMeter, times: Mapping[Stitch, float], images: Tensor) -> dict[str, float]:
+    def energy(self, meter: Meter, times: Mapping[Stitch, float], images: Tensor) -> dict[str, float]:
         """Return the millijoules of each stitch, whose milliseconds are given; in random order."""
         return {
-            route.id: measure_energy(meter, lambda r=route: self.load(r)(images), times[route], self.watch.wait)  # type: ignore[misc]
+            route.id: measure_energy(meter, partial(self.load(route), images), times[route], self.watch.wait)
             for route in self.order.sample(list(times), len(times))
         }
 
@@ -114,8 +121,15 @@ class Bench:
             ready.close()
         self._ready.clear()
 
+    def _time_whole(self, route: Stitch, images: Tensor) -> Iterator[tuple[Stitch, float]]:
+        yield route, self.watch.time(self.load(route), images)[1]
+
     def _report(self, batch: int) -> None:
         self._rounds += 1
         if self.progress:
             total = self.settings.rounds * len(self.settings.batch_sizes)
             self.progress(self._rounds, total, f"batch {batch}")
+
+
+def _kind(tensor: Tensor) -> tuple[object, ...]:
+    return tuple(tensor.shape), tensor.stride(), tensor.dtype

@@ -1,12 +1,15 @@
-"""The table of costs: multiply-adds and parameters of every stitch."""
+"""What is counted: multiply-adds and parameters of steps, stitches and networks."""
 
 from datetime import UTC, datetime
 
-from snnet.network import SNNet
-from snnet.profiling.macs import step_macs
-from snnet.profiling.params import stitch_params
+import torch
+from torch import Tensor
+
+from snnet.layers import LowRankLinear
+from snnet.network import SNNet, replicate
+from snnet.space import Step
 from snnet.table import StitchRow, StitchTable
-from snnet.utils import versions
+from snnet.utils import MacCounter, stand_in, versions
 
 
 def count_costs(net: SNNet) -> StitchTable:
@@ -15,13 +18,6 @@ def count_costs(net: SNNet) -> StitchTable:
     MACs come for all stitches from one count per step of a route. What else `net.table` has is kept; the rows are
     those of the space, in its order.
     """
-    table, earlier = _count(net), net.table
-    # Laid over twice: the rows are those of the space, and of two values the newer one stays.
-    net.table = table if earlier is None else table.merge(earlier).merge(table)
-    return net.table
-
-
-def _count(net: SNNet) -> StitchTable:
     macs, params = step_macs(net), stitch_params(net)
     rows = (
         StitchRow(
@@ -37,4 +33,53 @@ def _count(net: SNNet) -> StitchTable:
         "versions": versions(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return StitchTable(rows, meta)
+    table, earlier = StitchTable(rows, meta), net.table
+    # Laid over twice: the rows are those of the space, and of two values the newer one stays.
+    net.table = table if earlier is None else table.merge(earlier).merge(table)
+    return net.table
+
+
+def step_macs(net: SNNet) -> dict[Step, int]:
+    """Count the multiply-adds at batch 1 of each step that some stitch of `net` takes, on the meta device.
+
+    Each step is run once, when the first route reaches it, and later routes take its output from there: what
+    a block receives has one shape whatever the route, because stitching layers map to just that shape. Low-rank
+    updates of stitching layers count as merged, for they cost nothing where they are.
+    """
+    replica = replicate(net, stand_in).set_lora_rank(None)
+    macs: dict[Step, int] = {}
+    outputs: dict[Step, Tensor] = {}
+    with torch.no_grad(), MacCounter() as counter:
+        for stitch in net.space:
+            features = torch.empty(1, *net.input.size, device="meta")
+            for step in net.steps(stitch):
+                if step not in macs:
+                    before = counter.macs
+                    outputs[step] = replica.run_step(step, features)
+                    macs[step] = counter.macs - before
+                features = outputs[step]
+    return macs
+
+
+def stitch_params(net: SNNet) -> dict[str, int]:
+    """Count, for each stitch id, the parameters of everything that the route runs; a shared tensor counts once.
+
+    The stem with class token and position embedding, blocks, stitching layers, the last anchor's norm and head.
+    Low-rank updates of stitching layers count as merged.
+    """
+    steps = dict.fromkeys(step for stitch in net.space for step in net.steps(stitch))
+    merged = {id(p) for part in net.layers.modules() if isinstance(part, LowRankLinear) for p in (part.up, part.down)}
+    sizes = {step: {id(p): p.numel() for p in net.step_parameters(step) if id(p) not in merged} for step in steps}
+    totals = {}
+    for stitch in net.space:
+        route: dict[int, int] = {}
+        for step in net.steps(stitch):
+            route.update(sizes[step])
+        totals[stitch.id] = sum(route.values())
+    return totals
+
+
+def network_params(net: SNNet) -> int:
+    """Count the parameters of the whole network as it is: all anchors and all stitching layers with their updates."""
+    parameters = [*net.anchors.parameters(), *net.layers.parameters()]
+    return sum({id(parameter): parameter.numel() for parameter in parameters}.values())

@@ -1,10 +1,9 @@
 """Energy, where the machine has a meter: Intel's RAPL for processors, the driver's counter for NVIDIA's GPUs."""
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
+from typing import TypeAlias
 
 import torch
 
@@ -15,17 +14,11 @@ SECONDS = 0.3
 """Least time over which energy is read: meters are renewed every 1 ms (RAPL) to 100 ms (GPUs)."""
 
 
-class EnergyMeter(ABC):
-    """Counts the energy of a device, of everything that runs on it and of what it takes when idle."""
-
-    name: ClassVar[str]
-
-    @abstractmethod
-    def joules(self) -> float:
-        """Return the energy used since some beginning; it never falls."""
+Meter: TypeAlias = Callable[[], float]
+"""Returns the joules that a device has used since some beginning: for all that runs on it, and when idle."""
 
 
-class RaplMeter(EnergyMeter):
+class RaplMeter:
     """The processor packages of this machine.
 
     Args:
@@ -35,16 +28,14 @@ class RaplMeter(EnergyMeter):
         OSError: If they cannot be read; most systems let only root.
     """
 
-    name = "Intel RAPL"
-
     def __init__(self, packages: list[Path]) -> None:
         self._packages = packages
         self._ranges = {package: _number(package / "max_energy_range_uj") for package in packages}
         self._last = {package: _number(package / "energy_uj") for package in packages}
         self._total = 0
 
-    def joules(self) -> float:
-        """Return the energy used since this meter was made."""
+    def __call__(self) -> float:
+        """Return the joules used since this meter was made."""
         for package in self._packages:
             now = _number(package / "energy_uj")
             # The counter begins again at 0 after its range, every few minutes to hours.
@@ -53,37 +44,26 @@ class RaplMeter(EnergyMeter):
         return self._total / 1e6
 
 
-class NvmlMeter(EnergyMeter):
-    """One NVIDIA GPU.
-
-    Args:
-        read: Gives its energy in joules.
-    """
-
-    name = "NVML"
-
-    def __init__(self, read: Callable[[], float]) -> None:
-        self._read = read
-
-    def joules(self) -> float:
-        """Return the energy used since the driver was loaded."""
-        return self._read()
-
-
-def find_meter(device: torch.device, powercap: Path = POWERCAP) -> tuple[EnergyMeter | None, str]:
+def find_meter(device: torch.device, powercap: Path = POWERCAP) -> tuple[Meter | None, str]:
     """Return the meter of a device and its name, or None and why there is none."""
     try:
         if device.type == "cpu":
-            return _processor_meter(powercap)
+            # `intel-rapl:0` is a package; `intel-rapl:0:1` a part of it, and would count twice. AMD's are named so too.
+            packages = sorted(path for path in powercap.glob("intel-rapl:*") if path.name.count(":") == 1)
+            if packages:
+                return RaplMeter(packages), "Intel RAPL"
+            return None, f"there is no meter: {powercap} has no intel-rapl"
         if device.type == "cuda":
-            return _gpu_meter(device)
+            if gpu_names():
+                return gpu_energy(f"GPU-{torch.cuda.get_device_properties(device).uuid}"), "NVML"
+            return None, "there is no meter: NVIDIA's driver does not answer"
     except OSError as error:
         return None, f"the meter cannot be read ({error})"
     return None, f"there is no meter for {device.type}"
 
 
 def measure_energy(
-    meter: EnergyMeter,
+    meter: Meter,
     run: Callable[[], object],
     milliseconds: float,
     wait: Callable[[], None],
@@ -100,29 +80,11 @@ def measure_energy(
     """
     count = max(1, math.ceil(1e3 * seconds / max(milliseconds, 1e-3)))
     wait()
-    before = meter.joules()
+    before = meter()
     for _ in range(count):
         run()
     wait()
-    return 1e3 * (meter.joules() - before) / count
-
-
-def _processor_meter(powercap: Path) -> tuple[EnergyMeter | None, str]:
-    # `intel-rapl:0` is a package; `intel-rapl:0:1` is a part of it, and would count twice. AMD's bear the name too.
-    packages = sorted(p for p in _entries(powercap) if p.name.startswith("intel-rapl:") and p.name.count(":") == 1)
-    if not packages:
-        return None, f"there is no meter: {powercap} has no intel-rapl"
-    return RaplMeter(packages), RaplMeter.name
-
-
-def _gpu_meter(device: torch.device) -> tuple[EnergyMeter | None, str]:
-    if not gpu_names():
-        return None, "there is no meter: NVIDIA's driver does not answer"
-    return NvmlMeter(gpu_energy(f"GPU-{torch.cuda.get_device_properties(device).uuid}")), NvmlMeter.name
-
-
-def _entries(directory: Path) -> Iterator[Path]:
-    return directory.iterdir() if directory.is_dir() else iter(())
+    return 1e3 * (meter() - before) / count
 
 
 def _number(file: Path) -> int:

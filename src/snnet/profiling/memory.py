@@ -10,7 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from snnet.network import SNNet
-from snnet.profiling.params import stitch_params
+from snnet.profiling.costs import stitch_params
 from snnet.runtime.engines import EagerEngine, Ready
 from snnet.space import Step, Stitch
 
@@ -70,39 +70,30 @@ def memory_bytes(
     """
     steps = dict.fromkeys(step for route in routes for step in net.steps(route))
     # The images stay with the caller all the way, and are counted once.
-    held = {step: _size(inputs[step]) if step.kind != "stem" else 0 for step in steps}
+    held = {step: inputs[step].nbytes if step.kind != "stem" else 0 for step in steps}
     peaks = {step: held[step] + _peak(engine.load_step(step, inputs[step]), inputs[step]) for step in steps}
     params, width = stitch_params(net), engine.conditions.dtype.itemsize
     return {
-        route.id: width * params[route.id] + _size(images) + max(peaks[step] for step in net.steps(route))
+        route.id: width * params[route.id] + images.nbytes + max(peaks[step] for step in net.steps(route))
         for route in routes
     }
 
 
 def _peak(ready: Ready, features: Tensor) -> int:
     """Return the most bytes that live at once while a step runs, beyond its input."""
-    if features.device.type == "cuda":
-        return _cuda_peak(ready, features)
-    live = LiveTensors()
-    with live:
-        ready(features)
-    return live.peak
-
-
-def _cuda_peak(ready: Ready, features: Tensor) -> int:
+    if features.device.type != "cuda":
+        live = LiveTensors()
+        with live:
+            ready(features)
+        return live.peak
     ready(features)  # libraries keep some memory from their first call on, which is no stitch's own
     torch.cuda.synchronize(features.device)
     torch.cuda.reset_peak_memory_stats(features.device)
     before = torch.cuda.memory_allocated(features.device)
     ready(features)
     torch.cuda.synchronize(features.device)
-    peak: int = torch.cuda.max_memory_allocated(features.device) - before
-    return peak
+    return int(torch.cuda.max_memory_allocated(features.device) - before)
 
 
 def _tensors(*trees: Any) -> list[Tensor]:
     return [leaf for leaf in tree_leaves(trees) if isinstance(leaf, Tensor)]
-
-
-def _size(tensor: Tensor) -> int:
-    return tensor.numel() * tensor.itemsize

@@ -1,7 +1,7 @@
 """Steps measured once, and the latency of every route from the sum of its steps."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -9,7 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from snnet.errors import RecipeError
-from snnet.profiling.timing import Stopwatch
+from snnet.profiling.timing import Key, Stopwatch
 from snnet.runtime.engines import Ready
 from snnet.space import Step, Stitch
 
@@ -31,19 +31,15 @@ class Walk:
     steps: tuple[Step, ...]
     lead: bool
 
-    def trial(
+    def time(
         self, ready: Mapping[Step, Ready], inputs: Mapping[Step, Tensor], watch: Stopwatch
-    ) -> Callable[[], Iterator[tuple[Step, float]]]:
-        """Return what runs the walk and times its steps."""
-
-        def run() -> Iterator[tuple[Step, float]]:
-            features = inputs[self.steps[0]]
-            for number, step in enumerate(self.steps):
-                features, milliseconds = watch.time(ready[step], features)
-                if number or not self.lead:
-                    yield step, milliseconds
-
-        return run
+    ) -> Iterator[tuple[Step, float]]:
+        """Run the walk once and yield its steps with their milliseconds."""
+        features = inputs[self.steps[0]]
+        for number, step in enumerate(self.steps):
+            features, milliseconds = watch.time(ready[step], features)
+            if number or not self.lead:
+                yield step, milliseconds
 
 
 def plan_walks(routes: Sequence[Sequence[Step]]) -> list[Walk]:
@@ -60,12 +56,14 @@ def plan_walks(routes: Sequence[Sequence[Step]]) -> list[Walk]:
     return walks
 
 
-def choose_whole(routes: Sequence[Stitch], rough: Mapping[str, float], seed: int) -> tuple[list[Stitch], list[Stitch]]:
+def choose_whole(
+    routes: Sequence[Stitch], rough: Mapping[Stitch, float], seed: int
+) -> tuple[list[Stitch], list[Stitch]]:
     """Return the stitches to measure whole: those that calibrate, spread over the costs, and others at random to check.
 
     Args:
         routes: All stitches in question.
-        rough: Id -> some cost that rises with latency.
+        rough: Stitch -> some cost that rises with latency.
         seed: Of the random ones.
 
     Raises:
@@ -77,14 +75,14 @@ def choose_whole(routes: Sequence[Stitch], rough: Mapping[str, float], seed: int
             "or more."
         )
     part = max(2, len(routes) // SHARE)
-    ordered = sorted(routes, key=lambda route: (rough[route.id], route.id))
+    ordered = sorted(routes, key=lambda route: (rough[route], route.id))
     count = min(CALIBRATED, part)
     calibrating = [ordered[round(number * (len(ordered) - 1) / (count - 1))] for number in range(count)]
     others = [route for route in routes if route not in calibrating]
     return calibrating, random.Random(seed).sample(others, min(CHECKED, part))
 
 
-def calibrate(sums: Mapping[str, float], measured: Mapping[str, float]) -> dict[str, float]:
+def calibrate(sums: Mapping[Key, float], measured: Mapping[Key, float]) -> dict[Key, float]:
     """Return milliseconds for each sum of steps: `a + b * sum`, fitted to the stitches that were measured.
 
     What comes once in a pass, whatever it runs, is in `a`, and what each step gains or loses by following another in
@@ -97,8 +95,3 @@ def calibrate(sums: Mapping[str, float], measured: Mapping[str, float]) -> dict[
     if b <= 0:  # noise of few times can turn the line over; the ratio alone cannot
         a, b = 0.0, float(y.sum() / x[:, 1].sum())
     return {stitch: float(a + b * value) for stitch, value in sums.items()}
-
-
-def relative_errors(predicted: Mapping[str, float], measured: Mapping[str, float]) -> dict[str, float]:
-    """Return how far predictions lie from measurements, as parts of these; positive is too slow."""
-    return {stitch: predicted[stitch] / value - 1 for stitch, value in measured.items()}

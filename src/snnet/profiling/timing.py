@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from time import perf_counter
@@ -11,6 +11,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from snnet.errors import RecipeError
 from snnet.runtime.engines import Ready
 from snnet.table import at_batch
 
@@ -18,6 +19,47 @@ CONFIDENCE = 0.95
 """Probability with which the interval of a median holds the true one."""
 
 Key = TypeVar("Key")
+
+
+@dataclass(frozen=True)
+class MeasureSettings:
+    """How a measurement is made.
+
+    Attributes:
+        batch_sizes: Images per forward pass; each size is measured apart.
+        warmup: Rounds before those that count.
+        repeats: Rounds that count; the median is kept.
+        blocks: Measure blocks, stitching layers, heads and a few whole stitches, and predict the others, each with an
+            error bar (`latency_ms_error`); the error on stitches that were really measured is told.
+        energy: Measure energy where there is a meter, a third of a second for each stitch.
+        seed: Of images, orders, and the choice of stitches to check predictions on.
+
+    Raises:
+        RecipeError: If a number is out of range; the message lists all such numbers.
+    """
+
+    batch_sizes: tuple[int, ...] = (1,)
+    warmup: int = 3
+    repeats: int = 20
+    blocks: bool = False
+    energy: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        faults = [f"batch size {size}; accepted: 1 and more" for size in self.batch_sizes if size < 1]
+        faults += [] if self.batch_sizes else ["no batch size; give at least one, such as (1,)"]
+        faults += [f"warmup {self.warmup}; accepted: 0 and more"] if self.warmup < 0 else []
+        faults += [f"repeats {self.repeats}; accepted: 1 and more"] if self.repeats < 1 else []
+        if faults:
+            raise RecipeError(f"Latency cannot be measured with {'; with '.join(faults)}.")
+
+    @property
+    def rounds(self) -> int:
+        """Rounds in all, for one batch size."""
+        return self.warmup + self.repeats
+
+
+USUAL_MEASURE = MeasureSettings()
 
 
 @dataclass(frozen=True)
@@ -42,9 +84,7 @@ class Stopwatch:
 
 def run_rounds(
     trials: Sequence[Callable[[], Iterable[tuple[Key, float]]]],
-    *,
-    warmup: int,
-    repeats: int,
+    settings: MeasureSettings,
     order: random.Random,
     after_round: Callable[[], None] = lambda: None,
 ) -> dict[Key, list[float]]:
@@ -54,16 +94,15 @@ def run_rounds(
 
     Args:
         trials: Each gives pairs of a key and milliseconds.
-        warmup: Rounds before those that count.
-        repeats: Rounds that count.
+        settings: How many rounds there are, and how many of them warm up.
         order: Draws the order of each round.
         after_round: Called after each.
     """
     found: dict[Key, list[float]] = {}
-    for number in range(warmup + repeats):
+    for number in range(settings.rounds):
         for trial in order.sample(trials, len(trials)):
             for key, milliseconds in trial():
-                if number >= warmup:
+                if number >= settings.warmup:
                     found.setdefault(key, []).append(milliseconds)
         after_round()
     return found
@@ -98,12 +137,3 @@ def median_interval(times: Sequence[float], confidence: float = CONFIDENCE) -> t
             break
         rank = below + 1
     return (ordered[rank - 1], ordered[count - rank]) if rank else None
-
-
-def whole(key: Key, ready: Ready, images: Tensor, watch: Stopwatch) -> Callable[[], Iterator[tuple[Key, float]]]:
-    """Return the trial that runs a whole stitch."""
-
-    def trial() -> Iterator[tuple[Key, float]]:
-        yield key, watch.time(ready, images)[1]
-
-    return trial

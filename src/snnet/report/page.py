@@ -145,7 +145,6 @@ def _data(
 
 
 def _column(table: StitchTable, name: str) -> dict[str, Any]:
-    absent = "not evaluated" if column(name).role == "score" else "not measured"
     axis = axis_of(table, name)
     return {
         "name": name,
@@ -153,7 +152,7 @@ def _column(table: StitchTable, name: str) -> dict[str, Any]:
         "title": axis.title,
         "scale": axis.scale,
         "unit": axis.unit,
-        "missing": absent,
+        "missing": "not evaluated" if column(name).role == "score" else "not measured",
     }
 
 

@@ -57,7 +57,7 @@ def _figure(curves: Curves, table: StitchTable) -> Figure:
     names, colors = anchor_names(table), {series.anchors: series.color for series in series_of(table)}
     ends: list[tuple[float, int, str]] = []
     for stitch, points in curves.items():
-        route = Stitch.parse(stitch)
+        route = Stitch(stitch)
         steps, scores = zip(*points, strict=True)
         if route.is_anchor:
             label, color, width = names[route.anchors[0]], INK, 1.8

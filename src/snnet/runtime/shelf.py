@@ -17,18 +17,11 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass
 class _Entry:
-    """A ready stitch.
-
-    Attributes:
-        ready: It.
-        users: Calls under way.
-        used: When it was last taken, in calls.
-        retired: Whether it has left the shelf; then the last user closes it.
-    """
+    """A ready stitch; once it has left the shelf, retired, its last user closes it."""
 
     ready: Ready
-    users: int = 0
-    used: int = 0
+    users: int = 0  # calls under way
+    used: int = 0  # when it was last taken, in calls
     retired: bool = False
 
 
@@ -126,9 +119,16 @@ class Shelf:
                     last = entry.retired and not entry.users
                 _close([entry] if last else [])
 
-    def ask_for(self, stitch: Stitch) -> None:
-        """Queue a stitch that is neither ready nor queued nor known to fail, before those that fill the shelf."""
+    def ask_for(self, stitch: Stitch, *, again: bool = False) -> None:
+        """Queue a stitch that is neither ready nor queued nor known to fail, before those that fill the shelf.
+
+        Args:
+            stitch: The stitch.
+            again: Forget that it failed.
+        """
         with self._changed:
+            if again:
+                self._failures.pop(stitch, None)
             if not self._closed and stitch not in {*self._entries, *self._queue, *self._failures, self._working}:
                 self._queue.append(stitch)
                 self._changed.notify_all()
@@ -138,11 +138,6 @@ class Shelf:
         with self._changed:
             self._fill.extend(stitches)
             self._changed.notify_all()
-
-    def retry(self, stitch: Stitch) -> None:
-        """Forget that a stitch failed."""
-        with self._changed:
-            self._failures.pop(stitch, None)
 
     def wait(self, stitch: Stitch | None = None, timeout: float | None = None) -> bool:
         """Wait until a stitch is ready or has failed, or until nothing waits; return whether it came to that."""

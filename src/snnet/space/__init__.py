@@ -1,7 +1,6 @@
 """Which stitches a network has, in which order, and which stitching layer serves each cut."""
 
-from snnet.space.chains import Direction
-from snnet.space.matching import LayerSpec
+from snnet.space.matching import Direction, LayerSpec
 from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.space import StitchSpace
 from snnet.space.specs import FeatureSpec, InputSpec, Layout

@@ -6,7 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from snnet.errors import SNNetError, SpaceError
-from snnet.space.chains import Direction
+from snnet.space.matching import Direction
 from snnet.utils import Settings
 
 

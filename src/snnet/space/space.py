@@ -6,8 +6,7 @@ from itertools import pairwise
 from typing import Any, overload
 
 from snnet.errors import SpaceError, did_you_mean
-from snnet.space.chains import Direction, anchor_chains
-from snnet.space.matching import LayerSpec, keep_cuts, stage_layers
+from snnet.space.matching import Direction, LayerSpec, anchor_chains, keep_cuts, stage_layers
 from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.stitch import Cut, Segment, Stitch, as_number
 from snnet.utils import known_keywords
@@ -135,8 +134,9 @@ class StitchSpace(Sequence[Stitch]):
         Raises:
             SpaceError: If the space does not hold it.
         """
-        given = as_number(stitch)
-        number = given if given is not None else self._numbers.get(_as_stitch(stitch), -1)
+        number = as_number(stitch)
+        if number is None:
+            number = self._numbers.get(stitch if isinstance(stitch, Stitch) else Stitch(str(stitch)), -1)
         if not start <= number < min(len(self), len(self) if stop is None else stop):
             hint = did_you_mean(str(stitch), map(str, self.stitches))
             raise SpaceError(
@@ -196,7 +196,7 @@ class StitchSpace(Sequence[Stitch]):
         for entry in config["layers"]:
             cuts = tuple(map(Cut.parse, entry["cuts"]))
             layers.append(LayerSpec(entry["name"], cuts[0].front, cuts[0].back, entry["stage"], cuts))
-        return cls(config["depths"], map(Stitch.parse, config["stitches"]), layers)
+        return cls(config["depths"], map(Stitch, config["stitches"]), layers)
 
     @cached_property
     def _numbers(self) -> dict[Stitch, int]:
@@ -209,10 +209,6 @@ class StitchSpace(Sequence[Stitch]):
     def _subspace(self, stitches: Iterable[Stitch]) -> "StitchSpace":
         kept = tuple(stitches)
         return StitchSpace(self.depths, kept, keep_cuts(self.layers, {cut for s in kept for cut in s.cuts}))
-
-
-def _as_stitch(stitch: int | str | Stitch) -> Stitch:
-    return stitch if isinstance(stitch, Stitch) else Stitch.parse(str(stitch))
 
 
 def _check(depths: Sequence[Sequence[int]], stages: Sequence[int] | None) -> Sequence[int]:

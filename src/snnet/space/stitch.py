@@ -83,15 +83,6 @@ class Stitch:
             if front.anchor == back.anchor:
                 raise SpaceError(f"Stitch {str(self)!r} joins anchor {front.anchor} to itself.")
 
-    @classmethod
-    def parse(cls, text: str) -> "Stitch":
-        """Read an id such as `0:0-5,1:6-12`.
-
-        Raises:
-            SpaceError: If the text is not a comma-separated list of `ANCHOR:START-STOP`.
-        """
-        return cls(text)
-
     def __str__(self) -> str:
         return ",".join(map(str, self.segments))
 
@@ -100,7 +91,7 @@ class Stitch:
 
     @property
     def id(self) -> str:
-        """The stable, readable name, which `parse` reads back."""
+        """The stable, readable name, of which `Stitch` makes the stitch again."""
         return str(self)
 
     @property

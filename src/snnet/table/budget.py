@@ -11,7 +11,7 @@ from operator import le
 from snnet.errors import BudgetError
 from snnet.space import Stitch
 from snnet.table.columns import SCORE, at_batch, column, kinds_of
-from snnet.table.profiled import check_profile
+from snnet.table.facts import check_profile
 from snnet.table.row import StitchRow
 from snnet.table.table import StitchTable
 from snnet.table.values import measured, missing_column
@@ -120,7 +120,7 @@ class Ranking:
             if message := missing_column(table, name):
                 raise BudgetError(message)
         if not any_machine:
-            check_profile(table, (prefer, *self.columns), precision, engine)
+            check_profile(table.meta, (prefer, *self.columns), precision, engine)
         ties = dict.fromkeys((prefer, *self.columns, *(kind.name for kind in kinds_of("cost"))))
         rows = (row for row in table if measured(row, prefer, *self.columns))
         self.rows = sorted(rows, key=lambda row: (*(_rank(row, name) for name in ties), row.index))

@@ -1,8 +1,10 @@
-"""The facts of a table: in the words of today, and in a line for people."""
+"""Under what a table was measured: in the words of today, in a line for people, and whether it holds here."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from snnet.errors import TableError
+from snnet.table.columns import column
 from snnet.utils import Machine, precision_of
 
 PROFILE = "profile"
@@ -35,3 +37,45 @@ def describe_profile(meta: Mapping[str, Any]) -> str | None:
     threads = f"{facts.get('threads')} thread{'' if facts.get('threads') == 1 else 's'}"
     how = f"{facts.get('engine')} on {facts.get('device')}, {facts.get('precision')}, {threads}"
     return f"measured on {Machine.of(facts.get('machine') or {})}: {how}, {str(facts.get('date'))[:10]}"
+
+
+def check_profile(
+    meta: Mapping[str, Any], columns: Iterable[str], precision: str | None = None, engine: str | None = None
+) -> None:
+    """Refuse columns that were measured on another machine or engine, or in another precision than will run.
+
+    Columns that are the same everywhere (MACs, scores) are never refused, and neither is a table that says nothing
+    of a machine: such a table was made by hand.
+
+    Args:
+        meta: The facts of the table.
+        columns: Those that a choice depends on.
+        precision: What the network will run in, such as `bf16`; its own if None.
+        engine: What it will run on, such as `onnxruntime`; that of the measurement if None.
+
+    Raises:
+        TableError: If they do not hold here; the message names both sides.
+    """
+    facts: Mapping[str, Any] = meta.get(PROFILE) or {}
+    used = [name for name in columns if column(name).per_batch]
+    if not facts or not used:
+        return
+    listed = " and ".join(dict.fromkeys(name.partition("@")[0] for name in used))
+    there, here = Machine.of(facts.get("machine") or {}), Machine.here()
+    if not here.can_stand_for(there):
+        raise TableError(
+            f"{listed} was measured on another machine ({there}) than this one ({here}); measure here with "
+            "`snnet profile`, or take the numbers as they are with any_machine=True (--any-machine)."
+        )
+    wanted, found = precision or facts.get("network_precision"), facts.get("precision")
+    if wanted != found:
+        raise TableError(
+            f"{listed} was measured in {found}, and the network runs in {wanted}; say that it will run in {found} "
+            f"with precision={found!r}, measure anew with `snnet profile`, or take the numbers as they are with "
+            "any_machine=True (--any-machine)."
+        )
+    if engine is not None and facts.get("engine") not in (None, engine):
+        raise TableError(
+            f"{listed} was measured with the engine {facts.get('engine')}, and stitches run on {engine}; measure anew "
+            f"with `snnet profile --engine {engine}`, or take the numbers as they are with any_machine=True."
+        )

@@ -6,7 +6,7 @@ from snnet.errors import TableError
 from snnet.table.columns import COST, SCORE, column
 from snnet.table.row import StitchRow
 from snnet.table.table import StitchTable
-from snnet.table.values import measured, missing_column
+from snnet.table.values import measured, require_columns
 
 
 def pareto_frontier(table: StitchTable, cost: str = COST, score: str = SCORE) -> StitchTable:
@@ -105,7 +105,7 @@ def gap_to_lines(table: StitchTable, anchors: StitchTable, cost: str = COST, sco
 
     Positive is better than the line, negative worse, in points of `score`; see `line_between_anchors`.
     """
-    _require(table, cost, score)
+    require_columns(table, cost, score)
     alone, badness = anchors.anchors, column(score).badness
     return {
         row.stitch: badness(line_between_anchors(alone, row, cost, score)) - badness(row.values[score])
@@ -120,8 +120,8 @@ def anchor_regression(before: StitchTable, after: StitchTable, score: str = SCOR
     Raises:
         TableError: If an anchor is not scored in both tables.
     """
-    _require(before, score)
-    _require(after, score)
+    require_columns(before, score)
+    require_columns(after, score)
     lost, badness = {}, column(score).badness
     for row in before.anchors:
         if row.stitch not in after or not measured(row, score) or not measured(after[row.stitch], score):
@@ -131,16 +131,10 @@ def anchor_regression(before: StitchTable, after: StitchTable, score: str = SCOR
 
 
 def _by_cost(table: StitchTable, cost: str, score: str) -> list[StitchRow]:
-    _require(table, cost, score)
+    require_columns(table, cost, score)
     rows = (row for row in table if measured(row, cost, score))
     x, y = column(cost).badness, column(score).badness
     return sorted(rows, key=lambda row: (x(row.values[cost]), y(row.values[score]), row.index))
-
-
-def _require(table: StitchTable, *columns: str) -> None:
-    for name in columns:
-        if message := missing_column(table, name):
-            raise TableError(message)
 
 
 def _interpolate(corners: list[tuple[float, float]], x: float) -> float:

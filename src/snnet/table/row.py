@@ -49,7 +49,7 @@ class StitchRow:
     @cached_property
     def route(self) -> Stitch:
         """The stitch as a value."""
-        return Stitch.parse(self.stitch)
+        return Stitch(self.stitch)
 
     def to_dict(self) -> dict[str, Any]:
         """Return index, stitch and all columns as one flat mapping."""
@@ -64,6 +64,6 @@ def read_row(source: Path, number: int, row: Any) -> StitchRow:
     """
     try:
         values = {k: v for k, v in row.items() if k not in ("index", "stitch") and v is not None}
-        return StitchRow(int(row["index"]), str(Stitch.parse(row["stitch"])), values)
+        return StitchRow(int(row["index"]), str(Stitch(row["stitch"])), values)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise TableError(f"{source}, line {number}, is not a row of a stitch table: {error}") from None

@@ -130,23 +130,16 @@ class StitchTable:
         unknown = [stitch for stitch in values if stitch not in self._by_id]
         if unknown:
             raise TableError(f"Column {name!r} names stitches that the table does not have: {', '.join(unknown[:3])}.")
-        return StitchTable(
-            (
-                StitchRow(row.index, row.stitch, {**row.values, name: values[row.stitch]})
-                if row.stitch in values
-                else row
-                for row in self.rows
-            ),
-            self.meta,
-        )
+        found = {stitch: {name: value} for stitch, value in values.items()}
+        return self.with_values(lambda row: {**row.values, **found.get(row.stitch, {})})
+
+    def with_values(self, values: Callable[[StitchRow], Mapping[str, float]]) -> "StitchTable":
+        """Return the table with the values of each row that a function gives for it."""
+        return StitchTable((StitchRow(row.index, row.stitch, values(row)) for row in self.rows), self.meta)
 
     def without(self, *names: str) -> "StitchTable":
         """Return the table without these columns, as far as it has them."""
-        rows = (
-            StitchRow(row.index, row.stitch, {k: v for k, v in row.values.items() if k not in names})
-            for row in self.rows
-        )
-        return StitchTable(rows, self.meta)
+        return self.with_values(lambda row: {k: v for k, v in row.values.items() if k not in names})
 
     def merge(self, other: "StitchTable") -> "StitchTable":
         """Return this table with the values and facts of `other` laid over it.
@@ -160,10 +153,8 @@ class StitchTable:
                     f"Stitch {row.stitch} has number {self[row.stitch].index} in one table and {row.index} in the "
                     "other: they belong to different spaces."
                 )
-        rows = (
-            StitchRow(row.index, row.stitch, {**row.values, **other[row.stitch].values}) if row.stitch in other else row
-            for row in self.rows
-        )
+        found = {row.stitch: row.values for row in other}
+        rows = self.with_values(lambda row: {**row.values, **found.get(row.stitch, {})})
         return StitchTable(rows, {**self.meta, **other.meta})
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -192,11 +183,10 @@ class StitchTable:
         try:
             whole = json.loads(text)
         except json.JSONDecodeError:
-            return cls._from_lines(source, text.splitlines())
+            whole = None
         if not isinstance(whole, dict) or "stitches" not in whole:
             return cls._from_lines(source, text.splitlines())
-        meta = {key: value for key, value in whole.items() if key != "stitches"}
-        return cls((read_row(source, 1, row) for row in whole["stitches"]), current_facts(meta))
+        return cls((read_row(source, 1, row) for row in whole.pop("stitches")), current_facts(whole))
 
     @classmethod
     def _from_lines(cls, source: Path, lines: list[str]) -> "StitchTable":

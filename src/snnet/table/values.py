@@ -1,9 +1,11 @@
 """Which values a table has, and which of them are predictions."""
 
 import math
+from collections.abc import Mapping
 
-from snnet.errors import did_you_mean
+from snnet.errors import TableError, did_you_mean
 from snnet.table.columns import COLUMNS, ERROR, SCORE, column
+from snnet.table.facts import PROFILE
 from snnet.table.row import StitchRow
 from snnet.table.table import StitchTable
 
@@ -23,20 +25,23 @@ def is_predicted(row: StitchRow, name: str = SCORE) -> bool:
 
 def without_predictions(table: StitchTable, name: str = SCORE) -> StitchTable:
     """Return the table without the values of a column that are predictions, and without what was said of them."""
-    gone = (name, name + ERROR)
-    rows = (
-        StitchRow(row.index, row.stitch, {k: v for k, v in row.values.items() if k not in gone})
-        if is_predicted(row, name)
-        else row
-        for row in table
-    )
-    scores = column(name).role == "score"
-    return StitchTable(rows, {key: fact for key, fact in table.meta.items() if not (scores and key == PREDICTION)})
+
+    def known(row: StitchRow) -> Mapping[str, float]:
+        gone = (name, name + ERROR) if is_predicted(row, name) else ()
+        return {k: v for k, v in row.values.items() if k not in gone}
+
+    left = table.with_values(known)
+    return _without_fact(left, PREDICTION) if column(name).role == "score" else left
 
 
 def without_scores(table: StitchTable) -> StitchTable:
     """Return the table without everything that belongs to the weights: scores, and the error bars of predicted ones."""
     return table.without(*(name for name in table.columns if column(name).role == "score"))
+
+
+def without_profile(table: StitchTable) -> StitchTable:
+    """Return the table without what was measured on a machine, and without what was said of that."""
+    return _without_fact(table.without(*(name for name in table.columns if column(name).per_batch)), PROFILE)
 
 
 def measured_batches(table: StitchTable, kind: str) -> list[int]:
@@ -60,3 +65,18 @@ def missing_column(table: StitchTable, name: str) -> str | None:
     if (command := column(name).command) is None:
         return f"The table has no column {name!r}; {has}.{did_you_mean(name, {*table.columns, *COLUMNS.names()})}"
     return f"The table has no column {name!r}; {has}. `{command}` adds it."
+
+
+def require_columns(table: StitchTable, *names: str) -> None:
+    """Refuse a table that lacks one of the columns.
+
+    Raises:
+        TableError: See `missing_column`.
+    """
+    for name in names:
+        if message := missing_column(table, name):
+            raise TableError(message)
+
+
+def _without_fact(table: StitchTable, name: str) -> StitchTable:
+    return StitchTable(table, {key: fact for key, fact in table.meta.items() if key != name})

@@ -19,8 +19,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map_only, tree_unflatten
 
 from snnet.errors import ProcessLostError
-from snnet.utils.launcher import outlive_the_launcher
-from snnet.utils.shares import WHOLE, Share, started_share
+from snnet.utils.shares import WHOLE, Share, outlive_the_launcher, started_share
 
 T = TypeVar("T")
 # Large enough for full bandwidth, and small against the gradients themselves.

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from snnet.errors import SNNetError
 
@@ -19,13 +20,11 @@ def write_aside(path: str | Path) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".partial")
-    os.close(handle)
-    partial = Path(name)
+    partial = target.with_name(f".{target.name}.{uuid4().hex}.partial")
     try:
+        partial.touch(exist_ok=False)
         yield partial
         _flush_to_disk(partial)
-        partial.chmod(0o666 & ~_umask())
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
@@ -87,10 +86,3 @@ def read_description(path: Path, *, what: str, format: str, version: int, error:
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb+") as file:
         os.fsync(file.fileno())
-
-
-def _umask() -> int:
-    # The only portable way to read the umask is to set it.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

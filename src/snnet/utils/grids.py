@@ -29,21 +29,16 @@ def text_grid(
         width: Characters to a line; as many as are needed if None.
         spare: Headings of columns that may be left out, the first one first.
     """
-    cells = [list(headings), *map(list, rows)]
-    kept = list(range(len(headings)))
-    texts = [n for n in kept if headings[n] in left]
-    wide = [max(len(row[n]) for row in cells) for n in kept]
-    words = [max((len(word) for row in cells for word in row[n].split()), default=0) for n in kept]
-    gone: list[str] = []
+    columns = [_Column(cells, is_text=cells[0] in left) for cells in zip(headings, *rows, strict=True)]
+    kept = list(columns)
     if width is not None:
         for heading in spare:
-            if _total(kept, [words[n] if n in texts else wide[n] for n in range(len(wide))]) <= width:
+            if _total(column.least for column in kept) <= width:
                 break
-            kept.remove(headings.index(heading))
-            gone.append(heading)
-        wide = _squeezed(wide, words, kept, texts, width)
-    lines = [line for row in cells for line in _broken(row, wide, kept, texts)]
-    return lines, [heading for heading in headings if heading in gone]
+            kept.remove(next(column for column in kept if column.cells[0] == heading))
+        _squeeze(kept, width)
+    lines = [line for row in zip(*(column.cells for column in kept), strict=True) for line in _broken(row, kept)]
+    return lines, [column.cells[0] for column in columns if column not in kept]
 
 
 def html_grid(
@@ -68,30 +63,45 @@ def html_grid(
     return f"<table>{head}<thead><tr>{line('th', headings)}</tr></thead><tbody>{body}</tbody></table>"
 
 
-def _total(kept: Sequence[int], wide: Sequence[int]) -> int:
-    return sum(wide[n] for n in kept) + _GAP * (len(kept) - 1)
+class _Column:
+    """A heading and the cells below it, how wide they are, and how narrow they may become."""
+
+    def __init__(self, cells: Sequence[str], *, is_text: bool) -> None:
+        self.cells, self.is_text = cells, is_text
+        self.width = self.least = max(map(len, cells))
+        if is_text:
+            self.least = max((len(word) for cell in cells for word in cell.split()), default=0)
 
 
-def _squeezed(wide: list[int], words: list[int], kept: list[int], texts: list[int], width: int) -> list[int]:
-    """Return the widths of the columns after those of text have given what is missing, the widest most."""
-    found = list(wide)
-    for least in (words, [_NARROWEST] * len(wide)):
-        while (missing := _total(kept, found) - width) > 0:
-            able = [n for n in texts if n in kept and found[n] > least[n]]
+def _total(widths: Iterable[int]) -> int:
+    return sum(width + _GAP for width in widths) - _GAP
+
+
+def _squeeze(columns: Sequence[_Column], width: int) -> None:
+    """Let the columns of text give what is missing, the widest most; words are broken only when nothing else helps."""
+    texts = [column for column in columns if column.is_text]
+    for _ in ("between words", "within words"):
+        while (missing := _total(column.width for column in columns) - width) > 0:
+            able = [column for column in texts if column.width > column.least]
             if not able:
                 break
-            widest = max(able, key=found.__getitem__)
-            found[widest] -= min(missing, found[widest] - least[widest])
-    return found
+            widest = max(able, key=lambda column: column.width)
+            widest.width -= min(missing, widest.width - widest.least)
+        for column in texts:
+            column.least = _NARROWEST
 
 
-def _broken(row: Sequence[str], wide: Sequence[int], kept: Sequence[int], texts: Collection[int]) -> list[str]:
+def _broken(row: Sequence[str], columns: Sequence[_Column]) -> list[str]:
     """Return the lines of one row."""
-    parts = [textwrap.wrap(row[n], wide[n], break_on_hyphens=False) or [""] if n in texts else [row[n]] for n in kept]
+    parts = [
+        textwrap.wrap(cell, column.width, break_on_hyphens=False) or [""] if column.is_text else [cell]
+        for cell, column in zip(row, columns, strict=True)
+    ]
     lines = []
     for cells in zip_longest(*parts, fillvalue=""):
         aligned = (
-            cell.ljust(wide[n]) if n in texts else cell.rjust(wide[n]) for n, cell in zip(kept, cells, strict=True)
+            cell.ljust(column.width) if column.is_text else cell.rjust(column.width)
+            for cell, column in zip(cells, columns, strict=True)
         )
         lines.append((" " * _GAP).join(aligned).rstrip())
     return lines

@@ -1,15 +1,13 @@
-"""The machine at hand, as far as it decides how fast something runs."""
+"""The machine at hand, as far as it decides how fast something runs, and what NVIDIA's driver says of its GPUs."""
 
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-from snnet.utils.nvml import gpu_names
 
 _CPUINFO, _BOARD = Path("/proc/cpuinfo"), Path("/proc/device-tree/model")
 
@@ -72,12 +70,48 @@ def _cpu() -> str:
 
 def _linux_cpu(cpuinfo: str) -> str:
     """Return the model with its family and number, for virtual machines often name no more than the maker."""
-    lines = (line.partition(":") for line in cpuinfo.splitlines())
-    # The first processor's lines come first, and later ones must not replace them.
-    facts: dict[str, str] = {}
-    for name, _, value in lines:
-        facts.setdefault(name.strip(), value.strip())
+    lines = (line.partition(":") for line in cpuinfo.partition("\n\n")[0].splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in lines}
     if "model name" not in facts:
         return ""
     kind = [f"{word} {facts[key]}" for word, key in (("family", "cpu family"), ("model", "model")) if key in facts]
     return f"{facts['model name']} ({', '.join(kind)})" if kind else facts["model name"]
+
+
+@cache
+def open_nvml() -> Any:
+    """Return NVIDIA's module `pynvml` with its session open, or None where no driver answers."""
+    import pynvml  # slow, and most machines never ask
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    return pynvml
+
+
+def gpu_names() -> tuple[str, ...]:
+    """Return the names of all GPUs of this machine, in the driver's order; none where there is no driver."""
+    nvml = open_nvml()
+    handles = map(nvml.nvmlDeviceGetHandleByIndex, range(nvml.nvmlDeviceGetCount())) if nvml else ()
+    return tuple(nvml.nvmlDeviceGetName(handle) for handle in handles)
+
+
+def gpu_energy(uuid: str) -> Callable[[], float]:
+    """Return what reads the energy in joules that a GPU has used since its driver was loaded.
+
+    Args:
+        uuid: `GPU-...`, for numbers of GPUs differ between libraries.
+
+    Raises:
+        OSError: If there is no such GPU, or it has no meter.
+    """
+    nvml = open_nvml()
+    if nvml is None:
+        raise OSError("NVIDIA's driver does not answer.")
+    try:
+        device = nvml.nvmlDeviceGetHandleByUUID(uuid)
+        nvml.nvmlDeviceGetTotalEnergyConsumption(device)
+    except nvml.NVMLError as error:
+        raise OSError(f"NVIDIA's driver answers for {uuid}: {error}.") from error
+    return lambda: nvml.nvmlDeviceGetTotalEnergyConsumption(device) / 1e3

@@ -1,13 +1,31 @@
 # Tested in tests/profiling/test_profiling.py.
-"""Which versions of the packages made a file or a number."""
+"""Packages: those that only some uses need, and which versions made a file or a number."""
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
 
-import torch
+from snnet.errors import ExtraError
+
+
+def require(module: str, extra: str) -> ModuleType:
+    """Import and return a module that an extra of this package brings.
+
+    Raises:
+        ExtraError: If it is not installed; the message says how it is.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        raise ExtraError(
+            f"This needs {error.name or module}, which is not installed; pip install 'snnet[{extra}]' brings it."
+        ) from error
 
 
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of this package, torch, timm and others by their names on the package index."""
+    import torch
+
     found = {"snnet": _version("snnet"), "torch": str(torch.__version__), "timm": _version("timm")}
     # torch's own name of its version says which build it is, for CPU or for which CUDA.
     return {**found, **{package: _version(package) for package in packages if package not in found}}

@@ -1,8 +1,8 @@
 """How far long work is: told to whoever asks, or shown as a bar where someone watches."""
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import Literal, ParamSpec, TypeAlias, TypeVar
 
@@ -29,8 +29,12 @@ def shows_progress(title: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]
         @wraps(function)
         def shown(*args: _P.args, **kwargs: _P.kwargs) -> _R:
             wanted = kwargs.get("progress")
-            with bar(title) if wanted is None and is_watched() else nullcontext(wanted or False) as told:
-                kwargs["progress"] = told
+            if wanted is not None or not is_watched():
+                kwargs["progress"] = wanted or False
+                return function(*args, **kwargs)
+            from snnet.utils.bars import bar  # slow, and not needed where nobody watches
+
+            with bar(title) as kwargs["progress"]:
                 return function(*args, **kwargs)
 
         return shown
@@ -44,22 +48,9 @@ def is_watched() -> bool:
     return started_share().is_first and ((stream is not None and stream.isatty()) or _in_notebook())
 
 
-@contextmanager
-def bar(title: str) -> Iterator[Progress]:
-    """Show a bar on stderr, or in the notebook's cell, and leave its last state standing."""
-    from snnet.utils.bars import shown_bar
-
-    with shown_bar(title) as report:
-        yield report
-
-
 def silent(title: str) -> AbstractContextManager[Progress]:  # noqa: ARG001
     """Show nothing: the stage where nobody asked for one."""
-    return nullcontext(_ignore)
-
-
-def _ignore(done: int, total: int, note: str) -> None:
-    """Say nothing."""
+    return nullcontext(lambda *_: None)
 
 
 def _in_notebook() -> bool:

@@ -81,6 +81,14 @@ def setting_names(kind: type[BaseModel], prefix: str = "") -> Iterator[tuple[str
             yield prefix + name, field.description or "", default
 
 
+def flatten(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings as dotted name -> value; an empty section is a value."""
+    flat: dict[str, Any] = {}
+    for name, item in value.items():
+        flat |= flatten(item, f"{prefix}{name}.") if isinstance(item, Mapping) and item else {prefix + name: item}
+    return flat
+
+
 def setting_faults(kind: type[BaseModel], error: ValidationError) -> list[str]:
     """Return what pydantic refused, each as the setting's name, what is accepted, and the value."""
     return [_fault(kind, detail) for detail in error.errors()]
@@ -137,17 +145,16 @@ def _near_key(kind: type[BaseModel], place: list[str]) -> str:
     for part in place[:-1]:
         field = section.model_fields.get(part) if section else None
         section = _section_in(field.annotation) if field else None
-    known = list(section.model_fields) if section else []
-    if hint := did_you_mean(place[-1], known):
-        return hint
     elsewhere = [name for name, *_ in setting_names(kind) if name.rpartition(".")[2] == place[-1]]
+    return _hint(place[-1], list(section.model_fields) if section else [], elsewhere)
+
+
+def _hint(name: str, known: Sequence[str], elsewhere: Sequence[str] = ()) -> str:
+    if near := did_you_mean(name, known):
+        return near
     if elsewhere:
         return f" Did you mean {' or '.join(map(repr, elsewhere))}?"
     return f" Known here: {', '.join(known)}."
-
-
-def _hint(name: str, known: Sequence[str]) -> str:
-    return did_you_mean(name, known) or f" Known here: {', '.join(known)}."
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:

@@ -1,9 +1,16 @@
-"""One process's part of work that several do together."""
+"""What a process knows of those started with it: its part of the work, and how it may end when one of them is lost."""
 
 import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 from snnet.errors import SNNetError
+
+_speaks_last: ContextVar[bool] = ContextVar("speaks_last", default=False)
 
 
 @dataclass(frozen=True)
@@ -46,3 +53,23 @@ def started_share() -> Share:
     """Return what the launcher (`torchrun`, `accelerate launch`) told this process, without joining the others."""
     count = int(os.environ.get("WORLD_SIZE", "1"))
     return Share(int(os.environ.get("RANK", "0")), count) if count > 1 else WHOLE
+
+
+@contextmanager
+def last_words() -> Iterator[None]:
+    """Let a program say within the block why it ends, though the launcher ends it with SIGTERM."""
+    main = threading.current_thread() is threading.main_thread()
+    free = main and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    token = _speaks_last.set(free)
+    try:
+        yield
+    finally:
+        _speaks_last.reset(token)
+        if free:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def outlive_the_launcher() -> None:
+    """Take no notice of SIGTERM until the end of `last_words`, if we are within it."""
+    if _speaks_last.get() and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -1,9 +1,11 @@
+"""Names of tensors in the published files: timm's own conversion and the order of the files are the reference."""
+
 import timm
 import torch
 from timm.models.swin_transformer import PatchMerging, checkpoint_filter_fn
 from torch import Tensor, cat, nn
 
-from snnet.network.published.names import levit_name, swin_name
+from snnet.network.published.families import levit_name, swin_name
 from tests.network.published.official import anchor_part, official_shapes
 
 

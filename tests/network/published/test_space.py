@@ -1,3 +1,5 @@
+"""Spaces of the published networks: which layer serves which cut, by hand."""
+
 import pytest
 
 from snnet.network.published import FAMILIES, published_space

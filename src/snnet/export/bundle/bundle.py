@@ -1,7 +1,6 @@
 """A bundle on disk: which stitches it has, which one to take, and sessions that run them."""
 
 from collections.abc import Iterable
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,8 @@ from snnet.errors import SpaceError, TableError
 from snnet.export.bundle.manifest import GRAPHS, WEIGHTS, Manifest
 from snnet.export.bundle.sessions import open_session
 from snnet.network import Prediction, predict_images
-from snnet.space import InputSpec, Stitch
-from snnet.table import StitchTable, select
+from snnet.space import Stitch
+from snnet.table import select
 
 
 class Bundle:
@@ -22,11 +21,20 @@ class Bundle:
     Args:
         path: The folder.
         manifest: What it holds.
+
+    Attributes:
+        table: Costs, scores and latencies of its stitches, with their numbers in the network's space.
+        stitches: Its stitches, in the order of the space.
+        weights: The file of the weights.
+        input: Size and normalization of the images.
+        classes: Names of the classes in the order of the logits; None if not known.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
-        self.path = path
-        self.manifest = manifest
+        self.path, self.manifest = path, manifest
+        self.table, self.input, self.classes = manifest.table, manifest.input, manifest.classes
+        self.stitches = tuple(row.route for row in self.table)
+        self.weights = path / GRAPHS / WEIGHTS
         self._sessions: dict[Stitch, Any] = {}
 
     @classmethod
@@ -49,21 +57,6 @@ class Bundle:
     def __repr__(self) -> str:
         return f"Bundle({str(self.path)!r}, {len(self.table)} stitches)"
 
-    @property
-    def table(self) -> StitchTable:
-        """Costs, scores and latencies of its stitches, with their numbers in the network's space."""
-        return self.manifest.table
-
-    @cached_property
-    def stitches(self) -> tuple[Stitch, ...]:
-        """Its stitches, in the order of the space."""
-        return tuple(row.route for row in self.table)
-
-    @property
-    def weights(self) -> Path:
-        """The file of the weights."""
-        return self.path / GRAPHS / WEIGHTS
-
     def select(self, **limits: Any) -> Stitch:
         """Return the best of its stitches within every limit; see `snnet.select` for what may be asked.
 
@@ -71,16 +64,6 @@ class Bundle:
             BudgetError: If nothing fits, or the table lacks a column.
         """
         return select(self.table, **limits)
-
-    @property
-    def input(self) -> InputSpec:
-        """Size and normalization of the images."""
-        return self.manifest.input
-
-    @property
-    def classes(self) -> tuple[str, ...] | None:
-        """Names of the classes in the order of the logits, if known."""
-        return self.manifest.classes
 
     def transform(self, picture: Picture) -> Pixels:
         """Return the normalized array `(C, H, W)` of a picture or the path of one, equal to what `net.transform` gives.

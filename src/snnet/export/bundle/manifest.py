@@ -3,7 +3,7 @@
 
 import hashlib
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -101,14 +101,14 @@ class Manifest:
         except (KeyError, TypeError, AttributeError) as error:
             raise ExportError(f"{path} is damaged ({error!r}); copy or export the bundle again.") from None
 
-    def check(self, folder: Path, names: Iterable[str] | None = None) -> None:
-        """Compare files with what was written; all of them if no names are given.
+    def check(self, folder: Path) -> None:
+        """Compare all files with what was written.
 
         Raises:
             ExportError: If one is missing or differs; the message names it.
         """
-        for name in self.files if names is None else names:
-            path, known = folder / name, self.files[name]
+        for name, known in self.files.items():
+            path = folder / name
             if not path.is_file():
                 raise ExportError(f"{path} is missing from the bundle; copy or export the bundle again.")
             if path.stat().st_size != known["bytes"]:

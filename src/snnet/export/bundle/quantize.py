@@ -1,8 +1,6 @@
 """Weights of 8 bits: graphs of stitches quantized by onnxruntime, equal weights still stored once."""
 
-import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,6 +15,7 @@ from snnet.export.bundle.manifest import WEIGHTS
 from snnet.export.bundle.sessions import open_session
 from snnet.export.bundle.weights import WeightFile
 from snnet.export.onnx_graph import INPUT
+from snnet.export.program import quiet
 from snnet.utils import require
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -59,7 +58,7 @@ def quantize_graphs(
     graphs: Mapping[str, Path],
     quantization: Quantization,
     scored_on: Batches | None,
-    told: Callable[[int, str], None] | None,
+    tell: Callable[[int, str], object],
 ) -> dict[str, dict[str, float]]:
     """Put quantized graphs and weights in the place of those in a folder.
 
@@ -68,7 +67,7 @@ def quantize_graphs(
         graphs: Id of each stitch -> its graph.
         quantization: How.
         scored_on: Images and labels to score before and after.
-        told: Told `(stitches done, id)`.
+        tell: Told `(stitches done, id)`.
 
     Returns:
         For each stitch `top1` and, of the weights before, `top1_float`, in percent; nothing without images.
@@ -77,8 +76,7 @@ def quantize_graphs(
     with TemporaryDirectory(dir=folder.parent) as aside:
         weights = WeightFile(Path(aside) / WEIGHTS)
         for done, (stitch, path) in enumerate(graphs.items()):
-            if told is not None:
-                told(done, stitch)
+            tell(done, stitch)
             _quantize(path, Path(aside) / path.name, quantization, weights)
             if scored_on is not None:
                 after, before = (_top1(file, scored_on) for file in (Path(aside) / path.name, path))
@@ -92,7 +90,8 @@ def quantize_graphs(
 def _quantize(source: Path, target: Path, quantization: Quantization, weights: WeightFile) -> None:
     onnx, tool = require("onnx", "onnx"), require("onnxruntime.quantization", "onnx")
     options = {"per_channel": True, "weight_type": tool.QuantType.QInt8}
-    with TemporaryDirectory(dir=target.parent) as aside, _quiet():
+    # Kept quiet is the advice to optimize graphs first, which would make other weights of each.
+    with TemporaryDirectory(dir=target.parent) as aside, quiet("root"):
         result = Path(aside) / "quantized.onnx"
         if quantization.mode == "dynamic":
             tool.quantize_dynamic(source, result, op_types_to_quantize=DYNAMIC, **options)
@@ -105,17 +104,6 @@ def _quantize(source: Path, target: Path, quantization: Quantization, weights: W
         weights.move_out(tensor)
     weights.flush()
     target.write_bytes(model.SerializeToString())
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep back the advice to optimize graphs first, which would make other weights of each."""
-    before = logging.root.manager.disable
-    logging.disable(max(before, logging.WARNING))
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 class _Reader:

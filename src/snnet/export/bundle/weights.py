@@ -2,7 +2,6 @@
 """The weights of many graphs in one file: each tensor once, each on pages of its own."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -16,14 +15,6 @@ SMALLEST = 1024
 """Bytes below which a tensor stays in its graph: a mapping of its own would cost more."""
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where a tensor lies in the file, in bytes."""
-
-    offset: int
-    length: int
-
-
 class WeightFile:
     """A file that grows by the tensors that it does not have yet, known by their content.
 
@@ -35,38 +26,29 @@ class WeightFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._places: dict[bytes, Place] = {}
+        self._offsets: dict[bytes, int] = {}
         self._file: BinaryIO = path.open("wb")
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the file so far."""
-        return self._file.tell()
 
     def move_out(self, tensor: "TensorProto") -> None:
         """Put the numbers of an initializer into the file, and into the initializer where they lie."""
         if tensor.string_data or len(tensor.raw_data) < SMALLEST:
             return
-        place = self._place(tensor)
-        tensor.ClearField("raw_data")
-        tensor.data_location = type(tensor).EXTERNAL
-        del tensor.external_data[:]
-        for key, value in (("location", self.path.name), ("offset", place.offset), ("length", place.length)):
-            tensor.external_data.add(key=key, value=str(value))
-
-    def _place(self, tensor: "TensorProto") -> Place:
         # The shape does not matter: equal bytes serve any.
-        key = hashlib.sha256(tensor.raw_data).digest()
-        if key not in self._places:
+        key, length = hashlib.sha256(tensor.raw_data).digest(), len(tensor.raw_data)
+        if key not in self._offsets:
             try:
                 self._file.write(bytes(-self._file.tell() % PAGE))
-                self._places[key] = Place(self._file.tell(), len(tensor.raw_data))
+                self._offsets[key] = self._file.tell()
                 self._file.write(tensor.raw_data)
             except OSError as error:
                 raise ExportError(
                     f"{self.path} cannot be written ({error}); make room or choose another place."
                 ) from error
-        return self._places[key]
+        tensor.ClearField("raw_data")
+        tensor.data_location = type(tensor).EXTERNAL
+        del tensor.external_data[:]
+        for name, value in (("location", self.path.name), ("offset", self._offsets[key]), ("length", length)):
+            tensor.external_data.add(key=name, value=str(value))
 
     def flush(self) -> None:
         """Make what was added visible to whoever opens the file."""

@@ -52,17 +52,22 @@ def write_bundle(
     routes = chosen_stitches(net, stitches)
     target = Path(path)
     _check_free(target)
-    total = len(routes) * (1 if quantization is None else 2)
+    tell, total = progress or (lambda *_: None), len(routes) * (1 if quantization is None else 2)
+    if images is None and (embedded := real_images(net.input)) is not None:
+        images = embedded[:2]  # few, for each is run through every stitch, by torch and by onnxruntime
     with _staged(target) as staged:
-        graphs = StitchGraphs(net, staged / GRAPHS, _images(net) if images is None else images)
+        graphs = StitchGraphs(net, staged / GRAPHS, images)
         files = {}
         for number, route in enumerate(routes):
-            _tell(progress, number, total, str(route))
+            tell(number, total, str(route))
             files[str(route)] = graphs.add(route)
         graphs.close()
         table = _table(net, files)
         if quantization is not None:
-            told = (lambda done, name: progress(len(routes) + done, total, name)) if progress else None
+
+            def told(done: int, name: str) -> None:
+                tell(len(routes) + done, total, name)
+
             scores = quantize_graphs(staged / GRAPHS, files, quantization, scored_on, told)
             table = _rescored(table, scores)
         Manifest(
@@ -74,19 +79,8 @@ def write_bundle(
             versions("onnx", "onnxscript", "onnxruntime"),
             None if quantization is None else quantization.to_dict(),
         ).save(staged)
-        _tell(progress, total, total, "")
+        tell(total, total, "")
     return Bundle.open(target, verify=False)
-
-
-def _images(net: SNNet) -> Tensor | None:
-    """Return a few embedded images; each is run through every stitch, by torch and by onnxruntime."""
-    images = real_images(net.input)
-    return None if images is None else images[:2]
-
-
-def _tell(progress: Show, done: int, total: int, note: str) -> None:
-    if progress:
-        progress(done, total, note)
 
 
 def _table(net: SNNet, stitches: Iterable[str]) -> StitchTable:
@@ -99,15 +93,12 @@ def _table(net: SNNet, stitches: Iterable[str]) -> StitchTable:
 
 def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> StitchTable:
     """Take out what was measured on weights that were not quantized, and put in what was measured on these."""
-    rows = (
-        StitchRow(
-            row.index,
-            row.stitch,
-            {k: v for k, v in row.values.items() if column(k).is_counted} | scores.get(row.stitch, {}),
-        )
-        for row in table
-    )
-    return StitchTable(rows, {key: table.meta[key] for key in ("anchors", "depths") if key in table.meta})
+
+    def values(row: StitchRow) -> dict[str, float]:
+        return {k: v for k, v in row.values.items() if column(k).is_counted} | scores.get(row.stitch, {})
+
+    meta = {name: fact for name, fact in table.meta.items() if name in ("anchors", "depths")}
+    return StitchTable(table.with_values(values), meta)
 
 
 def _check_free(target: Path) -> None:

@@ -1,11 +1,9 @@
 # Tested in tests/network/published/test_load.py.
-"""Which networks were published: their anchors, stitched stages, and how their files name things."""
+"""Which networks were published: their anchors, stitched stages, and how their files name timm's tensors."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from snnet.errors import CheckpointError, did_you_mean
-from snnet.network.published.names import as_in_timm, levit_name, swin_name
 
 NameMap = Callable[[str], str]
 """timm's name of a tensor within a model -> the published name within that anchor."""
@@ -36,17 +34,54 @@ class PublishedFamily:
     crop_pct: float | None = None
 
     def layer_name(self, stage: int, pair: int, number: int) -> str:
-        """Return the published name of a stitching layer.
-
-        Args:
-            stage: Number of the stage among all stages of an anchor.
-            pair: Number of the pair of anchors.
-            number: The window, or the front block that the layer was made for.
-        """
+        """Return the published name of a stitching layer of a stage, a pair of anchors, and a window or front block."""
         place = [pair, number]
         if self.stage_in_names:
             place.insert(0, list(self.stages).index(stage))
         return f"stitch_layers.{'.'.join(map(str, place))}"
+
+
+_LEVIT_STAGE = 10
+"""Entries of LeViT's flat list per stage: four attentions and four MLPs in turns, then a subsampling and its MLP."""
+
+
+def as_in_timm(name: str) -> str:
+    """Return the name as it is: DeiT and ResNet agree."""
+    return name
+
+
+def swin_name(name: str) -> str:
+    """Return Microsoft's name: patch merging stands at the end of the stage before, the classifier is `head`.
+
+    Source: https://github.com/microsoft/Swin-Transformer, `models/swin_transformer.py`; timm of early 2023 agrees.
+    The channels that patch merging concatenates have the same order in both.
+    """
+    name = re.sub(r"^layers\.(\d+)\.downsample\.", lambda match: f"layers.{int(match[1]) - 1}.downsample.", name)
+    return re.sub(r"^head\.fc\.", "head.", name)
+
+
+def levit_name(name: str) -> str:
+    """Return Facebook's name: one flat list of blocks, `c` for the linear map before a norm, `l` for a classifier.
+
+    Source: https://github.com/facebookresearch/LeViT, `levit.py`.
+    """
+    name = re.sub(r"^stem\.conv(\d+)\.", lambda match: f"patch_embed.{2 * int(match[1]) - 2}.", name)
+    name = re.sub(r"^(head|head_dist)\.linear\.", r"\1.l.", name)
+    name = re.sub(r"^stages\.(\d+)\.blocks\.(\d+)\.(attn|mlp)\.", _levit_block, name)
+    name = re.sub(r"^stages\.(\d+)\.downsample\.(attn_downsample|mlp)\.", _levit_downsample, name)
+    name = re.sub(r"\.ln(\d)\.", lambda match: f".{2 * int(match[1]) - 2}.", name)
+    name = re.sub(r"\.(q|proj)\.ln\.", r".\1.1.", name)
+    return re.sub(r"\.linear\.", ".c.", name)
+
+
+def _levit_block(match: re.Match[str]) -> str:
+    entry = _LEVIT_STAGE * int(match[1]) + 2 * int(match[2]) + (match[3] == "mlp")
+    return f"blocks.{entry}.m."
+
+
+def _levit_downsample(match: re.Match[str]) -> str:
+    first = _LEVIT_STAGE * int(match[1]) - 2
+    return f"blocks.{first + 1}.m." if match[2] == "mlp" else f"blocks.{first}."
 
 
 _SWIN = "swin_{}_patch4_window7_224"
@@ -86,17 +121,3 @@ FAMILIES = {
     )
 }
 """Every published network by name."""
-
-
-def find_family(name: str) -> PublishedFamily:
-    """Return the published network of a name.
-
-    Raises:
-        CheckpointError: If there is none; the message lists the names there are.
-    """
-    if name not in FAMILIES:
-        raise CheckpointError(
-            f"Unknown family {name!r} of published networks; accepted: {', '.join(FAMILIES)}."
-            f"{did_you_mean(name, FAMILIES)}"
-        )
-    return FAMILIES[name]

@@ -1,17 +1,18 @@
 """From a published file to a network: every tensor to its place, and not one left over."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from snnet.anchors import AnchorSource, load_anchor
-from snnet.errors import CheckpointError
+from snnet.errors import CheckpointError, did_you_mean
 from snnet.network.network import SNNet
-from snnet.network.published.families import PublishedFamily, find_family
+from snnet.network.published.families import FAMILIES, PublishedFamily
 from snnet.network.published.reading import listed, read_tensors
-from snnet.network.published.space import layer_number, published_space
+from snnet.space import LayerSpec, StitchSpace
 
 
 def load_published(path: str | Path, family: str, *, map_location: torch.device | str = "cpu") -> SNNet:
@@ -26,7 +27,12 @@ def load_published(path: str | Path, family: str, *, map_location: torch.device 
         CheckpointError: If there is no such family, the file cannot be read, or its names or shapes are not that
             network's; the message names them.
     """
-    published = find_family(family)
+    if family not in FAMILIES:
+        raise CheckpointError(
+            f"Unknown family {family!r} of published networks; accepted: {', '.join(FAMILIES)}."
+            f"{did_you_mean(family, FAMILIES)}"
+        )
+    published = FAMILIES[family]
     net = build_published(published)
     fill(net, published, read_tensors(path), path)
     return net.to(map_location).eval()
@@ -43,12 +49,6 @@ def build_published(published: PublishedFamily) -> SNNet:
 
 def fill(net: SNNet, published: PublishedFamily, state: Mapping[str, Tensor], origin: str | Path) -> None:
     """Copy every tensor of a published state dict to its place in the network that `build_published` built.
-
-    Args:
-        net: The network.
-        published: Which one it is.
-        state: Tensors by their published names.
-        origin: Where they come from, for messages.
 
     Raises:
         CheckpointError: If names or shapes are not that network's; nothing has been copied then.
@@ -75,7 +75,8 @@ def published_names(net: SNNet, published: PublishedFamily) -> dict[str, str]:
             places[f"anchors.{number}.{rename(name)}"] = f"anchors.{number}.model.{name}"
     for layer in net.space.layers:
         # Pairs are neighbors, so the front anchor's number is the pair's.
-        name = published.layer_name(layer.stage, layer.front, layer_number(layer))
+        number = int(layer.name.rpartition("_")[2])
+        name = published.layer_name(layer.stage, layer.front, number)
         for part in ("weight", "bias"):
             places[f"{name}.transform.{part}"] = f"layers.{layer.name}.transform.{part}"
     return places
@@ -108,3 +109,27 @@ def _check(
 def _published_shape(tensor: Tensor, place: str, published: PublishedFamily) -> tuple[int, ...]:
     convolution = published.convolutions and place.startswith("layers.") and place.endswith(".weight")
     return (*tensor.shape, 1, 1) if convolution else tuple(tensor.shape)
+
+
+def published_space(depths: Sequence[Sequence[int]], stages: Sequence[int]) -> StitchSpace:
+    """Return the default space with the layers of unpaired stages dealt out as the published networks do.
+
+    There the n-th cut of a stage, n from 0 in the order of the space, uses layer `floor(n * L_a / L_b)` of the L_a
+    layers, where L_a and L_b are the stage's depths in front and behind. The weights were trained so. Our own spaces
+    give each cut the layer of the block that it leaves, which differs because no cut enters block 0.
+    """
+    space = StitchSpace.build(depths, stages=stages)
+    layers: list[LayerSpec] = []
+    for (stage, front, back), group in groupby(space.layers, key=lambda layer: (layer.stage, layer.front, layer.back)):
+        front_depth, back_depth = depths[front][stage], depths[back][stage]
+        ours = tuple(group)
+        layers += ours if front_depth == back_depth else _deal_out(ours, front_depth, back_depth)
+    return StitchSpace(space.depths, space.stitches, layers)
+
+
+def _deal_out(layers: Sequence[LayerSpec], front_depth: int, back_depth: int) -> Iterator[LayerSpec]:
+    first = layers[0]
+    cuts = enumerate(cut for layer in layers for cut in layer.cuts)
+    for number, group in groupby(cuts, key=lambda numbered: numbered[0] * front_depth // back_depth):
+        name = f"stage{first.stage}_{first.front}to{first.back}_{number}"
+        yield LayerSpec(name, first.front, first.back, first.stage, tuple(cut for _, cut in group))

@@ -188,7 +188,7 @@ class SingleSampler(StitchSampler):
         anchors = [one.id for one in stitches if one.is_anchor]
         if stitch is None and not anchors:
             raise SpaceError("The space has no anchor to train alone; name a stitch.")
-        name = anchors[-1] if stitch is None else str(Stitch.parse(stitch))
+        name = anchors[-1] if stitch is None else str(Stitch(stitch))
         if name not in known:
             raise SpaceError(
                 f"There is no stitch {name!r} to train alone; accepted: an id such as {next(iter(known))!r}."

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from snnet.init.gram import mirrored, product_over_rows, upper_gram
+from snnet.init.rows import mirrored, product_over_rows, upper_gram
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 7, 16, 33])

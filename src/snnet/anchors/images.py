@@ -1,11 +1,12 @@
 # Tested in tests/anchors/test_families.py.
-"""What timm records about the images that a model takes."""
+"""The images that models take: what timm records of them, and images for one model made right for another."""
 
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from timm.data import resolve_model_data_config
-from torch import nn
+from torch import Tensor, nn
 
 from snnet.space import InputSpec
 
@@ -51,3 +52,26 @@ def _per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:
     if len(values) == channels:
         return tuple(values)
     return (round(sum(values) / len(values), 6),) * channels
+
+
+class Renormalize(nn.Module):
+    """Turns images normalized for one model into images normalized for another.
+
+    Args:
+        source: How the images are normalized.
+        target: How they shall be.
+    """
+
+    def __init__(self, source: InputSpec, target: InputSpec) -> None:
+        super().__init__()
+        mean_in, std_in, mean_out, std_out = (
+            torch.tensor(values)[:, None, None] for values in (source.mean, source.std, target.mean, target.std)
+        )
+        self.scale: Tensor
+        self.shift: Tensor
+        self.register_buffer("scale", std_in / std_out, persistent=False)
+        self.register_buffer("shift", (mean_in - mean_out) / std_out, persistent=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map images `(B, C, H, W)`."""
+        return images * self.scale + self.shift
