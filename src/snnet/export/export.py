@@ -125,13 +125,7 @@ def _written(kind: ExportFormat, net: SNNet, stitch: Stitch, images: Tensor, pat
 
 
 def _facts(net: SNNet, stitch: Stitch, *packages: str) -> dict[str, str]:
-    """Return facts by name, as texts; all but the id of the stitch are JSON.
-
-    `snnet.input` holds size `(C, H, W)`, mean and std of the normalization, filter of the resize and share of the
-    center crop; `snnet.classes` the names of the classes in the order of the logits, or null; `snnet.anchors` the names
-    of the anchors; `snnet.measured` costs and scores of the stitch, as far as the network's table has them;
-    `snnet.versions` those of snnet, torch, timm and the given packages.
-    """
+    """Return what a file says of itself, as texts, all but the id of the stitch in JSON; see the guide on export."""
     row = next((row for row in net.table or () if row.route == stitch), None)
     values = {
         "input": asdict(net.input),

@@ -88,7 +88,7 @@ class Shelf:
     def waiting(self) -> int:
         """How many stitches wait to be made ready, the one in work included."""
         with self._changed:
-            return self._waiting()
+            return len(self._queue) + len(self._fill) + (self._working is not None)
 
     def counters(self) -> dict[str, Any]:
         """Return what `Counters` says of the shelf, all of one moment."""
@@ -97,9 +97,9 @@ class Shelf:
                 "built": self._built,
                 "evicted": self._evicted,
                 "failed": len(self._failures),
-                "building": self._waiting(),
+                "building": self.waiting,
                 "nbytes": self._held(),
-                "ready": tuple(self._entries),
+                "ready": self.stitches,
             }
 
     @contextmanager
@@ -144,7 +144,7 @@ class Shelf:
 
         def over() -> bool:
             told = self._closed if stitch is None else stitch in self._entries or stitch in self._failures
-            return told or not self._waiting()
+            return told or not self.waiting
 
         with self._changed:
             return self._changed.wait_for(over, timeout)
@@ -223,9 +223,6 @@ class Shelf:
 
     def _held(self) -> int:
         return sum(entry.ready.nbytes for entry in self._entries.values())
-
-    def _waiting(self) -> int:
-        return len(self._queue) + len(self._fill) + (self._working is not None)
 
     def _evict(self) -> list[_Entry]:
         """Take the stitch away that was not used for the longest time; return it if it can be closed now."""

@@ -1,10 +1,9 @@
 """Writing a bundle: whole, or not at all."""
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
@@ -111,19 +110,17 @@ def _staged(target: Path) -> Iterator[Path]:
     """Yield a folder beside `target` that takes its place once the block has ended well."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
-    except OSError as error:
-        raise ExportError(f"{target} cannot be written ({error}); choose another place.") from error
-    try:
-        fresh = aside / "new"
-        fresh.mkdir()
-        yield fresh
-        if target.exists():
-            target.rename(aside / "old")
-        fresh.rename(target)
+        prefix = f".{target.name}.partial-"
+        with TemporaryDirectory(dir=target.parent, prefix=prefix, ignore_cleanup_errors=True) as aside:
+            fresh, old = Path(aside) / "new", Path(aside) / "old"
+            fresh.mkdir()
+            yield fresh
+            try:
+                if target.exists():
+                    target.rename(old)
+                fresh.rename(target)
+            finally:
+                if old.exists() and not target.exists():
+                    old.rename(target)
     except OSError as error:
         raise ExportError(f"{target} cannot be written ({error}); make room or choose another place.") from error
-    finally:
-        if (aside / "old").exists() and not target.exists():
-            (aside / "old").rename(target)
-        shutil.rmtree(aside, ignore_errors=True)
