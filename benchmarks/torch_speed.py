@@ -20,7 +20,7 @@ from torch import Tensor
 
 from snnet.network import SNNet, stitch
 from snnet.runtime.engines import CompileEngine, Conditions, EagerEngine
-from snnet.runtime.engines.faster import serving_replica, use_channels_last, use_onednn
+from snnet.runtime.engines.eager import serving_replica, use_channels_last, use_onednn
 
 DEFAULT = (
     "deit_tiny_patch16_224,deit_small_patch16_224",

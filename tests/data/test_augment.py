@@ -1,3 +1,5 @@
+"""Shift and mirroring of whole batches: `BatchAugment` in `transforms.py`."""
+
 import pytest
 import torch
 

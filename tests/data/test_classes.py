@@ -1,3 +1,5 @@
+"""The names of classes in `images.py`: what data says about them, and whether a network agrees."""
+
 from types import SimpleNamespace
 
 import pytest

@@ -1,3 +1,5 @@
+"""Which shards a split has under a root, how many samples they hold, and which classes there are: `find_shards`."""
+
 import json
 from pathlib import Path
 from typing import Any
@@ -7,7 +9,7 @@ import yaml
 
 pytest.importorskip("webdataset", reason="the package webdataset is not installed")
 
-from snnet.data.shard_folder import find_shards
+from snnet.data.shards import find_shards
 from snnet.errors import DataError
 from tests.data.shard_files import write_shards
 

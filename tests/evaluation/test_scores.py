@@ -1,3 +1,5 @@
+"""Top-1, top-5 and loss, summed over batches: `Scores`."""
+
 import pytest
 import torch
 from torch.nn.functional import cross_entropy

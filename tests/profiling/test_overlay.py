@@ -1,6 +1,8 @@
+"""New measurements over those that a table has, in `snnet.profiling.profiling`."""
+
 from typing import Any
 
-from snnet.profiling.overlay import lay_over
+from snnet.profiling.profiling import lay_over
 from snnet.table import StitchRow, StitchTable
 
 FACTS: dict[str, Any] = {"machine": {"cpu": "A"}, "precision": "fp32", "versions": {"snnet": "1", "torch": "2"}}

@@ -12,6 +12,7 @@ from snnet.table import StitchTable, select
 webdriver = pytest.importorskip("selenium.webdriver")
 
 UNSCORED = 70
+TAB, SHIFT, ESCAPE, HOME, UP, RIGHT, DOWN = ("\ue004", "\ue008", "\ue00c", "\ue011", "\ue013", "\ue014", "\ue015")
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def page(browser: Any, table: StitchTable, tmp_path: Path) -> Any:
     browser.get("about:blank")
     for kind in ("browser", "performance"):
         browser.get_log(kind)
-    browser.get(write_page(table, tmp_path / "index.html", before=before).as_uri())
+    browser.get(write_page(table, tmp_path / "index.html", before=before, source="runs/mine").as_uri())
     return browser
 
 
@@ -82,7 +83,7 @@ def test_hovering_tells_all_about_a_stitch(page: Any) -> None:
         assert said in text
     assert "tiny\nblocks 0\u20135 (6 of 12)" in text
     assert "small\nblocks 6\u201311 (6 of 12)" in text
-    assert "Under the pointer" in css(page, "#choice")[0].text
+    assert "Looked at" in css(page, "#choice")[0].text
     assert page.get_log("browser") == []
 
 
@@ -142,6 +143,114 @@ def test_the_route_shows_the_blocks_that_run(page: Any, table: StitchTable) -> N
     assert runs == {f"{s.anchor}:{block}" for s in route.segments for block in range(s.start, s.stop)}
     assert len(css(page, "#route .cell")) == 36
     assert len(css(page, "#route .hop")) == len(route.segments) - 1 == 1
+
+
+def press(page: Any, *keys: str) -> None:
+    """Press keys on whatever has the focus."""
+    webdriver.ActionChains(page).send_keys(*keys).perform()
+
+
+def focused(page: Any) -> Any:
+    return page.switch_to.active_element
+
+
+def at(element: Any) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom in the window."""
+    box = element.parent.execute_script("return arguments[0].getBoundingClientRect()", element)
+    return box["left"], box["top"], box["right"], box["bottom"]
+
+
+def test_every_row_is_reached_and_left_by_the_keyboard_alone(page: Any, table: StitchTable) -> None:
+    rows = [row.get_attribute("data-stitch") for row in css(page, "#frontier tr")]
+    page.execute_script("arguments[0].focus()", css(page, "#budget")[0])
+    press(page, TAB)
+    assert focused(page).get_attribute("data-stitch") == chosen(page)
+    press(page, HOME)
+    reached = []
+    for _ in rows:
+        reached.append(focused(page).get_attribute("data-stitch"))
+        assert chosen(page) == reached[-1]
+        assert len(css(page, "#frontier tr[tabindex='0']")) == 1
+        press(page, DOWN)
+    assert reached == rows and focused(page).get_attribute("data-stitch") == rows[-1]
+    press(page, UP)
+    assert chosen(page) == rows[-2] == select(table, macs=table[rows[-2]].macs).id
+    press(page, TAB)
+    assert focused(page).tag_name == "body"
+    webdriver.ActionChains(page).key_down(SHIFT).send_keys(TAB, TAB).key_up(SHIFT).perform()
+    assert focused(page).get_attribute("id") == "budget"
+
+
+def test_arrow_keys_go_through_all_marks_of_the_chart(page: Any, table: StitchTable) -> None:
+    page.execute_script("arguments[0].focus()", css(page, "#chart")[0])
+    seen = []
+    for _ in table:
+        press(page, RIGHT)
+        seen.append(chosen(page))
+    assert sorted(seen) == sorted(row.stitch for row in table)
+    assert [table[stitch].macs for stitch in seen] == sorted(row.macs for row in table)
+    assert css(page, "#tip")[0].is_displayed()
+    press(page, ESCAPE)
+    assert not css(page, "#tip")[0].is_displayed()
+
+
+def test_a_click_shows_the_stitch_that_was_clicked(page: Any, table: StitchTable) -> None:
+    worse = next(row for row in table.stitched if select(table, macs=row.macs).id != row.stitch and row.index > 20)
+    mark = css(page, f'#chart .mark[data-stitch="{worse.stitch}"]')[0]
+    webdriver.ActionChains(page).move_to_element(mark).click().perform()
+    webdriver.ActionChains(page).move_to_element(css(page, "h1")[0]).perform()
+    panel = css(page, "#choice")[0].text
+    assert chosen(page) == worse.stitch and "Picked" in panel
+    assert f"the best is {table[select(table, macs=worse.macs)].index} ·" in panel
+    assert f'net(images, "{worse.stitch}")' in panel and f'snnet export runs/mine --stitch "{worse.stitch}"' in panel
+    set_budget(page, worse.macs)
+    assert chosen(page) == select(table, macs=float(css(page, "#budget")[0].get_attribute("data-limit"))).id
+
+
+def test_the_slider_says_its_value_and_the_panel_two_commands(page: Any) -> None:
+    limit = set_budget(page, 3e9)
+    assert css(page, "#budget")[0].get_attribute("aria-valuetext") == css(page, "#limit")[0].text == "MACs ≤ 3 G"
+    assert f"snnet select runs/mine --macs {limit:.0f}" in css(page, "#choice")[0].text
+    css(page, '[data-cost="latency_ms"]')[0].click()
+    assert "snnet select runs/mine --latency-ms " in css(page, "#choice")[0].text
+
+
+def test_a_hidden_series_leaves_no_ring(page: Any, table: StitchTable) -> None:
+    set_budget(page, table.anchors[0].macs)
+    assert css(page, "#chart .ring")
+    css(page, '[data-toggles="anchors"]')[0].click()
+    assert not css(page, "#chart .ring")
+    css(page, '[data-toggles="anchors"]')[0].click()
+    assert css(page, "#chart .ring")
+
+
+@pytest.mark.parametrize("width", [1300, 420])
+def test_the_page_at_two_widths(page: Any, table: StitchTable, width: int) -> None:
+    page.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    try:
+        letters = [at(text) for text in css(page, "#chart text:not(.label)")]
+        assert min(bottom - top for _, top, _, bottom in letters) >= 10
+        assert page.execute_script("return document.documentElement.scrollWidth") <= width
+        scores = css(page, "#frontier .score-cell")
+        assert all(left >= 0 and right <= width for left, _, right, _ in map(at, scores))
+        chart, tip = css(page, "#chart")[0], css(page, "#tip")[0]
+        for row in (table[0], table[40], table[2]):
+            hover(page, row.stitch)
+            left, top, right, bottom = at(tip)
+            assert left >= 0 and top >= 0 and right <= width and bottom <= at(chart)[3] + 1
+    finally:
+        page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_the_page_opens_on_the_cost_that_was_asked_for(browser: Any, table: StitchTable, tmp_path: Path) -> None:
+    some = table.with_column("latency_ms", {row.stitch: float("nan") for row in table if row.index % 3})
+    browser.get(write_page(some, tmp_path / "index.html", cost="latency_ms").as_uri())
+    assert css(browser, '[data-cost="latency_ms"]')[0].get_attribute("aria-pressed") == "true"
+    assert "over Latency" in css(browser, "#curve-title")[0].text
+    assert "not evaluated (1)" in css(browser, "#legend")[0].text
 
 
 def test_a_row_of_the_frontier_sets_the_budget(page: Any) -> None:

@@ -68,3 +68,13 @@ def test_legend_entries_toggle_their_models(page: Any) -> None:
         assert entries[0].get_attribute("aria-pressed") == str(shown).lower()
         assert dot(page, "far").is_displayed() is shown
         assert dot(page, "stitch 3: 0:0-4").is_displayed()
+
+
+def test_arrow_keys_go_through_what_is_shown(page: Any) -> None:
+    tip = page.find_element("css selector", "#tip")
+    page.execute_script("document.getElementById('chart').focus()")
+    for name in ("far", "stitch 3: 0:0-4", "big <b>", "big <b>"):
+        webdriver.ActionChains(page).send_keys("\ue014").perform()
+        assert name in tip.text and "looked-at" in dot(page, name).get_attribute("class")
+    webdriver.ActionChains(page).send_keys("\ue00c").perform()
+    assert not tip.is_displayed()

@@ -16,7 +16,7 @@ class WatchedReady(Ready):
     """An eager stitch that knows whether it was closed, and holds some memory."""
 
     def __init__(self, inner: Ready, nbytes: int, *, only_prepared: bool = False) -> None:
-        self.inner, self.size, self.closed, self.only_prepared = inner, nbytes, 0, only_prepared
+        self.inner, self.nbytes, self.closed, self.only_prepared = inner, nbytes, 0, only_prepared
         self.shapes: set[tuple[int, ...]] = set()
         self.during: Callable[[], object] = lambda: None
 
@@ -32,10 +32,6 @@ class WatchedReady(Ready):
         self.during()
         assert not self.closed
         return self.inner(images)
-
-    @property
-    def nbytes(self) -> int:
-        return self.size
 
     def close(self) -> None:
         self.closed += 1

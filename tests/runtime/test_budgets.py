@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from snnet.errors import BudgetError, ExtraError
-from snnet.runtime import Deadline, Polled, Ramp, Setting, battery_percent, cpu_percent, temperature
+from snnet.runtime import Deadline, Polled, Ramp, Setting, battery_percent, temperature
 
 
 @pytest.fixture
@@ -101,11 +101,10 @@ def test_sensors(monkeypatch: pytest.MonkeyPatch) -> None:
     on_battery = SimpleNamespace(percent=42, power_plugged=False)
     fake_psutil(
         monkeypatch,
-        cpu_percent=lambda: 12.5,
         sensors_battery=lambda: on_battery,
         sensors_temperatures=lambda: heat,
     )
-    assert (cpu_percent(), battery_percent(), temperature()) == (12.5, 42.0, 63.5)
+    assert (battery_percent(), temperature()) == (42.0, 63.5)
     on_battery.power_plugged = True
     assert battery_percent() == 100.0
 
@@ -117,4 +116,4 @@ def test_sensors_that_are_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
         temperature()
     monkeypatch.setitem(sys.modules, "psutil", None)
     with pytest.raises(ExtraError, match=r"snnet\[sensors\]"):
-        cpu_percent()
+        battery_percent()

@@ -45,7 +45,7 @@ def report(
 
     table = without_predictions(read_table(source)) if measured else read_table(source)
     earlier = read_table(before) if before else None
-    paths = write_report(table, output, before=earlier, cost=cost, score=score, title=title)
+    paths = write_report(table, output, before=earlier, cost=cost, score=score, title=title, source=source)
     log = Path(source) / LOG
     if log.is_file() and (drawn := draw_training(log, output / "training.png", table)):
         paths["training.png"] = drawn

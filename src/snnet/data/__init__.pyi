@@ -1,7 +1,4 @@
-from .augment import BatchAugment as BatchAugment
 from .calibration import calibration_images as calibration_images
-from .classes import check_classes as check_classes
-from .classes import classes_of as classes_of
 from .corrupt import CorruptImageError as CorruptImageError
 from .corrupt import SkippedImages as SkippedImages
 from .datasets import Images as Images
@@ -10,6 +7,8 @@ from .datasets import open_dataset as open_dataset
 from .datasets import open_pair as open_pair
 from .images import ImageDataset as ImageDataset
 from .images import TensorImages as TensorImages
+from .images import check_classes as check_classes
+from .images import classes_of as classes_of
 from .images import in_shards as in_shards
 from .loader import EvalBatches as EvalBatches
 from .loader import TrainBatches as TrainBatches
@@ -24,5 +23,6 @@ from .sources import ArraySource as ArraySource
 from .sources import ImageSource as ImageSource
 from .sources import Request as Request
 from .transforms import Augmentation as Augmentation
+from .transforms import BatchAugment as BatchAugment
 from .transforms import CleanTransform as CleanTransform
 from .transforms import train_transform as train_transform

@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -31,14 +32,15 @@ class CorruptImageError(DataError):
     """One image that does not decode; loaders skip it and go on."""
 
 
-def decode(data: bytes, name: str) -> Image.Image:
-    """Return the image in `data`, fully decoded.
+def decode(data: bytes | Path, name: str) -> Image.Image:
+    """Return the image in `data`, or in the file that it names, fully decoded.
 
     Raises:
         CorruptImageError: If it does not decode.
+        DataError: If the file cannot be read.
     """
     with decoding(name):
-        image = Image.open(io.BytesIO(data))
+        image = Image.open(io.BytesIO(data if isinstance(data, bytes) else data.read_bytes()))
         image.load()
     return image
 

@@ -57,12 +57,18 @@ def open_dataset(
     if split not in SPLITS:
         raise DataError(f"Unknown split {split!r}; accepted: {', '.join(SPLITS)}.{did_you_mean(split, SPLITS)}")
     kind, _, rest = name.partition("/")
+    if kind not in SOURCES.names() and Path(name).expanduser().is_dir():
+        raise DataError(f"Unknown data set {name!r}; it is a folder: open 'folder' with root={name!r}.")
     if kind not in SOURCES.names():
-        raise DataError(_unknown(name, kind))
+        accepted = "embedded, folder, torchvision/NAME, torch/NAME, hfds/NAME, wds/NAME"
+        hint = did_you_mean(kind.lower(), SOURCES.names())
+        raise DataError(f"Unknown data set {name!r}; accepted: {accepted}.{hint}")
     source = SOURCES.get(kind)(Request(rest, Path(root).expanduser() if root is not None else None, split, download))
     clean = CleanTransform(input)
-    if isinstance(source, ArraySource) and augment is None and _fits(source, input):
-        return _checked(TensorImages.of(source, input), name, root, num_classes)
+    if isinstance(source, ArraySource) and augment is None:
+        same_size = tuple(source.pixels.shape[1:3]) == tuple(input.size[1:])
+        if same_size and 4 * len(source) * math.prod(input.size) <= _IN_MEMORY_BYTES:
+            return _checked(TensorImages.of(source, input), name, root, num_classes)
     transform = train_transform(input, augment) if augment is not None else clean
     return _checked(ImageDataset(source, transform, clean, max_corrupt), name, root, num_classes)
 
@@ -90,15 +96,16 @@ def open_pair(
         open_dataset, name, root, input=input, num_classes=num_classes, max_corrupt=max_corrupt, download=download
     )
     train, validation = open_split(split="train", augment=augment), open_split(split="validation")
-    first_folder, second_folder = _folder_of(train), _folder_of(validation)
-    if isinstance(train, ImageDataset) and first_folder is not None and first_folder == second_folder:
+    sources = [getattr(images, "source", None) for images in (train, validation)]
+    folders = [source.folder for source in sources if isinstance(source, FolderSource)]
+    if len(folders) == 2 and folders[0] == folders[1]:
         return _held_out(train)
-    if first_folder is not None and second_folder is not None and first_folder.samefile(second_folder):
+    if len(folders) == 2 and folders[0].samefile(folders[1]):
         raise DataError(
-            f"{first_folder} and {second_folder} are one folder, so training and validation images would be the same; "
+            f"{folders[0]} and {folders[1]} are one folder, so training and validation images would be the same; "
             "link other images for one of them."
         )
-    if _files_of(train) & _files_of(validation):
+    if set.intersection(*({shard.path for shard in getattr(source, "shards", ())} for source in sources)):
         raise DataError(f"{name} under {root} has shards that are both for training and for validation; list others.")
     if train.classes != validation.classes:
         first, second = (f"{len(part.classes)} ({_some(part.classes)})" for part in (train, validation))
@@ -109,8 +116,8 @@ def open_pair(
     return train, validation
 
 
-def _held_out(images: ImageDataset) -> tuple[ImageDataset, ImageDataset]:
-    assert isinstance(images.source, FolderSource)
+def _held_out(images: Images) -> tuple[ImageDataset, ImageDataset]:
+    assert isinstance(images, ImageDataset) and isinstance(images.source, FolderSource)
     first, second = hold_out(images.source)
     _log.warning(
         "%s holds classes but no splits: of its %d images, %d are for training and %d are held out for validation; "
@@ -136,28 +143,6 @@ def _checked(images: Images, name: str, root: str | Path | None, num_classes: in
             f"use data with {num_classes} classes, or stitch anchors with num_classes={len(images.classes)}."
         )
     return images
-
-
-def _fits(source: ArraySource, spec: InputSpec) -> bool:
-    same_size = tuple(source.pixels.shape[1:3]) == tuple(spec.size[1:])
-    return same_size and 4 * len(source) * math.prod(spec.size) <= _IN_MEMORY_BYTES
-
-
-def _unknown(name: str, kind: str) -> str:
-    if Path(name).expanduser().is_dir():
-        return f"Unknown data set {name!r}; it is a folder: open 'folder' with root={name!r}."
-    known = SOURCES.names()
-    accepted = "embedded, folder, torchvision/NAME, torch/NAME, hfds/NAME, wds/NAME"
-    return f"Unknown data set {name!r}; accepted: {accepted}.{did_you_mean(kind.lower(), known)}"
-
-
-def _folder_of(images: Images) -> Path | None:
-    source = getattr(images, "source", None)
-    return source.folder if isinstance(source, FolderSource) else None
-
-
-def _files_of(images: Images) -> set[Path]:
-    return {shard.path for shard in getattr(getattr(images, "source", None), "shards", ())}
 
 
 def _some(names: tuple[str, ...]) -> str:

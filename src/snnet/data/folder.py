@@ -41,17 +41,9 @@ class FolderSource(ImageSource):
         self.labels = [label for _, label in found]
         _check_none_empty(self, needed=classes is None)
 
-    def __len__(self) -> int:
-        return len(self.paths)
-
     def read(self, index: int) -> tuple[Image.Image, int]:
         """Return an image and its label."""
-        path = self.paths[index]
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{path} cannot be read: {error}; check the disk and the file's permissions.") from error
-        return decode(data, str(path)), self.labels[index]
+        return decode(self.paths[index], str(self.paths[index])), self.labels[index]
 
 
 def hold_out(whole: FolderSource) -> tuple[SourcePart, SourcePart]:
@@ -71,7 +63,12 @@ def hold_out(whole: FolderSource) -> tuple[SourcePart, SourcePart]:
             f"{whole.folder} holds no splits, and no validation image can be held out where a class has a single "
             f"image: {_listed(single)}; add images, or remove the folders."
         )
-    held = {place for members in places for place in _by_hash(whole, members)[: max(1, len(members) // HELD_OUT)]}
+
+    def digest(place: int) -> str:
+        name = whole.paths[place].relative_to(whole.folder / whole.classes[whole.labels[place]])
+        return hashlib.sha256(os.fsencode(name.as_posix())).hexdigest()
+
+    held = {p for members in places for p in sorted(members, key=digest)[: max(1, len(members) // HELD_OUT)]}
     everything = range(len(whole))
     return SourcePart(whole, [p for p in everything if p not in held]), SourcePart(whole, sorted(held))
 
@@ -90,28 +87,24 @@ def class_names(folder: Path) -> tuple[str, ...]:
     raise DataError(f"{folder} {what}; put the images of each class into a folder of their own, {folder}/CLASS/x.jpg.")
 
 
-def split_folder(root: Path, split: str) -> Path:
-    """Return the folder that holds a split: `root/train`, `root/val`, ..., or `root` itself if it holds classes.
+@SOURCES.register("folder")
+def open_folder(request: Request) -> FolderSource:
+    """Open `root/train/CLASS/*` and `root/val/CLASS/*`, or `root/CLASS/*` where the root holds no splits.
 
     Raises:
         DataError: If the root has other splits but not this one.
     """
+    root, split = request.folder("folder"), request.split
     if not _has_splits(root):
-        return root
-    if found := _named(root, split):
-        return found
-    wanted = " or ".join(f"{root}/{name}" for name in SPLIT_FOLDERS[split])
-    present = ", ".join(path.name for path in _subfolders(root))
-    raise DataError(f"{root} has no {split} images, only {present}; put them into {wanted}.")
-
-
-@SOURCES.register("folder")
-def open_folder(request: Request) -> FolderSource:
-    """Open `root/train/CLASS/*` and `root/val/CLASS/*`, or `root/CLASS/*`."""
-    root = request.folder("folder")
+        return FolderSource(root)
+    folder = _named(root, split)
+    if folder is None:
+        wanted = " or ".join(f"{root}/{name}" for name in SPLIT_FOLDERS[split])
+        present = ", ".join(path.name for path in _subfolders(root))
+        raise DataError(f"{root} has no {split} images, only {present}; put them into {wanted}.")
     # Labels are positions among sorted names, so a class that one split lacks would shift all labels after it.
-    trained = _named(root, "train") if request.split == "validation" and _has_splits(root) else None
-    return FolderSource(split_folder(root, request.split), class_names(trained) if trained else None)
+    trained = _named(root, "train") if split == "validation" else None
+    return FolderSource(folder, class_names(trained) if trained else None)
 
 
 def _named(root: Path, split: str) -> Path | None:
@@ -129,14 +122,6 @@ def _subfolders(folder: Path) -> list[Path]:
     # macOS leaves __MACOSX in archives, tools leave .cache and the like; neither is a class.
     paths = (path for path in folder.iterdir() if path.is_dir())
     return sorted(path for path in paths if path.name != "__MACOSX" and not path.name.startswith("."))
-
-
-def _by_hash(source: FolderSource, places: Sequence[int]) -> list[int]:
-    def key(place: int) -> str:
-        name = source.paths[place].relative_to(source.folder / source.classes[source.labels[place]])
-        return hashlib.sha256(os.fsencode(name.as_posix())).hexdigest()
-
-    return sorted(places, key=key)
 
 
 def _check_same_classes(folder: Path, found: Sequence[str], expected: Sequence[str]) -> None:

@@ -44,19 +44,12 @@ class HfSource(ImageSource):
         columns = rows.select_columns([self._image, self._label])
         self._rows = columns.cast_column(self._image, datasets.Image(decode=False))
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def read(self, index: int) -> tuple[Image.Image, int]:
         """Return an image and its label."""
         row = self._rows[index]
         data, path = row[self._image]["bytes"], row[self._image]["path"]
         name = f"{self.name}: {path or f'image {index}'}"
-        try:
-            content = Path(path).read_bytes() if data is None else data
-        except OSError as error:
-            raise DataError(f"{name} cannot be read: {error}; check the path and its permissions.") from error
-        return decode(content, name), row[self._label]
+        return decode(Path(path) if data is None else data, name), row[self._label]
 
 
 @SOURCES.register("hfds")

@@ -1,8 +1,9 @@
 # Tested in tests/data/test_datasets.py.
-"""Data sets of normalized image tensors, as training and evaluation read them."""
+"""Data sets of normalized image tensors, as training and evaluation read them, and the names of their classes."""
 
 from collections.abc import Sequence
 from copy import copy
+from itertools import zip_longest
 from operator import length_hint
 from typing import Any, TypeGuard
 
@@ -121,3 +122,44 @@ def skipped_images(dataset: Any) -> SkippedImages:
     """Return the images of a data set that did not decode so far; other people's raise no such error and have none."""
     found = getattr(dataset, "skipped", None)
     return found if isinstance(found, SkippedImages) else SkippedImages(length_hint(dataset))
+
+
+def class_name(name: object) -> str:
+    """Return a class's name as text; ImageNet's classes in torchvision are tuples of synonyms."""
+    return ", ".join(map(str, name)) if isinstance(name, tuple) else str(name)
+
+
+def classes_of(data: object) -> tuple[str, ...] | None:
+    """Return the classes that a data set names, or the one that batches, a loader or a subset read; None if none does.
+
+    Names are not trusted where a `target_transform` gives the labels another meaning.
+    """
+    if data is None or getattr(data, "target_transform", None) is not None:
+        return None
+    named = getattr(data, "classes", None)
+    if isinstance(named, list | tuple) and named:
+        return tuple(map(class_name, named))
+    return classes_of(getattr(data, "dataset", None))
+
+
+def check_classes(known: Sequence[str] | None, found: Sequence[str] | None) -> None:
+    """Refuse data whose classes are not those of a network in the same order; unknown names agree with any.
+
+    Args:
+        known: The network's classes.
+        found: The data's.
+
+    Raises:
+        DataError: At the first class that differs, which is named.
+    """
+    if known is None or found is None:
+        return
+    for number, names in enumerate(zip_longest(known, found)):
+        if names[0] != names[1]:
+            ours, theirs = ("missing" if name is None else repr(name) for name in names)
+            raise DataError(
+                f"The data has other classes than the network, or another order: class {number} is {ours} in the "
+                f"network and {theirs} in the data. Use data with the network's classes in its order; if they are the "
+                "same classes under other names, load the network in Python, set net.classes to the data's and save "
+                "it again."
+            )

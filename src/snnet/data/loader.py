@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
 
-from snnet.data.augment import BatchAugment
 from snnet.data.corrupt import CorruptImageError, SkippedImages
 from snnet.data.images import ImageDataset, Sample, TensorImages, in_shards, size, skipped_images
 from snnet.data.seeding import derive, generator, seeded
 from snnet.data.sources import shuffled_places
+from snnet.data.transforms import BatchAugment
 from snnet.errors import DataError
 from snnet.utils import WHOLE, Share
 
@@ -84,7 +84,10 @@ class TrainBatches:
         Raises:
             DataError: If more images do not decode than the data set allows.
         """
-        order = self._order(epoch)
+        if isinstance(self.dataset, ImageDataset):
+            order = self.dataset.source.shuffled(self.seed, epoch, self.buffer)
+        else:
+            order = shuffled_places(self.images, self.seed, epoch)
         picks = torch.split(order[: len(self) * self.batch_size], self.batch_size)[start_batch:]
         own = [pick[share.of(self.batch_size)] for pick in picks]
         for number, (images, labels) in enumerate(self._read(own, epoch), start_batch):
@@ -92,11 +95,6 @@ class TrainBatches:
                 draws = generator(self.seed, epoch, number, _BATCH)
                 images = self.augment(images, draws, total=self.batch_size, share=share)
             yield images, labels
-
-    def _order(self, epoch: int) -> Tensor:
-        if isinstance(self.dataset, ImageDataset):
-            return self.dataset.source.shuffled(self.seed, epoch, self.buffer)
-        return shuffled_places(self.images, self.seed, epoch)
 
     def _read(self, picks: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
         tensors = _in_memory(self.dataset)

@@ -68,7 +68,11 @@ def open_picture(picture: Picture) -> Image.Image:
 
 def to_rgb(picture: Image.Image) -> Image.Image:
     """Return a picture in RGB: upright as its EXIF data say, on white where it is transparent, 16 bits scaled to 8."""
-    upright = _upright(picture)
+    try:
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
+    except (SyntaxError, ValueError, TypeError, KeyError, EOFError, OSError, struct.error):
+        turn = None  # damaged EXIF data say nothing, and the image is whole
+    upright = picture if turn is None else picture.transpose(turn)
     if upright.mode.startswith("I;16"):
         # Pillow clips 16-bit grey to white where it should scale.
         upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
@@ -109,14 +113,6 @@ def check_channels(spec: InputSpec) -> int:
     if channels not in (1, 3):
         raise DataError(f"The anchors take {channels} channels; image data sets give 1 (grey) or 3 (RGB).")
     return channels
-
-
-def _upright(picture: Image.Image) -> Image.Image:
-    try:
-        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except (SyntaxError, ValueError, TypeError, KeyError, EOFError, OSError, struct.error):
-        turn = None  # damaged EXIF data say nothing, and the image is whole
-    return picture if turn is None else picture.transpose(turn)
 
 
 def _resize(picture: Image.Image, spec: InputSpec) -> Image.Image:

@@ -37,9 +37,10 @@ class ImageSource(ABC):
     in_shards: ClassVar[bool] = False
     labels: Sequence[int] | None = None
 
-    @abstractmethod
     def __len__(self) -> int:
-        """Return the number of images."""
+        """Return the number of images: of labels, where they are known."""
+        assert self.labels is not None
+        return len(self.labels)
 
     @abstractmethod
     def read(self, index: int) -> tuple[Image.Image, int]:
@@ -103,9 +104,6 @@ class ArraySource(ImageSource):
 
     def __init__(self, pixels: Tensor, labels: Sequence[int], classes: Sequence[str]) -> None:
         self.pixels, self.labels, self.classes = pixels, tuple(labels), tuple(classes)
-
-    def __len__(self) -> int:
-        return len(self.labels)
 
     def read(self, index: int) -> tuple[Image.Image, int]:
         """Return an image and its label."""

@@ -11,8 +11,8 @@ from timm.data import create_dataset
 from torch import Tensor
 from torchvision import datasets
 
-from snnet.data.classes import class_name
 from snnet.data.corrupt import decoding
+from snnet.data.images import class_name
 from snnet.data.sources import SOURCES, ArraySource, ImageSource, Request
 from snnet.errors import DataError, did_you_mean
 

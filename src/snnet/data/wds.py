@@ -10,7 +10,6 @@ from collections import OrderedDict
 from collections.abc import Iterator, Sequence, Sized
 from functools import cached_property
 from itertools import accumulate, zip_longest
-from typing import Any
 
 import torch
 from PIL import Image
@@ -19,8 +18,7 @@ from torch import Tensor
 from snnet.data.corrupt import CorruptImageError, decode
 from snnet.data.pictures import EXTENSIONS
 from snnet.data.seeding import derive
-from snnet.data.shard_folder import find_shards
-from snnet.data.shards import Shard, ShardSample
+from snnet.data.shards import Shard, ShardSample, find_shards
 from snnet.data.sources import SOURCES, ImageSource, Request
 from snnet.errors import DataError
 from snnet.utils import require
@@ -116,19 +114,24 @@ class ShardSource(ImageSource):
         return shard, shard.samples[index - (self._ends[number - 1] if number else 0)]
 
     def _label(self, shard: Shard, sample: ShardSample, name: str) -> int:
-        if "cls" in sample.files and self._label_key is None:
-            return _number(shard.read(sample.files["cls"]).decode(errors="replace").strip(), "cls", name)
         key = self._label_key or "label"
-        if "json" not in sample.files:
+        if "cls" in sample.files and self._label_key is None:
+            where, value = "cls", shard.read(sample.files["cls"]).decode(errors="replace").strip()
+        elif "json" in sample.files:
+            try:
+                found = json.loads(shard.read(sample.files["json"]))
+            except ValueError as error:
+                raise DataError(f"{name} has a .json that is not JSON: {error}.") from error
+            if not isinstance(found, dict) or key not in found:
+                raise DataError(f"{name} has no label: its .json lacks the field {key!r}.")
+            where, value = f"json, field {key!r},", found[key]
+        else:
             wanted = f"a .json with {key!r}" if self._label_key else "a .cls or .json file"
             raise DataError(f"{name} has no label: it needs {wanted} and has {_extensions(sample)}.")
         try:
-            found = json.loads(shard.read(sample.files["json"]))
-        except ValueError as error:
-            raise DataError(f"{name} has a .json that is not JSON: {error}.") from error
-        if not isinstance(found, dict) or key not in found:
-            raise DataError(f"{name} has no label: its .json lacks the field {key!r}.")
-        return _number(found[key], f"json, field {key!r},", name)
+            return int(value)
+        except (TypeError, ValueError) as error:
+            raise DataError(f"{name} has the label {value!r} in .{where} where a whole number belongs.") from error
 
 
 def shuffled(shards: Sequence[Sized], seed: int, epoch: int, buffer: int | None = None) -> Iterator[Place]:
@@ -156,13 +159,6 @@ def _in_turn(shards: Sequence[Sized], chosen: Sequence[int]) -> Iterator[Place]:
 
 def _extensions(sample: ShardSample) -> str:
     return ", ".join(f".{extension}" for extension in sample.files)
-
-
-def _number(value: Any, where: str, name: str) -> int:
-    try:
-        return int(value)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name} has the label {value!r} in .{where} where a whole number belongs.") from error
 
 
 @SOURCES.register("wds")

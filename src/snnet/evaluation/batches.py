@@ -40,12 +40,6 @@ class Fingerprint:
         self.labels = [a + b for a, b in zip(self.labels, counts, strict=True)]
         self.pixels = (self.pixels + int((_checksums(images) * (2 * labels.long() + 1)).sum())) % 2**64
 
-    def summed(self) -> "Fingerprint":
-        """Return the fingerprint of what all processes have seen together."""
-        parts = gather(self)
-        labels = [sum(counts) for counts in zip(*(part.labels for part in parts), strict=True)]
-        return Fingerprint(labels, sum(part.images for part in parts), sum(part.pixels for part in parts) % 2**64)
-
     def to_dict(self) -> dict[str, Any]:
         """Return short plain values, as they are written into a table's facts."""
         labels = hashlib.sha256(str(self.labels).encode()).hexdigest()[:16]
@@ -130,7 +124,9 @@ class Batches:
                 "The data comes in another order in each process, so that their parts do not add up; turn off "
                 "shuffling, or give a Dataset, of which each process reads a part."
             )
-        seen = own.summed()
+        parts = gather(own)
+        labels = [sum(counts) for counts in zip(*(part.labels for part in parts), strict=True)]
+        seen = Fingerprint(labels, sum(part.images for part in parts), sum(part.pixels for part in parts) % 2**64)
         if not seen.images:
             raise DataError(_NO_IMAGES)
         return seen
@@ -168,7 +164,10 @@ def _reiterable(data: Data, batch_size: int) -> Iterable[Any]:
 
 def _checked(batch: Any, classes: int) -> Batch:
     if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(p, Tensor) for p in batch)):
-        raise DataError(f"A batch must be two tensors (images, labels), not {_describe(batch)}.")
+        kind = type(batch).__name__
+        if isinstance(batch, tuple | list):
+            kind = f"a {kind} of {len(batch)} ({', '.join(type(p).__name__ for p in batch)})"
+        raise DataError(f"A batch must be two tensors (images, labels), not {kind}.")
     images, labels = batch
     if images.ndim != 4 or labels.ndim != 1 or len(images) != len(labels) or labels.is_floating_point():
         raise DataError(
@@ -182,9 +181,3 @@ def _checked(batch: Any, classes: int) -> Batch:
             "use data with the network's classes, or stitch anchors with num_classes set to the data's."
         )
     return images, labels
-
-
-def _describe(batch: Any) -> str:
-    if isinstance(batch, tuple | list):
-        return f"a {type(batch).__name__} of {len(batch)} ({', '.join(type(p).__name__ for p in batch)})"
-    return type(batch).__name__

@@ -6,7 +6,6 @@ settings (Rasmussen and Williams, Gaussian Processes for Machine Learning, secti
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,27 +21,9 @@ _JITTER = 1e-3
 _SMOOTH, _OFFSET, _OWN, _LENGTH = (-0.4, 0.6), (0.0, 0.7), (-1.2, 0.8), (-0.3, 0.9)
 
 
-@dataclass(frozen=True)
-class Posterior:
-    """What is known of the values at all points.
-
-    Attributes:
-        mean: `(m,)`.
-        covariance: `(m, m)`.
-    """
-
-    mean: Array
-    covariance: Array
-
-    @property
-    def deviation(self) -> Array:
-        """The standard deviation at each point, `(m,)`."""
-        return np.sqrt(np.maximum(np.diagonal(self.covariance), 0.0))
-
-
 def infer(
     features: Array, free: NDArray[np.bool_], points: NDArray[np.intp], values: Array, noise: Array, *, seed: int = 0
-) -> Posterior:
+) -> tuple[Array, Array]:
     """Return the values at all points from those seen at some.
 
     A value is a smooth function of the features (Matern 5/2, one length per feature), plus an offset that all share,
@@ -55,6 +36,9 @@ def infer(
         values: `(n,)` what was seen there; without any, values are thought to be about one.
         noise: `(n, n)` covariance of the errors; zeros where a value is exact.
         seed: Of the draws from the prior.
+
+    Returns:
+        The mean `(m,)` and the covariance `(m, m)` of what is known of the values.
     """
     scale = max(float(np.sqrt(np.mean(values**2))), 1e-6) if len(values) else 1.0
     noise = noise / scale**2 + _JITTER**2 * np.eye(len(values))
@@ -70,7 +54,7 @@ def infer(
     total = sum(w for w, *_ in kept)
     mean = sum((w * m for w, m, _ in kept), np.zeros(len(features))) / total
     covariance = sum((w * (c + np.outer(m - mean, m - mean)) for w, m, c in kept), np.zeros((len(mean),) * 2)) / total
-    return Posterior(scale * mean, scale**2 * covariance)
+    return scale * mean, scale**2 * covariance
 
 
 def most_telling(covariance: Array, candidates: Sequence[int], count: int) -> list[int]:

@@ -59,7 +59,12 @@ def evaluate_some(
         DataError: If a number is out of range, or the data is not as `evaluate` needs it.
         TableError: If `net.table` lacks MACs, or `output` holds scores of another network, data or precision.
     """
-    limit = _limit(error, at_most, sample, len(net.space))
+    for name, value in (("error", error), ("at_most", at_most), ("sample", sample)):
+        if not value >= 0:
+            raise DataError(f"{name}={value} is too small; give at least 0.")
+    if sample > 1:
+        raise DataError(f"sample={sample} is no part of the images; give a number from 0 to 1.")
+    limit = math.floor(at_most * len(net.space) if at_most <= 1 else at_most)
     batches = Batches(data, net.num_classes, batch_size)
     path = None if output is None else Path(output)
 
@@ -90,12 +95,10 @@ def _sample(conditions: Conditions, batches: Batches, share: float, path: Path |
     net = conditions.net
     record = Record(net.space, conditions.facts(), path)
 
-    def advance(done: int) -> None:
-        if progress:
-            progress(done, batches.count(), f"anchors on all images, the others on {100 * share:.0f}%")
-
+    tell, count = (progress, batches.count()) if progress else (lambda *_: None, 0)
+    note = f"anchors on all images, the others on {100 * share:.0f}%"
     with conditions.running():
-        sample, scores, seen = see_sample(net, batches, share, on_batch=advance)
+        sample, scores, seen = see_sample(net, batches, share, on_batch=lambda done: tell(done, count, note))
     record.check_data(seen.to_dict())
     for stitch, score in scores.items():
         record.add(stitch, *score.result())
@@ -107,12 +110,3 @@ def _sample(conditions: Conditions, batches: Batches, share: float, path: Path |
 def _in_space(net: SNNet) -> StitchTable:
     table, own = net.table or StitchTable([]), {stitch.id for stitch in net.space}
     return table.where(lambda row: row.stitch in own)
-
-
-def _limit(error: float, at_most: float, sample: float, count: int) -> int:
-    for name, value in (("error", error), ("at_most", at_most), ("sample", sample)):
-        if not value >= 0:
-            raise DataError(f"{name}={value} is too small; give at least 0.")
-    if sample > 1:
-        raise DataError(f"sample={sample} is no part of the images; give a number from 0 to 1.")
-    return math.floor(at_most * count) if at_most <= 1 else math.floor(at_most)

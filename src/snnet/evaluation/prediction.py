@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnet.errors import TableError
-from snnet.evaluation.gaussian import Array, Posterior, infer, most_telling
+from snnet.evaluation.gaussian import Array, infer, most_telling
 from snnet.evaluation.sample import ImageSample
 from snnet.space import Stitch
 from snnet.table import (
@@ -86,13 +86,14 @@ def predict_scores(
         raise TableError(f"Stitch {lacking} has no MACs, from which its {score!r} is predicted; run snnet.profile.")
     lines = np.array([line_between_anchors(known, row, score=score) for row in rows])
     have = np.array([measured(row, score) for row in rows])
-    posterior = _posterior(rows, lines, have, sample, score)
+    mean, covariance = _posterior(rows, lines, have, sample, score)
+    deviation = np.sqrt(np.maximum(np.diagonal(covariance), 0.0))
     missing = [int(number) for number in np.flatnonzero(~have)]
-    values = {rows[n].stitch: float(np.clip(lines[n] + posterior.mean[n], 0.0, 100.0)) for n in missing}
-    errors = {rows[n].stitch: max(float(posterior.deviation[n]), _LEAST_ERROR) for n in missing}
+    values = {rows[n].stitch: float(np.clip(lines[n] + mean[n], 0.0, 100.0)) for n in missing}
+    errors = {rows[n].stitch: max(float(deviation[n]), _LEAST_ERROR) for n in missing}
     error = _MEAN_ABSOLUTE * float(np.mean(list(errors.values()))) if errors else 0.0
     work = (int(have.sum()) + len(missing) * (sample.share if sample else 0.0)) / len(rows)
-    following = tuple(rows[n].stitch for n in most_telling(posterior.covariance, missing, count))
+    following = tuple(rows[n].stitch for n in most_telling(covariance, missing, count))
     facts = {"measured": int(have.sum()), "error": round(error, 3), "work": round(work, 3)}
     filled = known.with_column(score, values).with_column(score + ERROR, errors)
     meta = {**filled.meta, PREDICTION: facts} if errors else filled.meta
@@ -101,7 +102,7 @@ def predict_scores(
 
 def _posterior(
     rows: Sequence[StitchRow], lines: Array, have: NDArray[np.bool_], sample: ImageSample | None, score: str
-) -> Posterior:
+) -> tuple[Array, Array]:
     free = np.array([not row.route.is_anchor for row in rows])
     place = {row.stitch: number for number, row in enumerate(rows)}
     exact = np.flatnonzero(have & free)

@@ -84,7 +84,7 @@ def export_stitch(
         SpaceError: If there is no such stitch.
     """
     target, route = Path(path), net.space.find(stitch)
-    name = format or format_of(target)
+    name = format or _format_of(target)
     kind = EXPORTS.get(name)()
     if target.suffix != kind.suffix:
         raise ExportError(f"{target} does not end as files of format {name} do; call it {target.stem}{kind.suffix}.")
@@ -106,12 +106,7 @@ def export_stitch(
     return ExportReport(target, name, route, nbytes, errors)
 
 
-def format_of(path: Path) -> str:
-    """Return the format to which the suffix of a path belongs.
-
-    Raises:
-        ExportError: If there is none.
-    """
+def _format_of(path: Path) -> str:
     suffixes = {EXPORTS.get(name).suffix: name for name in sorted(EXPORTS.names())}
     if path.suffix not in suffixes:
         known = ", ".join(f"{suffix} ({name})" for suffix, name in suffixes.items())
@@ -130,13 +125,7 @@ def _written(kind: ExportFormat, net: SNNet, stitch: Stitch, images: Tensor, pat
 
 
 def _facts(net: SNNet, stitch: Stitch, *packages: str) -> dict[str, str]:
-    """Return facts by name, as texts; all but the id of the stitch are JSON.
-
-    `snnet.input` holds size `(C, H, W)`, mean and std of the normalization, filter of the resize and share of the
-    center crop; `snnet.classes` the names of the classes in the order of the logits, or null; `snnet.anchors` the names
-    of the anchors; `snnet.measured` costs and scores of the stitch, as far as the network's table has them;
-    `snnet.versions` those of snnet, torch, timm and the given packages.
-    """
+    """Return what a file says of itself, as texts, all but the id of the stitch in JSON; see the guide on export."""
     row = next((row for row in net.table or () if row.route == stitch), None)
     values = {
         "input": asdict(net.input),

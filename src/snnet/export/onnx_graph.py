@@ -12,7 +12,6 @@ from snnet.export.program import export_program, quiet
 from snnet.utils import require
 
 if TYPE_CHECKING:
-    import numpy as np
     import onnx
     import onnx_ir
 
@@ -96,6 +95,8 @@ def _simplify(model: "onnx_ir.Model", weights: Container[str]) -> None:
 
 def _store_transposed(model: "onnx_ir.Model") -> None:
     """Replace transposed matrices of weights by matrices that are stored transposed."""
+    import onnx_ir as ir
+
     stored = model.graph.initializers
     for node in list(model.graph):
         source = node.inputs[0] if node.op_type == "Transpose" else None
@@ -105,16 +106,12 @@ def _store_transposed(model: "onnx_ir.Model") -> None:
         if matrix.ndim != 2 or list(node.attributes["perm"].as_ints()) != [1, 0]:
             continue
         if name not in stored:
-            model.graph.register_initializer(_constant(name, matrix.T.copy()))
+            tensor = ir.tensor(matrix.T.copy(), name=name)
+            kind = ir.TensorType(tensor.dtype)
+            value = ir.Value(name=name, shape=ir.Shape(matrix.T.shape), type=kind, const_value=tensor)
+            model.graph.register_initializer(value)
         node.outputs[0].replace_all_uses_with(stored[name])
         model.graph.remove(node, safe=True)
-
-
-def _constant(name: str, array: "np.ndarray[Any, Any]") -> "onnx_ir.Value":
-    import onnx_ir as ir
-
-    tensor = ir.tensor(array, name=name)
-    return ir.Value(name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor)
 
 
 def _name_constants(model: "onnx_ir.Model", weights: Container[str]) -> None:

@@ -18,13 +18,6 @@ def count_costs(net: SNNet) -> StitchTable:
     MACs come for all stitches from one count per step of a route. What else `net.table` has is kept; the rows are
     those of the space, in its order.
     """
-    table, earlier = _count(net), net.table
-    # Laid over twice: the rows are those of the space, and of two values the newer one stays.
-    net.table = table if earlier is None else table.merge(earlier).merge(table)
-    return net.table
-
-
-def _count(net: SNNet) -> StitchTable:
     macs, params = step_macs(net), stitch_params(net)
     rows = (
         StitchRow(
@@ -40,7 +33,10 @@ def _count(net: SNNet) -> StitchTable:
         "versions": versions(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    return StitchTable(rows, meta)
+    table, earlier = StitchTable(rows, meta), net.table
+    # Laid over twice: the rows are those of the space, and of two values the newer one stays.
+    net.table = table if earlier is None else table.merge(earlier).merge(table)
+    return net.table
 
 
 def step_macs(net: SNNet) -> dict[Step, int]:

@@ -105,7 +105,8 @@ def run_demo(
         run.train()
         after = run.evaluate(directory / TABLE, title="Evaluating all, after")
         run.save()
-    files = {"network": directory, **write_report(after, directory, before=before, before_label="after least squares")}
+    report = write_report(after, directory, before=before, before_label="after least squares", source=str(directory))
+    files = {"network": directory, **report}
     choices = {budget: after[select(after, macs=budget)] for budget in chosen.evaluation.budgets}
     return DemoResult(before, after, fit, choices, files, time.perf_counter() - start)
 

@@ -1,24 +1,5 @@
-"use strict";
-const D = JSON.parse(document.getElementById("data").textContent);
-const $ = (id) => document.getElementById(id);
-const W = 1000, H = 560, M = { left: 54, right: 24, top: 14, bottom: 50 };
 const all = D.groups.flatMap((group) => group.models);
 const NAME = 0, MACS = 1, PARAMS = 2, TOP1 = 3, NOTE = 4;
-
-function svg(tag, attributes, parent, text) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (text !== undefined) node.textContent = text;
-  parent.append(node);
-  return node;
-}
-
-function html(tag, text, parent, properties = {}) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.textContent = text;
-  parent.append(node);
-  return node;
-}
 
 function reach(column, pad) {
   const values = all.map((model) => model[column]), low = Math.min(...values), high = Math.max(...values);
@@ -55,6 +36,8 @@ function drawAxes(chart) {
   svg("text", { class: "axis-title", x: (W + M.left - M.right) / 2, y: H - 8, "text-anchor": "middle" }, chart, "MACs");
 }
 
+let marks = [], looking = null;
+
 function drawGroup(chart, group, number) {
   const layer = svg("g", { "data-key": `group-${number}` }, chart);
   // The largest first, so that no dot lies wholly under another.
@@ -63,13 +46,23 @@ function drawGroup(chart, group, number) {
       class: group.main ? "bubble main" : "bubble", "data-model": model[NAME], fill: group.color,
       cx: x(model[MACS]).toFixed(1), cy: y(model[TOP1]).toFixed(1), r: radius(model[PARAMS]).toFixed(2),
     }, layer);
-    mark.addEventListener("pointerenter", (event) => showTip(event, group, model));
-    mark.addEventListener("pointerleave", () => { $("tip").hidden = true; });
+    const one = { group, model, mark, layer, at: [x(model[MACS]), y(model[TOP1])] };
+    mark.addEventListener("pointerenter", (event) => {
+      look(one);
+      placeTip(event.clientX, event.clientY);
+    });
+    mark.addEventListener("pointerleave", () => look(null));
+    marks.push(one);
   }
 }
 
-function showTip(event, group, model) {
-  const tip = $("tip");
+function look(one) {
+  looking?.mark.classList.remove("looked-at");
+  looking = one;
+  $("tip").hidden = !one;
+  if (!one) return;
+  const { group, model, mark } = one, tip = $("tip");
+  mark.classList.add("looked-at");
   tip.replaceChildren();
   html("b", model[NAME], tip);
   html("span", group.label, tip);
@@ -80,11 +73,9 @@ function showTip(event, group, model) {
     html("dt", name, facts);
     html("dd", value, facts);
   }
-  tip.hidden = false;
-  const box = tip.getBoundingClientRect();
-  tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - box.width - 8))}px`;
-  tip.style.top = `${Math.max(4, Math.min(event.clientY + 14, innerHeight - box.height - 8))}px`;
 }
+
+const layerOf = (key) => $("chart").querySelector(`[data-key="${key}"]`);
 
 function drawLegend() {
   D.groups.forEach((group, number) => {
@@ -94,13 +85,29 @@ function drawLegend() {
     svg("circle", { cx: 8, cy: 7, r: 5, fill: group.color }, icon);
     html("span", `${group.label} (${group.models.length})`, button);
     button.onclick = () => {
-      const layer = $("chart").querySelector(`[data-key="group-${number}"]`), shown = button.ariaPressed !== "true";
+      const shown = button.ariaPressed !== "true";
       button.ariaPressed = String(shown);
-      layer.style.display = shown ? "" : "none";
+      layerOf(button.dataset.toggles).style.display = shown ? "" : "none";
     };
   });
 }
 
-drawAxes($("chart"));
-D.groups.forEach((group, number) => drawGroup($("chart"), group, number));
+function drawChart() {
+  const hidden = [...$("legend").children].filter((button) => button.ariaPressed === "false");
+  look(null);
+  marks = [];
+  $("chart").replaceChildren();
+  drawAxes($("chart"));
+  D.groups.forEach((group, number) => drawGroup($("chart"), group, number));
+  for (const { dataset } of hidden) layerOf(dataset.toggles).style.display = "none";
+}
+
+followWidth(drawChart);
 drawLegend();
+drawChart();
+walkMarks(
+  () => marks.filter(({ layer }) => layer.style.display !== "none").sort((a, b) => a.at[0] - b.at[0] || b.at[1] - a.at[1]),
+  () => looking,
+  look,
+  () => {},
+);

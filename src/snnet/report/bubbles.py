@@ -58,10 +58,9 @@ def write_bubble_page(groups: Sequence[BubbleGroup], path: str | Path, *, title:
     Raises:
         TableError: If there is no model.
     """
-    _check(groups)
     drawn = [
         {"label": group.label, "color": color, "main": group.main, "models": list(map(astuple, group.bubbles))}
-        for group, color in zip(groups, _colors(groups), strict=True)
+        for group, color in _colored(groups)
     ]
     told = subtitle or "Each dot is a model, as large as its parameters; a legend entry hides it."
     return fill_page(path, "bubbles.html", {"groups": drawn}, ["bubbles.js"], title=title, subtitle=told)
@@ -73,7 +72,6 @@ def draw_bubbles(groups: Sequence[BubbleGroup], path: str | Path, *, title: str)
     Raises:
         TableError: If the format is unknown or there is no model.
     """
-    _check(groups)
     figure = Figure(figsize=(9.2, 5.6), layout="constrained")
     axes = figure.add_subplot()
     draw_frame(axes, _MACS, _TOP1)
@@ -81,11 +79,12 @@ def draw_bubbles(groups: Sequence[BubbleGroup], path: str | Path, *, title: str)
     axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    for number, (group, color) in enumerate(zip(groups, _colors(groups), strict=True)):
+    for number, (group, color) in enumerate(_colored(groups)):
         axes.scatter(
             [bubble.macs / _MACS.scale for bubble in group.bubbles],
             [bubble.top1 for bubble in group.bubbles],
-            s=[_area(bubble) for bubble in group.bubbles],
+            # In square points; 100 M parameters are a dot 10 points wide.
+            s=[max(5.0, bubble.params / 1e6 * 0.785) for bubble in group.bubbles],
             color=color,
             alpha=0.9 if group.main else 0.35,
             edgecolors="white",
@@ -99,18 +98,10 @@ def draw_bubbles(groups: Sequence[BubbleGroup], path: str | Path, *, title: str)
     return save_figure(figure, path)
 
 
-def _check(groups: Sequence[BubbleGroup]) -> None:
+def _colored(groups: Sequence[BubbleGroup]) -> list[tuple[BubbleGroup, str]]:
     if not any(group.bubbles for group in groups):
         raise TableError("There is no model to draw; give a network's table or a file of models with rows.")
-
-
-def _area(bubble: Bubble) -> float:
-    # In square points; 100 M parameters are a dot 10 points wide.
-    return max(5.0, bubble.params / 1e6 * 0.785)
-
-
-def _colors(groups: Sequence[BubbleGroup]) -> list[str]:
     main = sum(group.main for group in groups)
     reds = iter((_MAIN, "#0b63ce", "#8250df", INK)) if main <= 4 else iter([_MAIN] * main)
     quiet = iter(PALETTE * len(groups))
-    return [next(reds) if group.main else next(quiet) for group in groups]
+    return [(group, next(reds) if group.main else next(quiet)) for group in groups]

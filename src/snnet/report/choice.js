@@ -1,18 +1,17 @@
-"use strict";
-
 // ---- budget and choice
 
-function setUpSlider() {
+const hasFrontier = () => D.views[state.cost].frontier.length > 0;
+
+function placeSlider() {
   const { frontier, ends: [, high] } = D.views[state.cost], slider = $("budget");
-  document.body.classList.toggle("unscored-only", !frontier.length);
-  if (!frontier.length) return;
+  document.body.classList.toggle("unscored-only", !hasFrontier());
+  if (!hasFrontier()) return;
   const low = value(D.rows[frontier[0]], state.cost);
   Object.assign(slider, { min: low, max: high, step: "any" });
   // The thumb's center stands under the chart's budget line.
   const share = (v) => (100 * scale.x(v)) / W;
   slider.style.left = `calc(${share(low)}% - 8px)`;
   slider.style.width = `calc(${share(high) - share(low)}% + 16px)`;
-  return setLimit(Math.sqrt(low * high));
 }
 
 function setLimit(wanted, exact = false) {
@@ -21,8 +20,9 @@ function setLimit(wanted, exact = false) {
   state.limit = exact ? wanted : Math.min(high, Math.max(low, round(wanted)));
   slider.value = state.limit;
   slider.dataset.limit = state.limit;
-  $("limit").textContent = limitText();
-  $("limit").style.left = `${Math.min(88, Math.max(12, (100 * scale.x(state.limit)) / W))}%`;
+  slider.ariaValueText = $("limit").textContent = limitText();
+  const half = (50 * $("limit").offsetWidth) / W;
+  $("limit").style.left = `${Math.min(100 - half, Math.max(half, (100 * scale.x(state.limit)) / W))}%`;
   drawBudget();
 }
 
@@ -37,26 +37,28 @@ function chosen() {
 }
 
 function drawBudget() {
-  const row = chosen(), x = scale.x(state.limit), bottom = H - M.bottom, width = Math.max(0, W - M.right - x);
+  if (!hasFrontier()) return;
+  const best = chosen(), x = scale.x(state.limit), bottom = H - M.bottom, width = Math.max(0, W - M.right - x);
   $("budget-back").replaceChildren(
     svg("rect", { class: "over", x, y: M.top, width, height: bottom - M.top }),
     svg("line", { class: "limit", x1: x, x2: x, y1: M.top, y2: bottom }),
   );
   $("budget-front").replaceChildren();
-  ring(row, "ring");
-  showRow(row);
+  ring(state.picked ?? best, "ring");
+  showRow(state.picked ?? best);
   for (const line of $("frontier").children) {
-    const box = $("scroll"), off = line.offsetTop - box.scrollTop;
-    line.classList.toggle("chosen", line.dataset.stitch === row.id);
-    if (line.dataset.stitch === row.id && (off < 40 || off > box.clientHeight - 40)) {
-      box.scrollTop = line.offsetTop - box.clientHeight / 2;
-    }
+    const box = $("scroll"), off = line.offsetTop - box.scrollTop, here = line.dataset.stitch === best.id;
+    line.classList.toggle("chosen", here);
+    line.ariaSelected = String(here);
+    line.tabIndex = here ? 0 : -1;
+    if (here && (off < 40 || off > box.clientHeight - 40)) box.scrollTop = line.offsetTop - box.clientHeight / 2;
   }
 }
 
 function ring(row, name) {
-  const [cx, cy] = points.find((point) => point.row === row).at;
-  svg("circle", { class: name, cx, cy, r: row.series < 0 ? 13 : 8.5 }, $("budget-front"));
+  const point = points.find((one) => one.row === row);
+  if (!point || state.hidden.has(point.key)) return;
+  svg("circle", { class: name, cx: point.at[0], cy: point.at[1], r: row.series < 0 ? 13 : 8.5 }, $("budget-front"));
 }
 
 function facts(list, row, names) {
@@ -74,16 +76,33 @@ function facts(list, row, names) {
 
 const measures = D.columns.map((c) => c.name).filter((name) => name !== D.score);
 
+function why() {
+  if (state.looking) return "Looked at";
+  if (!state.picked) return `Best with ${limitText()}`;
+  const best = chosen();
+  return `Picked; with ${limitText()} the best is ${best.index} · ${best.id}`;
+}
+
+// As text for a shell and for Python: the budget, or the very stitch.
+function commands(row) {
+  if (state.looking || state.picked) {
+    return [`net(images, "${row.id}")`, `snnet export ${D.source} --stitch "${row.id}" --output stitch.onnx`];
+  }
+  const [cost, batch] = state.cost.split("@"), flag = `--${cost.replaceAll("_", "-")}`;
+  return [
+    `net.select(${cost}=${state.limit}${batch ? `, batch=${batch}` : ""})`,
+    `snnet select ${D.source} ${flag} ${state.limit}${batch ? ` --batch ${batch}` : ""}`,
+  ];
+}
+
 function showRow(row) {
   $("choice").classList.toggle("looking", state.looking !== null);
   $("choice").dataset.stitch = row.id;
   $("choice-score-label").textContent = column[D.score].label.toLowerCase();
   $("choice-score").textContent = scoreText(row);
-  $("choice-why").textContent = state.looking ? "Under the pointer" : `Best with ${limitText()}`;
+  $("choice-why").textContent = why();
   $("choice-stitch").textContent = `${row.index} · ${row.id}`;
-  const [cost, batch] = state.cost.split("@");
-  const key = `${cost}=${state.limit}${batch ? `, batch=${batch}` : ""}`;
-  $("choice-code").textContent = state.looking ? `net(images, "${row.id}")` : `net.select(${key})`;
+  [$("choice-python").textContent, $("choice-shell").textContent] = commands(row);
   facts($("choice-facts"), row, measures);
   drawRoute(row);
 }
@@ -128,64 +147,104 @@ function drawRoute(row) {
   });
 }
 
-// ---- pointer, table, start
+// ---- pointer, keys, table, start
+
+const visible = () => points.filter((point) => !state.hidden.has(point.key));
 
 function lookAt(event) {
   const box = $("chart").getBoundingClientRect(), unit = W / box.width;
   const px = (event.clientX - box.left) * unit, py = (event.clientY - box.top) * unit;
   const distance = ({ at: [x, y] }) => Math.hypot(x - px, y - py);
-  const near = points.filter((p) => !state.hidden.has(p.key) && distance(p) < 16);
+  const near = visible().filter((point) => distance(point) < 16);
   const found = near.length ? near.reduce((a, b) => (distance(b) < distance(a) ? b : a)).row : null;
   if (found !== state.looking) look(found);
-  if (!found) return;
-  const tip = $("tip"), beyond = event.clientX + tip.offsetWidth + 28 > innerWidth;
-  tip.style.left = `${Math.max(4, event.clientX + (beyond ? -tip.offsetWidth - 16 : 16))}px`;
-  tip.style.top = `${Math.max(4, Math.min(event.clientY + 14, innerHeight - tip.offsetHeight - 8))}px`;
+  if (found) placeTip(event.clientX, event.clientY);
 }
 
 function look(row) {
   state.looking = row;
   $("tip").hidden = !row;
   $("chart").querySelector(".halo")?.remove();
-  if (!row) return document.body.className ? undefined : drawBudget();
+  if (!row) return drawBudget();
   const tip = $("tip");
   tip.replaceChildren();
   html("b", `${column[D.score].label}: ${scoreText(row)}`, tip);
   html("code", `stitch ${row.index} · ${row.id}`, tip);
-  facts(html("dl", "", tip), row, measures);
+  // On a phone the tip would cover the chart; what it leaves out stands below.
+  if (isNarrow()) html("div", `${column[state.cost].label}: ${format(state.cost, value(row, state.cost))}`, tip);
+  else facts(html("dl", "", tip), row, measures);
   ring(row, "halo");
   return showRow(row);
 }
 
+// The budget goes where the stitch is; where another is better for as little, the panel still shows what was picked.
+function pick(row) {
+  look(null);
+  state.picked = null;
+  if (!hasFrontier()) return;
+  const at = value(row, state.cost);
+  setLimit(Math.max(at, +$("budget").min), true);
+  if (chosen() === row) return;
+  state.picked = row;
+  drawBudget();
+}
+
+function choose(line, row) {
+  state.picked = null;
+  setLimit(value(row, state.cost), true);
+  line.focus();
+}
+
+function moveInTable(event) {
+  const line = event.currentTarget, { previousElementSibling: before, nextElementSibling: after } = line;
+  const to = { ArrowUp: before, ArrowDown: after, Home: line.parentElement.firstElementChild,
+    End: line.parentElement.lastElementChild, Enter: line, " ": line }[event.key];
+  if (to === undefined) return;
+  event.preventDefault();
+  to?.click();
+}
+
 function drawTable() {
-  const { frontier } = D.views[state.cost], costs = D.columns.filter((c) => D.costs.includes(c.name));
-  $("frontier-note").textContent = `${frontier.length} of ${D.rows.length} stitches; a click sets the budget`;
+  const { frontier } = D.views[state.cost];
+  const costs = D.columns.filter((c) => D.costs.includes(c.name)).sort((a, b) => (b.name === state.cost) - (a.name === state.cost));
+  $("frontier-note").textContent = `${frontier.length} of ${D.rows.length} stitches; a click or the arrow keys set the budget`;
   $("frontier-head").replaceChildren();
-  for (const title of ["#", "Stitch", "Blocks", ...costs.map((c) => c.label), column[D.score].label]) {
+  for (const title of ["#", "Stitch", column[D.score].label, ...costs.map((c) => c.label), "Blocks"]) {
     html("th", title, $("frontier-head"), { scope: "col" });
   }
   $("frontier").replaceChildren(...frontier.map((n) => {
     const row = D.rows[n], line = document.createElement("tr");
     html("td", row.index, line);
     html("code", row.id, html("td", "", line));
-    html("td", row.route.map(([a, start, stop]) => `${stop - start} ${D.anchors[a].short}`).join(" → "), line);
+    html("td", scoreText(row), line, { className: "score-cell" });
     for (const { name } of costs) html("td", format(name, value(row, name)), line);
-    html("td", scoreText(row), line);
+    html("td", row.route.map(([a, start, stop]) => `${stop - start} ${D.anchors[a].short}`).join(" → "), line);
     line.dataset.stitch = row.id;
-    line.tabIndex = 0;
-    line.onclick = () => setLimit(value(row, state.cost), true);
-    line.onkeydown = (event) => event.key === "Enter" && line.onclick();
+    line.onclick = () => choose(line, row);
+    line.onkeydown = (event) => moveInTable(event);
     return line;
   }));
 }
 
-$("budget").oninput = (event) => setLimit(+event.target.value);
+$("budget").oninput = (event) => {
+  state.picked = null;
+  setLimit(+event.target.value);
+};
 $("chart").onpointermove = lookAt;
 $("chart").onpointerdown = lookAt;
 $("chart").onpointerleave = () => state.looking && look(null);
-$("chart").onclick = () => {
-  if (state.looking && scored(state.looking)) setLimit(Math.max(value(state.looking, state.cost), +$("budget").min), true);
-};
+$("chart").onclick = () => state.looking && pick(state.looking);
+walkMarks(
+  () => visible().sort((a, b) => a.at[0] - b.at[0] || b.at[1] - a.at[1]),
+  () => points.find((point) => point.row === state.looking),
+  (point) => look(point ? point.row : null),
+  (point) => pick(point.row),
+);
+followWidth(() => {
+  drawChart();
+  placeSlider();
+  if (hasFrontier()) setLimit(state.limit, true);
+});
 drawLegend();
 drawCosts();
 setCost(state.cost);

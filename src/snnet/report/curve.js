@@ -1,26 +1,8 @@
-"use strict";
-const D = JSON.parse(document.getElementById("data").textContent);
-const $ = (id) => document.getElementById(id);
-const W = 760, H = 420, M = { left: 54, right: 20, top: 14, bottom: 48 };
-const state = { cost: D.costs[0], limit: 0, hidden: new Set(), looking: null };
+// ---- what is shown
+
+// picked: by a click in the chart; looking: under the pointer, or reached by the arrow keys.
+const state = { cost: D.cost, limit: 0, hidden: new Set(), looking: null, picked: null };
 const column = Object.fromEntries(D.columns.map((c) => [c.name, c]));
-
-// ---- small helpers
-
-function svg(tag, attributes, parent, text) {
-  const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
-  if (text !== undefined) node.textContent = text;
-  if (parent) parent.append(node);
-  return node;
-}
-
-function html(tag, text, parent, properties = {}) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.textContent = text;
-  if (parent) parent.append(node);
-  return node;
-}
 
 // As view.Axis.text writes it.
 function format(name, number) {
@@ -69,7 +51,7 @@ function drawAxes(chart, s) {
     svg("line", { class: "grid", x1: M.left, x2: W - M.right, y1: s.y(t), y2: s.y(t) }, chart);
     svg("text", { x: M.left - 8, y: s.y(t) + 4, "text-anchor": "end" }, chart, t);
   }
-  for (const t of ticks(s.x0 / scale, s.x1 / scale, 9)) {
+  for (const t of ticks(s.x0 / scale, s.x1 / scale, Math.max(3, Math.round(W / 80)))) {
     svg("line", { class: "axis", x1: s.x(t * scale), x2: s.x(t * scale), y1: bottom, y2: bottom + 5 }, chart);
     svg("text", { x: s.x(t * scale), y: bottom + 19, "text-anchor": "middle" }, chart, t);
   }
@@ -173,6 +155,7 @@ function drawLegend() {
       state.hidden[shown ? "delete" : "add"](key);
       button.ariaPressed = String(shown);
       setShown(key, shown);
+      drawBudget();
     };
   }
 }
@@ -188,9 +171,11 @@ function drawCosts() {
 
 function setCost(name) {
   state.cost = name;
+  if (state.picked && value(state.picked, name) === undefined) state.picked = null;
   for (const button of $("costs").children) button.ariaPressed = String(button.dataset.cost === name);
   $("curve-title").textContent = `${column[D.score].label} over ${column[name].label}`;
   drawChart();
   drawTable();
-  setUpSlider();
+  placeSlider();
+  if (hasFrontier()) setLimit(Math.sqrt(+$("budget").min * +$("budget").max));
 }

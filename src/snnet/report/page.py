@@ -2,7 +2,9 @@
 
 import html
 import json
+import shlex
 from collections.abc import Sequence
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -33,8 +35,10 @@ def write_page(
     *,
     before: StitchTable | None = None,
     before_label: str = "before training",
+    cost: str = COST,
     score: str = SCORE,
     title: str | None = None,
+    source: str = "RUN",
 ) -> Path:
     """Write a page with the curve, a budget slider, the chosen stitch's route and a table of the frontier.
 
@@ -46,8 +50,10 @@ def write_page(
         path: Where to write, whole or not at all.
         before: An earlier table of the same stitches, drawn faintly.
         before_label: What the legend calls `before`.
+        cost: Column along the horizontal axis at first, if it can be a budget.
         score: Column of the vertical axis.
         title: Heading of the page.
+        source: What the commands that the page offers name: the directory of the network or the file of the table.
 
     Raises:
         TableError: If the table has neither MACs, parameters nor latencies.
@@ -58,7 +64,11 @@ def write_page(
     return fill_page(
         path,
         "page.html",
-        _data(table, before, before_label, costs, score),
+        {
+            **_data(table, before, before_label, costs, score),
+            "cost": cost if cost in costs else costs[0],
+            "source": shlex.quote(source),
+        },
         ["curve.js", "choice.js"],
         title=title or f"{len(table):,} networks in one",
         subtitle=_subtitle(table),
@@ -75,6 +85,7 @@ def write_report(
     cost: str = COST,
     score: str = SCORE,
     title: str | None = None,
+    source: str = "RUN",
 ) -> dict[str, Path]:
     """Write `curve.png`, `curve.svg` and `index.html` into a directory and return their paths by name.
 
@@ -85,22 +96,24 @@ def write_report(
         directory: Made if it does not exist.
         before: The same stitches before, shown in grey.
         before_label: What the legend calls these.
-        cost: Column along the x-axis of the pictures.
+        cost: Column along the x-axis; the page can switch to others.
         score: Column along the y-axis.
         title: Heading; one that counts stitches and anchors if None.
+        source: What the commands that the page offers name.
 
     Returns:
         Name of each file -> its path.
     """
     out = Path(directory)
-    paths = {
-        name: draw_curve(
-            table, out / name, before=before, before_label=before_label, cost=cost, score=score, title=title
-        )
-        for name in ("curve.png", "curve.svg")
+    told: dict[str, Any] = {
+        "before": before,
+        "before_label": before_label,
+        "cost": cost,
+        "score": score,
+        "title": title,
     }
-    page = write_page(table, out / "index.html", before=before, before_label=before_label, score=score, title=title)
-    return {**paths, "index.html": page}
+    paths = {name: draw_curve(table, out / name, **told) for name in ("curve.png", "curve.svg")}
+    return {**paths, "index.html": write_page(table, out / "index.html", source=source, **told)}
 
 
 def fill_page(path: str | Path, page: str, data: dict[str, Any], scripts: Sequence[str], **texts: str) -> Path:
@@ -110,7 +123,7 @@ def fill_page(path: str | Path, page: str, data: dict[str, Any], scripts: Sequen
         path: Where to write.
         page: File of the page, in which `$style`, `$script`, `$data` and the texts are filled in.
         data: What the scripts draw.
-        scripts: Files of the scripts.
+        scripts: Files of the scripts, besides what all pages share.
         **texts: What people read, by the name of its place.
     """
     here = files("snnet.report")
@@ -118,7 +131,7 @@ def fill_page(path: str | Path, page: str, data: dict[str, Any], scripts: Sequen
     parts = {name: html.escape(text) for name, text in texts.items()} | {
         "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
         "style": here.joinpath("page.css").read_text(encoding="utf-8"),
-        "script": "".join(here.joinpath(name).read_text(encoding="utf-8") for name in scripts),
+        "script": "".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("draw.js", *scripts)),
     }
     return write_text(path, Template(here.joinpath(page).read_text(encoding="utf-8")).substitute(parts))
 
@@ -145,7 +158,6 @@ def _data(
 
 
 def _column(table: StitchTable, name: str) -> dict[str, Any]:
-    absent = "not evaluated" if column(name).role == "score" else "not measured"
     axis = axis_of(table, name)
     return {
         "name": name,
@@ -153,7 +165,7 @@ def _column(table: StitchTable, name: str) -> dict[str, Any]:
         "title": axis.title,
         "scale": axis.scale,
         "unit": axis.unit,
-        "missing": absent,
+        "missing": "not evaluated" if column(name).role == "score" else "not measured",
     }
 
 
@@ -205,5 +217,14 @@ def _footer(table: StitchTable) -> str:
     facts = []
     if images := table.meta.get("images"):
         facts.append(f"scored on {images:,} images" if isinstance(images, int) else f"scored on {images} images")
-    facts += [fact for fact in (describe_profile(table.meta), table.meta.get("date")) if fact]
+    facts += [fact for fact in (describe_profile(table.meta), _day(table.meta.get("date"))) if fact]
     return "MACs are multiply-adds of one forward pass at batch 1. " + (" · ".join(facts) and f"{' · '.join(facts)}.")
+
+
+def _day(date: Any) -> str | None:
+    """Return a time of ISO 8601 as people write the day, `29 November 2026`; None if it is no such text."""
+    try:
+        day = datetime.fromisoformat(date)
+    except (TypeError, ValueError):
+        return None
+    return f"{day.day} {day:%B %Y}"

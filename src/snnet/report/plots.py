@@ -189,9 +189,13 @@ def _legend(figure: Figure, axes: "Axes") -> None:
 
 def _head(axes: "Axes", table: StitchTable, x: Axis, y: Axis, title: str | None) -> None:
     shown = sum(measured(row, x.column, y.column) for row in table)
-    hidden = f" · {len(table) - shown:,} not evaluated" if shown < len(table) else ""
-    guessed = sum(is_predicted(row, y.column) for row in table)
-    hidden = (f" · {guessed:,} predicted" if guessed else "") + hidden
+    scored = sum(measured(row, y.column) for row in table)
+    counts = {
+        "predicted": sum(is_predicted(row, y.column) for row in table),
+        "not evaluated": len(table) - scored,
+        f"without {x.label}": scored - shown,
+    }
+    hidden = "".join(f" · {count:,} {what}" for what, count in counts.items() if count)
     frontier = len(pareto_frontier(table, x.column, y.column))
     heading = title or f"{len(table):,} networks in one, stitched from {len(anchor_names(table))} anchors"
     axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=INK, pad=26)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from snnet.errors import TableError
-from snnet.table import COLUMNS, StitchRow, StitchTable, at_batch, column, measured, measured_batches, missing_column
+from snnet.table import COLUMNS, StitchRow, StitchTable, at_batch, column, measured, measured_batches, require_columns
 from snnet.utils import SCALES
 
 # Okabe and Ito's palette, darkened where it is too light on white: told apart with any color vision.
@@ -110,8 +110,7 @@ def score_range(table: StitchTable, before: StitchTable | None, cost: str, score
     Raises:
         TableError: If a column is missing, or no stitch has both a finite cost and a finite score.
     """
-    if message := missing_column(table, cost) or missing_column(table, score):
-        raise TableError(message)
+    require_columns(table, cost, score)
     values = _scores(table, cost, score)
     if not values:
         raise TableError(

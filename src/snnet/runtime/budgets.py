@@ -156,23 +156,13 @@ class Deadline:
             self.ratio += (self.slower if found > self.ratio else self.faster) * (found - self.ratio)
 
 
-def cpu_percent() -> float:
-    """Return how busy all cores have been since the last call, in percent.
-
-    Raises:
-        ExtraError: If psutil is not installed.
-    """
-    return float(require("psutil", "sensors").cpu_percent())
-
-
 def battery_percent() -> float:
     """Return the charge of the battery in percent; 100 while it is being charged, or where there is none.
 
     Raises:
         ExtraError: If psutil is not installed.
     """
-    psutil = require("psutil", "sensors")
-    battery = psutil.sensors_battery() if hasattr(psutil, "sensors_battery") else None
+    battery = getattr(require("psutil", "sensors"), "sensors_battery", lambda: None)()
     return 100.0 if battery is None or battery.power_plugged else float(battery.percent)
 
 
@@ -183,10 +173,9 @@ def temperature() -> float:
         BudgetError: If this machine shows none.
         ExtraError: If psutil is not installed.
     """
-    psutil = require("psutil", "sensors")
-    found = psutil.sensors_temperatures() if hasattr(psutil, "sensors_temperatures") else {}
+    found: dict[str, list[Any]] = getattr(require("psutil", "sensors"), "sensors_temperatures", dict)()
     chips = [name for name in ("coretemp", "k10temp", "cpu_thermal", "zenpower", "acpitz") if found.get(name)]
     readings = [entry.current for name in chips[:1] or found for entry in found[name]]
     if not readings:
-        raise BudgetError("This machine shows no temperature; follow `cpu_percent`, or a reading of your own.")
+        raise BudgetError("This machine shows no temperature; follow `psutil.cpu_percent`, or a reading of your own.")
     return float(max(readings))

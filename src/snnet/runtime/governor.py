@@ -58,7 +58,7 @@ class Governor:
             raise BudgetError(f"hysteresis is {hysteresis} and dwell {dwell}; accepted: 0 and more.")
         self.runtime, self.column, self.hysteresis, self.dwell = runtime, column, hysteresis, dwell
         self.over_budget = 0
-        self._read, self._observe = as_reader(budget), getattr(budget, "observe", None)
+        self.budget = budget
         self._clock = clock
         self._lock = threading.Lock()
         self._held: dict[int, _Held] = {}
@@ -106,21 +106,21 @@ class Governor:
     def limit(self, batch: int = 1) -> float:
         """Read the budget, decide, and return the limit in force: at most the budget, if anything fits into it."""
         budget = self._read()
+        menu = self.runtime.menu
         with self._lock:
             held = self._held.get(batch)
             if held is None or budget < held.cost:
-                held = self._go_down(budget, batch)
+                stitch = menu.cheapest(self.column, batch)
+                if budget < menu.value(stitch, self.column, batch):
+                    self.over_budget += 1
+                else:
+                    stitch = menu.best({self.column: budget}, batch)
             elif (room := self._room_above(held, budget, batch)) is not None:
-                held = self._hold(self.runtime.menu.best({self.column: room}, batch), batch)
-            self._held[batch] = held
-            return held.cost
-
-    def _go_down(self, budget: float, batch: int) -> "_Held":
-        cheapest = self.runtime.menu.cheapest(self.column, batch)
-        if budget < self.runtime.menu.value(cheapest, self.column, batch):
-            self.over_budget += 1
-            return self._hold(cheapest, batch)
-        return self._hold(self.runtime.menu.best({self.column: budget}, batch), batch)
+                stitch = menu.best({self.column: room}, batch)
+            else:
+                return held.cost
+            self._held[batch] = _Held(stitch, menu.value(stitch, self.column, batch))
+            return self._held[batch].cost
 
     def _room_above(self, held: "_Held", budget: float, batch: int) -> float | None:
         """Return what a better stitch may cost, once there has been room for one for long enough."""
@@ -134,9 +134,6 @@ class Governor:
         # The least there was all the time: one glimpse of plenty is not enough.
         held.room = min(held.room, room)
         return held.room if now - held.since >= self.dwell else None
-
-    def _hold(self, stitch: Stitch, batch: int) -> "_Held":
-        return _Held(stitch, self.runtime.menu.value(stitch, self.column, batch))
 
 
 @dataclass

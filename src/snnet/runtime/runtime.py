@@ -133,12 +133,20 @@ class Runtime:
             TableError: If a limit is on what was measured on another machine or engine, or in another precision.
             EngineError: If the stitch is not ready, or stitches are not prepared for batches of this size.
         """
-        if stitch is not None:
-            if limits:
-                raise BudgetError(f"A stitch and limits ({', '.join(limits)}) were given; give one of the two.")
-            route = self.net.find(stitch)
-            return self._run_exactly(images, route, wait=wait)
-        return self.run_within(images, limits)
+        if stitch is None:
+            return self.run_within(images, limits)
+        if limits:
+            raise BudgetError(f"A stitch and limits ({', '.join(limits)}) were given; give one of the two.")
+        route = self.net.find(stitch)
+        if route not in self._shelf:
+            self.prepare(route)
+            if wait:
+                self._shelf.wait(route)
+        with self._shelf.taken(route) as ready:
+            if ready is None:
+                why = self._shelf.failures.get(route) or "it is being made ready; wait=True waits for it"
+                raise EngineError(f"Stitch {route} is not ready: {why}.")
+            return self._answer(ready, images, route, route, {})
 
     def run_within(self, images: Tensor, limits: Mapping[str, float]) -> Answer:
         """Answer a batch by the best ready stitch within all limits, as `run` does.
@@ -152,9 +160,7 @@ class Runtime:
             with self._shelf.taken(chosen) as ready:
                 # It may have had to make room in between; then another one answers.
                 if ready is not None:
-                    self._check_served(ready, images)
-                    self._note(chosen, wanted, limits)
-                    return Answer(ready(images), chosen, wanted)
+                    return self._answer(ready, images, chosen, wanted, limits)
 
     def choose(self, batch: int = 1, **limits: float) -> Stitch:
         """Return the stitch that would answer now, and have the best one made ready if it is not.
@@ -195,8 +201,7 @@ class Runtime:
             SpaceError: If there is no such stitch.
         """
         for route in [self.net.find(stitch) for stitch in stitches]:
-            self._shelf.retry(route)
-            self._shelf.ask_for(route)
+            self._shelf.ask_for(route, again=True)
 
     @shows_progress("Making stitches ready")
     def wait_ready(self, timeout: float | None = None, *, progress: Show = None) -> None:
@@ -210,14 +215,13 @@ class Runtime:
         Raises:
             EngineError: If time is over, or a stitch could not be made ready.
         """
+        tell = progress or (lambda *_: None)
         end = time.monotonic() + (math.inf if timeout is None else timeout)
         while not self._shelf.wait(timeout=min(_TELLING, max(end - time.monotonic(), 0.0))):
             if time.monotonic() >= end:
                 raise EngineError(f"After {timeout} s {self._shelf.waiting} stitches are still not ready; wait longer.")
-            if progress:
-                progress(len(self.ready), len(self.ready) + self._shelf.waiting, "")
-        if progress:
-            progress(len(self.ready), len(self.ready), "")
+            tell(len(self.ready), len(self.ready) + self._shelf.waiting, "")
+        tell(len(self.ready), len(self.ready), "")
         for stitch, error in (failures := self._shelf.failures).items():
             raise EngineError(
                 f"{len(failures)} stitches cannot be made ready, the first of them {stitch}: {error}"
@@ -227,14 +231,8 @@ class Runtime:
         """Return what happened so far."""
         with self._lock:
             answers = dict(self._answers)
-            switches, substituted = self._switches, self._substituted
-        return Counters(
-            calls=sum(answers.values()),
-            substituted=substituted,
-            switches=switches,
-            answers=answers,
-            **self._shelf.counters(),
-        )
+            told = {"substituted": self._substituted, "switches": self._switches}
+        return Counters(calls=sum(answers.values()), answers=answers, **{**told, **self._shelf.counters()})
 
     def close(self) -> None:
         """Stop building and let go of all stitches, once no call is under way; also of an engine given by name."""
@@ -255,25 +253,16 @@ class Runtime:
         self._shelf.ask_for(wanted)
         return self.menu.best(limits, batch, among=self._shelf.__contains__), wanted
 
-    def _run_exactly(self, images: Tensor, route: Stitch, *, wait: bool) -> Answer:
-        if route not in self._shelf:
-            self.prepare(route)
-            if wait:
-                self._shelf.wait(route)
-        with self._shelf.taken(route) as ready:
-            if ready is None:
-                why = self._shelf.failures.get(route) or "it is being made ready; wait=True waits for it"
-                raise EngineError(f"Stitch {route} is not ready: {why}.")
-            self._check_served(ready, images)
-            self._note(route, route, {})
-            return Answer(ready(images), route, route)
-
-    def _check_served(self, ready: Ready, images: Tensor) -> None:
+    def _answer(
+        self, ready: Ready, images: Tensor, chosen: Stitch, wanted: Stitch, limits: Mapping[str, float]
+    ) -> Answer:
         if not ready.serves(images):
             raise EngineError(
                 f"Stitches are not prepared for {images.dtype} of shape {tuple(images.shape)}; batches of "
                 f"{', '.join(map(str, self.batch_sizes))} run at once. Runtime(batch_sizes=...) names others."
             )
+        self._note(chosen, wanted, limits)
+        return Answer(ready(images), chosen, wanted)
 
     def _note(self, chosen: Stitch, wanted: Stitch, limits: Mapping[str, float]) -> None:
         with self._lock:

@@ -17,18 +17,11 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass
 class _Entry:
-    """A ready stitch.
-
-    Attributes:
-        ready: It.
-        users: Calls under way.
-        used: When it was last taken, in calls.
-        retired: Whether it has left the shelf; then the last user closes it.
-    """
+    """A ready stitch; once it has left the shelf, retired, its last user closes it."""
 
     ready: Ready
-    users: int = 0
-    used: int = 0
+    users: int = 0  # calls under way
+    used: int = 0  # when it was last taken, in calls
     retired: bool = False
 
 
@@ -95,7 +88,7 @@ class Shelf:
     def waiting(self) -> int:
         """How many stitches wait to be made ready, the one in work included."""
         with self._changed:
-            return self._waiting()
+            return len(self._queue) + len(self._fill) + (self._working is not None)
 
     def counters(self) -> dict[str, Any]:
         """Return what `Counters` says of the shelf, all of one moment."""
@@ -104,9 +97,9 @@ class Shelf:
                 "built": self._built,
                 "evicted": self._evicted,
                 "failed": len(self._failures),
-                "building": self._waiting(),
+                "building": self.waiting,
                 "nbytes": self._held(),
-                "ready": tuple(self._entries),
+                "ready": self.stitches,
             }
 
     @contextmanager
@@ -126,9 +119,16 @@ class Shelf:
                     last = entry.retired and not entry.users
                 _close([entry] if last else [])
 
-    def ask_for(self, stitch: Stitch) -> None:
-        """Queue a stitch that is neither ready nor queued nor known to fail, before those that fill the shelf."""
+    def ask_for(self, stitch: Stitch, *, again: bool = False) -> None:
+        """Queue a stitch that is neither ready nor queued nor known to fail, before those that fill the shelf.
+
+        Args:
+            stitch: The stitch.
+            again: Forget that it failed.
+        """
         with self._changed:
+            if again:
+                self._failures.pop(stitch, None)
             if not self._closed and stitch not in {*self._entries, *self._queue, *self._failures, self._working}:
                 self._queue.append(stitch)
                 self._changed.notify_all()
@@ -139,17 +139,12 @@ class Shelf:
             self._fill.extend(stitches)
             self._changed.notify_all()
 
-    def retry(self, stitch: Stitch) -> None:
-        """Forget that a stitch failed."""
-        with self._changed:
-            self._failures.pop(stitch, None)
-
     def wait(self, stitch: Stitch | None = None, timeout: float | None = None) -> bool:
         """Wait until a stitch is ready or has failed, or until nothing waits; return whether it came to that."""
 
         def over() -> bool:
             told = self._closed if stitch is None else stitch in self._entries or stitch in self._failures
-            return told or not self._waiting()
+            return told or not self.waiting
 
         with self._changed:
             return self._changed.wait_for(over, timeout)
@@ -228,9 +223,6 @@ class Shelf:
 
     def _held(self) -> int:
         return sum(entry.ready.nbytes for entry in self._entries.values())
-
-    def _waiting(self) -> int:
-        return len(self._queue) + len(self._fill) + (self._working is not None)
 
     def _evict(self) -> list[_Entry]:
         """Take the stitch away that was not used for the longest time; return it if it can be closed now."""

@@ -37,11 +37,9 @@ class Budget:
                 raise BudgetError(f"The limit {name}={limit!r} is not a number; write it as in macs=3e9.")
 
     def __str__(self) -> str:
-        return " and ".join(map(self.describe, self.limits)) or "no limit"
-
-    def describe(self, name: str) -> str:
-        """Return one limit in words, such as `macs <= 3,000,000,000`."""
-        return f"{name} {'>=' if column(name).higher_is_better else '<='} {_number(self.limits[name])}"
+        signs = {True: ">=", False: "<="}
+        told = (f"{name} {signs[column(name).higher_is_better]} {_number(at)}" for name, at in self.limits.items())
+        return " and ".join(told) or "no limit"
 
     def admits(self, row: StitchRow, name: str | None = None) -> bool:
         """Return whether the row keeps all limits, or only that on one column; an unmeasured value keeps none."""

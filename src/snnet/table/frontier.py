@@ -96,8 +96,12 @@ def line_between_anchors(anchors: StitchTable, at: float | StitchRow, cost: str 
     # Of anchors that cost the same, only the best makes a corner of the line.
     points = [(row.values[cost], row.values[score]) for row in rows]
     corners = [next(same) for _, same in groupby(points, key=lambda point: point[0])]
+    if len(corners) == 1:
+        return corners[0][1]
     corners.sort()
-    return _interpolate(corners, x)
+    last = (corners[-2], corners[-1])
+    (x0, y0), (x1, y1) = next((piece for piece in pairwise(corners) if x <= piece[1][0]), last)
+    return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
 
 
 def gap_to_lines(table: StitchTable, anchors: StitchTable, cost: str = COST, score: str = SCORE) -> dict[str, float]:
@@ -135,11 +139,3 @@ def _by_cost(table: StitchTable, cost: str, score: str) -> list[StitchRow]:
     rows = (row for row in table if measured(row, cost, score))
     x, y = column(cost).badness, column(score).badness
     return sorted(rows, key=lambda row: (x(row.values[cost]), y(row.values[score]), row.index))
-
-
-def _interpolate(corners: list[tuple[float, float]], x: float) -> float:
-    if len(corners) == 1:
-        return corners[0][1]
-    pieces = list(pairwise(corners))
-    (x0, y0), (x1, y1) = next((piece for piece in pieces if x <= piece[1][0]), pieces[-1])
-    return y0 + (y1 - y0) * (x - x0) / (x1 - x0)

@@ -16,7 +16,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, _utils
 from torch.distributed.rendezvous import rendezvous
-from torch.utils._pytree import tree_flatten, tree_leaves, tree_map_only, tree_unflatten
+from torch.utils._pytree import tree_map_only
 
 from snnet.errors import ProcessLostError
 from snnet.utils.shares import WHOLE, Share, outlive_the_launcher, started_share
@@ -124,9 +124,8 @@ def broadcast(value: T) -> T:
     if share().count == 1:
         return value
     shapes = from_first(lambda: tree_map_only(Tensor, lambda tensor: tensor.detach().to("meta"), value))
-    leaves, tree = tree_flatten(shapes)
-    given = tree_leaves(value) if share().is_first else leaves
-    whole: T = tree_unflatten([_sent(leaf).cpu() if isinstance(leaf, Tensor) else leaf for leaf in given], tree)
+    given = value if share().is_first else shapes
+    whole: T = tree_map_only(Tensor, lambda tensor: _sent(tensor).cpu(), given)
     return whole
 
 
@@ -168,7 +167,10 @@ def losing_none() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if share().count == 1 or isinstance(error, ProcessLostError) or not _is_connection(error):
+        # gloo raises plain RuntimeErrors, from within the backward pass too.
+        words = ("gloo", "Connection", "connection", "Broken pipe")
+        lost = isinstance(error, dist.DistError) or any(word in str(error) for word in words)
+        if share().count == 1 or isinstance(error, ProcessLostError) or not lost:
             raise
         outlive_the_launcher()
         here = share()
@@ -178,13 +180,6 @@ def losing_none() -> Iterator[None]:
             f"Process {here.rank} of {here.count} lost the others: one of them has ended, and its own message, or the "
             f"kernel's log if it was killed, says why ({reason})."
         ) from error
-
-
-def _is_connection(error: RuntimeError) -> bool:
-    if isinstance(error, dist.DistError):
-        return True
-    # gloo raises plain RuntimeErrors, from within the backward pass too.
-    return any(word in str(error) for word in ("gloo", "Connection", "connection", "Broken pipe"))
 
 
 def _device() -> torch.device:

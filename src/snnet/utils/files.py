@@ -16,7 +16,8 @@ from snnet.errors import SNNetError
 def write_aside(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` once the block has ended well.
 
-    On any error the temporary file is removed and what stood at `path` before is untouched.
+    A file that names others in its folder can so be opened and proven before. On any error the temporary file is
+    removed and what stood at `path` before is untouched.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)

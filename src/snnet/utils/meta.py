@@ -1,7 +1,6 @@
 """Running a module for its shapes and its multiply-adds alone: on the meta device there is no arithmetic."""
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -35,12 +34,13 @@ class MacCounter(FlopCounterMode):
     """Counts what runs inside its `with` block: matrix products, convolutions, attention and layer norms."""
 
     def __init__(self) -> None:
-        super().__init__(display=False, custom_mapping={torch.ops.aten.native_layer_norm: _norm_flops})
+        # A formula gets shapes in the place of tensors, and counts two operations for each multiply-add.
+        norm = {torch.ops.aten.native_layer_norm: lambda x, *_, **__: 2 * NORM_MACS_PER_ELEMENT * math.prod(x)}
+        super().__init__(display=False, custom_mapping=norm)
 
     @property
     def macs(self) -> int:
         """Multiply-adds so far."""
-        # FlopCounterMode counts two operations for each multiply-add.
         return int(self.get_total_flops()) // 2
 
 
@@ -51,10 +51,4 @@ def count_macs(module: nn.Module, *inputs: Tensor) -> int:
     """
     with MacCounter() as counter:
         run_on_meta(module, *inputs)
-    total: int = counter.macs
-    return total
-
-
-def _norm_flops(shape: Sequence[int], *_: Any, **__: Any) -> int:
-    # A formula of FlopCounterMode gets shapes in the place of tensors.
-    return 2 * NORM_MACS_PER_ELEMENT * math.prod(shape)
+    return int(counter.macs)

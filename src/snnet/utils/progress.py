@@ -44,15 +44,11 @@ def shows_progress(title: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]
 
 def is_watched() -> bool:
     """Tell whether a bar would be seen: in a terminal or a notebook, and in the first of several processes alone."""
-    stream = sys.stderr  # a program without a console has none
-    return started_share().is_first and ((stream is not None and stream.isatty()) or _in_notebook())
+    stream, shell = sys.stderr, sys.modules.get("IPython")  # a program without a console has no stderr
+    in_notebook = shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
+    return started_share().is_first and (in_notebook or (stream is not None and stream.isatty()))
 
 
 def silent(title: str) -> AbstractContextManager[Progress]:  # noqa: ARG001
     """Show nothing: the stage where nobody asked for one."""
     return nullcontext(lambda *_: None)
-
-
-def _in_notebook() -> bool:
-    shell = sys.modules.get("IPython")
-    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"

@@ -71,7 +71,7 @@ def test_batch_norms_share_the_weights_before_them(tmp_path: Path) -> None:
     stitch = net.space[-1]
     graphs = StitchGraphs(net, tmp_path)  # compares each graph with the network
     graphs.add(stitch)
-    before = graphs.weights.nbytes
+    before = graphs.weights.path.stat().st_size
     net.statistics.clear()
     StitchGraphs(net, tmp_path / "plain").add(stitch)
     assert (tmp_path / "plain" / "weights.bin").stat().st_size == (tmp_path / "weights.bin").stat().st_size == before
@@ -103,6 +103,25 @@ def test_an_earlier_bundle_survives_a_failure(
         write_bundle(small_net, target, ["0:0-2"])
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
     assert json.loads((target / "manifest.json").read_text())["format"] == "snnet-bundle"
+
+
+def test_an_earlier_bundle_comes_back_where_the_new_one_cannot_take_its_place(
+    written: Path, small_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, rename = tmp_path / "bundle", Path.rename
+    target.mkdir()
+    (target / "manifest.json").write_bytes((written / "manifest.json").read_bytes())
+
+    def fail_for_new(path: Path, other: Path) -> Path:
+        if path.name == "new":
+            raise OSError("the disk is away")
+        return rename(path, other)
+
+    monkeypatch.setattr(Path, "rename", fail_for_new)
+    with pytest.raises(ExportError, match=r"cannot be written \(the disk is away"):
+        write_bundle(small_net, target, ["0:0-2"])
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    assert (target / "manifest.json").read_bytes() == (written / "manifest.json").read_bytes()
 
 
 def test_a_folder_of_something_else_is_left_alone(small_net: SNNet, tmp_path: Path) -> None:

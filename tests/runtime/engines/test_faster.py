@@ -8,7 +8,7 @@ from torch import nn
 
 from snnet.network import SNNet, stitch
 from snnet.runtime.engines import EagerEngine
-from snnet.runtime.engines.faster import OneDnnLinear, use_channels_last, use_onednn
+from snnet.runtime.engines.eager import OneDnnLinear, use_channels_last, use_onednn
 from snnet.utils import has_fast_linear
 
 

@@ -29,11 +29,6 @@ class WeightFile:
         self._offsets: dict[bytes, int] = {}
         self._file: BinaryIO = path.open("wb")
 
-    @property
-    def nbytes(self) -> int:
-        """Size of the file so far."""
-        return self._file.tell()
-
     def move_out(self, tensor: "TensorProto") -> None:
         """Put the numbers of an initializer into the file, and into the initializer where they lie."""
         if tensor.string_data or len(tensor.raw_data) < SMALLEST:

@@ -1,10 +1,9 @@
 """Writing a bundle: whole, or not at all."""
 
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
@@ -93,15 +92,12 @@ def _table(net: SNNet, stitches: Iterable[str]) -> StitchTable:
 
 def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> StitchTable:
     """Take out what was measured on weights that were not quantized, and put in what was measured on these."""
-    rows = (
-        StitchRow(
-            row.index,
-            row.stitch,
-            {k: v for k, v in row.values.items() if column(k).is_counted} | scores.get(row.stitch, {}),
-        )
-        for row in table
-    )
-    return StitchTable(rows, {key: table.meta[key] for key in ("anchors", "depths") if key in table.meta})
+
+    def values(row: StitchRow) -> dict[str, float]:
+        return {k: v for k, v in row.values.items() if column(k).is_counted} | scores.get(row.stitch, {})
+
+    meta = {name: fact for name, fact in table.meta.items() if name in ("anchors", "depths")}
+    return StitchTable(table.with_values(values), meta)
 
 
 def _check_free(target: Path) -> None:
@@ -114,19 +110,17 @@ def _staged(target: Path) -> Iterator[Path]:
     """Yield a folder beside `target` that takes its place once the block has ended well."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        aside = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}.partial-"))
-    except OSError as error:
-        raise ExportError(f"{target} cannot be written ({error}); choose another place.") from error
-    try:
-        fresh = aside / "new"
-        fresh.mkdir()
-        yield fresh
-        if target.exists():
-            target.rename(aside / "old")
-        fresh.rename(target)
+        prefix = f".{target.name}.partial-"
+        with TemporaryDirectory(dir=target.parent, prefix=prefix, ignore_cleanup_errors=True) as aside:
+            fresh, old = Path(aside) / "new", Path(aside) / "old"
+            fresh.mkdir()
+            yield fresh
+            try:
+                if target.exists():
+                    target.rename(old)
+                fresh.rename(target)
+            finally:
+                if old.exists() and not target.exists():
+                    old.rename(target)
     except OSError as error:
         raise ExportError(f"{target} cannot be written ({error}); make room or choose another place.") from error
-    finally:
-        if (aside / "old").exists() and not target.exists():
-            (aside / "old").rename(target)
-        shutil.rmtree(aside, ignore_errors=True)

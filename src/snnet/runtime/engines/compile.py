@@ -1,7 +1,8 @@
-"""torch.compile's compiler for each step, so that a stitch of known steps costs no compilation."""
+"""torch.compile's compiler for each step, so that a stitch of known steps costs none; CUDA graphs of whole ones."""
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -9,11 +10,9 @@ from torch import Tensor
 
 from snnet.errors import EngineError
 from snnet.network import SNNet, StitchLike, extract_step
-from snnet.runtime.engines.conditions import Conditions
-from snnet.runtime.engines.cuda_graphs import CudaGraphs
-from snnet.runtime.engines.engine import ENGINES, NetworkEngine, Ready
-from snnet.runtime.engines.faster import serving_replica, use_onednn
-from snnet.runtime.engines.lowered import Lowered, lower
+from snnet.runtime.engines.eager import serving_replica, use_onednn
+from snnet.runtime.engines.engine import ENGINES, Conditions, NetworkEngine, Ready
+from snnet.runtime.engines.lowered import lower
 from snnet.space import Step
 from snnet.utils import torch_threads
 
@@ -51,12 +50,12 @@ class CompileEngine(NetworkEngine):
         cuda_graphs: bool = True,
     ) -> None:
         super().__init__(net, conditions)
-        _check_compiler(self.conditions.device)
+        if self.conditions.device.type == "cpu":
+            _check_compiler()
         self.batch_sizes, self.dynamic = tuple(batch_sizes), dynamic
         self.cuda_graphs = cuda_graphs and self.conditions.device.type == "cuda"
         self.replica = serving_replica(net, self.conditions)
         use_onednn(self.replica)
-        self.compilations = 0
         self._compiled: dict[str, Callable[..., Any]] = {}
         self._steps: dict[tuple[Step, str, str], Run] = {}
         # Tracing changes modules for a moment, and nothing is gained by compiling one thing twice.
@@ -84,7 +83,7 @@ class CompileEngine(NetworkEngine):
         with self._lock:
             key = (step, prefix, self.shape_key(features))
             if key not in self._steps:
-                self._steps[key] = self._compile_step(step, prefix, features)
+                self._steps[key] = self._compile(step, prefix, features)
             return self._steps[key]
 
     def shape_key(self, features: Tensor) -> str:
@@ -92,30 +91,26 @@ class CompileEngine(NetworkEngine):
         batch = "any" if self.dynamic and features.shape[0] > 1 else features.shape[0]
         return f"{batch} {tuple(features.shape[1:])} {features.dtype} {features.device}"
 
-    def _compile_step(self, step: Step, prefix: str, features: Tensor) -> Run:
+    def _compile(self, step: Step, prefix: str, features: Tensor) -> Run:
         dynamic = self.dynamic and features.shape[0] > 1
         try:
             lowered = lower(extract_step(self.replica, step, prefix), features, dynamic=dynamic)
-            run = self._compiled.get(lowered.key) or self._compile(lowered)
+            if lowered.key not in self._compiled:
+                # Inductor writes the number of threads into its loops.
+                with torch_threads(self.conditions.threads), torch.no_grad():
+                    compiled = torch._inductor.compile(lowered.graph, list(lowered.examples))
+                self._compiled[lowered.key] = compiled
         except Exception as error:
             raise EngineError(
                 f"{step} cannot be compiled ({type(error).__name__}: {str(error)[:300]}); the engine 'eager' runs it."
             ) from error
-        weights = lowered.weights
+        run, weights = self._compiled[lowered.key], lowered.weights
 
         def run_step(features: Tensor) -> Tensor:
             result: Tensor = run(*weights, features)[0]
             return result
 
         return run_step
-
-    def _compile(self, lowered: Lowered) -> Callable[..., Any]:
-        # Inductor writes the number of threads into its loops.
-        with torch_threads(self.conditions.threads), torch.no_grad():
-            run: Callable[..., Any] = torch._inductor.compile(lowered.graph, list(lowered.examples))
-        self._compiled[lowered.key] = run
-        self.compilations += 1
-        return run
 
 
 class _Compiled(Ready):
@@ -127,17 +122,18 @@ class _Compiled(Ready):
         return self.engine.shape_key(images) in self.runs
 
     def prepare(self, images: Tensor) -> None:
+        self._run_for(images)
+
+    def __call__(self, images: Tensor) -> Tensor:
+        run = self._run_for(images)
+        with torch.inference_mode():
+            return run(images)
+
+    def _run_for(self, images: Tensor) -> Run:
         key = self.engine.shape_key(images)
         if key not in self.runs:
             self.runs[key] = self._build(images)
-
-    def __call__(self, images: Tensor) -> Tensor:
-        run = self.runs.get(self.engine.shape_key(images))
-        if run is None:
-            self.prepare(images)
-            run = self.runs[self.engine.shape_key(images)]
-        with torch.inference_mode():
-            return run(images)
+        return self.runs[key]
 
     def _build(self, images: Tensor) -> Run:
         steps, features = [], images.detach().clone()
@@ -160,9 +156,65 @@ class _Compiled(Ready):
         return graphs
 
 
-def _check_compiler(device: torch.device) -> None:
-    if device.type != "cpu":
-        return
+@dataclass(frozen=True)
+class _Captured:
+    """A graph and the places it reads from and writes to."""
+
+    graph: torch.cuda.CUDAGraph
+    images: Tensor
+    logits: Tensor
+
+
+class CudaGraphs:
+    """Records a function of one tensor the first time that a shape comes, and replays it from then on.
+
+    A graph reads and writes places of its own, so calls take turns, and what they return is a copy.
+
+    Args:
+        run: Does all its work on the GPU, and the same work for tensors of the same shape.
+    """
+
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self._captured: dict[tuple[int, ...], _Captured] = {}
+        self._lock = threading.Lock()
+        self._read: torch.cuda.Event | None = None
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return what `run` returns."""
+        # Streams and graphs are of the current device, which may be another than that of the images.
+        with self._lock, torch.cuda.device(images.device):
+            stream = torch.cuda.current_stream()
+            if self._read is not None:
+                # The call before may be under way still, on a stream of another thread.
+                stream.wait_event(self._read)
+            captured = self._captured.get(tuple(images.shape))
+            if captured is None:
+                captured = self._captured[tuple(images.shape)] = self._capture(images)
+            captured.images.copy_(images)
+            captured.graph.replay()
+            logits = captured.logits.clone()
+            self._read = stream.record_event()
+            return logits
+
+    def _capture(self, images: Tensor) -> _Captured:
+        given = images.clone()
+        # Recording must not begin on the default stream, and what ran before must be over.
+        side = torch.cuda.Stream(images.device)  # type: ignore[no-untyped-call]
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):  # in which libraries choose their kernels
+                self.run(given)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        # Other threads may answer, and allocate, meanwhile. Given no stream, torch would take one of the first device
+        # that was ever used.
+        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
+            logits = self.run(given)
+        return _Captured(graph, given, logits)
+
+
+def _check_compiler() -> None:
     from torch._inductor.cpp_builder import get_cpp_compiler
     from torch._inductor.exc import InvalidCxxCompiler
 

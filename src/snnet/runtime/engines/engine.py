@@ -1,19 +1,74 @@
 # Tested in tests/runtime/engines/test_eager.py.
-"""What makes stitches of a network ready to run, and what a ready stitch is."""
+"""What makes stitches of a network ready to run, under which conditions, and what a ready stitch is."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
+from snnet.errors import RecipeError
 from snnet.network import SNNet, StitchLike
-from snnet.runtime.engines.conditions import Conditions
 from snnet.space import Step
-from snnet.utils import Registry
+from snnet.utils import Registry, precision_of, torch_dtype
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What must agree for two latencies to be compared.
+
+    Attributes:
+        device: Where the network runs.
+        precision: Type of weights and images, such as `fp32`.
+        threads: Threads of torch on the CPU.
+    """
+
+    device: torch.device
+    precision: str
+    threads: int
+
+    @classmethod
+    def of(
+        cls,
+        net: SNNet,
+        device: str | torch.device | None = None,
+        precision: str | None = None,
+        threads: int | None = None,
+    ) -> "Conditions":
+        """Complete what is not given from where `net` lies and from torch's settings.
+
+        Raises:
+            RecipeError: If this machine has no such device, there is no such precision, or `net` has shapes only.
+        """
+        first = next(net.parameters())
+        if first.is_meta:
+            raise RecipeError(
+                "The network lies on the meta device and has no numbers to run; to measure latency, build it on "
+                f"one of {_devices()}."
+            )
+        threads = torch.get_num_threads() if threads is None else threads
+        name = precision_of(first.dtype if precision is None else torch_dtype(precision))
+        return cls(_device(first.device if device is None else device), name, threads)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The precision as torch's type."""
+        return torch_dtype(self.precision)
+
+    def to_dict(self) -> dict[str, str | int]:
+        """Return the conditions as plain values, for the facts of a table."""
+        return {"device": str(self.device), "precision": self.precision, "threads": self.threads}
 
 
 class Ready(ABC):
-    """A stitch, or one step of one, that runs at once. Safe to call from several threads."""
+    """A stitch, or one step of one, that runs at once. Safe to call from several threads.
+
+    Attributes:
+        nbytes: Memory in bytes that goes when this is closed; weights that others share are not counted.
+    """
+
+    nbytes: int = 0
 
     @abstractmethod
     def __call__(self, images: Tensor) -> Tensor:
@@ -26,11 +81,6 @@ class Ready(ABC):
     def prepare(self, images: Tensor) -> None:
         """Do whatever the first call with images of this shape would have to do."""
         self(images)
-
-    @property
-    def nbytes(self) -> int:
-        """Memory in bytes that goes when this is closed; weights that others share are not counted."""
-        return 0
 
     def close(self) -> None:  # noqa: B027
         """Let go of what only this one holds; calls that are under way end as if nothing had happened."""
@@ -93,3 +143,24 @@ class NetworkEngine(Engine):
 
 ENGINES: Registry[type[NetworkEngine]] = Registry("engine", "snnet.engines")
 """Engine classes by name; `@ENGINES.register("name")` files one."""
+
+
+def _device(device: str | torch.device) -> torch.device:
+    try:
+        found = torch.device(device)
+    except RuntimeError:
+        found = None
+    if found is None or str(found) not in _devices():
+        raise RecipeError(f"Unknown device {str(device)!r}; this machine has {_devices()}.")
+    if found.type != "cpu" and found.index is None:
+        # `cuda` and `cuda:0` are one place, and must read the same in a table.
+        return torch.device(found.type, torch.accelerator.current_device_index())
+    return found
+
+
+def _devices() -> list[str]:
+    """Return the names of the devices of this machine."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is None:
+        return ["cpu"]
+    return ["cpu", accelerator.type, *(f"{accelerator.type}:{n}" for n in range(torch.accelerator.device_count()))]

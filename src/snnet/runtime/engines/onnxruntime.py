@@ -11,8 +11,7 @@ from torch import Tensor
 from snnet.errors import EngineError, ExportError
 from snnet.export.bundle import Bundle, StitchGraphs, open_session, run_session
 from snnet.network import SNNet, StitchLike
-from snnet.runtime.engines.conditions import Conditions
-from snnet.runtime.engines.engine import ENGINES, Engine, NetworkEngine, Ready
+from snnet.runtime.engines.engine import ENGINES, Conditions, Engine, NetworkEngine, Ready
 from snnet.space import Step
 from snnet.utils import require
 
@@ -23,17 +22,13 @@ MEMORY_PER_BYTE = 30
 class _Session(Ready):
     def __init__(self, graph: Path, threads: int) -> None:
         self.session: Any = open_session(graph, threads=threads)
-        self._nbytes = MEMORY_PER_BYTE * graph.stat().st_size
+        self.nbytes = MEMORY_PER_BYTE * graph.stat().st_size
 
     def __call__(self, images: Tensor) -> Tensor:
         session = self.session
         if session is None:
             raise EngineError("This stitch was closed; load it again.")
         return run_session(session, images)
-
-    @property
-    def nbytes(self) -> int:
-        return self._nbytes
 
     def close(self) -> None:
         # A call that is under way holds the session until it ends.
@@ -57,7 +52,11 @@ class OnnxRuntimeEngine(NetworkEngine):
     def __init__(self, net: SNNet, conditions: Conditions | None = None) -> None:
         require("onnxruntime", "onnx")
         super().__init__(net, conditions)
-        _check(self.conditions)
+        device, precision = self.conditions.device, self.conditions.precision
+        if device.type != "cpu":
+            raise EngineError(f"The engine onnxruntime runs on cpu, and {device} was asked for.")
+        if precision != "fp32":
+            raise EngineError(f"The engine onnxruntime computes in fp32, and {precision} was asked for.")
         self._folder = TemporaryDirectory(prefix="snnet-onnxruntime-")
         self._graphs = StitchGraphs(net, Path(self._folder.name))
         self._numbers = count()
@@ -110,10 +109,3 @@ class BundleEngine(Engine):
             EngineError: If onnxruntime cannot open it.
         """
         return _Session(self.bundle.graph(stitch), self.conditions.threads)
-
-
-def _check(conditions: Conditions) -> None:
-    if conditions.device.type != "cpu":
-        raise EngineError(f"The engine onnxruntime runs on cpu, and {conditions.device} was asked for.")
-    if conditions.precision != "fp32":
-        raise EngineError(f"The engine onnxruntime computes in fp32, and {conditions.precision} was asked for.")

@@ -9,8 +9,7 @@ from torch import Tensor, nn
 from snnet.errors import EngineError, ExportError
 from snnet.export import compile_openvino, openvino_model
 from snnet.network import SNNet, StitchLike, extract_step, replicate, to_plain
-from snnet.runtime.engines.conditions import Conditions
-from snnet.runtime.engines.engine import ENGINES, NetworkEngine, Ready
+from snnet.runtime.engines.engine import ENGINES, Conditions, NetworkEngine, Ready
 from snnet.space import Step
 from snnet.utils import require
 
@@ -21,29 +20,22 @@ if TYPE_CHECKING:
 class _OpenVinoReady(Ready):
     def __init__(self, compiled: "openvino.CompiledModel", nbytes: int) -> None:
         self._compiled: openvino.CompiledModel | None = compiled
-        self._nbytes = nbytes
+        self.nbytes = nbytes
         self._own = local()
 
     def __call__(self, images: Tensor) -> Tensor:
-        found: Any = self._request().infer([images.detach().contiguous().numpy()], share_inputs=True)
-        return torch.from_numpy(found[0])
-
-    @property
-    def nbytes(self) -> int:
-        return self._nbytes if self._compiled is not None else 0
-
-    def close(self) -> None:
-        self._compiled, self._own = None, local()
-
-    def _request(self) -> Any:
-        """Return the request of this thread, in which no other thread writes."""
+        # Each thread has a request of its own, in which no other writes.
         own = self._own
         if not hasattr(own, "request"):
             compiled = self._compiled
             if compiled is None:
                 raise EngineError("This stitch was closed; load it again.")
             own.request = compiled.create_infer_request()
-        return own.request
+        found: Any = own.request.infer([images.detach().contiguous().numpy()], share_inputs=True)
+        return torch.from_numpy(found[0])
+
+    def close(self) -> None:
+        self._compiled, self._own, self.nbytes = None, local(), 0
 
 
 @ENGINES.register("openvino")
