@@ -102,8 +102,9 @@ def export_stitch(
         # Written so that NaN fails too.
         if wrong := {what: error for what, error in errors.items() if not error <= tolerance}:
             raise ExportError(
-                f"{target.name} does not compute what the network does for stitch {route}: its logits are {_told(wrong)} "
-                f"away, relative to the largest, and at most {tolerance:.0e} is accepted. It was not kept."
+                f"{target.name} does not compute what the network does for stitch {route}: its logits are "
+                f"{_told(wrong)} away, relative to the largest, and at most {tolerance:.0e} is accepted. It was "
+                "not kept."
             )
         nbytes = sum(file.stat().st_size for file in aside.parent.iterdir())
         tell(2, 2, "")
