@@ -17,8 +17,6 @@ from snnet.space import Step, Stitch
 from snnet.table import StitchTable
 from snnet.utils import Precision, Show, from_first, joined, shows_progress, sum_numbers
 
-Weight = Callable[[Step], float]
-
 
 @shows_progress("Evaluating")
 def evaluate(
@@ -107,7 +105,7 @@ def evaluate(
 
 def plan_groups(
     routes: Mapping[Stitch, Sequence[Step]],
-    weight: Weight,
+    weight: Callable[[Step], float],
     *,
     max_groups: int = 16,
     max_rerun: float = 0.05,
