@@ -91,12 +91,12 @@ def evaluate(
             tell(done, total, f"{len(chosen) - len(routes)} of {len(chosen)} stitches were evaluated before")
         with conditions.running():
             for number, group in enumerate(groups, 1):
-                note, stitches = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)", len(group.stitches)
+                note = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
                 for batch in _run_group(net, group, batches, record):
-                    tell(done + batch * stitches, total, note)
+                    tell(done + batch * len(group.stitches), total, note)
                 if share.is_first:
                     record.save(net.table)
-                done += count * stitches
+                done += count * len(group.stitches)
                 tell(done, total, f"{note} done")
         net.table = record.table(net.table)
         ids = {stitch.id for stitch in chosen}
