@@ -22,8 +22,8 @@ import torch
 import webdataset
 from PIL import Image
 
-from snnet.data import TrainBatches, open_dataset
-from snnet.data.embedded import load_embedded
+from snnet.data import Request, TrainBatches, open_dataset
+from snnet.data.embedded import open_embedded
 from snnet.space import InputSpec
 
 BATCH = 50
@@ -31,7 +31,7 @@ BATCH = 50
 
 def jpegs(count: int, size: int) -> Iterator[tuple[str, bytes, int]]:
     """Yield key, content and label of images, `size` pixels wide and high."""
-    source = load_embedded("train")
+    source = open_embedded(Request("", None, "train", download=False))
     for index in range(count):
         image, label = source.read(index)
         buffer = io.BytesIO()

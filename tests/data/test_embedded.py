@@ -7,14 +7,18 @@ from pathlib import Path
 import pytest
 import torch
 
-from snnet.data import TensorImages, open_dataset, open_pair
-from snnet.data.embedded import load_embedded
+from snnet.data import ArraySource, Request, TensorImages, open_dataset, open_pair
+from snnet.data.embedded import open_embedded
 from snnet.errors import DataError
 from snnet.space import InputSpec
 
 ASSETS = Path(str(files("snnet") / "assets" / "fashion_mnist"))
 ORIGINAL = Path("/usr/share/datasets/fashion-mnist")
 SCRIPT = Path(__file__).resolve().parents[2] / "scripts" / "make_embedded_data.py"
+
+
+def load_embedded(split: str) -> ArraySource:
+    return open_embedded(Request("", None, split, download=False))
 
 
 @pytest.mark.parametrize(("split", "stored", "count"), [("train", "train", 10_000), ("validation", "test", 4_000)])

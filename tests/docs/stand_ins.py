@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from snnet.data import SOURCES, ArraySource, Request
-from snnet.data.embedded import load_embedded
+from snnet.data.embedded import open_embedded
 from snnet.export.bundle import write_bundle
 from snnet.network import SNNet
 from snnet.profiling import count_costs
@@ -67,7 +67,7 @@ def little_data(patch: pytest.MonkeyPatch) -> None:
     """Let the embedded data have a few images only."""
 
     def load(request: Request) -> ArraySource:
-        whole, count = load_embedded(request.split), 512 if request.split == "train" else 32
+        whole, count = open_embedded(request), 512 if request.split == "train" else 32
         return ArraySource(whole.pixels[:count], whole.labels[:count], whole.classes)
 
     patch.setitem(SOURCES._entries, "embedded", load)

@@ -1,9 +1,11 @@
+"""Products of centered rows, and the precision that each is formed in."""
+
 import pytest
 import torch
 from torch import Tensor
 
-from snnet.init.products import ProductSum, choose_dtype
 from snnet.init.rows import BatchRows, RunningMean, product_over_rows
+from snnet.init.sums import ProductSum, choose_dtype
 
 
 def correlated(correlation: float, rows: int = 400, width: int = 12) -> Tensor:

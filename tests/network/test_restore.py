@@ -1,4 +1,4 @@
-"""Reading a saved network, by `load` of `saved.py` and by the class: damage, and models that no name rebuilds."""
+"""Reading a saved network, by `load` and by the class: damage, and models that no name rebuilds."""
 
 import json
 from collections.abc import Callable

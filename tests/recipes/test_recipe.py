@@ -6,7 +6,7 @@ import yaml
 
 from snnet.errors import RecipeError
 from snnet.recipes import Recipe
-from snnet.recipes.recipe_file import differences, lay_over, packaged_methods, packaged_recipes
+from snnet.recipes.recipe_file import differences, lay_over, packaged
 
 LEAST = {"network": {"anchors": ["vit_fm_tiny", "vit_fm_small"]}, "run": {"steps": 3}}
 
@@ -17,7 +17,7 @@ def write(folder: Path, content: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize("name", packaged_recipes())
+@pytest.mark.parametrize("name", packaged())
 def test_the_packaged_recipes_are_whole(name: str) -> None:
     assert Recipe.load(name).network.anchors
 
@@ -47,7 +47,7 @@ def test_a_method_lies_under_a_file(tmp_path: Path, name: str) -> None:
     own = {"optim": {"lr": 0.01, "clip_norm": 0.5}, "loss": {"teacher": {"temperature": 3.0}}}
     found = Recipe.load(write(tmp_path, {**LEAST, "recipe": name, **own}))
     expected = Recipe.load(write(tmp_path, {**LEAST, **lay_over(METHODS[name], own)}))
-    assert set(packaged_methods()) == set(METHODS)
+    assert set(packaged("methods")) == set(METHODS)
     assert differences(found, expected) == {"recipe": (name, None)}
     assert found.optim.clip_norm == 0.5 and found.optim.anchor_lr_scale == METHODS[name]["optim"]["anchor_lr_scale"]  # type: ignore[index]
     assert found.loss.teacher is not None and found.loss.teacher.temperature == 3.0
@@ -223,7 +223,7 @@ def test_files_that_are_no_recipe(tmp_path: Path, text: str, words: str) -> None
         Recipe.load(path)
 
 
-def test_a_missing_file_names_the_packaged_recipes() -> None:
+def test_a_missing_file_names_the_packaged() -> None:
     with pytest.raises(RecipeError, match=r"deit_ti_s_b.*Did you mean 'embedded_vit'"):
         Recipe.load("embeded_vit.yaml")
 
@@ -247,7 +247,7 @@ def test_an_override_of_the_length_replaces_the_other_one(tmp_path: Path, inside
         Recipe.load(path, {"run.steps": "5", "run.epochs": "5"})
 
 
-@pytest.mark.parametrize("name", packaged_recipes())
+@pytest.mark.parametrize("name", packaged())
 def test_a_saved_network_takes_the_place_of_all_anchors_and_their_space(name: str) -> None:
     network = Recipe.load(name, {"network.saved": "runs/net"}).network
     assert network.saved == Path("runs/net") and not network.anchors

@@ -1,3 +1,5 @@
+"""torch's own `DataLoader` as batches of a training."""
+
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +15,7 @@ from snnet.errors import DataError
 from snnet.network import SNNet
 from snnet.training import RunSettings, Trainer, content_digest
 from snnet.training.checkpoint import read_checkpoint
-from snnet.training.torch_loader import as_batches
+from snnet.training.stream import as_batches
 from tests.conftest import build_tiny_net
 from tests.training.test_trainer import stop_at
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from snnet.errors import RecipeError, TrainingError
-from snnet.training import trackers
+from snnet.training import RunSettings, trackers
 from snnet.training.engine import build_accelerator
 from snnet.training.logging import RunLog
 from snnet.training.trackers import check_trackers, tracked_name
@@ -17,7 +17,7 @@ RECORDS = ({"step": 1, "loss": 2.0, "stitch": "0:0-4"}, {"step": 2, "top1/0:0-2,
 
 
 def log_run(directory: Path, *names: str, step: int = 0) -> None:
-    accelerator = build_accelerator("cpu", "fp32", 1, names, directory / "tracking")
+    accelerator = build_accelerator(RunSettings(steps=1, device="cpu", trackers=names), directory / "tracking")
     with RunLog(directory / "log.jsonl", step, accelerator, FACTS) as log:
         for record in RECORDS:
             if record["step"] > step:  # type: ignore[operator]
@@ -87,7 +87,7 @@ def test_a_tracker_that_does_not_start_is_said(tmp_path: Path, monkeypatch: pyte
     def fail(*arguments: object, **options: object) -> None:
         raise ValueError("no server")
 
-    accelerator = build_accelerator("cpu", "fp32", 1, ("tensorboard",), tmp_path / "tracking")
+    accelerator = build_accelerator(RunSettings(steps=1, device="cpu"), tmp_path / "tracking")
     monkeypatch.setattr(accelerator, "init_trackers", fail)
     with pytest.raises(TrainingError, match="trackers tensorboard did not start: no server"):
         RunLog(tmp_path / "log.jsonl", 0, accelerator, FACTS)

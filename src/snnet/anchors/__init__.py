@@ -13,13 +13,12 @@ from snnet.anchors import (  # noqa: F401  (importing registers them)
     vit,
     xcit,
 )
-from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, run_in_turn, sample_images
+from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, BatchNorm, batch_norms, run_in_turn, sample_images
 from snnet.anchors.build import MODELS, build_model, load_checkpoint
 from snnet.anchors.embedded import EMBEDDED_ANCHORS, EMBEDDED_FAMILIES
 from snnet.anchors.from_modules import anchor_from_modules
 from snnet.anchors.images import Renormalize, input_spec
 from snnet.anchors.load import AnchorLike, load_anchor, rebuildable_source, replace_classifier
-from snnet.anchors.norms import BatchNorm, batch_norms
 
 __all__ = [
     "ANCHORS",

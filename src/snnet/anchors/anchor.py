@@ -5,17 +5,20 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from snnet.anchors.images import Renormalize
-from snnet.anchors.norms import BatchNorm, batch_norms
 from snnet.errors import AnchorError
 from snnet.space import FeatureSpec, InputSpec, Step
 from snnet.utils import Registry, evaluating
+
+BatchNorm: TypeAlias = _BatchNorm
+"""Any batch norm of torch, and timm's with an activation."""
 
 
 @dataclass(frozen=True)
@@ -308,6 +311,12 @@ def run_in_turn(parts: Iterable[Callable[[Tensor], Tensor]], features: Tensor, *
 def sample_images(spec: InputSpec, count: int) -> Tensor:
     """Return reproducible noise `(count, C, H, W)`, leaving the global random state alone."""
     return torch.randn(count, *spec.size, generator=torch.Generator().manual_seed(0))
+
+
+def batch_norms(modules: Iterable[nn.Module]) -> list[BatchNorm]:
+    """Return the batch norms within modules that have running statistics, each once, in the order of the modules."""
+    found = (part for module in modules for part in module.modules())
+    return list(dict.fromkeys(part for part in found if isinstance(part, BatchNorm) and part.running_mean is not None))
 
 
 ANCHORS: Registry[type[Anchor]] = Registry("anchor family", group="snnet.anchors")

@@ -37,10 +37,7 @@ class _SmallResNet(ResNet):
 
 
 _KINDS: dict[str, tuple[type[nn.Module], dict[str, Any]]] = {
-    "vit": (
-        VisionTransformer,
-        {"img_size": 28, "patch_size": 7, "depth": 12, "pretrained_filter_fn": fit_vit_weights},
-    ),
+    "vit": (VisionTransformer, {"img_size": 28, "patch_size": 7, "depth": 12, "pretrained_filter_fn": fit_vit_weights}),
     "resnet": (_SmallResNet, {"block": BasicBlock}),
     "swin": (
         SwinTransformer,

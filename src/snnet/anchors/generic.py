@@ -239,28 +239,18 @@ def _is_small(module: nn.Module) -> bool:
 
 
 def _layout(model: nn.Module, name: str, outputs: Sequence[Tensor]) -> tuple[Layout, int]:
-    """Return the layout of feature maps, `tokens` if there are none, and how many tokens stand before a grid."""
+    """Return the layout of feature maps, `tokens` if there are none, and how many tokens stand before a grid.
+
+    A map is square, or known by the model's width.
+    """
     prefix = int(getattr(model, "num_prefix_tokens", 0))
     if all(features.ndim == 3 for features in outputs):
         return "tokens", prefix
-    maps = [features for features in outputs if features.ndim == 4]
-    if not maps:
-        raise _unknown_layout(name, outputs[-1])
-    return _map_layout(model, name, maps[-1]), prefix
-
-
-def _map_layout(model: nn.Module, name: str, features: Tensor) -> Layout:
-    """Return the layout of a feature map, which is square or known by the model's width."""
-    width = getattr(model, "num_features", None)
-    if (features.shape[1] == width) != (features.shape[3] == width):
-        return "NCHW" if features.shape[1] == width else "NHWC"
-    if features.shape[2] == features.shape[3] != features.shape[1]:
-        return "NCHW"
-    if features.shape[1] == features.shape[2] != features.shape[3]:
-        return "NHWC"
-    raise _unknown_layout(name, features)
-
-
-def _unknown_layout(name: str, features: Tensor) -> AnchorError:
-    shape = batch_shape(features.shape[1:])
-    return AnchorError(f"{name} has features of shape {shape}, whose layout is unknown. {_WAY_OUT}")
+    shape = next((features.shape for features in reversed(outputs) if features.ndim == 4), outputs[-1].shape)
+    if len(shape) == 4:
+        first, last = (size == getattr(model, "num_features", None) for size in (shape[1], shape[3]))
+        if first == last:
+            first, last = shape[2] == shape[3] != shape[1], shape[1] == shape[2] != shape[3]
+        if first or last:
+            return "NCHW" if first else "NHWC", prefix
+    raise AnchorError(f"{name} has features of shape {batch_shape(shape[1:])}, whose layout is unknown. {_WAY_OUT}")

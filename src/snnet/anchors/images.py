@@ -2,7 +2,6 @@
 """The images that models take: what timm records of them, and images for one model made right for another."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from timm.data import resolve_model_data_config
@@ -26,7 +25,9 @@ def input_spec(model: nn.Module, *, channels: int | None = None, size: Sequence[
     """
     config = resolve_model_data_config(model)
     height, width = size or patched_size(model) or config["input_size"][-2:]
-    count = _channels(model, config) if channels is None else channels
+    # In timm's models the stem comes first; in hybrids it is a CNN before the projection of patches.
+    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
+    count = channels or (int(config["input_size"][0]) if first is None else first.in_channels)
     return InputSpec(
         (count, int(height), int(width)),
         _per_channel(config["mean"], count),
@@ -40,12 +41,6 @@ def patched_size(model: nn.Module) -> Sequence[int] | None:
     """Return height and width of the images that a model's grid of patches is made for; None if it has no such grid."""
     size: Sequence[int] | None = getattr(getattr(model, "patch_embed", None), "img_size", None)
     return size
-
-
-def _channels(model: nn.Module, config: dict[str, Any]) -> int:
-    # In timm's models the stem comes first; in hybrids it is a CNN before the projection of patches.
-    first = next((module for module in model.modules() if isinstance(module, nn.Conv2d)), None)
-    return int(config["input_size"][0]) if first is None else first.in_channels
 
 
 def _per_channel(values: Sequence[float], channels: int) -> tuple[float, ...]:

@@ -50,11 +50,22 @@ def load_anchor(
     """
     size = None if image_size is None else _read_size(image_size)
     if isinstance(source, nn.Module):
-        anchor = source if isinstance(source, Anchor) else _view(source, _name_of(source), None)
-        _check_count(anchor, num_classes)
+        record = getattr(source, "pretrained_cfg", None) or {}
+        name = record.get("architecture") or type(source).__name__
+        anchor = source if isinstance(source, Anchor) else _view(source, name, None)
+        if num_classes not in (None, anchor.num_classes):
+            raise AnchorError(
+                f"{anchor.name} is a built model of {anchor.num_classes} classes, and num_classes={num_classes} "
+                f"replaces only classifiers of models that are named; build it with {num_classes} classes."
+            )
     else:
         anchor = _named_anchor(_read_source(source, pretrained, kwargs), num_classes, size)
-    _check_size(anchor, size)
+    if size is not None and size != anchor.input.size[1:]:
+        found, wanted = ("x".join(map(str, each)) for each in (anchor.input.size[1:], size))
+        raise AnchorError(
+            f"{anchor.name} takes images of {found}, and image_size={wanted} works for models that are named and can "
+            "be built for it; build this one for that size, or leave image_size out."
+        )
     return anchor
 
 
@@ -78,13 +89,11 @@ def _named_anchor(source: AnchorSource, num_classes: int | None, size: Sequence[
     final = source
     if num_classes is not None:
         final = replace(source, kwargs=(*source.kwargs, ("num_classes", num_classes)))
-    name = source.name or source.model
+    # A file holds its own classifier, which is replaced only once all of it has been read.
+    model = build_model(final if source.checkpoint is None else source)
+    anchor = _view(model, source.name or source.model, _offline_source(final, model))
     if source.checkpoint is None:
-        model = build_model(final)
-        return _view(model, name, _offline_source(final, model))
-    # The file holds its own classifier, which is replaced only once all of it has been read.
-    model = build_model(source)
-    anchor = _view(model, name, _offline_source(final, model))
+        return anchor
     try:
         load_checkpoint(anchor.model, source.checkpoint)
     except CheckpointError as error:
@@ -125,33 +134,12 @@ def replace_classifier(anchor: Anchor, num_classes: int) -> None:
     reset(num_classes)
 
 
-def _check_count(anchor: Anchor, num_classes: int | None) -> None:
-    if num_classes not in (None, anchor.num_classes):
-        raise AnchorError(
-            f"{anchor.name} is a built model of {anchor.num_classes} classes, and num_classes={num_classes} replaces "
-            f"only classifiers of models that are named; build it with {num_classes} classes."
-        )
-
-
 def _read_size(given: Any) -> tuple[int, ...]:
     """Return height and width of an image size, which may be one number for both."""
     size = (given, given) if isinstance(given, int) else given
     if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size):
         return tuple(size)
     raise AnchorError(f"image_size={given!r} is no size of images; give (height, width), or one number for both.")
-
-
-def _check_size(anchor: Anchor, size: Sequence[int] | None) -> None:
-    found = anchor.input.size[1:]
-    if size is not None and tuple(size) != found:
-        raise AnchorError(
-            f"{anchor.name} takes images of {_times(found)}, and image_size={_times(size)} works for models that are "
-            "named and can be built for it; build this one for that size, or leave image_size out."
-        )
-
-
-def _times(size: Sequence[int]) -> str:
-    return "x".join(map(str, size))
 
 
 def rebuildable_source(anchor: Anchor) -> AnchorSource | None:
@@ -184,11 +172,6 @@ def _builds(source: AnchorSource, anchor: Anchor) -> bool:
     reference = copy.deepcopy(anchor.model).cpu().float().eval()
     with torch.no_grad():
         return torch.allclose(rebuilt.eval()(images), reference(images), rtol=1e-4, atol=1e-5)
-
-
-def _name_of(model: nn.Module) -> str:
-    config = getattr(model, "pretrained_cfg", None) or {}
-    return config.get("architecture") or type(model).__name__
 
 
 def _view(model: nn.Module, name: str, source: AnchorSource | None) -> Anchor:

@@ -94,8 +94,8 @@ class TimmAnchor(Anchor):
         return self.present(*self.stage_names) if self.stages_in is None else list(getattr(self.model, self.stages_in))
 
     def blocks_of(self, stage: Any) -> list[nn.Module]:
-        """Return the blocks of a stage, in order."""
-        return list(stage.children())
+        """Return the blocks of a stage, in order: the children of its `blocks`, or its own."""
+        return list(getattr(stage, "blocks", stage).children())
 
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the one block."""
@@ -141,10 +141,6 @@ class StagedAnchor(TimmAnchor):
 
     stages_in = "stages"
     stitched = slice(-1)
-
-    def blocks_of(self, stage: Any) -> list[nn.Module]:
-        """Return the blocks of a stage, in order."""
-        return list(stage.blocks)
 
     def block_modules(self, index: int) -> Iterable[nn.Module]:
         """Return the one block, with the way into its stage before the first."""

@@ -103,11 +103,7 @@ def run_part(run: Callable[[Tensor], Any], x: Tensor, name: str, failure: str, a
 
 
 def one_tensor(output: Any, name: str) -> Tensor:
-    """Return what a module gives, if that is a tensor.
-
-    Raises:
-        AnchorError: If it is anything else.
-    """
+    """Return what a module gives, if that is a tensor, and refuse anything else."""
     if not isinstance(output, Tensor):
         raise AnchorError(
             f"{name} gives {type(output).__name__}, not one tensor; features and logits must be one tensor each."

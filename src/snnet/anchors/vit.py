@@ -1,8 +1,6 @@
 # Tested in tests/anchors/test_families.py.
 """Plain vision transformers: every timm `VisionTransformer`, DeiT's distilled one included; and what others share."""
 
-from collections.abc import Iterable
-
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -22,10 +20,6 @@ class PlainViTAnchor(TimmAnchor):
         """Every block of a plain ViT has the same output."""
         height, width = self.model.patch_embed.grid_size
         return FeatureSpec(self.model.embed_dim, "tokens", (height, width), self.model.num_prefix_tokens)
-
-    def block_modules(self, index: int) -> Iterable[nn.Module]:
-        """Return the one transformer block."""
-        return [self.model.blocks[index]]
 
 
 @ANCHORS.register("vit")

@@ -54,16 +54,10 @@ def demo(*, family: Family = "vit", output: Path | None = None, seed: int | None
 def show_stitches(result: "DemoResult") -> None:
     """Print every stitch before and after."""
     costs, score = kinds_of("cost"), column(SCORE).heading
-    rows = (
-        [
-            str(row.index),
-            row.stitch,
-            *(cell(row, kind.name) for kind in costs),
-            cell(result.before[row.stitch], SCORE),
-            cell(row, SCORE),
-        ]
-        for row in result.after
-    )
+    rows = []
+    for row in result.after:
+        numbers = [*(cell(row, kind.name) for kind in costs), cell(result.before[row.stitch], SCORE), cell(row, SCORE)]
+        rows.append([str(row.index), row.stitch, *numbers])
     headings = [*(kind.heading for kind in costs), f"{score} before", f"{score} after"]
     show_table(["#", "stitch", *headings], rows, spare=headings[1:-1])
 
@@ -75,13 +69,12 @@ def show_summary(result: "DemoResult") -> None:
         [name, cell(row, COST), cell(row, SCORE), cell(result.after[row.stitch], SCORE)]
         for name, row in zip(names, result.before.anchors, strict=True)
     ]
-    count = len(result.after.stitched)
+    tables = (result.before.stitched, result.after.stitched)
     for title, function in (("mean", fmean), ("lowest", min), ("highest", max)):
-        tables = (result.before.stitched, result.after.stitched)
         scores = [column(SCORE).text(function([row.values[SCORE] for row in table])) for table in tables]
-        rows.append([f"{count} stitches, {title}", "", *scores])
-    gaps = [f"{result.mean_gap(table):+.2f}" for table in (result.before, result.after)]
-    drops = [f"{-result.worst_drop(table):+.2f}" for table in (result.before, result.after)]
+        rows.append([f"{len(tables[0])} stitches, {title}", "", *scores])
+    gaps = [f"{result.mean_gap(table):+.2f}" for table in tables]
+    drops = [f"{-result.worst_drop(table):+.2f}" for table in tables]
     rows.append(["mean gap to the lines between the anchors", "", *gaps])
     rows.append(["worst stitch against the weaker of its anchors", "", *drops])
     rows.append(["largest loss of an anchor", "", "", f"{max(result.anchor_losses.values()):+.2f}"])

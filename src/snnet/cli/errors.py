@@ -41,25 +41,21 @@ _SECONDS_FOR_THE_FIRST = 5.0
 def guarded(run: Callable[[], object], *, debug: bool) -> int:
     """Call `run` and return the exit code; errors are said without a traceback unless `debug`."""
     with last_words():
-        return _guarded(run, debug=debug)
-
-
-def _guarded(run: Callable[[], object], *, debug: bool) -> int:
-    try:
-        result = run()
-    except KeyboardInterrupt as error:
-        _speak(f"{error or 'Interrupted.'} Run the same command again to go on.", "yellow", error)
-        return 128 + getattr(error, "signal", signal.SIGINT)
-    except BrokenPipeError:
-        # Whoever read our output, such as `head`, has enough; Python must not complain when it flushes.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
-    except Exception as error:
-        if debug:
-            traceback.print_exc()
-        _speak(f"error: {describe(error)}", "red", error)
-        return exit_code(error)
-    return result if isinstance(result, int) else ExitCode.OK
+        try:
+            result = run()
+        except KeyboardInterrupt as error:
+            _speak(f"{error or 'Interrupted.'} Run the same command again to go on.", "yellow", error)
+            return 128 + getattr(error, "signal", signal.SIGINT)
+        except BrokenPipeError:
+            # Whoever read our output, such as `head`, has enough; Python must not complain when it flushes.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.OK
+        except Exception as error:
+            if debug:
+                traceback.print_exc()
+            _speak(f"error: {describe(error)}", "red", error)
+            return exit_code(error)
+        return result if isinstance(result, int) else ExitCode.OK
 
 
 def _speak(message: str, style: str, error: BaseException) -> None:

@@ -95,8 +95,7 @@ def evaluate(
         snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
         snnet evaluate runs/deit --data folder --root /data/other --predict --error 0.3 --at-most 0.25
     """
-    from snnet.evaluation import evaluate as run
-    from snnet.evaluation import evaluate_some
+    from snnet import evaluation
     from snnet.network import chosen_stitches
     from snnet.profiling import count_costs
     from snnet.utils import joined, torch_threads
@@ -113,22 +112,21 @@ def evaluate(
         settings: dict[str, Any] = {"device": device, "precision": precision, "output": path, "progress": report}
         if predicting.predict:
             settings |= {"error": predicting.error, "at_most": predicting.at_most, "sample": predicting.sample}
-            found = evaluate_some(net, batches, **settings)
-        table = found.table if found else run(net, batches, stitches=routes, **settings)
+            found = evaluation.evaluate_some(net, batches, **settings)
+        table = found.table if found else evaluation.evaluate(net, batches, stitches=routes, **settings)
     if json:
         show_json(table_json(table))
         return
     scores = (SCORE, SCORE + ERROR) if found else (kind.name for kind in kinds_of("score"))
     show_rows(table, names=[*(kind.name for kind in kinds_of("cost")), *scores])
     if found:
-        show_prediction(found)
+        _show_prediction(found)
     show(f"{len(table)} stitches on {batches.images} images; written to {path}")
     table_of = network if is_network(network) and output is None else path
     show(f"Next: snnet report {table_of} --output REPORT, or snnet select {table_of} --macs 3G")
 
 
-def show_prediction(found: "PredictedScores") -> None:
-    """Print what the predicted scores are worth, and what would make them better."""
+def _show_prediction(found: "PredictedScores") -> None:
     show(
         f"{found.measured} stitches measured, {found.predicted} predicted to {found.error:.2f} points of top-1 on "
         f"average (expected), with {100 * found.work:.0f} % of the work"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -50,7 +51,7 @@ def experiment(
         snnet experiment figure-6 --scale imagenet --data.root /data/imagenet --output runs/imagenet
         snnet experiment figure-2 --network runs/imagenet/runs/deit_ti_s_b-0a1b2c3d --output runs/imagenet
     """
-    from snnet.recipes.paper import CHART
+    from snnet.recipes.paper import CHART, find_experiments
 
     if name is None:
         _list()
@@ -62,14 +63,11 @@ def experiment(
         return
     if network or models:
         raise RecipeError(f"--network and --models belong to {CHART}, not to {name}.")
-    _perform(name, output, scale, parse_overrides(overrides, {"run.seed": seed}))
-
-
-def _perform(name: str, output: Path, scale: Literal["embedded", "imagenet"], settings: dict[str, Any]) -> None:
-    from snnet.recipes.paper import Bench, find_experiments, perform
-
+    settings = parse_overrides(overrides, {"run.seed": seed})
     chosen = find_experiments(name)
     say("Loading torch ...", style="dim")
+    from snnet.recipes.paper import Bench, perform
+
     bench = Bench(output, scale, settings, stage=progress, say=say)
     for stem, one in chosen.items():
         show(f"{one.title}. The paper observes: {one.observation}")
@@ -80,9 +78,8 @@ def _show_outcome(outcome: "Outcome") -> None:
     rows = []
     for label, table in outcome.tables.items():
         scores = [row.top1 for row in table]
-        rows.append(
-            [label, str(len(table)), f"{sum(scores) / len(scores):.2f}", f"{min(scores):.2f}", f"{max(scores):.2f}"]
-        )
+        numbers = [f"{number:.2f}" for number in (fmean(scores), min(scores), max(scores))]
+        rows.append([label, str(len(table)), *numbers])
     show_table(["variant", "routes", "mean top-1 %", "lowest", "highest"], rows, left=("variant",))
     show(f"Verdict: {outcome.verdict.words}")
     for finding in outcome.verdict.findings:

@@ -130,12 +130,8 @@ def _override(parts: list[str]) -> Any:
     return None if parts[0] in ("null", "~") else parts[0]
 
 
-def parse_limit(text: str) -> tuple[str, float]:
-    """Return column and limit of `NAME=VALUE`.
-
-    Raises:
-        TableError: If it is something else.
-    """
+def _parse_limit(text: str) -> tuple[str, float]:
+    """Return column and limit of `NAME=VALUE`."""
     name, equals, value = text.partition("=")
     if not equals:
         raise TableError(f"--limit {text}: {text!r} is not NAME=VALUE, such as top1=80.")
@@ -182,7 +178,7 @@ class BudgetOptions(_Limits):  # type: ignore[misc]
     def given(self) -> dict[str, Any]:
         """Return the options that the user set, as `net.select` takes them."""
         values = {name: value for name, value in asdict(self).items() if value not in (None, ())}
-        values.update(map(parse_limit, values.pop("limit", ())))
+        values.update(map(_parse_limit, values.pop("limit", ())))
         return values
 
 

@@ -34,8 +34,11 @@ def network_shape(sources: Sequence[str], **options: Any) -> "SNNet":
         raise AnchorError("Name two or more anchors, such as deit_tiny_patch16_224 deit_small_patch16_224.")
     import torch
 
-    if len(sources) == 1 and _may_be_network(sources[0]):
-        return saved_network(sources[0], options)
+    first = sources[0]
+    # One anchor makes no family, so a single path or hub id can only be a network.
+    is_path = Path(first).exists() or ("/" in first and "@" not in first)
+    if len(sources) == 1 and (is_path or names_published(first)):
+        return saved_network(first, options)
     with torch.device("meta"):
         return stitched(*(source.partition("@")[0] for source in sources), **options)
 
@@ -67,11 +70,6 @@ def saved_network(source: str, options: Collection[str] = ()) -> "SNNet":
 
 def _flags(options: Iterable[str]) -> str:
     return ", ".join("--" + name.replace("_", "-") for name in options)
-
-
-def _may_be_network(source: str) -> bool:
-    # One anchor makes no family, so a single path or hub id can only be a network.
-    return Path(source).exists() or ("/" in source and "@" not in source) or names_published(source)
 
 
 def names_published(source: str) -> bool:

@@ -1,7 +1,7 @@
 """`snnet train`: train all stitches at once."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -54,14 +54,16 @@ def train(
         snnet train embedded_vit --recipe paper --output runs/paper
         snnet train --settings
     """
-    from snnet.recipes import open_run
+    from snnet.recipes import Recipe, open_run
 
     if settings:
         _list_settings()
         return
     if source is None or output is None:
         raise RecipeError("Name a recipe or a saved network, and --output DIR; see `snnet train --help`.")
-    recipe = _recipe(source, parse_overrides(overrides, {"data.name": data, "data.root": root}))
+    told = parse_overrides(overrides, {"data.name": data, "data.root": root})
+    is_saved = is_network(source) or names_published(source)
+    recipe = data_of(source, told).recipe if is_saved else Recipe.load(source, told)
     saved = recipe.network.saved
     if saved is not None and output.resolve() == saved.resolve():
         raise RecipeError(f"{output} is the network to be trained; choose another --output, which keeps it as it is.")
@@ -74,14 +76,6 @@ def train(
         for batches in (parts.train, parts.validation):
             if len(batches.skipped):
                 say(batches.skipped.summary)
-
-
-def _recipe(source: str, overrides: dict[str, Any]) -> "Recipe":
-    from snnet.recipes import Recipe
-
-    if not is_network(source) and not names_published(source):
-        return Recipe.load(source, overrides)
-    return data_of(source, overrides).recipe
 
 
 def _show_end(table: StitchTable | None, recipe: "Recipe", output: Path) -> None:

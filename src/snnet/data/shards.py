@@ -16,7 +16,6 @@ from snnet.errors import DataError
 from snnet.utils import require
 
 INFO_FILES = ("_info.json", "info.json", "_info.yaml", "info.yaml")
-CLASS_FILE = "classnames.txt"
 
 
 @dataclass(frozen=True)
@@ -170,7 +169,10 @@ def find_shards(root: Path, split: str) -> tuple[list[Shard], tuple[str, ...], s
         raise DataError(
             f"{len(missing)} of {len(shards)} shards are missing: {', '.join(missing[:3])}; copy them anew."
         )
-    return shards, _classes(root, info), label_key
+    classes, path = info.get("classes"), root / "classnames.txt"
+    if not classes and path.is_file():
+        classes = path.read_text(encoding="utf-8").splitlines()
+    return shards, tuple(map(str, classes or ())), label_key
 
 
 def _read_info(root: Path) -> Mapping[str, Any]:
@@ -216,11 +218,3 @@ def _named(root: Path, split: str) -> list[Shard]:
     what = f"{len(paths)} shards, none of them named for" if paths else "no shards (*.tar) for"
     wanted = " or ".join(f"{name}-0000.tar" for name in SPLIT_FOLDERS[split][:2])
     raise DataError(f"{root} has {what} the {split} split; name them {wanted}, or list them in {INFO_FILES[0]}.")
-
-
-def _classes(root: Path, info: Mapping[str, Any]) -> tuple[str, ...]:
-    listed = info.get("classes")
-    if listed:
-        return tuple(map(str, listed))
-    path = root / CLASS_FILE
-    return tuple(path.read_text(encoding="utf-8").splitlines()) if path.is_file() else ()

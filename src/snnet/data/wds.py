@@ -31,8 +31,6 @@ _IMAGES = tuple(extension.removeprefix(".") for extension in EXTENSIONS)
 
 LANES = 16
 """Shards that are read side by side."""
-BUFFER = 8192
-"""Samples in the shuffle buffer by default. It holds numbers, so its size costs no memory."""
 # Shards that stay open: those that are read side by side, and those of which the shuffle buffer still holds images.
 _OPEN = 2 * LANES
 # Keep these random numbers apart from those of the images.
@@ -141,20 +139,19 @@ def shuffled(shards: Sequence[Sized], seed: int, epoch: int, buffer: int | None 
         shards: Asked for their lengths when the order comes to them.
         seed: Of the run.
         epoch: Which pass.
-        buffer: Samples in the shuffle buffer; `BUFFER` if None.
+        buffer: Samples in the shuffle buffer; 8192 if None. It holds numbers, so its size costs no memory.
     """
     sequence = list(range(len(shards)))
     random.Random(derive(seed, epoch, _SHARDS)).shuffle(sequence)
-    lanes = [_in_turn(shards, sequence[number::LANES]) for number in range(LANES)]
+    lanes = [
+        ((shard, sample) for shard in sequence[lane::LANES] for sample in range(len(shards[shard])))
+        for lane in range(LANES)
+    ]
     turns = (place for row in zip_longest(*lanes) for place in row if place is not None)
-    size = BUFFER if buffer is None else buffer
+    size = 8192 if buffer is None else buffer
     stage = require("webdataset.filters", "wds").detshuffle(size, size, seed=derive(seed, epoch, _SAMPLES))
     places: Iterator[Place] = stage.run(turns)
     return places
-
-
-def _in_turn(shards: Sequence[Sized], chosen: Sequence[int]) -> Iterator[Place]:
-    return ((shard, sample) for shard in chosen for sample in range(len(shards[shard])))
 
 
 def _extensions(sample: ShardSample) -> str:

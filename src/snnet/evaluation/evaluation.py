@@ -17,8 +17,6 @@ from snnet.space import Step, Stitch
 from snnet.table import StitchTable
 from snnet.utils import Precision, Show, from_first, joined, shows_progress, sum_numbers
 
-Weight = Callable[[Step], float]
-
 
 @shows_progress("Evaluating")
 def evaluate(
@@ -93,12 +91,12 @@ def evaluate(
             tell(done, total, f"{len(chosen) - len(routes)} of {len(chosen)} stitches were evaluated before")
         with conditions.running():
             for number, group in enumerate(groups, 1):
-                note, stitches = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)", len(group.stitches)
+                note = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
                 for batch in _run_group(net, group, batches, record):
-                    tell(done + batch * stitches, total, note)
+                    tell(done + batch * len(group.stitches), total, note)
                 if share.is_first:
                     record.save(net.table)
-                done += count * stitches
+                done += count * len(group.stitches)
                 tell(done, total, f"{note} done")
         net.table = record.table(net.table)
         ids = {stitch.id for stitch in chosen}
@@ -107,7 +105,7 @@ def evaluate(
 
 def plan_groups(
     routes: Mapping[Stitch, Sequence[Step]],
-    weight: Weight,
+    weight: Callable[[Step], float],
     *,
     max_groups: int = 16,
     max_rerun: float = 0.05,

@@ -20,7 +20,6 @@ from snnet.network import SNNet, Tree, run_tree
 
 _LEAST = 0.02  # probability of an image about which all anchors are sure
 _POWER = 2.0
-_HALVINGS = 60
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def inclusion_probabilities(doubt: Tensor, share: float) -> Tensor:
     """
     weight = doubt.double().clamp(1e-3, 1.0) ** _POWER
     low, high = 1e-9, 1e9
-    for _ in range(_HALVINGS):
+    for _ in range(60):  # halvings
         middle = (low * high) ** 0.5
         expected = float((middle * weight).clamp(_LEAST, 1.0).mean())
         low, high = (middle, high) if expected < share else (low, middle)
@@ -154,8 +153,8 @@ def see_sample(
             few = chosen.to(net.device)
             runs = run_tree(net, others, images[few]) if len(few) else ()
             hits = {stitch: top1_hits(given, labels[few]).cpu() for stitch, given in runs}
-        nothing = torch.zeros(len(chosen))
-        sums.add(base.cpu(), chosen, likely, torch.stack([hits.get(stitch, nothing) for stitch in others.stitches]))
+        rows = [hits[stitch] if hits else torch.zeros(0) for stitch in others.stitches]
+        sums.add(base.cpu(), chosen, likely, torch.stack(rows))
         on_batch(number)
     return sums.result(), scores, seen
 

@@ -99,7 +99,13 @@ def export_stitch(
         opened = _written(kind, reference, route, samples["random"], aside)
         tell(1, 2, "comparing")
         errors = {what: _error(opened.run, reference, route, some) for what, some in samples.items()}
-        _check(errors, tolerance, target, route)
+        # Written so that NaN fails too.
+        if wrong := {what: error for what, error in errors.items() if not error <= tolerance}:
+            raise ExportError(
+                f"{target.name} does not compute what the network does for stitch {route}: its logits are "
+                f"{_told(wrong)} away, relative to the largest, and at most {tolerance:.0e} is accepted. It was "
+                "not kept."
+            )
         nbytes = sum(file.stat().st_size for file in aside.parent.iterdir())
         tell(2, 2, "")
         del opened  # lets go of the files before they move
@@ -144,16 +150,6 @@ def _error(run: Callable[[Tensor], Tensor], net: SNNet, stitch: Stitch, images: 
     found = [torch.cat([run(part) for part in torch.split(images, size)]) for size in _BATCHES]
     largest = expected.abs().max().clamp_min(1e-12)
     return max(float((each - expected).abs().max() / largest) for each in found)
-
-
-def _check(errors: dict[str, float], tolerance: float, path: Path, stitch: Stitch) -> None:
-    # Written so that NaN fails too.
-    wrong = {what: error for what, error in errors.items() if not error <= tolerance}
-    if wrong:
-        raise ExportError(
-            f"{path.name} does not compute what the network does for stitch {stitch}: its logits are {_told(wrong)} "
-            f"away, relative to the largest, and at most {tolerance:.0e} is accepted. It was not kept."
-        )
 
 
 def _told(errors: Mapping[str, float]) -> str:

@@ -35,11 +35,7 @@ def image_batches(
 
 def count_images(images: Iterable[Any], max_images: int | None) -> int:
     """Return how many images there will be, 0 if that cannot be told beforehand."""
-    dataset = getattr(images, "dataset", None)
-    if isinstance(images, Tensor):
-        count = len(images)
-    elif isinstance(dataset, Sized):
-        count = len(dataset)
-    else:
+    counted = images if isinstance(images, Tensor) else getattr(images, "dataset", None)
+    if not isinstance(counted, Sized):
         return max_images or 0
-    return count if max_images is None else min(count, max_images)
+    return len(counted) if max_images is None else min(len(counted), max_images)

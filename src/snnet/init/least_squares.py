@@ -12,7 +12,7 @@ from torch import Tensor
 from snnet.anchors import Anchor
 from snnet.errors import AnchorError, DataError, SpaceError
 from snnet.init.images import count_images, image_batches
-from snnet.init.normal_equations import NormalEquations, Solution, kaiming_solution
+from snnet.init.normal_equations import NormalEquations, kaiming_solution
 from snnet.init.plan import Node, plan_sums
 from snnet.init.settings import CALIBRATION, CalibrationSettings, Method
 from snnet.init.sums import StreamingSums
@@ -109,7 +109,9 @@ def initialize(
     """
     start = time.perf_counter()
     CalibrationSettings(method=method, ridge=ridge)
-    _check_counts(max_images=max_images, batch_size=batch_size)
+    for name, value in (("max_images", max_images), ("batch_size", batch_size)):
+        if value is not None and value < 1:
+            raise SpaceError(f"{name} is {value}; it must be at least 1.")
     if images is None and method != "kaiming":
         raise DataError("Least squares needs calibration images; give a tensor or a loader, or method='kaiming'.")
     # Not inference_mode: a module may cache tensors that later training needs.
@@ -174,9 +176,8 @@ def _walk(anchors: Sequence[Anchor], order: Sequence[Node], images: Tensor) -> I
 def _check_shape(anchor: Anchor, node: Node, features: Tensor) -> None:
     spec = anchor.feature(node.block)
     if tuple(features.shape[1:]) != spec.shape:
-        where = "the stem" if node.block < 0 else f"block {node.block}"
         raise AnchorError(
-            f"{where} of {anchor.name} gives features of shape {tuple(features.shape[1:])}, and "
+            f"{node.where} of {anchor.name} gives features of shape {tuple(features.shape[1:])}, and "
             f"{type(anchor).__name__}.feature({node.block}) says {spec.shape}: {spec}."
         )
 
@@ -194,7 +195,10 @@ def _fit_layers(
             solution = sides.solve(ridge)
         stored = replace(solution, weight=solution.weight.to(linear.weight), bias=solution.bias.to(linear.bias))
         maps.append((linear, stored))
-        fits.append(_measure(layer.name, sides, stored, solution.weight if optimal else None))
+        residual = math.nan
+        if sides is not None:
+            residual = sides.relative_residual(stored.weight, stored.bias, solution.weight if optimal else None)
+        fits.append(LayerFit(layer.name, residual, stored.rank, sides.rows if sides else 0))
         if progress:
             progress(number + 1, len(net.space.layers), "stitching layers solved")
     for linear, stored in maps:
@@ -203,16 +207,3 @@ def _fit_layers(
         if isinstance(linear, LowRankLinear):
             linear.reset_update()
     return tuple(fits)
-
-
-def _measure(name: str, sides: NormalEquations | None, stored: Solution, near: Tensor | None) -> LayerFit:
-    if sides is None:
-        return LayerFit(name, math.nan, stored.rank, 0)
-    residual = sides.relative_residual(stored.weight, stored.bias, near)
-    return LayerFit(name, residual, stored.rank, sides.rows)
-
-
-def _check_counts(**counts: int | None) -> None:
-    for name, value in counts.items():
-        if value is not None and value < 1:
-            raise SpaceError(f"{name} is {value}; it must be at least 1.")

@@ -58,7 +58,9 @@ class NormalEquations:
         Args:
             ridge: Adds `ridge * (mean variance of a front channel) * ||W||^2` per row.
         """
-        live = torch.nonzero(self._varying_channels()).squeeze(1)
+        # The others differ from their mean by rounding alone.
+        rounding = self.rows * (16 * EPS * self.front_mean) ** 2
+        live = torch.nonzero(self.gram.diagonal() > rounding).squeeze(1)
         every = len(live) == len(self.gram)
         gram, cross = (self.gram, self.cross) if every else (self.gram[live][:, live], self.cross[live])
         if ridge > 0 and len(gram):
@@ -90,11 +92,6 @@ class NormalEquations:
         # At the solution W0, gram W0 = cross; what rounding adds is tiny, so float32 suffices for it.
         apart = (weight - near).float()
         return float((apart * product_over_rows(self.gram.float(), apart.T)).sum() - (near * self.cross).sum())
-
-    def _varying_channels(self) -> Tensor:
-        """Tell the channels that vary from those that differ from their mean by rounding alone."""
-        rounding = self.rows * (16 * EPS * self.front_mean) ** 2
-        return self.gram.diagonal() > rounding
 
 
 def kaiming_solution(in_features: int, out_features: int) -> Solution:

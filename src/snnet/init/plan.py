@@ -20,6 +20,11 @@ class Node(NamedTuple):
     block: int
     fit: FeatureSpec | None = None
 
+    @property
+    def where(self) -> str:
+        """What messages call it."""
+        return "the stem" if self.block < 0 else f"block {self.block}"
+
 
 class Product(NamedTuple):
     """The matrix `(A_1 + A_2 + ...)' (B_1 + B_2 + ...)`, which serves every cut from one of the A to one of the B."""

@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -113,29 +113,31 @@ def recalibrate(
     own = _keeping_their_own(net, anchors)
     left = tuple(prefix for prefix in net.statistics if uncut_anchor(prefix) in own)
     tree = _tree_of_norms(net, chosen_stitches(net, stitches), own)
-    if not tree.stitches:
-        _keep(net, {}, left)
-        return RecalibrationReport(0, 0, 0, time.perf_counter() - start)
-    # Not inference_mode: a module may cache tensors that later training needs. A loader may draw random numbers.
-    with evaluating(net, device) as place, torch.no_grad(), torch.random.fork_rng(devices=[]):
-        modes = {
-            node.prefix: MeasuringStatistics(net.step_norms(node.step))
-            for node in tree.nodes()
-            if _is_measured(net, own, node.step, node.prefix)
-        }
+    done, modes = 0, dict[str, MeasuringStatistics]()
+    if tree.stitches:
+        # Not inference_mode: a module may cache tensors that later training needs. A loader may draw random numbers.
+        with evaluating(net, device) as place, torch.no_grad(), torch.random.fork_rng(devices=[]):
+            modes = {
+                node.prefix: MeasuringStatistics(net.step_norms(node.step))
+                for node in tree.nodes()
+                if _is_measured(net, own, node.step, node.prefix)
+            }
 
-        def run(node: Node, features: Tensor) -> Tensor:
-            with modes.get(node.prefix) or nullcontext():
-                return net.run_step(node.step, features)
+            def run(node: Node, features: Tensor) -> Tensor:
+                with modes.get(node.prefix) or nullcontext():
+                    return net.run_step(node.step, features)
 
-        total, done, dtype = count_images(images, max_images), 0, next(net.parameters()).dtype
-        for batch in _even_batches(image_batches(images, net.input.size, sys.maxsize, max_images), batch_size):
-            for _ in walk_tree(tree, batch.to(place, dtype), run):
-                pass
-            done += len(batch)
-            if progress:
-                progress(done, total, "images")
-        _keep(net, {prefix: mode.result() for prefix, mode in modes.items()}, left)
+            total, dtype = count_images(images, max_images), next(net.parameters()).dtype
+            for batch in _even_batches(image_batches(images, net.input.size, sys.maxsize, max_images), batch_size):
+                for _ in walk_tree(tree, batch.to(place, dtype), run):
+                    pass
+                done += len(batch)
+                if progress:
+                    progress(done, total, "images")
+    net.statistics.store({prefix: mode.result() for prefix, mode in modes.items()})
+    net.statistics.drop(left)
+    if modes or left:
+        net.forget_scores()
     return RecalibrationReport(done, len(tree.stitches), len(modes), time.perf_counter() - start)
 
 
@@ -143,14 +145,6 @@ def _even_batches(given: Iterable[Tensor], most: int) -> Iterator[Tensor]:
     """Divide batches evenly: the statistics of a small rest would be poor."""
     for images in given:
         yield from images.tensor_split(math.ceil(len(images) / most))
-
-
-def _keep(net: SNNet, values: Mapping[str, Tensor], left: Collection[str]) -> None:
-    """Set what was measured, drop the statistics of the beginnings `left`, and scores if either is anything."""
-    net.statistics.store(values)
-    net.statistics.drop(left)
-    if values or left:
-        net.forget_scores()
 
 
 def _keeping_their_own(net: SNNet, measured: bool | Collection[int]) -> Collection[int]:

@@ -1,6 +1,7 @@
 """Means and centered products of features that arrive batch by batch, in float64."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor
@@ -8,17 +9,25 @@ from torch import Tensor
 from snnet.errors import AnchorError
 from snnet.init.normal_equations import NormalEquations
 from snnet.init.plan import Node, Plan, Product, back_nodes, cross_products, front_nodes, gram_of
-from snnet.init.products import ProductSum, choose_dtype
-from snnet.init.rows import BatchRows, RunningMean, mirrored
+from snnet.init.rows import BatchRows, RunningMean, mirrored, product_over_rows
 from snnet.space import LayerSpec
+
+INFLATION_LIMIT = 1e3
+"""Mean variance inflation factor of a front feature's channels up to which products are formed in float32.
+
+A product of float32 rows errs by some 1e-8 of the norms of its columns. Through the normal equations that raises the
+squared relative residual by about `(1e-8)^2 * channels * inflation`: at this limit and 1,000 channels by 1e-10, which
+does not show unless the residual itself is tiny. ViTs have factors of 2 to 50.
+"""
+
+PRODUCT_ERROR = 4e-6
+"""Relative error of a sum of squares beyond which a matrix product was not float32; TF32 errs by 1e-5 and more."""
 
 
 class StreamingSums:
     """The sums behind the normal equations of all stitching layers; their size does not grow with the images.
 
-    Args:
-        plan: What to sum, from `plan_sums`.
-        device: Where to sum; it must know float64.
+    They are summed on a device that knows float64.
     """
 
     def __init__(self, plan: Plan, device: torch.device) -> None:
@@ -72,7 +81,12 @@ class StreamingSums:
         # The first batch decides on precisions, of this feature's partners too.
         both = center is None or torch.float64 in self._dtypes.values()
         batch = BatchRows(rows.to(self._device), center, both=both)
-        _check_finite(node, batch.mean)
+        if not bool(torch.isfinite(batch.mean).all()):
+            raise AnchorError(
+                f"The output of {node.where} of anchor {node.anchor} holds NaN or infinity on the calibration images. "
+                "Check that anchor's weights, and that the images are normalized as it expects; "
+                "in half precision, initialize in float32."
+            )
         if node in self._fronts:
             if node not in self._dtypes:
                 self._dtypes[node] = choose_dtype(batch)
@@ -92,11 +106,47 @@ class StreamingSums:
         return total
 
 
-def _check_finite(node: Node, mean: Tensor) -> None:
-    if not bool(torch.isfinite(mean).all()):
-        where = "the stem" if node.block < 0 else f"block {node.block}"
-        raise AnchorError(
-            f"The output of {where} of anchor {node.anchor} holds NaN or infinity on the calibration images. "
-            "Check that anchor's weights, and that the images are normalized as it expects; "
-            "in half precision, initialize in float32."
-        )
+class ProductSum:
+    """Running sum of `(A_1 + ...)' (B_1 + ...)` over the centered rows of all batches, in float64.
+
+    Attributes:
+        total: `(C_front, C_back)`; where both sides are one feature, right on and above the diagonal only.
+    """
+
+    def __init__(self) -> None:
+        self.total: Tensor | None = None
+
+    def add(self, fronts: Sequence[BatchRows], backs: Sequence[BatchRows], dtype: torch.dtype) -> None:
+        """Take in a batch; its product is formed in `dtype`."""
+        (a, a_offset, a_shift), (b, b_offset, b_shift) = _side(fronts, dtype), _side(backs, dtype)
+        product = fronts[0].at(dtype).gram if a is b else product_over_rows(a, b)
+        self.total = product.to(torch.float64, copy=True) if self.total is None else self.total.add_(product)
+        # From the constants that were subtracted to the batch's mean, and from there to the mean of all batches.
+        weights = a_shift.new_tensor([[-len(fronts[0])], [fronts[0].weight]])
+        self.total.addmm_(torch.stack([a_offset, a_shift], dim=1), weights * torch.stack([b_offset, b_shift]))
+
+
+def _side(batches: Sequence[BatchRows], dtype: torch.dtype) -> list[Tensor]:
+    """Return one side of a product, summed over features: channels, and their offsets and shifts."""
+    sides = [(batch.at(dtype).channels, batch.at(dtype).offset, batch.shift) for batch in batches]
+    return [reduce(torch.add, parts) for parts in zip(*sides, strict=True)]
+
+
+def choose_dtype(front: BatchRows) -> torch.dtype:
+    """Return the precision that products with this feature need, from one batch of it.
+
+    Float32 costs half as much. It must be shown to suffice: enough rows to tell, no channel without variation, none
+    that the others nearly determine, and matrix products that really are float32 (not TF32 or bfloat16).
+    """
+    if front.dtype != torch.float32:
+        return torch.float64
+    centered = front.at(torch.float32)
+    squares = centered.channels.square().sum(dim=1, dtype=torch.float64)
+    if len(front) < 2 * len(squares) or not bool((squares > 0).all()):
+        return torch.float64
+    scale = squares.rsqrt().float()
+    factor, failed = torch.linalg.cholesky_ex(mirrored(centered.gram) * torch.outer(scale, scale))
+    if bool(failed) or float((centered.gram.diagonal() / squares - 1).abs().max()) > PRODUCT_ERROR:
+        return torch.float64
+    inflation = float(torch.cholesky_inverse(factor).diagonal().mean())
+    return torch.float32 if inflation <= INFLATION_LIMIT else torch.float64

@@ -2,6 +2,8 @@ from .answers import Label as Label
 from .answers import Prediction as Prediction
 from .answers import choose_stitch as choose_stitch
 from .answers import predict_images as predict_images
+from .build import load as load
+from .build import published_file as published_file
 from .build import stitch as stitch
 from .choice import Stitches as Stitches
 from .choice import chosen_stitches as chosen_stitches
@@ -13,8 +15,6 @@ from .network import SNNet as SNNet
 from .network import StitchLike as StitchLike
 from .replica import replicate as replicate
 from .replica import to_plain as to_plain
-from .saved import load as load
-from .saved import published_file as published_file
 from .settings import FamilySettings as FamilySettings
 from .statistics import MeasuringStatistics as MeasuringStatistics
 from .statistics import UsingStatistics as UsingStatistics

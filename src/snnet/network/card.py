@@ -1,13 +1,17 @@
 # Tested in tests/network/test_hub.py.
-"""The model card: what a network is, what it was made from, and what its routes cost and score."""
+"""What a network is, what it was made from, and what its routes cost and score: as a model card and in a few lines."""
 
 from importlib.resources import files
+from itertools import accumulate
 from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData
+from torch import nn
 
+from snnet.anchors import Anchor
 from snnet.network.interface import Network
 from snnet.table import COST, SCORE, StitchRow, StitchTable, column, measured, pareto_frontier
+from snnet.utils import human, precision_of
 
 MARKER = "Written by snnet, and again whenever the network is saved. Remove this line to keep your own text."
 _TAGS = ("image-classification", "stitchable-neural-network")
@@ -32,12 +36,7 @@ def model_card(
     # Anchors under different licenses have no one license to name; the card lists each.
     license_ = (licenses.pop() or "unknown") if len(licenses) == 1 else "other"
     card: ModelCard = ModelCard.from_template(
-        ModelCardData(
-            library_name="snnet",
-            pipeline_tag=_TAGS[0],
-            tags=list(_TAGS),
-            license=license_,
-        ),
+        ModelCardData(library_name="snnet", pipeline_tag=_TAGS[0], tags=list(_TAGS), license=license_),
         marker=MARKER,
         template_str=files("snnet.network").joinpath("card.md").read_text(encoding="utf-8"),
         anchors=[(a.name, "-".join(map(str, a.depths)), a.license or "not recorded") for a in net.family],
@@ -71,3 +70,28 @@ def _cell(row: StitchRow, name: str) -> str:
 def is_generated(card: Path) -> bool:
     """Tell whether a card is ours to replace: it is not there, or bears the line that says so."""
     return not card.is_file() or MARKER in card.read_text(encoding="utf-8")
+
+
+def summary(net: Network) -> str:
+    """Return what `repr` says of a network: anchors, stitches, layers, weights, what was measured, and where it is."""
+    assert isinstance(net, nn.Module)
+    weights = list(net.parameters())
+    table = "none yet: snnet.profile(net) measures costs, snnet.evaluate(net, data) scores"
+    if net.table is not None:
+        table = f"{len(net.table)} stitches with {', '.join(net.table.columns) or 'nothing measured'}"
+    mode = "training" if net.training else "evaluation"
+    lines = [
+        f"SNNet: {len(net.space)} stitches of {len(net.family)} anchors, {len(net.space.layers)} stitching layers, "
+        f"{human(sum(weight.numel() for weight in weights))} parameters",
+        *(f"  anchor {number}: {_line(anchor)}" for number, anchor in enumerate(net.family)),
+        f"  images: {' x '.join(map(str, net.input.size))}, {net.family[0].num_classes} classes",
+        f"  table: {table}",
+        f"  on {weights[0].device}, {precision_of(weights[0].dtype)}, {mode} mode",
+    ]
+    return "\n".join(lines)
+
+
+def _line(anchor: Anchor) -> str:
+    widths = [anchor.feature(last - 1).channels for last in accumulate(anchor.depths)]
+    depths, channels = ("-".join(map(str, numbers)) for numbers in (anchor.depths, widths))
+    return f"{anchor.name}, depth {depths}, width {channels}, {human(sum(p.numel() for p in anchor.parameters()))}"

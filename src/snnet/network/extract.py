@@ -101,7 +101,10 @@ def _extract(net: Network, steps: Sequence[Step], *, share: bool) -> tuple[Route
     anchors = {number: net.anchor(number) for number in numbers}
     layers = {step.layer: net.layer_named(step.layer) for step in steps if step.kind == "stitch"}
     used = [parameter for step in steps for parameter in net.step_parameters(step)]
-    memo = _kept_as_they_are([*anchors.values(), *layers.values()], () if share else used)
+    # By this memo deepcopy copies modules and buffers, and of the parameters those of use, or none.
+    copied = set() if share else {id(parameter) for parameter in used}
+    parts = [*anchors.values(), *layers.values()]
+    memo: dict[int, Any] = {id(p): p for part in parts for p in part.parameters() if id(p) not in copied}
     copies: tuple[dict[int, Anchor], dict[str, StitchingLayer]] = deepcopy((anchors, layers), memo)
     _leave_out(copies[0].values(), {id(memo[id(parameter)]) for parameter in used})
     for number in numbers:
@@ -110,12 +113,6 @@ def _extract(net: Network, steps: Sequence[Step], *, share: bool) -> tuple[Route
     for layer in copies[1].values():
         layer.set_lora_rank(None)
     return RouteModule(steps, *copies).eval(), memo
-
-
-def _kept_as_they_are(parts: Iterable[nn.Module], copied: Iterable[nn.Parameter]) -> dict[int, Any]:
-    """Return a memo for deepcopy by which it copies modules and buffers, and of the parameters only those named."""
-    own = {id(parameter) for parameter in copied}
-    return {id(p): p for part in parts for p in part.parameters() if id(p) not in own}
 
 
 def _leave_out(parts: Iterable[nn.Module], used: set[int]) -> None:

@@ -47,12 +47,7 @@ def check_family(anchors: Sequence[Anchor]) -> None:
 
 
 def check_space(anchors: Sequence[Anchor], space: StitchSpace) -> None:
-    """Refuse a space that has no stitch, or is of other anchors.
-
-    Raises:
-        SpaceError: If it is empty.
-        AnchorError: If the depths differ.
-    """
+    """Refuse a space that has no stitch (SpaceError), or is of other anchors (AnchorError)."""
     if not len(space):
         raise SpaceError("The space has no stitches; loosen the filter that made it.")
     if [anchor.depths for anchor in anchors] != list(space.depths):

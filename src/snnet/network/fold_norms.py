@@ -24,9 +24,7 @@ def fold_batch_norms(module: nn.Module, size: tuple[int, int, int]) -> int:
     Which follows which is seen on a forward pass. A batch norm is folded if it receives exactly what one layer gives
     (of a linear layer also with the first axes joined), nobody else receives that, and both run once.
 
-    Args:
-        module: In evaluation mode; its batch norms have the running statistics that they shall be folded with.
-        size: `(C, H, W)` of the images that it takes.
+    The module is in evaluation mode and takes images of `size`, `(C, H, W)`.
     """
     first = next(module.parameters())
     with evaluating(module), torch.no_grad(), _Watching(module) as watching:

@@ -33,7 +33,7 @@ def write_card(
     picture = None
     if net.table is not None and has_curve(net.table):
         picture = draw_curve(net.table, folder / PICTURE).name
-    card = model_card(net, repo_id=repo_id, recipe=_read(recipe), picture=picture)
+    card = model_card(net, repo_id=repo_id, recipe=None if recipe is None else _read(recipe), picture=picture)
     return write_text(folder / CARD, str(card))
 
 
@@ -75,9 +75,7 @@ def push_to_hub(
             ) from error
 
 
-def _read(recipe: str | Path | None) -> str | None:
-    if recipe is None:
-        return None
+def _read(recipe: str | Path) -> str:
     try:
         return Path(recipe).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

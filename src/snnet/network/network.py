@@ -14,7 +14,7 @@ from snnet.data import CleanTransform, Picture, Pixels
 from snnet.errors import BudgetError
 from snnet.layers import StitchingLayer, check_rank
 from snnet.network.answers import Prediction, predict_images
-from snnet.network.card import model_card
+from snnet.network.card import model_card, summary
 from snnet.network.extract import StitchModule
 from snnet.network.family import build_stitching_layer, check_family, check_space
 from snnet.network.hub import push_to_hub
@@ -22,7 +22,6 @@ from snnet.network.images import check_batch, fits
 from snnet.network.restore import read_network
 from snnet.network.statistics import RouteStatistics
 from snnet.network.storage import SETTINGS, describe, save_network
-from snnet.network.summary import summary
 from snnet.network.tree import Call, find_call, find_module, join_calls, run_calls
 from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixes, route_steps
 from snnet.table import SCORE, StitchTable, select, without_scores

@@ -53,12 +53,7 @@ class RouteStatistics(nn.Module):
         return cast(Mapping[str, Tensor], self._buffers)
 
     def norms_of(self, step: Step, owner: nn.Module) -> list[BatchNorm]:
-        """Return the batch norms of one step, in the order of its modules.
-
-        Args:
-            step: The step.
-            owner: The anchor whose step it is, or the stitching layer.
-        """
+        """Return the batch norms of one step of an anchor, or of a stitching layer, in the order of its modules."""
         if step not in self.norms:
             self.norms[step] = owner.step_norms(step) if isinstance(owner, Anchor) else batch_norms([owner])
         return self.norms[step]

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from time import perf_counter
-from typing import TypeVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeVar
 
 from snnet.errors import RecipeError
-from snnet.runtime.engines import Ready
 from snnet.table import at_batch
+
+if TYPE_CHECKING:  # the command line shows the settings without torch
+    import torch
+    from torch import Tensor
+
+    from snnet.runtime.engines import Ready
 
 CONFIDENCE = 0.95
 """Probability with which the interval of a median holds the true one."""
@@ -66,9 +68,9 @@ USUAL_MEASURE = MeasureSettings()
 class Stopwatch:
     """Times calls on one device."""
 
-    device: torch.device
+    device: "torch.device"
 
-    def time(self, ready: Ready, features: Tensor) -> tuple[Tensor, float]:
+    def time(self, ready: "Ready", features: "Tensor") -> "tuple[Tensor, float]":
         """Run once; return the output and milliseconds."""
         self.wait()
         start = perf_counter()
@@ -79,6 +81,8 @@ class Stopwatch:
     def wait(self) -> None:
         """Wait until the device has done all it was given; accelerators run behind their launches."""
         if self.device.type != "cpu":
+            import torch
+
             torch.accelerator.synchronize(self.device)
 
 

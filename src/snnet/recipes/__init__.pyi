@@ -1,15 +1,14 @@
 from .build import Parts as Parts
 from .build import build_parts as build_parts
 from .build import open_images as open_images
-from .build import validation_batches as validation_batches
 from .demo import DemoResult as DemoResult
 from .demo import run_demo as run_demo
 from .recipe import Recipe as Recipe
 from .recipe_file import check_recipe as check_recipe
 from .run import Run as Run
 from .run import open_run as open_run
-from .run_data import RunData as RunData
-from .run_data import data_of_run as data_of_run
+from .run_directory import RunData as RunData
 from .run_directory import claim_directory as claim_directory
 from .run_directory import copy_recipe as copy_recipe
+from .run_directory import data_of_run as data_of_run
 from .trainer import build_trainer as build_trainer

@@ -1,20 +1,11 @@
 """From a recipe to built parts: images opened, network built."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from snnet.anchors import Anchor, load_anchor, replace_classifier
-from snnet.data import (
-    EvalBatches,
-    ImageDataset,
-    Images,
-    TrainBatches,
-    eval_batches,
-    fixed_choice,
-    open_pair,
-)
+from snnet.data import EvalBatches, ImageDataset, Images, TrainBatches, eval_batches, fixed_choice, open_pair
 from snnet.errors import RecipeError
 from snnet.init import has_batch_norm
 from snnet.network import SNNet, load, stitch
@@ -99,9 +90,12 @@ def build_parts(recipe: Recipe) -> Parts:
     classes = len(images.classes)
     fresh = {probe.num_classes for probe in probes} - {classes}
     net = saved or _build_network(network, classes if fresh else None, recipe.run.seed)
-    why = f"the data has {classes} classes and the anchors {_either(fresh)}" if fresh else ""
+    others = " or ".join(map(str, sorted(fresh)))
+    why = f"the data has {classes} classes and the anchors {others}" if fresh else ""
     new_heads = why or ("the recipe asks for it" if network.new_heads else "")
-    return Parts(recipe, net, images, train, validation_batches(recipe, clean), new_heads)
+    chosen = fixed_choice(clean, recipe.evaluation.images)
+    validation = eval_batches(chosen, recipe.evaluation.batch_size, data.workers)
+    return Parts(recipe, net, images, train, validation, new_heads)
 
 
 def open_images(recipe: Recipe, input: InputSpec, num_classes: int | None = None) -> tuple[Images, Images]:
@@ -115,23 +109,8 @@ def open_images(recipe: Recipe, input: InputSpec, num_classes: int | None = None
     Raises:
         DataError: If the images are missing or do not fit the network.
     """
-    data = recipe.data
     with first_on_machine():
-        return open_pair(
-            data.name,
-            data.root,
-            input=input,
-            augment=recipe.augment.image,
-            num_classes=num_classes,
-            max_corrupt=data.max_corrupt,
-            download=data.download,
-        )
-
-
-def validation_batches(recipe: Recipe, images: Images) -> EvalBatches:
-    """Return the validation images of a recipe as batches, or its fixed choice of some."""
-    chosen = fixed_choice(images, recipe.evaluation.images)
-    return eval_batches(chosen, recipe.evaluation.batch_size, recipe.data.workers)
+        return open_pair(input=input, augment=recipe.augment.image, num_classes=num_classes, **recipe.data.source)
 
 
 def describe_anchor(source: str, image_size: int | None = None) -> Anchor:
@@ -151,24 +130,13 @@ def _load_network(section: NetworkSettings, seed: int) -> SNNet:
 def _build_network(section: NetworkSettings, num_classes: int | None, seed: int) -> SNNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        net = stitch(
-            *_load_anchors(section, num_classes),
-            **section.model_dump(include=set(SpaceSettings.model_fields)),
-            resample=section.resample,
-        )
+        common = {**section.model_dump(include={"pretrained", "image_size"}), "num_classes": num_classes}
+        each = zip(section.anchors, drop_path_settings(section.drop_path, len(section.anchors)), strict=True)
+        anchors = [load_anchor(source, **common, **settings) for source, settings in each]
+        net = stitch(*anchors, **section.model_dump(include={*SpaceSettings.model_fields, "resample"}))
         for number in range(len(net.anchors) if section.new_heads else 0):
             replace_classifier(net.anchor(number), net.num_classes)
     return _with_lora(net, section.lora_rank, seed)
-
-
-def _load_anchors(section: NetworkSettings, num_classes: int | None) -> list[Anchor]:
-    each = drop_path_settings(section.drop_path, len(section.anchors))
-    common: dict[str, Any] = {
-        "pretrained": section.pretrained,
-        "num_classes": num_classes,
-        "image_size": section.image_size,
-    }
-    return [load_anchor(source, **common, **settings) for source, settings in zip(section.anchors, each, strict=True)]
 
 
 def _with_lora(net: SNNet, rank: int | None, seed: int) -> SNNet:
@@ -178,7 +146,3 @@ def _with_lora(net: SNNet, rank: int | None, seed: int) -> SNNet:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return net.set_lora_rank(rank)
-
-
-def _either(counts: set[int]) -> str:
-    return " or ".join(map(str, sorted(counts)))

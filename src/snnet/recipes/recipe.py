@@ -11,7 +11,7 @@ from snnet.data import Augmentation, BatchAugment
 from snnet.errors import RecipeError, did_you_mean
 from snnet.init import CalibrationSettings, RecalibrationSettings
 from snnet.network import FamilySettings
-from snnet.recipes.recipe_file import check_recipe, packaged_methods, read_recipe_file
+from snnet.recipes.recipe_file import METHODS, check_recipe, packaged, read_recipe_file
 from snnet.training import LossSettings, OptimSettings, RunSettings
 from snnet.training.samplers import SAMPLERS
 from snnet.utils import Settings, write_text
@@ -64,6 +64,11 @@ class DataSettings(Settings):
     shuffle_buffer: int | None = Field(None, ge=1, description="images in the shuffle buffer of shards")
     max_corrupt: int | None = Field(None, ge=0, description="most images that may be skipped as undecodable")
     download: bool = Field(False, description="fetch missing data over the network")
+
+    @property
+    def source(self) -> dict[str, Any]:
+        """Which images they are, as keywords of `open_dataset`."""
+        return self.model_dump(include={"name", "root", "max_corrupt", "download"})
 
 
 class MixSettings(Settings):
@@ -136,7 +141,7 @@ class Recipe(Settings):
     @field_validator("recipe")
     @classmethod
     def _known_method(cls, name: str | None) -> str | None:
-        known = packaged_methods()
+        known = packaged(METHODS)
         if name is not None and name not in known:
             raise ValueError(f"there is no method {name!r}; accepted: {', '.join(known)}.{did_you_mean(name, known)}")
         return name

@@ -14,6 +14,7 @@ from snnet.training import REMOVED_SETTINGS, removed_fault
 from snnet.utils import Settings, checked_settings, flatten
 
 R = TypeVar("R", bound=Settings)
+METHODS = "methods"
 _SUFFIXES = (".yaml", ".yml")
 # Settings that exclude each other: an override of one takes the place of the others.
 _ALTERNATIVES = {
@@ -30,16 +31,9 @@ _ALTERNATIVES = {
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
 
 
-def packaged_recipes() -> dict[str, Path]:
-    """Return the recipes that come with the package: name -> file."""
-    folder = Path(str(files("snnet") / "recipes"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
-
-
-def packaged_methods() -> dict[str, Path]:
-    """Return the methods that come with the package, settings that lie under those of a recipe: name -> file."""
-    folder = Path(str(files("snnet") / "recipes" / "methods"))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+def packaged(folder: str = "") -> dict[str, Path]:
+    """Return the recipes that come with the package, or the `METHODS`, which lie under a recipe: name -> file."""
+    return {path.stem: path for path in sorted(Path(str(files("snnet.recipes") / folder)).glob("*.yaml"))}
 
 
 def read_recipe_file(source: str | Path) -> tuple[dict[str, Any], str]:
@@ -50,7 +44,7 @@ def read_recipe_file(source: str | Path) -> tuple[dict[str, Any], str]:
     """
     path = Path(source).expanduser()
     if not path.is_file():
-        known = packaged_recipes()
+        known = packaged()
         name = path.stem if path.suffix in _SUFFIXES else str(source)
         if name not in known or len(path.parts) > 1:
             raise RecipeError(
@@ -89,7 +83,11 @@ def check_recipe(model: type[R], content: Mapping[str, Any], overrides: Mapping[
         RecipeError: With all unknown keys, wrong types and contradictions.
     """
     merged, faults = _merged(_with_method(content, overrides), overrides)
-    faults += _drop_removed(merged)
+    for name in REMOVED_SETTINGS:
+        section, _, key = name.partition(".")
+        place = merged.get(section)
+        if isinstance(place, dict) and key in place:
+            faults += filter(None, [removed_fault(name, place.pop(key))])
     return checked_settings(model, merged, origin, faults)
 
 
@@ -103,7 +101,7 @@ def differences(one: BaseModel, other: BaseModel) -> dict[str, tuple[Any, Any]]:
 def _with_method(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
     """Lay a file over the method that it names; one named by an override wins over the file, as overrides do."""
     chosen = overrides.get("recipe", content.get("recipe"))
-    methods = packaged_methods()
+    methods = packaged(METHODS)
     # A name that there is not is told with all other faults.
     method = _read_yaml(methods[chosen]) if isinstance(chosen, str) and chosen in methods else {}
     return lay_over(content, method) if "recipe" in overrides else lay_over(method, content)
@@ -154,17 +152,6 @@ def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[d
                 if other not in overrides:
                     place.pop(other.rpartition(".")[2], None)
     return merged, faults
-
-
-def _drop_removed(settings: dict[str, Any]) -> list[str]:
-    """Take settings of earlier versions out of a recipe; return what is wrong with them."""
-    faults = []
-    for name in REMOVED_SETTINGS:
-        section, _, key = name.partition(".")
-        place = settings.get(section)
-        if isinstance(place, dict) and key in place:
-            faults.append(removed_fault(name, place.pop(key)))
-    return [fault for fault in faults if fault]
 
 
 def _read_value(text: Any) -> Any:

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from snnet.data import calibration_images, eval_batches, fixed_choice
+from snnet.data import EvalBatches, calibration_images, eval_batches, fixed_choice
 from snnet.errors import RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, RecalibrationReport, has_batch_norm, initialize, recalibrate
@@ -106,10 +107,9 @@ class Run:
         clean = fixed_choice(self.parts.images.clean(), recipe.sampler.images)
         if not len(self.parts.net.statistics):
             self.recalibrate(anchors=self.parts.is_saved)
-        batches, device = eval_batches(clean, recipe.evaluation.batch_size, recipe.data.workers), self.parts.device
-        with self.stage("Scoring for the sampler") as progress:
-            # Scores may have been left behind by another recipe that never came to train.
-            return _anew(path, lambda: evaluate(self.parts.net, batches, device=device, output=path, progress=progress))
+        batches = eval_batches(clean, recipe.evaluation.batch_size, recipe.data.workers)
+        # Scores may have been left behind by another recipe that never came to train.
+        return self._scored(path, batches, "Scoring for the sampler")
 
     def train(self) -> TrainResult:
         """Score all stitches if the sampler draws by that, train to the last step, and recalibrate.
@@ -142,21 +142,28 @@ class Run:
         Returns:
             The table of these stitches, which is the network's from now on; empty if the recipe evaluates none.
         """
-        net, device = self.parts.net.cpu(), self.parts.device
+        net = self.parts.net.cpu()
         # What `snnet profile` has written there is kept.
         net.table = from_first(lambda: StitchTable.load(path) if path.is_file() else None)
         count_costs(net)
         chosen = self._chosen() if stitches is None else stitches
-        if not chosen:
-            return StitchTable([])
+        return self._scored(path, self.parts.validation, title, chosen) if chosen else StitchTable([])
+
+    def _scored(
+        self, path: Path, batches: EvalBatches, title: str, stitches: Sequence[StitchLike] | None = None
+    ) -> StitchTable:
+        """Evaluate into a file; if that holds scores of something else, remove it and evaluate anew."""
+        net, device = self.parts.net, self.parts.device
         with self.stage(title) as progress:
-            return _anew(
-                path,
-                lambda: evaluate(
-                    net, self.parts.validation, stitches=chosen, device=device, output=path, progress=progress
-                ),
-                self.say,
-            )
+            run = partial(evaluate, net, batches, stitches=stitches, device=device, output=path, progress=progress)
+            try:
+                return run()
+            except TableError as error:
+                if self.say is not None:
+                    self.say(f"{error} All stitches are evaluated anew.")
+                if share().is_first:
+                    path.unlink(missing_ok=True)
+                return run()
 
     def save(self) -> None:
         """Save the network with its table in the directory."""
@@ -187,15 +194,3 @@ def open_run(
     with joined(recipe.run.place), torch_threads(recipe.run.threads):
         begun = from_first(lambda: claim_directory(recipe, directory))
         yield Run(build_parts(recipe), directory, begun, stage, say)
-
-
-def _anew(output: Path, run: Callable[[], StitchTable], say: Callable[[str], None] | None = None) -> StitchTable:
-    """Run an evaluation into a file; if that holds scores of something else, remove it and run again."""
-    try:
-        return run()
-    except TableError as error:
-        if say is not None:
-            say(f"{error} All stitches are evaluated anew.")
-        if share().is_first:
-            output.unlink(missing_ok=True)
-        return run()

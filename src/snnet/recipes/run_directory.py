@@ -1,10 +1,16 @@
-"""The directory of a run: whose it is, and what may change when the run goes on."""
+"""The directory of a run: whose it is, what may change when the run goes on, and the images that its recipe names."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
-from snnet.errors import RecipeError
+from snnet.data import Images, fixed_choice, open_dataset
+from snnet.errors import DataError, RecipeError
+from snnet.recipes.build import open_images
 from snnet.recipes.recipe import Recipe
-from snnet.recipes.recipe_file import differences
+from snnet.recipes.recipe_file import check_recipe, differences
+from snnet.space import InputSpec
 from snnet.training import CHECKPOINTS, FREE_SETTINGS
 from snnet.utils import write_text
 
@@ -12,6 +18,8 @@ RECIPE = "recipe.yaml"
 # What may change between the parts of one run; of a method only what it says counts.
 _FREE = ("recipe", "data.root", "data.workers", "data.max_corrupt", "data.download", "recalibration.", "evaluation.")
 _FREE_OF_RUN = ("threads", *FREE_SETTINGS)
+# What commands that name the run alone take from its recipe.
+_SECTIONS = ("data", "augment", "calibration", "recalibration", "evaluation")
 
 
 def claim_directory(recipe: Recipe, directory: Path) -> bool:
@@ -42,3 +50,101 @@ def copy_recipe(source: str | Path, directory: Path) -> None:
 def is_free(name: str) -> bool:
     """Return whether a setting, by its dotted name, may change between the parts of one run."""
     return name.startswith(_FREE) or name in [f"run.{key}" for key in _FREE_OF_RUN]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The images that a command goes through, and the settings with which it does.
+
+    Attributes:
+        recipe: Says both; its network is the one that was asked about.
+        is_own: Whether the images are those of the run that made the network.
+        why: Which images they are, and why they are taken, in one line.
+    """
+
+    recipe: Recipe
+    is_own: bool
+    why: str
+    _pairs: dict[object, tuple[Images, Images]] = field(default_factory=dict, repr=False, compare=False)
+
+    def open(
+        self,
+        split: Literal["train", "validation"],
+        input: InputSpec,
+        num_classes: int,
+        *,
+        any_classes: bool = False,
+    ) -> Images:
+        """Return the images of a split, clean.
+
+        Those of the run itself are divided as in training: what was held out there is `validation` here, and
+        `evaluation.images` of the recipe chooses among them. Of other images all are taken.
+
+        Args:
+            split: Which.
+            input: What the network takes.
+            num_classes: How many classes it has.
+            any_classes: Labels do not matter, so other images may have other classes.
+
+        Raises:
+            DataError: If they are missing or do not fit the network.
+        """
+        data = self.recipe.data
+        if not self.is_own:
+            known = None if any_classes else num_classes
+            return open_dataset(split=split, input=input, num_classes=known, **data.source)
+        key = (input, num_classes)
+        if key not in self._pairs:
+            clean = self.recipe.augment.model_copy(update={"image": None})
+            self._pairs[key] = open_images(self.recipe.model_copy(update={"augment": clean}), input, num_classes)
+        train, validation = self._pairs[key]
+        return train if split == "train" else fixed_choice(validation, self.recipe.evaluation.images)
+
+
+def data_of_run(source: str | Path, told: Mapping[str, Any]) -> RunData:
+    """Return the data of a saved network: as its run's `recipe.yaml` says, unless the user says otherwise.
+
+    From the recipe come the sections of data, augmentation, calibration, recalibration and evaluation, and threads and
+    seed. A relative root is relative to the working directory, as it was in the run. Where the user names other data,
+    the recipe's images and augmentation do not count.
+
+    Args:
+        source: Directory of a saved network; of any other source, and without a recipe, there is nothing to take.
+        told: What the user says, as overrides of a recipe: dotted key -> value.
+
+    Raises:
+        RecipeError: If the run's recipe or what the user says has faults.
+        DataError: If the run's images are no longer where they were.
+    """
+    path = Path(source) / RECIPE
+    recorded = Recipe.load(path).model_dump(mode="json") if path.is_file() else {}
+    is_own = bool(recorded) and "data.name" not in told
+    content = {name: recorded[name] for name in _SECTIONS if recorded}
+    if recorded and not is_own:
+        content |= {"data": {}, "augment": {}, "evaluation": {**content["evaluation"], "images": None}}
+    run = {"epochs": 10} | {name: recorded["run"][name] for name in ("threads", "seed") if recorded}
+    recipe = check_recipe(Recipe, {"network": {"saved": str(source)}, **content, "run": run}, told, str(source))
+    if is_own:
+        _check_root(recipe, path, told)
+    return RunData(recipe, is_own, _why(recipe, path, told, is_own=is_own))
+
+
+def _check_root(recipe: Recipe, path: Path, told: Mapping[str, Any]) -> None:
+    root = recipe.data.root
+    if root is None or "data.root" in told or recipe.data.download or root.expanduser().exists():
+        return
+    seen = "" if root.is_absolute() else f", seen from {Path.cwd()}"
+    raise DataError(
+        f"{path} says that the images, {recipe.data.name}, lie under {root}, and nothing is there{seen}; if they have "
+        "moved, give --root, the folder where they lie now."
+    )
+
+
+def _why(recipe: Recipe, path: Path, told: Mapping[str, Any], *, is_own: bool) -> str:
+    images = recipe.data.name + (f" under {recipe.data.root}" if recipe.data.root else "")
+    if is_own:
+        moved = " but for the root that you give" if "data.root" in told else ""
+        return f"Data: {images}, as {path} says{moved}"
+    if "data.name" in told:
+        return f"Data: {images}, as you say"
+    return f"Data: {images}, for no {path.name} says what {path.parent} was trained on; --data and --root name others"

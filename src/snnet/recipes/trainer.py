@@ -125,15 +125,9 @@ def _mixup(parts: Parts) -> Mixup | None:
         return None
     if batch_size % 2:
         raise RecipeError(f"augment.mix needs an even data.batch_size, got {batch_size}.")
-    return Mixup(
-        section.mixup,
-        section.cutmix,
-        prob=section.prob,
-        switch_prob=section.switch_prob,
-        mode=section.mode,
-        label_smoothing=parts.recipe.loss.smoothing,
-        num_classes=parts.net.num_classes,
-    )
+    smoothing, classes = parts.recipe.loss.smoothing, parts.net.num_classes
+    how = section.model_dump(include={"prob", "switch_prob", "mode"})
+    return Mixup(section.mixup, section.cutmix, label_smoothing=smoothing, num_classes=classes, **how)
 
 
 def _check_in_place(recipe: Recipe, sampler: StitchSampler) -> None:

@@ -42,9 +42,7 @@ def draw_training(log: str | Path, path: str | Path, table: StitchTable) -> Path
         The path; None, and no file, if the log has no such scores.
     """
     curves = read_curves(log)
-    if not curves:
-        return None
-    return save_figure(_figure(curves, table), path)
+    return save_figure(_figure(curves, table), path) if curves else None
 
 
 def _figure(curves: Curves, table: StitchTable) -> Figure:

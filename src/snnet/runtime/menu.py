@@ -1,7 +1,7 @@
 """The choice among a few stitches, worked out beforehand for every set of limits."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
+from functools import cache
 
 from snnet.errors import BudgetError
 from snnet.space import Stitch
@@ -32,8 +32,12 @@ class Menu:
         engine: str | None = None,
         any_machine: bool = False,
     ) -> None:
-        self._rank = partial(Ranking, table, prefer, precision=precision, engine=engine, any_machine=any_machine)
-        self._rankings: dict[tuple[tuple[str, ...], int], Ranking] = {}
+        @cache
+        def ranking(names: tuple[str, ...], batch: int) -> Ranking:
+            columns = [at_batch(name, batch) for name in names]
+            return Ranking(table, prefer, columns, precision=precision, engine=engine, any_machine=any_machine)
+
+        self._ranking = ranking
         scored = {row.stitch for row in self._ranking((), 1).rows}
         self.table = table.where(lambda row: row.stitch in scored)
         if not scored:
@@ -73,13 +77,6 @@ class Menu:
     def value(self, stitch: Stitch, name: str, batch: int = 1) -> float:
         """Return what the table says of a stitch."""
         return self._rows[stitch].values[at_batch(name, batch)]
-
-    def _ranking(self, names: tuple[str, ...], batch: int) -> Ranking:
-        ranking = self._rankings.get((names, batch))
-        if ranking is None:
-            ranking = self._rank([at_batch(name, batch) for name in names])
-            self._rankings[names, batch] = ranking
-        return ranking
 
 
 def spread(stitches: Iterable[Stitch]) -> list[Stitch]:

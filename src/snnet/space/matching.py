@@ -92,13 +92,7 @@ def unpaired_groups(front_depth: int, back_depth: int) -> list[list[tuple[int, i
 
 
 def stage_layers(
-    front: int,
-    back: int,
-    stage: int,
-    depths: Sequence[Sequence[int]],
-    *,
-    kernel_size: int,
-    stride: int,
+    front: int, back: int, stage: int, depths: Sequence[Sequence[int]], *, kernel_size: int, stride: int
 ) -> list[LayerSpec]:
     """Return the stitching layers between two anchors within one stage, in order.
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from snnet.errors import CheckpointError
-from snnet.training.removed import REMOVED_SETTINGS, removed_fault
+from snnet.training.settings import REMOVED_SETTINGS, removed_fault
 from snnet.utils import broadcast, from_first, write_aside
 
 CHECKPOINTS = "checkpoints"
@@ -23,7 +23,7 @@ Settings = Mapping[str, str | int | float | bool | None]
 """Flat facts of a run that must be equal to resume it."""
 
 logger = logging.getLogger(__name__)
-_NAME = re.compile(r"step-(\d{8,})\.pt")
+_NAME = re.compile(r"step-\d{8,}\.pt")
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class CheckpointStore:
     def paths(self) -> list[Path]:
         """Return all checkpoint files, the oldest first."""
         found = [path for path in self.directory.glob("step-*.pt") if _NAME.fullmatch(path.name)]
-        return sorted(found, key=_step_of)
+        return sorted(found, key=lambda path: int(path.stem.removeprefix("step-")))
 
     def save(self, step: int, state: Mapping[str, Any]) -> Path:
         """Write the state after `step` steps, then remove the oldest files.
@@ -200,9 +200,3 @@ def _feed(digest: "hashlib.blake2b", value: Any) -> None:
             _feed(digest, item)
     else:
         digest.update(repr(value).encode())
-
-
-def _step_of(path: Path) -> int:
-    match = _NAME.fullmatch(path.name)
-    assert match is not None
-    return int(match[1])

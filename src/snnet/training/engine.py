@@ -24,11 +24,17 @@ from snnet.space import Stitch, join_ids
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import build_optimizer, build_schedule, learning_rates
 from snnet.training.randomness import reseed
-from snnet.training.reduction import average_statistics, sum_over_processes
-from snnet.training.settings import OptimSettings, Sharding
-from snnet.training.sharding import divided_state, gathered, load_whole, shard
+from snnet.training.settings import OptimSettings, RunSettings
+from snnet.training.spread import (
+    average_statistics,
+    divided_state,
+    gathered,
+    load_whole,
+    shard,
+    sum_over_processes,
+)
 from snnet.training.stream import Batch
-from snnet.utils import Precision, copy_from_first, share
+from snnet.utils import copy_from_first, share
 
 Mixup = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Turns images and labels into mixed images and soft targets, as `timm.data.Mixup` does."""
@@ -59,16 +65,14 @@ def apart() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def build_accelerator(
-    device: str, precision: Precision, accumulation: int, trackers: Sequence[str] = (), directory: Path | None = None
-) -> Accelerator:
-    """Return an accelerator with its own device and precision, within `apart`."""
+def build_accelerator(run: RunSettings, directory: Path | None = None) -> Accelerator:
+    """Return the accelerator of a run, within `apart`; with a directory, the run's trackers write there."""
     return Accelerator(
-        cpu=device == "cpu",
-        mixed_precision="no" if precision == "fp32" else precision,
+        cpu=run.place == "cpu",
+        mixed_precision="no" if run.precision == "fp32" else run.precision,
         # Given as an int, accelerate would let an environment variable override it.
-        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=accumulation),
-        log_with=list(trackers) if trackers and directory else None,
+        gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=run.accumulation),
+        log_with=(list(run.trackers) or None) if directory else None,
         project_config=ProjectConfiguration(logging_dir=str(directory)) if directory else None,
     )
 
@@ -79,38 +83,36 @@ class Engine:
     Args:
         net: Trained in place.
         accelerator: Device, precision and accumulation.
+        run: With `ema_decay`, a moving average of the weights is kept in `ema`; with `sharding` fsdp, a copy of the
+            network is divided over the processes, and `finish` brings the weights back.
         optim: How weights move.
-        steps: Steps of the whole run, for the schedule.
-        warmup: Steps among them over which the rate rises.
         loss: The loss of a stitch.
         mixup: Applied to each batch.
-        ema_decay: Keeps a moving average of the weights in `ema`.
-        sharding: `fsdp` divides a copy of the network over the processes; `finish` brings the weights back.
+        steps: Steps of the whole run, for the schedule.
+        warmup: Steps among them over which the rate rises.
     """
 
     def __init__(
         self,
         net: SNNet,
         accelerator: Accelerator,
-        *,
+        run: RunSettings,
         optim: OptimSettings,
-        steps: int,
-        warmup: int = 0,
         loss: StitchLoss,
-        mixup: Mixup | None = None,
-        ema_decay: float | None = None,
-        sharding: Sharding = "none",
+        mixup: Mixup | None,
+        steps: int,
+        warmup: int,
     ) -> None:
         self.accelerator = accelerator
         self.share = share()
-        self.sharded = sharding == "fsdp" and self.share.count > 1
+        self.sharded = run.sharding == "fsdp" and self.share.count > 1
         self.given = net
         copy_from_first(net.state_dict().values())
         self.net = deepcopy(net) if self.sharded else net.to(accelerator.device)
         self.loss = loss.to(accelerator.device)
         self.mixup = mixup
         self.clip_norm = math.inf if optim.clip_norm is None else optim.clip_norm
-        self.ema = None if ema_decay is None else ModelEmaV3(self.net, decay=ema_decay)
+        self.ema = None if run.ema_decay is None else ModelEmaV3(self.net, decay=run.ema_decay)
         if self.sharded:
             shard(self.net, accelerator.device)
             if self.ema is not None:
@@ -247,16 +249,12 @@ class Engine:
         if all(parameter.grad is None for parameter in self.parameters):
             # An anchor alone, while anchors are frozen. A gradient scaler refuses a step without any gradient.
             return 0.0
-        norm = self._clip(stitches, step)
-        self.optimizer.step()
-        return norm
-
-    def _clip(self, stitches: Sequence[Stitch], step: int) -> float:
         norm: Tensor = self.accelerator.clip_grad_norm_(self.parameters, self.clip_norm)
         value = (norm.full_tensor() if isinstance(norm, DTensor) else norm).item()
         # With fp16 an overflow is expected now and then: the scaler skips the step and lowers its scale.
-        if self.accelerator.scaler is None and not math.isfinite(value):
+        if self.accelerator.scaler is None:
             _check_finite("norm of the gradients", value, stitches, step)
+        self.optimizer.step()
         return value
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from snnet.network import SNNet
 from snnet.training.checkpoint import Settings, content_digest
 from snnet.training.loss import StitchLoss
-from snnet.training.samplers.base import StitchSampler
+from snnet.training.samplers.samplers import StitchSampler
 from snnet.training.settings import OptimSettings, RunSettings
 from snnet.training.stream import Batches
 from snnet.utils import flatten
@@ -15,12 +15,15 @@ FREE_SETTINGS = ("device", "sharding", "log_every", "save_every", "keep", "track
 """Settings that may change between the parts of a run, for they do not change what is computed or logged."""
 
 
+_PLAIN = str | int | float | bool | None
+
+
 def run_facts(
     net: SNNet,
     batches: Batches,
+    sampler: StitchSampler,
     run: RunSettings,
     optim: OptimSettings,
-    sampler: StitchSampler,
     loss: StitchLoss,
     mixup: object,
     others: Mapping[str, Any],
@@ -41,17 +44,12 @@ def run_facts(
         "optim": moves,
         "sampler": sampler.describe(),
         "loss": loss.describe(),
-        "mixup": _plain_attributes(mixup),
+        "mixup": None if mixup is None else {"name": type(mixup).__name__, **_plain(vars(mixup))},
         **others,
     }
     flat = flatten({**how, **described})
-    return {
-        name: item if isinstance(item, str | int | float | bool | None) else str(item) for name, item in flat.items()
-    }
+    return {name: item if isinstance(item, _PLAIN) else str(item) for name, item in flat.items()}
 
 
-def _plain_attributes(value: object) -> dict[str, Any] | None:
-    if value is None:
-        return None
-    kept = {k: v for k, v in vars(value).items() if isinstance(v, str | int | float | bool | tuple | None)}
-    return {"name": type(value).__name__, **kept}
+def _plain(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: item for name, item in attributes.items() if isinstance(item, _PLAIN | tuple)}

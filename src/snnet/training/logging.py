@@ -1,16 +1,20 @@
-"""The run's log: one JSON object a line, without the steps that a resumed run does again; and trackers."""
+"""The run's log: one JSON object a line, without the steps that a resumed run does again; trackers; loss and speed."""
 
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
+from statistics import fmean
 from typing import Any, Self, TextIO
 
 from accelerate import Accelerator
 from accelerate.tracking import GeneralTracker
 
 from snnet.errors import TrainingError
+from snnet.training.engine import Update
 from snnet.training.trackers import PROJECT, as_markdown, tracked_name, tracker_options
 from snnet.utils import write_text
 
@@ -32,20 +36,16 @@ class RunLog:
         self.path = path
         self._accelerator = accelerator
         self._file: TextIO | None = None
-        try:
+        with self._writing():
             if path is not None:
                 kept = [json.dumps(record) + "\n" for record in read_log(path) if record["step"] <= step]
                 self._file = write_text(path, "".join(kept)).open("a", encoding="utf-8")
             self._start_trackers(step, facts)
-        except OSError as error:
-            raise self._failure(error) from error
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._file is not None:
             self._file.close()
         # Not end_training, which would part this process from the others.
@@ -55,21 +55,17 @@ class RunLog:
     def write(self, record: Mapping[str, Any]) -> None:
         """Append one line, which a kill of this process no longer takes away."""
         numbers = {tracked_name(name): value for name, value in record.items() if isinstance(value, int | float)}
-        try:
+        with self._writing():
             if self._file is not None:
                 self._file.write(json.dumps(dict(record)) + "\n")
                 self._file.flush()
             self._accelerator.log(numbers, step=record["step"])
-        except OSError as error:
-            raise self._failure(error) from error
 
     def sync(self) -> None:
         """Bring all lines to the disk, so that a checkpoint never is ahead of its log."""
-        try:
+        with self._writing():
             if self._file is not None:
                 os.fsync(self._file.fileno())
-        except OSError as error:
-            raise self._failure(error) from error
 
     def _start_trackers(self, step: int, facts: Mapping[str, Any]) -> None:
         directory = self._accelerator.logging_dir
@@ -96,8 +92,14 @@ class RunLog:
         elif step == 0 and self._accelerator.is_main_process:
             tracker.tracker.add_text("hyperparameters", as_markdown(facts), 0)
 
-    def _failure(self, error: OSError) -> TrainingError:
-        return TrainingError(f"The log {self.path} cannot be written ({error.strerror}); the checkpoints are intact.")
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise TrainingError(
+                f"The log {self.path} cannot be written ({error.strerror}); the checkpoints are intact."
+            ) from error
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
@@ -111,3 +113,41 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             continue
     return records
+
+
+class Meter:
+    """What a run tells of its last steps.
+
+    Attributes:
+        unlogged: Losses since the last line of the log.
+    """
+
+    def __init__(self) -> None:
+        self.unlogged: list[float] = []
+        self._recent: deque[tuple[float, int, float]] = deque(maxlen=50)
+
+    def note(self, update: Update, seconds: float) -> None:
+        """Take in a step."""
+        self.unlogged.append(update.loss)
+        self._recent.append((update.loss, update.images, seconds))
+
+    def take_logged(self) -> float:
+        """Return the mean loss since the last line of the log, which this one is for."""
+        mean = sum(self.unlogged) / len(self.unlogged)
+        self.unlogged.clear()
+        return mean
+
+    @property
+    def loss(self) -> float:
+        """Mean over the last 50 steps; NaN before the first."""
+        return sum(loss for loss, *_ in self._recent) / len(self._recent) if self._recent else math.nan
+
+    @property
+    def images_per_second(self) -> float:
+        """Over the last 50 steps."""
+        return sum(images for _, images, _ in self._recent) / max(sum(s for *_, s in self._recent), 1e-9)
+
+    @property
+    def seconds(self) -> float:
+        """Of a step, the mean of the last 50."""
+        return fmean(seconds for *_, seconds in self._recent)

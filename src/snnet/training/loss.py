@@ -14,9 +14,9 @@ from snnet.training.distillation import (
     anchor_teacher,
     described,
     distillation_loss,
+    timm_teacher,
 )
 from snnet.training.settings import IN_PLACE, DistillationSettings, LossSettings, TeacherSettings
-from snnet.training.teachers import timm_teacher
 
 
 class StitchLoss(nn.Module):

@@ -1,5 +1,7 @@
-"""Optimizers over parameter groups, and the learning rate of every step."""
+"""Optimizers over parameter groups, the learning rate of every step, and anchors that stay as they are."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from timm.scheduler.cosine_lr import CosineLRScheduler
@@ -7,6 +9,7 @@ from timm.scheduler.scheduler import Scheduler
 from torch import nn
 from torch.optim import SGD, AdamW, Optimizer
 
+from snnet.anchors import batch_norms
 from snnet.errors import RecipeError
 from snnet.network import SNNet
 from snnet.training.settings import OptimSettings
@@ -83,3 +86,25 @@ def learning_rates(optimizer: Optimizer) -> dict[str, float]:
 def shares_parameters(one: nn.Module, other: nn.Module) -> bool:
     """Return whether two modules have a parameter in common."""
     return not {id(p) for p in one.parameters()}.isdisjoint(id(p) for p in other.parameters())
+
+
+@contextmanager
+def without_gradients(module: nn.Module) -> Iterator[None]:
+    """Within the block, compute no gradient of the module's weights; those that had one get it back."""
+    moving = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        for parameter in moving:
+            parameter.requires_grad_(False)
+        yield
+    finally:
+        for parameter in moving:
+            parameter.requires_grad_(True)
+
+
+def hold_statistics(module: nn.Module) -> None:
+    """Let batch norms of a module in training mode normalize with the running statistics they have, and keep these.
+
+    Dropout and stochastic depth go on.
+    """
+    for norm in batch_norms([module]):
+        norm.eval()

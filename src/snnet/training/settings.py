@@ -1,4 +1,3 @@
-# Tested in tests/training/test_optim.py.
 """How a run goes, where it stands, and what it ended with: plain values."""
 
 from dataclasses import dataclass, field
@@ -200,3 +199,26 @@ class TrainResult:
     loss: float
     checkpoint: Path | None
     averaged: nn.Module | None = field(repr=False)
+
+
+REMOVED_SETTINGS: dict[str, tuple[object, str]] = {
+    "data.images": (None, "an epoch is all images; shards tell how many as shard_lengths in an _info.json"),
+    "run.stitches_per_rank": (
+        "same",
+        "all processes train the same stitches; for a step over more of them take the sampler sandwich, or a larger "
+        "run.accumulation",
+    ),
+    "run.sync_batch_norm": (
+        False,
+        "each process normalizes over its own images; take a larger data.batch_size, or fewer processes",
+    ),
+}
+"""Settings of earlier versions that are gone: name in a recipe -> the value that may still be written, as it is now the
+only way, and what replaces the others."""
+
+
+def removed_fault(name: str, value: object) -> str | None:
+    """Return what is wrong with the value of a setting that is gone, None if it says what is done anyway."""
+    kept, instead = REMOVED_SETTINGS[name]
+    # Overrides come as text.
+    return None if str(value).lower() == str(kept).lower() else f"{name}: {value!r} is gone; {instead}"

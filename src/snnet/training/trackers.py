@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +46,8 @@ def tracker_options(names: Sequence[str], directory: Path, step: int) -> dict[st
     # TensorBoard hides what it has of later steps.
     options: dict[str, dict[str, Any]] = {"tensorboard": {"purge_step": step + 1}}
     if "wandb" in names:
-        options["wandb"] = {"dir": str(directory), "id": _kept(directory / "wandb-run", uuid.uuid4().hex)}
-        options["wandb"]["resume"] = "allow"
+        identity = _kept(directory / "wandb-run", lambda: uuid.uuid4().hex)
+        options["wandb"] = {"dir": str(directory), "id": identity, "resume": "allow"}
     if "mlflow" in names:
         options["mlflow"] = _mlflow_options(directory)
     return options
@@ -73,13 +73,10 @@ def _mlflow_options(directory: Path) -> dict[str, Any]:
     experiment = mlflow.get_experiment_by_name(PROJECT)
     artifacts = str((directory / "mlflow-artifacts").absolute())
     number = experiment.experiment_id if experiment else mlflow.create_experiment(PROJECT, artifacts)
-    path = directory / "mlflow-run"
-    if not path.is_file():
-        write_text(path, mlflow.MlflowClient().create_run(number).info.run_id)
-    return {"run_id": path.read_text(encoding="utf-8").strip()}
+    return {"run_id": _kept(directory / "mlflow-run", lambda: mlflow.MlflowClient().create_run(number).info.run_id)}
 
 
-def _kept(path: Path, fresh: str) -> str:
+def _kept(path: Path, fresh: Callable[[], str]) -> str:
     if not path.is_file():
-        write_text(path, fresh)
+        write_text(path, fresh())
     return path.read_text(encoding="utf-8").strip()

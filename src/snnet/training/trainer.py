@@ -7,29 +7,29 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from accelerate import Accelerator
 from torch.utils.data import DataLoader
 
 from snnet.data import check_classes, classes_of
 from snnet.errors import DataError, ProcessLostError, RecipeError, TrainingError
 from snnet.network import SNNet
 from snnet.space import Stitch, join_ids
-from snnet.training.checkpoint import CHECKPOINTS, CheckpointStore, Settings
+from snnet.training.checkpoint import CHECKPOINTS, CheckpointStore
 from snnet.training.engine import Engine, Mixup, Update, apart, build_accelerator
 from snnet.training.facts import run_facts
-from snnet.training.freezing import hold_statistics, with_something_to_train, without_gradients
 from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrupted
-from snnet.training.logging import RunLog
+from snnet.training.logging import Meter, RunLog
 from snnet.training.loss import StitchLoss
-from snnet.training.meter import Meter
-from snnet.training.optim import shares_parameters
+from snnet.training.optim import hold_statistics, shares_parameters, without_gradients
 from snnet.training.probe import Probe
 from snnet.training.randomness import kept_random_state, stitch_generator
-from snnet.training.samplers.base import StitchSampler, checked_draw
-from snnet.training.samplers.uniform import UniformSampler
+from snnet.training.samplers.samplers import (
+    StitchSampler,
+    UniformSampler,
+    checked_draw,
+    with_something_to_train,
+)
 from snnet.training.settings import OptimSettings, RunSettings, TrainResult, TrainStatus
-from snnet.training.stream import Batch, Batches, step_batches
-from snnet.training.torch_loader import as_batches
+from snnet.training.stream import Batch, Batches, as_batches, step_batches
 from snnet.training.trackers import check_trackers
 from snnet.utils import Show, fast_linear, from_first, joined, losing_none, share, shows_progress, sum_numbers
 
@@ -149,26 +149,6 @@ class Trainer:
             self.net.classes = found
 
 
-def _facts_of(trainer: Trainer) -> Settings:
-    """Return what must be equal for one run to continue another."""
-    parts = (trainer.net, trainer.batches, trainer.run, trainer.optim, trainer.sampler, trainer.loss, trainer.mixup)
-    return run_facts(*parts, trainer.facts)
-
-
-def _engine_of(trainer: Trainer, accelerator: Accelerator) -> Engine:
-    return Engine(
-        trainer.net,
-        accelerator,
-        optim=trainer.optim,
-        steps=trainer.steps,
-        warmup=trainer.warmup,
-        loss=trainer.loss,
-        mixup=trainer.mixup,
-        ema_decay=trainer.run.ema_decay,
-        sharding=trainer.run.sharding,
-    )
-
-
 class _Run:
     """One call of `fit`: what it needs open, and where it stands."""
 
@@ -182,20 +162,19 @@ class _Run:
     ) -> None:
         self.trainer, self.on_step, self.progress = trainer, on_step, progress
         self.settings, self.steps = trainer.run, trainer.steps
-        facts = _facts_of(trainer)
+        parts = (trainer.run, trainer.optim, trainer.loss, trainer.mixup)
+        facts = run_facts(trainer.net, trainer.batches, trainer.sampler, *parts, trainer.facts)
         self.share = share()
         self.say = on_message if on_message and self.share.is_first else lambda _: None
-        self.store = self._open_store(trainer.directory, facts, resume) if trainer.directory else None
+        self.store: CheckpointStore | None = None
+        if trainer.directory is not None:
+            place, keep = trainer.directory / CHECKPOINTS, self.settings.keep
+            self.store = store = CheckpointStore(place, facts, keep=keep, on_message=self.say)
+            from_first(lambda: store.claim(resume=resume))
         # Logs and trackers are the first process's alone.
         directory = trainer.directory if self.share.is_first else None
-        accelerator = build_accelerator(
-            trainer.device,
-            self.settings.precision,
-            self.settings.accumulation,
-            self.settings.trackers if directory else (),
-            directory / TRACKING if directory else None,
-        )
-        self.engine = _engine_of(trainer, accelerator)
+        accelerator = build_accelerator(trainer.run, directory / TRACKING if directory else None)
+        self.engine = Engine(trainer.net, accelerator, *parts, trainer.steps, trainer.warmup)
         self.stopping: int | None = None
         """The signal after which all processes have agreed to stop."""
         self.step = 0
@@ -328,11 +307,6 @@ class _Run:
     def _stop_if_asked(self) -> None:
         if self.stopping is not None:
             raise TrainingInterrupted(self.step, self.saved, self.stopping)
-
-    def _open_store(self, directory: Path, facts: Mapping[str, Any], resume: bool) -> CheckpointStore:
-        store = CheckpointStore(directory / CHECKPOINTS, facts, keep=self.settings.keep, on_message=self.say)
-        from_first(lambda: store.claim(resume=resume))
-        return store
 
     def _restore(self, store: CheckpointStore) -> None:
         found = store.load_for_all()

@@ -9,15 +9,13 @@ from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
-_ROOMY = 100  # columns
-
 
 @contextmanager
 def bar(title: str) -> Iterator[Callable[[int, int, str], None]]:
     """Show a bar on stderr, or in the notebook's cell, and leave its last state standing."""
     console = Console(stderr=True, highlight=False)
     # What is in a line of 60 characters; at 100 titles stand in a column.
-    wide, long = (24, 24) if console.width >= _ROOMY else (0, max(4, min(24, console.width - 52)))
+    wide, long = (24, 24) if console.width >= 100 else (0, max(4, min(24, console.width - 52)))
     columns = (
         TextColumn(f"{{task.description:<{wide}}}"),
         BarColumn(bar_width=long),

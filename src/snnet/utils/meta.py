@@ -8,9 +8,6 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils.flop_counter import FlopCounterMode
 
-NORM_MACS_PER_ELEMENT = 5
-"""The published tables count a layer norm as five multiply-adds for each element (fvcore's convention)."""
-
 
 def stand_in(tensor: Tensor) -> Tensor:
     """Return a tensor of this shape on the meta device, which has no values.
@@ -34,8 +31,9 @@ class MacCounter(FlopCounterMode):
     """Counts what runs inside its `with` block: matrix products, convolutions, attention and layer norms."""
 
     def __init__(self) -> None:
+        # The published tables count a layer norm as five multiply-adds for each element (fvcore's convention).
         # A formula gets shapes in the place of tensors, and counts two operations for each multiply-add.
-        norm = {torch.ops.aten.native_layer_norm: lambda x, *_, **__: 2 * NORM_MACS_PER_ELEMENT * math.prod(x)}
+        norm = {torch.ops.aten.native_layer_norm: lambda shape, *_, **__: 2 * 5 * math.prod(shape)}
         super().__init__(display=False, custom_mapping=norm)
 
     @property

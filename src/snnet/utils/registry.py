@@ -54,8 +54,8 @@ class Registry(Generic[T]):
         """
         self._load_plugins()
         if name not in self._entries:
-            known = ", ".join(self.names())
-            raise RecipeError(f"Unknown {self.kind} {name!r}; accepted: {known}.{did_you_mean(name, self._entries)}")
+            hint = did_you_mean(name, self._entries)
+            raise RecipeError(f"Unknown {self.kind} {name!r}; accepted: {', '.join(self._entries)}.{hint}")
         return self._entries[name]
 
     def names(self) -> tuple[str, ...]:

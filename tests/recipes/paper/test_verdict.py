@@ -1,7 +1,7 @@
 import pytest
 
 from snnet.recipes.paper import Claim, judge
-from snnet.recipes.paper.measures import MEASURES
+from snnet.recipes.paper.verdict import MEASURES
 from snnet.table import StitchRow, StitchTable
 
 BUDGETS = (100.0, 300.0)
@@ -16,20 +16,20 @@ POOR = table(("0:0-4", 100, 60.0), ("1:0-4", 300, 80.0), ("0:0-2,1:2-4", 200, 50
 
 
 def test_measures_by_hand() -> None:
-    values = {name: measure(GOOD, BUDGETS) for name, measure in MEASURES.items()}
+    values = {name: measure.of(GOOD, BUDGETS) for name, measure in MEASURES.items()}
     # Half of the budgets buy 60, the other half 74.
     assert values == pytest.approx({"mean": 74, "lowest": 74, "curve": 67, "gap": 4, "rank": 1})
-    poor = {name: measure(POOR, BUDGETS) for name, measure in MEASURES.items()}
+    poor = {name: measure.of(POOR, BUDGETS) for name, measure in MEASURES.items()}
     assert poor == pytest.approx({"mean": 50, "lowest": 50, "curve": 60, "gap": -20, "rank": 0.5})
 
 
 def test_a_budget_under_the_cheapest_route_buys_nothing() -> None:
-    assert MEASURES["curve"](GOOD, (0.0, 200.0)) == pytest.approx(30.0)
+    assert MEASURES["curve"].of(GOOD, (0.0, 200.0)) == pytest.approx(30.0)
 
 
 def test_anchors_alone_have_no_stitches_to_measure() -> None:
     alone = GOOD.anchors
-    assert [MEASURES[name](alone, BUDGETS) for name in ("mean", "lowest", "gap", "rank")] == [None] * 4
+    assert [MEASURES[name].of(alone, BUDGETS) for name in ("mean", "lowest", "gap", "rank")] == [None] * 4
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,7 @@ from snnet.space import LayerSpec, StitchSpace
 
 
 def load_published(path: str | Path, family: str, *, map_location: torch.device | str = "cpu") -> SNNet:
-    """Read one of the networks that the authors of SN-Net published; nothing is downloaded.
-
-    Args:
-        path: The authors' file.
-        family: Which network it is: `deit_ti_s_b`, `swin_ti_s_b`, `resnet18_50`, `resnet18_swin_ti`, `levit_192_256`.
-        map_location: Device to put the network on.
+    """Read one of the networks that the authors of SN-Net published from their file; see `snnet.load`.
 
     Raises:
         CheckpointError: If there is no such family, the file cannot be read, or its names or shapes are not that

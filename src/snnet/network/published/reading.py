@@ -49,9 +49,6 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     not. torch's restricted unpickler reads the file; objects of other kinds beside the tensors, such as the
     arguments of the script, become empty stand-ins.
 
-    Args:
-        path: A file that `torch.save` wrote.
-
     Raises:
         CheckpointError: If there is no such file, it cannot be read safely, or it holds no state dict.
     """

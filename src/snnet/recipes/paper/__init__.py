@@ -1,31 +1,5 @@
 """The experiments of Stitchable Neural Networks (arXiv 2302.06586), each one command."""
 
-from snnet.recipes.paper.catalogue import CHART, EXPERIMENTS, FIGURES, find_experiments, place_of
-from snnet.recipes.paper.chart import write_chart
-from snnet.recipes.paper.outcome import Outcome, perform
-from snnet.recipes.paper.published import TIMM_MODELS, published_table
-from snnet.recipes.paper.runs import Bench
-from snnet.recipes.paper.values import Claim, Family, PaperExperiment, Scale, Variant
-from snnet.recipes.paper.verdict import Finding, Verdict, judge
+import lazy_loader
 
-__all__ = [
-    "CHART",
-    "EXPERIMENTS",
-    "FIGURES",
-    "TIMM_MODELS",
-    "Bench",
-    "Claim",
-    "Family",
-    "Finding",
-    "Outcome",
-    "PaperExperiment",
-    "Scale",
-    "Variant",
-    "Verdict",
-    "find_experiments",
-    "judge",
-    "perform",
-    "place_of",
-    "published_table",
-    "write_chart",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -27,6 +27,8 @@ class CroppedAnchor(Anchor):
         RecipeError: If the anchor has several stages, whose transitions cannot be dropped, or `drop` is out of range.
     """
 
+    whole: Anchor
+
     def __init__(self, whole: Anchor, kept: Sequence[int], drop: float = 0.0) -> None:
         if len(whole.depths) > 1:
             raise RecipeError(
@@ -35,15 +37,10 @@ class CroppedAnchor(Anchor):
         if not 0 <= drop < 1:
             raise RecipeError(f"The probability of dropping a block is {drop}; it must be at least 0 and below 1.")
         super().__init__(whole.model, f"{whole.name}, {len(kept)} of {whole.depth} blocks")
-        # In a tuple, torch does not list the model a second time.
-        self._whole = (whole,)
+        # Past torch, which would list the model a second time.
+        self.__dict__["whole"] = whole
         self.kept = tuple(kept)
         self.drop = drop
-
-    @property
-    def whole(self) -> Anchor:
-        """The anchor with all blocks."""
-        return self._whole[0]
 
     @classmethod
     def accepts(cls, model: nn.Module) -> bool:  # noqa: ARG003

@@ -1,11 +1,15 @@
 """Which stitches each step trains."""
 
-from snnet.training.samplers.anchor_share import AnchorShareSampler
-from snnet.training.samplers.base import SAMPLERS, StitchSampler
 from snnet.training.samplers.macs_buckets import MacsBucketsSampler
+from snnet.training.samplers.samplers import (
+    SAMPLERS,
+    AnchorShareSampler,
+    SingleSampler,
+    StitchSampler,
+    UniformSampler,
+    with_something_to_train,
+)
 from snnet.training.samplers.sandwich import SandwichSampler
-from snnet.training.samplers.single import SingleSampler
-from snnet.training.samplers.uniform import UniformSampler
 from snnet.training.samplers.weighted import WeightedSampler
 
 __all__ = [
@@ -17,4 +21,5 @@ __all__ = [
     "StitchSampler",
     "UniformSampler",
     "WeightedSampler",
+    "with_something_to_train",
 ]

@@ -7,9 +7,9 @@ import torch
 
 from snnet.errors import RecipeError
 from snnet.space import Stitch
-from snnet.table import COST, StitchTable
+from snnet.table import COST
 from snnet.training.checkpoint import content_digest
-from snnet.training.samplers.base import SAMPLERS, StitchSampler, check_not_empty, pick, values_of
+from snnet.training.samplers.samplers import SAMPLERS, StitchSampler, check_not_empty, pick
 
 
 @SAMPLERS.register("macs-buckets")
@@ -42,12 +42,6 @@ class MacsBucketsSampler(StitchSampler):
     def columns(cls, **options: Any) -> tuple[str, ...]:  # noqa: ARG003
         """Return `macs`."""
         return (COST,)
-
-    @classmethod
-    def build(cls, stitches: Sequence[Stitch], table: StitchTable, **options: Any) -> "MacsBucketsSampler":
-        """Take the multiply-adds from the table."""
-        macs = values_of(stitches, table, COST)
-        return cls(stitches, dict(zip(map(str, stitches), macs, strict=True)), **options)
 
     def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:  # noqa: ARG002
         """Choose a range, then a stitch of it."""

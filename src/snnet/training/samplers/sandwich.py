@@ -7,8 +7,8 @@ import torch
 
 from snnet.errors import RecipeError
 from snnet.space import Stitch
-from snnet.table import COST, StitchTable
-from snnet.training.samplers.base import SAMPLERS, StitchSampler, check_not_empty, values_of
+from snnet.table import COST
+from snnet.training.samplers.samplers import SAMPLERS, StitchSampler, check_not_empty
 
 
 @SAMPLERS.register("sandwich")
@@ -44,12 +44,6 @@ class SandwichSampler(StitchSampler):
     def columns(cls, **options: Any) -> tuple[str, ...]:  # noqa: ARG003
         """Return `macs`."""
         return (COST,)
-
-    @classmethod
-    def build(cls, stitches: Sequence[Stitch], table: StitchTable, **options: Any) -> "SandwichSampler":
-        """Take the multiply-adds from the table."""
-        macs = values_of(stitches, table, COST)
-        return cls(stitches, dict(zip(map(str, stitches), macs, strict=True)), **options)
 
     def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:  # noqa: ARG002
         """Return the largest stitch, the smallest, and others."""

@@ -1,6 +1,7 @@
 """Some stitches more often than others."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from math import isfinite
 from statistics import fmean
 from typing import Any
@@ -11,7 +12,7 @@ from snnet.errors import RecipeError, did_you_mean
 from snnet.space import Stitch
 from snnet.table import COST, SCORE, StitchTable, gap_to_lines
 from snnet.training.checkpoint import content_digest
-from snnet.training.samplers.base import SAMPLERS, StitchSampler, check_not_empty, check_share, values_of
+from snnet.training.samplers.samplers import SAMPLERS, StitchSampler, check_not_empty, check_share, values_of
 
 
 @SAMPLERS.register("weighted")
@@ -80,10 +81,6 @@ def rule_weights(
     return {stitch: max(weight, least) for stitch, weight in raw.items()}
 
 
-def _by_macs(stitches: Sequence[Stitch], table: StitchTable) -> dict[str, float]:
-    return dict(zip(map(str, stitches), values_of(stitches, table, COST), strict=True))
-
-
 def _by_need(stitches: Sequence[Stitch], table: StitchTable) -> dict[str, float]:
     """Return the points of top-1 below the lines; anchors lie on them."""
     gaps = gap_to_lines(table, table)
@@ -93,7 +90,7 @@ def _by_need(stitches: Sequence[Stitch], table: StitchTable) -> dict[str, float]
 
 
 _Rule = tuple[tuple[str, ...], Callable[[Sequence[Stitch], StitchTable], dict[str, float]]]
-_RULES: dict[str, _Rule] = {"macs": ((COST,), _by_macs), "need": ((COST, SCORE), _by_need)}
+_RULES: dict[str, _Rule] = {"macs": ((COST,), partial(values_of, name=COST)), "need": ((COST, SCORE), _by_need)}
 
 
 def _rule(by: str) -> _Rule:
