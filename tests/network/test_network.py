@@ -120,12 +120,15 @@ def test_anchors_that_cannot_be_joined_are_refused(changes: dict[str, object], m
         stitch(tiny(), tiny(**changes))
 
 
-def test_anchors_of_other_numbers_of_stages_are_named() -> None:
-    with (
-        torch.device("meta"),
-        pytest.raises(AnchorError, match=r"resnet18 and vit_tiny_.*number of stages is 4 in one and 1 in the other"),
-    ):
-        stitch("resnet18", "vit_tiny_patch16_224")
+def test_anchors_of_other_numbers_of_stages_are_named_and_the_stages_of_one_size_join() -> None:
+    names = ("resnet18", "vit_tiny_patch16_224")
+    with torch.device("meta"):
+        with pytest.raises(AnchorError, match=r"resnet18 .*number of stages is 1 in one and 4 in the other") as refused:
+            stitch(*names)
+        # The 14 x 14 map of a ResNet's third stage is as large as the grid of patches.
+        assert "stages=[(0, 2)] (--stages 0:2)" in str(refused.value)
+        net = stitch(*names, stages=[(0, 2)], direction="both")
+    assert len(net.space) > 2 and {(y.front, y.stage) for y in net.space.layers} == {(1, 2)}
 
 
 def test_a_classifier_of_a_built_model_is_not_replaced() -> None:

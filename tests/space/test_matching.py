@@ -1,9 +1,11 @@
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snnet.errors import SpaceError
-from snnet.space.matching import paired_windows, stage_layers, unpaired_groups
+from snnet.space.matching import paired_windows, stage_groups, stage_layers, unpaired_groups
 
 
 @given(st.integers(1, 24), st.data())
@@ -38,12 +40,36 @@ def test_unpaired_matching_is_nearest_interpolation(front: int, back: int) -> No
 
 
 def test_an_unpaired_stage_moves_on_and_shares_a_layer_per_front_block() -> None:
-    layers = stage_layers(0, 1, 2, [[2, 2, 6, 2], [2, 2, 18, 2]], kernel_size=2, stride=1)
+    layers = stage_layers(0, 1, (2, 2), [[2, 2, 6, 2], [2, 2, 18, 2]], kernel_size=2, stride=1)
     cuts = [(cut.leave - 4, cut.enter - 4) for layer in layers for cut in layer.cuts]
     assert cuts == [(k // 3, k) for k in range(1, 18)]
     assert [len(layer.cuts) for layer in layers] == [2, 3, 3, 3, 3, 3]
 
 
-def test_a_window_larger_than_the_stage_is_refused() -> None:
-    with pytest.raises(SpaceError, match="kernel_size 5 is larger than a stage of 4 blocks; use 1 to 4"):
-        paired_windows(4, 5, 1)
+@given(st.integers(1, 8), st.integers(1, 5))
+def test_a_window_wider_than_the_stage_shrinks_to_it(depth: int, more: int) -> None:
+    assert paired_windows(depth, depth + more, 1) == paired_windows(depth, depth, 1)
+
+
+def test_stages_that_bear_other_numbers_are_joined() -> None:
+    depths = [[1, 2, 3, 4], [2, 3, 4]]
+    assert stage_groups(depths, [(3, 2), (1, 0)]) == [(1, 0), (3, 2)]
+    layers = stage_layers(0, 1, (2, 1), depths, kernel_size=2, stride=1)
+    # Stage 2 of the first begins with block 3, stage 1 of the second with block 2.
+    assert [str(cut) for layer in layers for cut in layer.cuts] == ["0:3->1:3", "0:4->1:4"]
+    assert [layer.name for layer in layers] == ["stage2_0to1_0", "stage2_0to1_1"]
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        (None, r"4 and 3 stages|3 and 4 stages"),
+        ([1], r"say which are one, by their number in each: stages=\[\(1, 0\)"),
+        ([(1,)], r"are not among the anchors' stages, which are 0 to 3 and 0 to 2"),
+        ([(1, 3)], "are not among"),
+        ([(1, 1), (2, 1)], "cross; each must come after"),
+    ],
+)
+def test_stages_that_cannot_be_paired_are_refused(stages: list[Any] | None, message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        stage_groups([[1, 2, 3, 4], [2, 3, 4]], stages)

@@ -128,17 +128,20 @@ def test_unknown_stitches_are_refused_with_near_ids() -> None:
     [
         ([[12]], {}, "at least two anchors, and there is 1"),
         ([], {}, "at least two anchors, and there is 0"),
-        (DEIT, {"kernel_size": 13}, "kernel_size 13 is larger than a stage of 12 blocks"),
+        (DEIT, {"kernel_size": 13}, None),
         (DEIT, {"kernel_size": 0}, "kernel_size: should be greater than or equal to 1, got 0"),
         (DEIT, {"stride": 0}, "stride: should be greater than or equal to 1, got 0"),
-        (DEIT, {"stages": [1]}, r"stages \[1\] are not among the anchors' stages 0 to 0"),
+        (DEIT, {"stages": [1]}, r"stages \[1\] are not among the anchors' stages, which are 0 to 0"),
         (DEIT, {"stages": []}, r"stages \[\] are not among"),
         (DEIT, {"direction": "up"}, "direction: should be 'fast-to-slow', 'slow-to-fast' or 'both', got 'up'"),
         ([[12], [6, 6]], {}, "1 and 2 stages"),
         ([[12], [0]], {}, "at least one block"),
         ([[12], [24]], {"direction": "slow-to-fast"}, "no slow-to-fast cut"),
         (SWIN, {"kernel_size": 1}, None),
-        ([[2, 2], [2, 2]], {"kernel_size": 1}, "a cut must move on"),
+        ([[2, 2], [2, 2]], {"kernel_size": 1}, r"a cut must move on .* with kernel_size=2 \(--kernel-size 2\)"),
+        ([[1, 3], [1, 2]], {}, r"with direction='slow-to-fast' \(--direction slow-to-fast\)"),
+        ([[1, 3], [1, 5]], {"stages": [0]}, "in other stages; leave stages out"),
+        ([[1, 1], [1, 1]], {}, "no setting gives one; choose anchors with more blocks in a stage"),
     ],
 )
 def test_impossible_settings_say_why(depths: list[list[int]], settings: dict[str, object], message: str | None) -> None:
@@ -147,3 +150,22 @@ def test_impossible_settings_say_why(depths: list[list[int]], settings: dict[str
         return
     with pytest.raises(SpaceError, match=message):
         StitchSpace.build(depths, **settings)  # type: ignore[arg-type]
+
+
+def test_stages_without_a_cut_are_left_out_aloud(caplog: pytest.LogCaptureFixture) -> None:
+    space = StitchSpace.build([[1, 2, 3, 1], [1, 2, 5, 1]])
+    assert {layer.stage for layer in space.layers} == {1, 2}
+    assert "No cut in stages 0, 3 of depths" in caplog.text
+    caplog.clear()
+    assert {layer.stage for layer in StitchSpace.build([[1, 2, 3, 1], [1, 2, 5, 1]], stages=[1, 2]).layers} == {1, 2}
+    assert not caplog.text
+
+
+def test_stages_are_paired_by_their_numbers() -> None:
+    shifted = StitchSpace.build([[1, 2, 2], [2, 2]], stages=[(1, 0), (2, 1)])
+    plain = StitchSpace.build([[1, 2, 2], [1, 2, 2]], stages=[1, 2])
+    moved = [str(stitch) for stitch in shifted]
+    # The second anchor lacks the first block of the plain family's.
+    assert len(shifted) == len(plain)
+    assert moved[2:] == ["0:0-2,1:1-4", "0:0-4,1:3-4"]
+    assert StitchSpace.from_config(shifted.to_config()) == shifted

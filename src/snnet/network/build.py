@@ -8,7 +8,7 @@ import torch
 
 from snnet.anchors import AnchorLike, load_anchor
 from snnet.errors import AnchorError, CheckpointError, SpaceError
-from snnet.network.family import anchor_macs, check_family
+from snnet.network.family import anchor_macs, check_family, usual_stages
 from snnet.network.network import SNNet
 from snnet.network.published import FAMILIES, load_published
 from snnet.network.restore import read_network
@@ -27,7 +27,7 @@ def stitch(
     stride: int = USUAL_SPACE.stride,
     nearest: bool = USUAL_SPACE.nearest,
     direction: Direction = USUAL_SPACE.direction,
-    stages: Sequence[int] | None = USUAL_SPACE.stages,
+    stages: Sequence[int | Sequence[int]] | None = USUAL_SPACE.stages,
 ) -> SNNet:
     """Turn a family of models into one stitchable network, its anchors in the order of their MACs.
 
@@ -46,7 +46,8 @@ def stitch(
         stride: Blocks by which the window moves.
         nearest: Join only neighboring anchors; otherwise every subset of two or more.
         direction: `fast-to-slow`, `slow-to-fast`, or `both`.
-        stages: Stages to stitch; by default those that every anchor's family stitches by default.
+        stages: Stages to stitch, as in `StitchSpace.build`; by default those that every anchor's family stitches by
+            default, as far as there is a cut in them.
 
     Returns:
         The network; its stitching layers are random until `initialize` sets them.
@@ -70,8 +71,7 @@ def stitch(
     check_family(family)
     family.sort(key=anchor_macs)
     if space.stages is None:
-        usual = [n for n in family[0].stages if all(n in anchor.stages for anchor in family)]
-        space = space.model_copy(update={"stages": tuple(usual)})
+        space = space.model_copy(update={"stages": usual_stages(family)})
     built = StitchSpace.build([anchor.depths for anchor in family], **dict(space))
     return SNNet(family, built, resample=resample)
 

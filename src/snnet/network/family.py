@@ -2,6 +2,7 @@
 """What anchors must have in common to be one network, and the layers that join them."""
 
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 from typing import Any
 
 import torch
@@ -26,11 +27,10 @@ def check_family(anchors: Sequence[Anchor]) -> None:
     """Refuse anchors that cannot make one network, with the two values named.
 
     Raises:
-        AnchorError: If numbers of classes or stages, class orders or image sizes differ, or there is no classifier.
+        AnchorError: If numbers of classes, class orders or image sizes differ, or there is no classifier.
     """
     facts: dict[str, Callable[[Anchor], Any]] = {
         "number of classes": lambda anchor: anchor.num_classes,
-        "number of stages": lambda anchor: len(anchor.depths),
         "image size": lambda anchor: anchor.input.size,
     }
     for what, fact in facts.items():
@@ -44,6 +44,38 @@ def check_family(anchors: Sequence[Anchor]) -> None:
     for anchor in anchors:
         if anchor.num_classes < 1:
             raise AnchorError(f"{anchor.name} has no classifier; pass num_classes=N to give every anchor one.")
+
+
+def usual_stages(anchors: Sequence[Anchor]) -> tuple[int, ...]:
+    """Return the stages that are stitched by default: those that every anchor's family stitches by default.
+
+    Raises:
+        AnchorError: If anchors have other numbers of stages; the message pairs those with feature maps of one size.
+    """
+    first = anchors[0]
+    other = next((anchor for anchor in anchors if len(anchor.depths) != len(first.depths)), None)
+    if other is None:
+        return tuple(n for n in first.stages if all(n in anchor.stages for anchor in anchors))
+    groups = _stages_of_one_size(anchors)
+    pairs = " ".join(":".join(map(str, group)) for group in groups)
+    mend = (
+        f"those with feature maps of one size are joined by stages={groups} (--stages {pairs})"
+        if groups
+        else "none have feature maps of one size in all of them; choose models that agree"
+    )
+    raise AnchorError(
+        f"{first.name} and {other.name} cannot be joined as they are: the number of stages is {len(first.depths)} in "
+        f"one and {len(other.depths)} in the other; {mend}."
+    )
+
+
+def _stages_of_one_size(anchors: Sequence[Anchor]) -> list[tuple[int, ...]]:
+    """Return the stages whose feature maps have one size in all anchors, each as its number in each anchor."""
+    grids = []
+    for anchor in anchors:
+        ends = accumulate(anchor.depths)
+        grids.append({anchor.feature(end - 1).grid: stage for stage, end in enumerate(ends)})
+    return [tuple(found[grid] for found in grids) for grid in grids[0] if all(grid in found for found in grids)]
 
 
 def check_space(anchors: Sequence[Anchor], space: StitchSpace) -> None:

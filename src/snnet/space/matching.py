@@ -5,7 +5,7 @@ Block numbers here count from the start of the stage. Both matchings are those o
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations, groupby
+from itertools import combinations, groupby, pairwise
 from typing import Literal
 
 from snnet.errors import SpaceError
@@ -13,6 +13,10 @@ from snnet.space.stitch import Cut
 
 Direction = Literal["fast-to-slow", "slow-to-fast", "both"]
 """Whether routes go from smaller to larger anchors, the other way, or both."""
+
+
+StageGroup = tuple[int, ...]
+"""A stage that is stitched: its number in each anchor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class LayerSpec:
         name: Unique in its space and a valid module name, `stage0_0to1_3`.
         front: Anchor whose features the layer takes.
         back: Anchor whose features the layer gives.
-        stage: Stage in which the cuts lie.
+        stage: Stage of the front anchor in which the cuts lie.
         cuts: All cuts that share the layer, in the order of the space.
     """
 
@@ -63,17 +67,49 @@ def anchor_chains(count: int, *, nearest: bool, direction: Direction) -> list[tu
     return chains
 
 
+def stage_groups(depths: Sequence[Sequence[int]], stages: Sequence[int | Sequence[int]] | None) -> list[StageGroup]:
+    """Return the stages to stitch, each as its number in each anchor, in order.
+
+    Args:
+        depths: Blocks per stage of each anchor.
+        stages: Which ones; None for all, which must then be equally many in all anchors.
+
+    Raises:
+        SpaceError: If there are no such stages, or they are not in the same order in all anchors.
+    """
+    if any(blocks < 1 for d in depths for blocks in d):
+        raise SpaceError(f"Every stage needs at least one block; depths are {[list(d) for d in depths]}.")
+    if len({len(d) for d in depths}) > 1 and (stages is None or any(isinstance(stage, int) for stage in stages)):
+        counts = " and ".join(map(str, sorted({len(d) for d in depths})))
+        raise SpaceError(
+            f"Anchors have {counts} stages; say which are one, by their number in each: stages=[(1, 0), (2, 1)] "
+            "(--stages 1:0 2:1)."
+        )
+    if stages is None:
+        return [(stage,) * len(depths) for stage in range(len(depths[0]) if depths else 0)]
+    whole = [(stage,) * len(depths) if isinstance(stage, int) else tuple(stage) for stage in stages]
+    groups = sorted(set(whole))
+    fits = all(len(group) == len(depths) and all(map(_is_stage, depths, group)) for group in groups)
+    if not fits or not groups:
+        raise SpaceError(
+            f"stages {list(stages)} are not among the anchors' stages, which are 0 to "
+            f"{' and 0 to '.join(str(len(d) - 1) for d in dict.fromkeys(map(tuple, depths)))}."
+        )
+    if any(one >= next_ for before, after in pairwise(groups) for one, next_ in zip(before, after, strict=True)):
+        raise SpaceError(f"stages {list(stages)} cross; each must come after the one before it in every anchor.")
+    return groups
+
+
+def _is_stage(stages: Sequence[int], number: int) -> bool:
+    return 0 <= number < len(stages)
+
+
 def paired_windows(depth: int, kernel_size: int, stride: int) -> list[list[tuple[int, int]]]:
     """Return for each window of `kernel_size` blocks the (leave, enter) pairs that it is the first to hold.
 
-    Raises:
-        SpaceError: If the window is larger than the stage.
+    A window that is wider than the stage shrinks to it.
     """
-    if kernel_size > depth:
-        raise SpaceError(
-            f"kernel_size {kernel_size} is larger than a stage of {depth} blocks; use 1 to {depth}, "
-            "or leave that stage out with `stages`."
-        )
+    kernel_size = min(kernel_size, depth)
     listed: set[tuple[int, int]] = set()
     windows = []
     for start in range(0, depth - kernel_size + 1, stride):
@@ -92,18 +128,27 @@ def unpaired_groups(front_depth: int, back_depth: int) -> list[list[tuple[int, i
 
 
 def stage_layers(
-    front: int, back: int, stage: int, depths: Sequence[Sequence[int]], *, kernel_size: int, stride: int
+    front: int, back: int, stages: StageGroup, depths: Sequence[Sequence[int]], *, kernel_size: int, stride: int
 ) -> list[LayerSpec]:
-    """Return the stitching layers between two anchors within one stage, in order.
+    """Return the stitching layers between two anchors within one stage of each, in order.
 
     Where the stage has the same depth in both anchors they are paired, else unpaired. In families with several
     stages, and for any unpaired stage, only cuts that move on (leave < enter) are kept.
+
+    Args:
+        front: Anchor that routes leave.
+        back: Anchor that they enter.
+        stages: Number of the stage in each anchor.
+        depths: Blocks per stage of each anchor.
+        kernel_size: Blocks in a sliding window.
+        stride: Blocks by which it moves.
     """
-    front_depth, back_depth = depths[front][stage], depths[back][stage]
+    before, after = stages[front], stages[back]
+    front_depth, back_depth = depths[front][before], depths[back][after]
     paired = front_depth == back_depth
     groups = paired_windows(front_depth, kernel_size, stride) if paired else unpaired_groups(front_depth, back_depth)
-    forward_only = not paired or len(depths[front]) > 1
-    front_offset, back_offset = sum(depths[front][:stage]), sum(depths[back][:stage])
+    forward_only = not paired or len(depths[front]) > 1 or len(depths[back]) > 1
+    front_offset, back_offset = sum(depths[front][:before]), sum(depths[back][:after])
     layers = []
     for number, pairs in enumerate(groups):
         cuts = tuple(
@@ -112,7 +157,7 @@ def stage_layers(
             if leave < enter or not forward_only
         )
         if cuts:
-            layers.append(LayerSpec(f"stage{stage}_{front}to{back}_{number}", front, back, stage, cuts))
+            layers.append(LayerSpec(f"stage{before}_{front}to{back}_{number}", front, back, before, cuts))
     return layers
 
 

@@ -1,9 +1,10 @@
 # Tested in tests/space/test_space.py.
 """Which stitches a family has, as settings."""
 
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from snnet.errors import SNNetError, SpaceError
 from snnet.space.matching import Direction
@@ -19,7 +20,19 @@ class SpaceSettings(Settings):
     stride: int = Field(1, ge=1, description="blocks by which the window moves")
     nearest: bool = Field(True, description="join only neighboring anchors")
     direction: Direction = Field("fast-to-slow", description="fast-to-slow, slow-to-fast or both")
-    stages: tuple[int, ...] | None = Field(None, description="stages to stitch; all by default")
+    stages: tuple[int | tuple[int, ...], ...] | None = Field(
+        None, description="stages to stitch, as 1 or as 1:0, its number in each anchor; by default all that can be"
+    )
+
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _groups_as_text(cls, value: Any) -> Any:
+        """Accept `1:0` for a stage that has other numbers in other anchors."""
+        if isinstance(value, str):
+            value = value.split(",")
+        if not isinstance(value, Iterable):
+            return value
+        return [part.split(":") if isinstance(part, str) and ":" in part else part for part in value]
 
 
 USUAL_SPACE = SpaceSettings()

@@ -1,15 +1,18 @@
 """The ordered set of all stitches of a network."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, overload
 
 from snnet.errors import SpaceError, did_you_mean
-from snnet.space.matching import Direction, LayerSpec, anchor_chains, keep_cuts, stage_layers
+from snnet.space.matching import Direction, LayerSpec, anchor_chains, keep_cuts, stage_groups, stage_layers
 from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.stitch import Cut, Segment, Stitch, as_number
 from snnet.utils import known_keywords
+
+_log = logging.getLogger(__name__)
 
 CutTable = Mapping[tuple[int, int], Sequence[tuple[int, Cut]]]
 """(front, back) -> all cuts between the two with their stage, stage by stage."""
@@ -44,7 +47,7 @@ class StitchSpace(Sequence[Stitch]):
         stride: int = USUAL_SPACE.stride,
         nearest: bool = USUAL_SPACE.nearest,
         direction: Direction = USUAL_SPACE.direction,
-        stages: Sequence[int] | None = USUAL_SPACE.stages,
+        stages: Sequence[int | Sequence[int]] | None = USUAL_SPACE.stages,
     ) -> "StitchSpace":
         """List all stitches of a family.
 
@@ -54,34 +57,40 @@ class StitchSpace(Sequence[Stitch]):
             stride: Blocks by which the window moves.
             nearest: Join only neighboring anchors; otherwise every subset of two or more.
             direction: `fast-to-slow`, `slow-to-fast`, or `both`.
-            stages: Stages to stitch, all by default.
+            stages: Stages to stitch: a number that all anchors share, or the number in each anchor, `[(1, 0), (2, 1)]`
+                for two whose stages are shifted; by default all in which there is a cut.
 
         Raises:
             SpaceError: If a keyword is unknown or a setting out of range, or the settings leave no stitch, and why.
         """
-        SpaceSettings(kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages)
-        stage_numbers = _check(depths, stages)
+        chosen = SpaceSettings(
+            kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages
+        )
+        groups = stage_groups(depths, chosen.stages)
         chains = anchor_chains(len(depths), nearest=nearest, direction=direction)
         hops = dict.fromkeys(hop for chain in chains for hop in pairwise(chain))
         layers = [
             layer
-            for stage in stage_numbers
+            for group in groups
             for front, back in hops
-            for layer in stage_layers(front, back, stage, depths, kernel_size=kernel_size, stride=stride)
+            for layer in stage_layers(front, back, group, depths, kernel_size=kernel_size, stride=stride)
         ]
         cuts = {hop: [(y.stage, c) for y in layers if (y.front, y.back) == hop for c in y.cuts] for hop in hops}
         anchors = [Stitch((Segment(anchor, 0, sum(stages_)),)) for anchor, stages_ in enumerate(depths)]
         routes = [
             Stitch(_segments(route, depths))
-            for stage in stage_numbers
+            for group in groups
             for chain in chains
-            for route in _cut_sequences(chain, cuts, stage)
+            for route in _cut_sequences(chain, cuts, group[chain[0]])
         ]
         if not routes:
-            raise SpaceError(
-                f"Anchors of depths {[list(d) for d in depths]} have no {direction} cut in stages "
-                f"{list(stage_numbers)}: in families with several stages, or of unequal depth, a cut must move on "
-                "(leave < enter). Use a larger kernel_size or other stages, or let the shallower anchor come first."
+            raise SpaceError(_why_no_cut(depths, chosen))
+        cut = {(layer.front, layer.stage) for layer in layers}
+        if whole := [group for group in groups if not cut.intersection(enumerate(group))]:
+            _log.warning(
+                "No cut in stages %s of depths %s, where none moves on to a later block; they are left out.",
+                ", ".join(":".join(map(str, dict.fromkeys(group))) for group in whole),
+                [list(d) for d in depths],
             )
         return cls(depths, anchors + routes, keep_cuts(layers, {cut for route in routes for cut in route.cuts}))
 
@@ -211,21 +220,35 @@ class StitchSpace(Sequence[Stitch]):
         return StitchSpace(self.depths, kept, keep_cuts(self.layers, {cut for s in kept for cut in s.cuts}))
 
 
-def _check(depths: Sequence[Sequence[int]], stages: Sequence[int] | None) -> Sequence[int]:
-    """Return the stages to stitch, in order."""
-    counts = {len(d) for d in depths}
-    if len(counts) > 1:
-        raise SpaceError(
-            f"Anchors have {' and '.join(map(str, sorted(counts)))} stages; only anchors of equally many are joined."
-        )
-    if any(blocks < 1 for d in depths for blocks in d):
-        raise SpaceError(f"Every stage needs at least one block; depths are {[list(d) for d in depths]}.")
-    available = range(max(counts, default=0))
-    chosen = available if stages is None else sorted(set(stages))
-    outside = [stage for stage in chosen if stage not in available]
-    if outside or (not chosen and stages is not None):
-        raise SpaceError(f"stages {list(stages or ())} are not among the anchors' stages 0 to {len(available) - 1}.")
-    return chosen
+def _why_no_cut(depths: Sequence[Sequence[int]], settings: SpaceSettings) -> str:
+    """Return that there is no cut, why, and a setting under which there is one."""
+    where = "" if settings.stages is None else f" in stages {list(settings.stages)}"
+    why = (
+        f"Anchors of depths {[list(d) for d in depths]} have no {settings.direction} cut{where}: in families with "
+        "several stages, or of unequal depth, a cut must move on (leave < enter)"
+    )
+    others: dict[str, dict[str, Any]] = {
+        "with kernel_size=2 (--kernel-size 2)": {"kernel_size": 2},
+        "with direction='slow-to-fast' (--direction slow-to-fast)": {"direction": "slow-to-fast"},
+        "with direction='fast-to-slow' (--direction fast-to-slow)": {"direction": "fast-to-slow"},
+        "in other stages; leave stages out": {"stages": None},
+    }
+    for way, change in others.items():
+        changed = settings.model_copy(update=change)
+        if changed != settings and _has_cut(depths, changed):
+            return f"{why}. There is one {way}."
+    return f"{why}, and no setting gives one; choose anchors with more blocks in a stage."
+
+
+def _has_cut(depths: Sequence[Sequence[int]], settings: SpaceSettings) -> bool:
+    chains = anchor_chains(len(depths), nearest=settings.nearest, direction=settings.direction)
+    sizes = {"kernel_size": settings.kernel_size, "stride": settings.stride}
+    return any(
+        stage_layers(front, back, group, depths, **sizes)
+        for group in stage_groups(depths, settings.stages)
+        for chain in chains
+        for front, back in pairwise(chain)
+    )
 
 
 def _cut_sequences(chain: Sequence[int], cuts: CutTable, stage: int) -> list[tuple[Cut, ...]]:
