@@ -3,17 +3,20 @@
 Block numbers here count from the start of the stage. Both matchings are those of the paper, section 3.2.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby, pairwise
 from typing import Literal
 
 from snnet.errors import SpaceError
-from snnet.space.stitch import Cut
+from snnet.space.stitch import Cut, Segment
 
 Direction = Literal["fast-to-slow", "slow-to-fast", "both"]
 """Whether routes go from smaller to larger anchors, the other way, or both."""
 
+
+CutTable = Mapping[tuple[int, int], Sequence[tuple[int, Cut]]]
+"""(front, back) -> all cuts between the two with their stage, stage by stage."""
 
 StageGroup = tuple[int, ...]
 """A stage that is stitched: its number in each anchor."""
@@ -165,3 +168,19 @@ def keep_cuts(layers: Iterable[LayerSpec], used: set[Cut]) -> tuple[LayerSpec, .
     """Return the layers with only the cuts in `used`, without those that serve none."""
     kept = (replace(layer, cuts=tuple(cut for cut in layer.cuts if cut in used)) for layer in layers)
     return tuple(layer for layer in kept if layer.cuts)
+
+
+def cut_sequences(chain: Sequence[int], cuts: CutTable, stage: int) -> list[tuple[Cut, ...]]:
+    """Return all ways to hop along `chain`, the first cut lying in `stage`, in lexicographic order."""
+    routes: list[tuple[Cut, ...]] = [(cut,) for cut_stage, cut in cuts[chain[0], chain[1]] if cut_stage == stage]
+    for hop in pairwise(chain[1:]):
+        routes = [(*route, cut) for route in routes for _, cut in cuts[hop] if cut.leave >= route[-1].enter]
+    return routes
+
+
+def segments_of(route: Sequence[Cut], depths: Sequence[Sequence[int]]) -> tuple[Segment, ...]:
+    """Return the segments of a route that is given by its cuts."""
+    starts = [0, *(cut.enter for cut in route)]
+    stops = [*(cut.leave + 1 for cut in route), sum(depths[route[-1].back])]
+    anchors = [route[0].front, *(cut.back for cut in route)]
+    return tuple(map(Segment, anchors, starts, stops))

@@ -7,15 +7,21 @@ from itertools import pairwise
 from typing import Any, overload
 
 from snnet.errors import SpaceError, did_you_mean
-from snnet.space.matching import Direction, LayerSpec, anchor_chains, keep_cuts, stage_groups, stage_layers
+from snnet.space.matching import (
+    Direction,
+    LayerSpec,
+    anchor_chains,
+    cut_sequences,
+    keep_cuts,
+    segments_of,
+    stage_groups,
+    stage_layers,
+)
 from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.stitch import Cut, Segment, Stitch, as_number
 from snnet.utils import known_keywords
 
 _log = logging.getLogger(__name__)
-
-CutTable = Mapping[tuple[int, int], Sequence[tuple[int, Cut]]]
-"""(front, back) -> all cuts between the two with their stage, stage by stage."""
 
 
 class StitchSpace(Sequence[Stitch]):
@@ -78,10 +84,10 @@ class StitchSpace(Sequence[Stitch]):
         cuts = {hop: [(y.stage, c) for y in layers if (y.front, y.back) == hop for c in y.cuts] for hop in hops}
         anchors = [Stitch((Segment(anchor, 0, sum(stages_)),)) for anchor, stages_ in enumerate(depths)]
         routes = [
-            Stitch(_segments(route, depths))
+            Stitch(segments_of(route, depths))
             for group in groups
             for chain in chains
-            for route in _cut_sequences(chain, cuts, group[chain[0]])
+            for route in cut_sequences(chain, cuts, group[chain[0]])
         ]
         if not routes:
             raise SpaceError(_why_no_cut(depths, chosen))
@@ -249,18 +255,3 @@ def _has_cut(depths: Sequence[Sequence[int]], settings: SpaceSettings) -> bool:
         for chain in chains
         for front, back in pairwise(chain)
     )
-
-
-def _cut_sequences(chain: Sequence[int], cuts: CutTable, stage: int) -> list[tuple[Cut, ...]]:
-    """Return all ways to hop along `chain`, the first cut lying in `stage`, in lexicographic order."""
-    routes: list[tuple[Cut, ...]] = [(cut,) for cut_stage, cut in cuts[chain[0], chain[1]] if cut_stage == stage]
-    for hop in pairwise(chain[1:]):
-        routes = [(*route, cut) for route in routes for _, cut in cuts[hop] if cut.leave >= route[-1].enter]
-    return routes
-
-
-def _segments(route: Sequence[Cut], depths: Sequence[Sequence[int]]) -> tuple[Segment, ...]:
-    starts = [0, *(cut.enter for cut in route)]
-    stops = [*(cut.leave + 1 for cut in route), sum(depths[route[-1].back])]
-    anchors = [route[0].front, *(cut.back for cut in route)]
-    return tuple(map(Segment, anchors, starts, stops))
