@@ -164,6 +164,28 @@ def stage_layers(
     return layers
 
 
+def match_blocks(
+    depths: Sequence[Sequence[int]],
+    *,
+    kernel_size: int,
+    stride: int,
+    nearest: bool,
+    direction: Direction,
+    stages: Sequence[int | Sequence[int]] | None,
+) -> tuple[list[StageGroup], list[tuple[int, ...]], list[LayerSpec]]:
+    """Return the stages to stitch, the sequences of anchors, and the stitching layers; see `StitchSpace.build`."""
+    groups = stage_groups(depths, stages)
+    chains = anchor_chains(len(depths), nearest=nearest, direction=direction)
+    hops = dict.fromkeys(hop for chain in chains for hop in pairwise(chain))
+    layers = [
+        layer
+        for group in groups
+        for front, back in hops
+        for layer in stage_layers(front, back, group, depths, kernel_size=kernel_size, stride=stride)
+    ]
+    return groups, chains, layers
+
+
 def keep_cuts(layers: Iterable[LayerSpec], used: set[Cut]) -> tuple[LayerSpec, ...]:
     """Return the layers with only the cuts in `used`, without those that serve none."""
     kept = (replace(layer, cuts=tuple(cut for cut in layer.cuts if cut in used)) for layer in layers)

@@ -1,22 +1,13 @@
 """The ordered set of all stitches of a network."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, overload
 
 from snnet.errors import SpaceError, did_you_mean
-from snnet.space.matching import (
-    Direction,
-    LayerSpec,
-    anchor_chains,
-    cut_sequences,
-    keep_cuts,
-    segments_of,
-    stage_groups,
-    stage_layers,
-)
+from snnet.space.matching import Direction, LayerSpec, cut_sequences, keep_cuts, match_blocks, segments_of
 from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.stitch import Cut, Segment, Stitch, as_number
 from snnet.utils import known_keywords
@@ -72,16 +63,10 @@ class StitchSpace(Sequence[Stitch]):
         chosen = SpaceSettings(
             kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages
         )
-        groups = stage_groups(depths, chosen.stages)
-        chains = anchor_chains(len(depths), nearest=nearest, direction=direction)
-        hops = dict.fromkeys(hop for chain in chains for hop in pairwise(chain))
-        layers = [
-            layer
-            for group in groups
-            for front, back in hops
-            for layer in stage_layers(front, back, group, depths, kernel_size=kernel_size, stride=stride)
-        ]
-        cuts = {hop: [(y.stage, c) for y in layers if (y.front, y.back) == hop for c in y.cuts] for hop in hops}
+        groups, chains, layers = match_blocks(depths, **dict(chosen))
+        cuts: dict[tuple[int, int], list[tuple[int, Cut]]] = defaultdict(list)
+        for layer in layers:
+            cuts[layer.front, layer.back] += [(layer.stage, cut) for cut in layer.cuts]
         anchors = [Stitch((Segment(anchor, 0, sum(stages_)),)) for anchor, stages_ in enumerate(depths)]
         routes = [
             Stitch(segments_of(route, depths))
@@ -241,17 +226,6 @@ def _why_no_cut(depths: Sequence[Sequence[int]], settings: SpaceSettings) -> str
     }
     for way, change in others.items():
         changed = settings.model_copy(update=change)
-        if changed != settings and _has_cut(depths, changed):
+        if changed != settings and match_blocks(depths, **dict(changed))[2]:
             return f"{why}. There is one {way}."
     return f"{why}, and no setting gives one; choose anchors with more blocks in a stage."
-
-
-def _has_cut(depths: Sequence[Sequence[int]], settings: SpaceSettings) -> bool:
-    chains = anchor_chains(len(depths), nearest=settings.nearest, direction=settings.direction)
-    sizes = {"kernel_size": settings.kernel_size, "stride": settings.stride}
-    return any(
-        stage_layers(front, back, group, depths, **sizes)
-        for group in stage_groups(depths, settings.stages)
-        for chain in chains
-        for front, back in pairwise(chain)
-    )
