@@ -8,9 +8,9 @@ import torch
 
 from snnet.export.bundle import Bundle
 from snnet.network import load
+from tests.bundles import STITCHES, build_small_net
 from tests.cli.conftest import Run
 from tests.data.image_files import write_split
-from tests.export.bundle.conftest import STITCHES, build_small_net
 
 
 def test_a_file_that_runs_alone(run: Run, saved: Path, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from PIL import Image
 
 from snnet.data import SOURCES, ArraySource, Request
 from snnet.data.embedded import open_embedded
-from snnet.export.bundle import write_bundle
 from snnet.network import SNNet
 from snnet.profiling import count_costs
 from snnet.space import StitchSpace
@@ -51,16 +50,6 @@ def pictures(folder: Path) -> None:
                 shard.add(path, f"{label}{number}.jpg")
                 shard.add(key, key.name)
                 key.unlink()
-
-
-def small_bundle(folder: Path) -> None:
-    """Write `bundle`, with the anchors and one stitch of another small network."""
-    torch.manual_seed(0)
-    anchors = [build_tiny_anchor(width, depth=2) for width in (16, 32)]
-    net = SNNet(anchors, StitchSpace.build([anchor.depths for anchor in anchors])).eval()
-    table = count_costs(net)
-    net.table = table.with_column("top1", {row.stitch: 60.0 + row.index for row in table})
-    write_bundle(net, folder / "bundle", stitches=[0, 1, 2])
 
 
 def little_data(patch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,7 @@ from snnet.export import EXPORTS
 from snnet.runtime.engines import ENGINES
 from snnet.training.samplers import SAMPLERS
 from tests.docs.blocks import PAGES, ROOT, RUN, SHOWN, Block, read_blocks
-from tests.docs.stand_ins import little_data, pictures, small_bundle, trained_network
+from tests.docs.stand_ins import little_data, pictures, trained_network
 
 BLOCKS = [block for page in PAGES for block in read_blocks(page)]
 LEFT_OUT = [block for block in BLOCKS if block.reason is not None]
@@ -47,14 +47,6 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="session")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Written once: it takes seconds."""
-    folder = tmp_path_factory.mktemp("bundled")
-    small_bundle(folder)
-    return folder / "bundle"
-
-
 def prepare(page: Path, folder: Path, bundle: Path) -> None:
     """Make what one page takes for given and others do without."""
     if page.name in ("bundle.md", "predict.md"):
@@ -71,17 +63,17 @@ def run_page(blocks: list[Block]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("page", WITH_CODE, ids=name_of)
-def test_a_page_runs_as_it_stands(place: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
+def test_a_page_runs_as_it_stands(place: Path, written: Path, monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
     little_data(monkeypatch)
-    prepare(page, place, bundle)
+    prepare(page, place, written)
     run_page([block for block in runnable(page) if not block.slow])
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", WITH_SLOW, ids=name_of)
-def test_a_page_runs_with_what_is_slow(place: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
+def test_a_page_runs_with_what_is_slow(place: Path, written: Path, monkeypatch: pytest.MonkeyPatch, page: Path) -> None:
     little_data(monkeypatch)
-    prepare(page, place, bundle)
+    prepare(page, place, written)
     run_page(runnable(page))
 
 

@@ -9,10 +9,9 @@ from snnet.network import SNNet
 from snnet.runtime import Governor, Runtime
 from snnet.table import StitchTable
 from snnet.utils import Machine
-from tests.export.bundle.conftest import STITCHES, bundle, small_net, written
+from tests.bundles import STITCHES
 
 pytest.importorskip("onnxruntime")
-__all__ = ["bundle", "small_net", "written"]
 
 
 def measured(table: StitchTable, engine: str) -> StitchTable:

@@ -11,7 +11,7 @@ from PIL import Image
 from snnet.errors import BudgetError, DataError, ExportError, SpaceError
 from snnet.export.bundle import MANIFEST, Bundle
 from snnet.network import SNNet
-from tests.export.bundle.conftest import STITCHES
+from tests.bundles import STITCHES
 
 
 @pytest.fixture

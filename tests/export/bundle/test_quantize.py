@@ -7,7 +7,7 @@ import torch
 from snnet.errors import ExportError
 from snnet.export.bundle import Bundle, Quantization, run_session, write_bundle
 from snnet.network import SNNet
-from tests.export.bundle.conftest import STITCHES
+from tests.bundles import STITCHES
 
 
 @pytest.mark.parametrize("mode", ["dynamic", "static"])

@@ -8,10 +8,9 @@ from snnet.errors import EngineError, SpaceError
 from snnet.export.bundle import Bundle
 from snnet.network import SNNet
 from snnet.runtime.engines import ENGINES, BundleEngine, Conditions, OnnxRuntimeEngine
-from tests.export.bundle.conftest import STITCHES, bundle, small_net, written
+from tests.bundles import STITCHES
 
 pytest.importorskip("onnxruntime")
-__all__ = ["bundle", "small_net", "written"]
 
 
 @pytest.fixture(scope="module")
