@@ -92,8 +92,8 @@ class Runtime:
         # First, for without one there is nothing to build an engine for.
         table = _table(net, profile)
         self.net, self.batch_sizes = net, tuple(batch_sizes)
-        given = engine if isinstance(engine, Engine) else None
-        self.engine = given or _engine(net, engine)
+        owned = not isinstance(engine, Engine)
+        self.engine = engine if isinstance(engine, Engine) else _engine(net, engine)
         kind = {"precision": self.engine.conditions.precision, "engine": self.engine.name}
         self.cost = cost = cost or _usual_cost(table, None if any_machine else kind)
         if stitches is None:
@@ -114,7 +114,7 @@ class Runtime:
             spread(row.route for row in rows),
             max_ready=max_ready,
             max_bytes=max_bytes,
-            at_end=(lambda: None) if given else self.engine.close,
+            at_end=self.engine.close if owned else lambda: None,
         )
 
     def __call__(
