@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from snnet.utils.progress import in_notebook
+from snnet.utils.packages import in_notebook
 
 _SECONDS = 0.2
 """Between two drawings in a notebook, each of which is a message to the browser."""

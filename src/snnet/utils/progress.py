@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import Literal, ParamSpec, TypeAlias, TypeVar
 
+from snnet.utils.packages import in_notebook
 from snnet.utils.shares import started_share
 
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -46,12 +47,6 @@ def is_watched() -> bool:
     """Tell whether a bar would be seen: in a terminal or a notebook, and in the first of several processes alone."""
     stream = sys.stderr  # a program without a console has none
     return started_share().is_first and (in_notebook() or (stream is not None and stream.isatty()))
-
-
-def in_notebook() -> bool:
-    """Tell whether this is the kernel of a notebook."""
-    shell = sys.modules.get("IPython")
-    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
 
 
 def silent(title: str) -> AbstractContextManager[Progress]:  # noqa: ARG001
