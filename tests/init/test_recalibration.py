@@ -1,4 +1,5 @@
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from copy import deepcopy
 from pathlib import Path
 
@@ -320,6 +321,37 @@ def test_threads_with_two_stitches_never_meet(net: SNNet, images: Tensor) -> Non
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+@pytest.mark.parametrize("change", ["load", "to", "recalibrate"])
+def test_calls_under_way_never_see_a_part_of_the_statistics(net: SNNet, images: Tensor, change: str) -> None:
+    recalibrate(net, images)
+    state, stitch = net.state_dict(), net.space.find("1:0-4")
+    changes = {
+        "load": lambda: net.load_state_dict(state),
+        "to": lambda: net.to(torch.float32).float(),
+        "recalibrate": lambda: net.statistics.store({name: state[f"statistics.{name}"] for name in net.statistics}),
+    }
+    with torch.no_grad():
+        expected = net(images[:2], stitch)
+        with ThreadPoolExecutor(1) as pool:
+            changing = pool.submit(lambda: [changes[change]() for _ in range(100)])
+            wrong = 0
+            while not changing.done():
+                wrong += not torch.equal(net(images[:2], stitch), expected)
+        changing.result()
+    assert not wrong
+
+
+def test_what_is_forgotten_goes_in_the_same_moment(net: SNNet, images: Tensor) -> None:
+    recalibrate(net, images)
+    kept, first = net.statistics.kept, next(iter(net.statistics))
+    before = dict(kept)
+    net.statistics.store({"0:stem": before["0:stem"] + 1}, drop=[name for name in net.statistics if name != "0:stem"])
+    # Whoever looks up in the old set finds it whole.
+    assert dict(kept) == before and first in kept
+    assert list(net.statistics) == ["0:stem"]
+    assert torch.equal(net.statistics.get_buffer("0:stem"), before["0:stem"] + 1)
 
 
 def test_what_changes_weights_forgets_statistics(net: SNNet, images: Tensor) -> None:

@@ -207,7 +207,7 @@ def test_a_network_may_leave_out_the_final_norm_of_stitched_routes(tmp_path: Pat
 
 
 def test_a_classifier_is_needed() -> None:
-    with pytest.raises(AnchorError, match=r"has no classifier; pass num_classes=N"):
+    with pytest.raises(AnchorError, match=r"has no classifier; .*num_classes=N \(--num-classes N\)"):
         stitch(tiny(num_classes=0), tiny(num_classes=0))
 
 

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from snnet.errors import RecipeError
@@ -27,3 +29,13 @@ def test_settings_that_are_gone_are_read_at_what_is_done_anyway() -> None:
     others = {"run.stitches_per_rank": "different", "run.sync_batch_norm": "true"}
     with pytest.raises(RecipeError, match=r"(?s)2 faults.*per_rank: 'different' is gone; .*norm: 'true' is gone; "):
         Recipe.load("embedded_vit", others)
+
+
+def test_a_key_that_stands_twice_is_refused_with_all_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("run:\n  steps: 2\n  steps: 3\noptim:\n  lr: 0.1\noptim:\n  lr: 0.2\n")
+    with pytest.raises(RecipeError, match=r"twice.*steps in lines 2 and 3; optim in lines 4 and 6"):
+        Recipe.load(path)
+    path.write_text("[" * 20_000)
+    with pytest.raises(RecipeError, match="nested deeper"):
+        Recipe.load(path)

@@ -59,12 +59,11 @@ def test_other_classes_give_fresh_heads_and_forbid_own_teachers(tmp_path: Path) 
     write_split(tmp_path / "train")
     write_split(tmp_path / "val", per_class=2)
     folder = {"data__name": "folder", "data__root": str(tmp_path), "data__batch_size": 4}
-    parts = build(**folder)
+    with pytest.raises(RecipeError, match="classifiers are new"):
+        build(**folder)
+    parts = build(**folder, loss__teacher=None, augment__mix__mixup=0.8, augment__image__hflip=0.0)
     assert parts.net.num_classes == 2
     assert "2 classes and the anchors 10" in parts.new_heads
-    with pytest.raises(RecipeError, match="classifiers are new"):
-        build_trainer(parts)
-    parts = build(**folder, loss__teacher=None, augment__mix__mixup=0.8, augment__image__hflip=0.0)
     assert build_trainer(parts).fit().steps == 2
 
 

@@ -1,14 +1,18 @@
 """A runtime answers at once by what is ready, and makes ready in the background."""
 
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
 
 from snnet.errors import BudgetError, EngineError, SpaceError
-from snnet.network import SNNet
-from snnet.runtime import Runtime, Switch
+from snnet.network import SNNet, StitchLike
+from snnet.runtime import Governor, Runtime, Switch
+from snnet.runtime.engines import EagerEngine, Ready
+from snnet.space import Stitch
 from snnet.table import StitchRow, StitchTable
 from tests.runtime.conftest import WatchedEngine
 
@@ -233,3 +237,106 @@ def test_a_profile_of_another_machine_leaves_none_of_our_latencies(net: SNNet) -
         assert runtime.choose(latency_ms=200) == net.space[0]
         with pytest.raises(BudgetError):
             runtime.choose(latency_ms=50)
+
+
+def test_all_who_wait_get_an_answer_where_there_is_one_place_for_them(net: SNNet, images: torch.Tensor) -> None:
+    class Named(Ready):
+        def __init__(self, route: Stitch) -> None:
+            self.number = net.space.index(route)
+
+        def __call__(self, images: torch.Tensor) -> torch.Tensor:
+            return images.new_full((1, 10), self.number)
+
+    class NamingEngine(EagerEngine):
+        def load(self, stitch: StitchLike) -> Ready:
+            return Named(self.net.find(stitch))
+
+    wanted = [1 + (7 * n) % (len(net.space) - 1) for n in range(1000)]
+    with Runtime(net, NamingEngine(net), max_ready=2) as runtime, ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda place: int(runtime(images, stitch=place, wait=True)[0, 0]), wanted))
+        assert answers == wanted
+        assert len(runtime.ready) <= 2
+
+
+def test_who_waits_for_what_only_filled_gets_it(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net, nbytes=100)
+    engine.gate.clear()
+    with Runtime(net, engine, max_bytes=250) as runtime, ThreadPoolExecutor(3) as pool:
+        answers = [pool.submit(runtime.run, images, stitch=place, wait=True) for place in (22, 1, 2)]
+        engine.gate.set()
+        assert [answer.result(20).stitch for answer in answers] == [net.space[place] for place in (22, 1, 2)]
+
+
+def calls(runtime: Runtime, images: torch.Tensor) -> list[Callable[[], object]]:
+    return [
+        lambda: runtime(images),
+        lambda: runtime.run(images, latency_ms=3),
+        lambda: runtime.run(images, stitch=1),
+        lambda: runtime.run(images, stitch=1, wait=True),
+        lambda: runtime.run_within(images, {}),
+        runtime.choose,
+        lambda: runtime.prepare(1),
+        runtime.wait_ready,
+        lambda: Governor(runtime, 3.0).run(images),
+    ]
+
+
+def test_a_closed_runtime_says_so(net: SNNet, images: torch.Tensor) -> None:
+    runtime = Runtime(net, max_ready=2)
+    runtime.close()
+    runtime.close()
+    for call in calls(runtime, images):
+        with pytest.raises(EngineError, match="This runtime is closed"):
+            call()
+    assert runtime.counters().ready == runtime.ready == ()
+
+
+def test_closing_does_not_wait_for_a_build(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net)
+    engine.gate.clear()
+    runtime = Runtime(net, engine, stitches=[0, 1, 2])
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(runtime.run, images, stitch=2, wait=True), pool.submit(runtime.wait_ready)]
+        before = time.monotonic()
+        runtime.close()
+        assert time.monotonic() - before < 1.0
+        for call in waiting:
+            with pytest.raises(EngineError, match="This runtime is closed"):
+                call.result(20)
+    assert engine.made[net.space[0]].closed == 1
+    engine.gate.set()
+    runtime._shelf._thread.join(20)
+    # What came too late was let go of at once, and nothing was begun any more.
+    assert len(engine.made) == 2 and all(ready.closed == 1 for ready in engine.made.values())
+
+
+def test_an_engine_of_the_runtimes_own_ends_after_the_last_build_and_call(
+    net: SNNet, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(EagerEngine, "close", lambda _: told.append("engine"))
+    runtime = Runtime(net)
+    runtime.wait_ready()
+    inside, leave = threading.Event(), threading.Event()
+    runtime.on_switch.append(lambda _: (inside.set(), leave.wait(20), told.append("call")))
+    with ThreadPoolExecutor(2) as pool:
+        answer = pool.submit(runtime, images)
+        assert inside.wait(20)
+        closing = pool.submit(runtime.close)
+        with pytest.raises(TimeoutError):
+            closing.result(0.1)
+        leave.set()
+        closing.result(1.0)
+        assert answer.result().shape == (1, 10)
+    assert told == ["call", "engine"]
+
+
+def test_a_call_may_close_its_own_runtime(net: SNNet, images: torch.Tensor) -> None:
+    engine = WatchedEngine(net)
+    runtime = Runtime(net, engine)
+    runtime.on_switch.append(lambda _: runtime.close())
+    assert runtime(images).shape == (1, 10)
+    with pytest.raises(EngineError, match="This runtime is closed"):
+        runtime(images)
+    runtime._shelf._thread.join(20)
+    assert all(ready.closed == 1 for ready in engine.made.values())

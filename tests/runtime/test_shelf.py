@@ -49,7 +49,7 @@ def test_a_failure_is_written_under_the_lock_that_readers_take(shelf: Shelf) -> 
         go.set()
         time.sleep(0.1)
         assert not shelf._failures
-    assert shelf.wait(BROKEN, 10)
+    assert shelf.wait(10)
     assert [str(error) for error in shelf.failures.values()] == [f"{BROKEN} is away"]
 
 

@@ -480,3 +480,20 @@ def test_the_network_learns_what_its_classes_are_called(tiny_net: SNNet) -> None
     with pytest.raises(DataError, match="class 8 is 'i' in the network and 'j' in the data"):
         train(NamedBatches("abcdefghji"))
     assert torch.equal(tiny_net.anchor(0).model.head.weight, before)
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(3.8, 19), (4.0, 2), (8.0, 2)])
+def test_a_warm_up_as_long_as_the_run_is_shortened_aloud(
+    tiny_net: SNNet, caplog: pytest.LogCaptureFixture, epochs: float, warmup: int
+) -> None:
+    optim = OptimSettings(warmup_epochs=epochs)
+    trainer = Trainer(tiny_net, TinyBatches(), run=settings(steps=20), optim=optim)
+    assert trainer.warmup == warmup
+    said: list[str] = []
+    assert trainer.fit(on_message=said.append, progress=False).steps == 20
+    trainer.fit(progress=False)
+    if warmup == 19:
+        assert not said and not caplog.messages
+    else:
+        assert f"{epochs * 5:.0f} steps and the run has 20: it is shortened to 2 steps" in said[0]
+        assert caplog.messages == said

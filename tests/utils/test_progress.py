@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import termios
+from types import SimpleNamespace
 
 import pytest
 
@@ -92,3 +93,33 @@ def test_what_the_function_is_given() -> None:
     # Not None, which in a call within would again ask for a bar.
     assert work(3) is False and work(3, progress=False) is False
     assert (work.__name__, work.__doc__) == ("work", "Count.")
+
+
+def test_a_notebook_shows_the_bar_as_text_of_its_cell(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    class ZMQInteractiveShell:
+        pass
+
+    class Cell:
+        def update(self, data: dict[str, str], *, raw: bool) -> None:
+            assert raw
+            shown.append(data["text/plain"])
+
+    def display(data: dict[str, str], *, raw: bool, display_id: bool) -> Cell:
+        assert raw and display_id
+        shown.append(data["text/plain"])
+        return Cell()
+
+    monkeypatch.setitem(sys.modules, "IPython", SimpleNamespace(get_ipython=ZMQInteractiveShell))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "IPython.display", SimpleNamespace(display=display))  # type: ignore[arg-type]
+
+    @shows_progress("Least squares")
+    def work(*, progress: Show = None) -> None:
+        assert progress
+        for done in range(1, 1001):
+            progress(done, 1000, f"layer {done}")
+
+    work()
+    assert shown[0] == "Least squares" and "1000/1000" in shown[-1] and "layer 1000" in shown[-1]
+    assert len(shown) < 20  # of a thousand reports

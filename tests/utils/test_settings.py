@@ -56,6 +56,21 @@ def test_a_fault_within_a_section_is_named_by_its_place() -> None:
         Outer(inner=3)
 
 
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"count": 2**70}, "count: a number of 22 digits is beyond"),
+        ({"count": "1" * 400}, "count: a number of 400 digits is beyond"),
+        ({"inner": {"rate": float("inf")}}, "inner.rate: should be a finite number"),
+        ({"inner": {"sizes": "1,-9223372036854775808"}}, "inner.sizes: a number of 19 digits"),
+    ],
+)
+def test_numbers_out_of_any_sense_are_refused(values: dict[str, object], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        Outer(**values)
+    assert Outer(count=2**63 - 1).count == 2**63 - 1
+
+
 def test_settings_are_values() -> None:
     one = checked_settings(Outer, {"inner": {"sizes": "1, 2"}}, "a file")
     assert one == Outer(inner=Inner(sizes=(1, 2))) and hash(one) == hash(Outer(inner=Inner(sizes=[1, 2])))

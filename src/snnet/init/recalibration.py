@@ -134,8 +134,7 @@ def recalibrate(
                 done += len(batch)
                 if progress:
                     progress(done, total, "images")
-    net.statistics.store({prefix: mode.result() for prefix, mode in modes.items()})
-    net.statistics.drop(left)
+    net.statistics.store({prefix: mode.result() for prefix, mode in modes.items()}, drop=left)
     if modes or left:
         net.forget_scores()
     return RecalibrationReport(done, len(tree.stitches), len(modes), time.perf_counter() - start)

@@ -19,9 +19,7 @@ class CalibrationSettings(Settings):
 
     images: int = Field(100, ge=1, description="training images to fit on")
     method: Method = Field("least-squares", description="least-squares or kaiming")
-    ridge: float = Field(
-        0.0, ge=0, allow_inf_nan=False, description="weight decay of the fit, relative to a channel's variance"
-    )
+    ridge: float = Field(0.0, ge=0, description="weight decay of the fit, relative to a channel's variance")
 
 
 class RecalibrationSettings(Settings):

@@ -43,7 +43,9 @@ def check_family(anchors: Sequence[Anchor]) -> None:
     _check_classes(anchors)
     for anchor in anchors:
         if anchor.num_classes < 1:
-            raise AnchorError(f"{anchor.name} has no classifier; pass num_classes=N to give every anchor one.")
+            raise AnchorError(
+                f"{anchor.name} has no classifier; give every anchor one of N classes: num_classes=N (--num-classes N)."
+            )
 
 
 def usual_stages(anchors: Sequence[Anchor]) -> tuple[int, ...]:

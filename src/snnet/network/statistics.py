@@ -5,8 +5,8 @@ What reaches a batch norm depends on the steps before it, and so do the statisti
 kept per beginning of a route (`route_prefixes`), and routes that begin alike share them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,9 @@ class RouteStatistics(nn.Module):
     A buffer holds the mean and the variance of each batch norm of one step, one norm after another. Which
     beginnings there are is the business of whoever stores them, and on loading of the state that is loaded: weights
     that come without statistics leave none behind that were measured on others.
+
+    Whatever changes them puts a new set in the place of the old one, so that a call which is under way in another
+    thread uses one of the two and never a part.
 
     Attributes:
         norms: Batch norms of the steps as far as they were looked up. They are kept here so that a copy of the
@@ -62,8 +65,12 @@ class RouteStatistics(nn.Module):
         """Return the statistics after one beginning of a route, flat; None if there are none."""
         return self._buffers.get(prefix)
 
-    def store(self, values: Mapping[str, Tensor]) -> None:
+    def store(self, values: Mapping[str, Tensor], drop: Iterable[str] = ()) -> None:
         """Set statistics of some beginnings, all of them or none.
+
+        Args:
+            values: Beginning -> statistics, flat.
+            drop: Beginnings whose statistics are forgotten.
 
         Raises:
             AnchorError: If a value is not finite in the network's number format.
@@ -75,18 +82,21 @@ class RouteStatistics(nn.Module):
                     f"The features at {prefix} have no finite mean and variance in {value.dtype}; the weights or the "
                     "images there are NaN, infinite or too large."
                 )
-        for prefix, value in ready.items():
-            self.register_buffer(prefix, value)
-
-    def drop(self, prefixes: Iterable[str]) -> None:
-        """Forget the statistics of some beginnings."""
-        for prefix in prefixes:
-            del self._buffers[prefix]
+        gone = set(drop)
+        self._replace({**{name: self._buffers[name] for name in self if name not in gone}, **ready})
 
     def clear(self) -> None:
         """Forget all statistics."""
         self.norms.clear()
-        self.drop(list(self))
+        self._replace({})
+
+    def _replace(self, values: Mapping[str, Tensor | None]) -> None:
+        self.__dict__["_buffers"] = {"_home": self.home, **values}
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:  # noqa: ARG002
+        # As `to` and the like do, but at once.
+        self.__dict__["_buffers"] = {name: fn(value) for name, value in self._buffers.items() if value is not None}
+        return self
 
     def _load_from_state_dict(
         self,
@@ -101,10 +111,10 @@ class RouteStatistics(nn.Module):
         found = {name.removeprefix(prefix): value for name, value in state_dict.items() if name.startswith(prefix)}
         unknown = [name for name in found if ":" not in name or "." in name]
         unexpected_keys += [prefix + name for name in unknown]
-        self.clear()
         assign = local_metadata.get("assign_to_params_buffers", False)
-        for name in found.keys() - set(unknown):
-            self.register_buffer(name, found[name] if assign else found[name].detach().to(self.home, copy=True))
+        coming = {name: value for name, value in found.items() if name not in unknown}
+        self.norms.clear()
+        self._replace(coming if assign else {k: v.detach().to(self.home, copy=True) for k, v in coming.items()})
 
 
 _OPTIONS = ("weight", "bias", "training", "momentum", "eps")  # of torch.nn.functional.batch_norm

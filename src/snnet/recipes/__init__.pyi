@@ -1,8 +1,8 @@
-from .build import Parts as Parts
 from .build import build_parts as build_parts
 from .build import open_images as open_images
 from .demo import DemoResult as DemoResult
 from .demo import run_demo as run_demo
+from .parts import Parts as Parts
 from .recipe import Recipe as Recipe
 from .recipe_file import check_recipe as check_recipe
 from .run import Run as Run

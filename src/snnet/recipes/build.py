@@ -1,101 +1,74 @@
 """From a recipe to built parts: images opened, network built."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import torch
 
 from snnet.anchors import Anchor, load_anchor, replace_classifier
-from snnet.data import EvalBatches, ImageDataset, Images, TrainBatches, eval_batches, fixed_choice, open_pair
-from snnet.errors import RecipeError
-from snnet.init import has_batch_norm
+from snnet.data import ImageDataset, Images, TrainBatches, eval_batches, fixed_choice, open_pair
 from snnet.network import SNNet, load, stitch
+from snnet.recipes.parts import Parts
+from snnet.recipes.preflight import Faults, check_parts, check_root, check_start
 from snnet.recipes.recipe import NetworkSettings, Recipe
 from snnet.space import InputSpec, SpaceSettings
 from snnet.training import drop_path_settings, with_drop_path
 from snnet.utils import first_on_machine
 
 
-@dataclass(frozen=True)
-class Parts:
-    """The parts that a recipe describes.
+def build_parts(recipe: Recipe, faults: Faults | None = None) -> Parts:
+    """Open the images and build the network of a recipe, once nothing is found wrong with either.
 
-    Attributes:
-        recipe: What the parts were built from.
-        net: The network, before any step.
-        images: The training images.
-        train: The same as batches, varied and shuffled.
-        validation: Clean batches.
-        new_heads: Why the classifiers of the anchors are fresh; empty if they are not.
-    """
-
-    recipe: Recipe
-    net: SNNet
-    images: Images
-    train: TrainBatches
-    validation: EvalBatches
-    new_heads: str = ""
-
-    def __post_init__(self) -> None:
-        optim = self.recipe.optim
-        if self.new_heads and self.frozen:
-            raise RecipeError(
-                f"The anchors have fresh classifiers, for {self.new_heads}, and a frozen one would never learn the "
-                f"classes; optim.freeze is {optim.freeze!r} and optim.anchor_lr_scale {optim.anchor_lr_scale}: set "
-                "them to 'nothing' and above 0."
-            )
-
-    @property
-    def device(self) -> str:
-        """Where the steps run."""
-        return self.recipe.run.place
-
-    @property
-    def frozen(self) -> range:
-        """Numbers of the anchors that stay as they are."""
-        return self.recipe.optim.frozen(len(self.net.anchors))
-
-    @property
-    def is_saved(self) -> bool:
-        """Whether the network was saved: its anchors may be trained, and their own statistics fit nothing then."""
-        return self.recipe.network.saved is not None
-
-    @property
-    def recalibrates(self) -> bool:
-        """Whether there is batch norm, and the recipe lets its statistics be measured for each stitch."""
-        return self.recipe.recalibration.images > 0 and has_batch_norm(self.net)
-
-    @property
-    def measured_anchors(self) -> list[int]:
-        """The anchors whose own statistics do not fit them once training has begun."""
-        kept = () if self.is_saved else self.frozen
-        return [number for number in range(len(self.net.anchors)) if number not in kept]
-
-
-def build_parts(recipe: Recipe) -> Parts:
-    """Open the images and build the network of a recipe.
+    Args:
+        recipe: What is built.
+        faults: What was found wrong before; told together with what is found here.
 
     Raises:
         SNNetError: If something that the recipe names does not exist or does not fit.
     """
-    network, data, augment = recipe.network, recipe.data, recipe.augment
-    saved = _load_network(network, recipe.run.seed) if network.saved else None
-    probes = [] if saved else [describe_anchor(source, network.image_size) for source in network.anchors]
+    faults = check_start(recipe) if faults is None else faults
+    network, saved, probes = recipe.network, None, []
+    with faults:
+        saved = _load_network(network, recipe.run.seed) if network.saved else None
+        probes = [] if saved else [describe_anchor(source, network.image_size) for source in network.anchors]
+    if not (saved or probes):
+        check_root(recipe, faults)
+        faults.refuse()
     spec = saved.input if saved else probes[0].input
-    images, clean = open_images(recipe, spec, saved.num_classes if saved else None)
-    for part in (images, clean):
-        if isinstance(part, ImageDataset) and probes:
-            part.name_classes(probes[0].num_classes)
-    shift = augment.batch.of(spec) if augment.batch else None
-    train = TrainBatches(images, data.batch_size, recipe.run.seed, shift, data.workers, buffer=data.shuffle_buffer)
-    classes = len(images.classes)
-    fresh = {probe.num_classes for probe in probes} - {classes}
-    net = saved or _build_network(network, classes if fresh else None, recipe.run.seed)
+    with faults:
+        images, clean = open_images(recipe, spec, saved.num_classes if saved else None)
+        for part in (images, clean):
+            if isinstance(part, ImageDataset) and probes:
+                part.name_classes(probes[0].num_classes)
+        parts = _sketch(recipe, images, clean, saved, {probe.num_classes for probe in probes}, faults)
+        check_parts(parts, faults)
+    faults.refuse()
+    net = saved or _build_network(network, parts.net.num_classes if parts.new_heads else None, recipe.run.seed)
+    return replace(parts, net=net)
+
+
+def _sketch(
+    recipe: Recipe, images: Images, clean: Images, saved: SNNet | None, known: set[int], faults: Faults
+) -> Parts:
+    """Return the parts with a network on the meta device in place of one that is not saved."""
+    data, classes, seed = recipe.data, len(images.classes), recipe.run.seed
+    fresh = known - {classes}
+    if saved is None:
+        # No weights are read, nor looked for.
+        bare = tuple(source.partition("@")[0] for source in recipe.network.anchors)
+        network = recipe.network.model_copy(update={"anchors": bare, "pretrained": False})
+        with torch.device("meta"):
+            saved = _build_network(network, classes if fresh else None, seed)
+    shift = recipe.augment.batch.of(saved.input) if recipe.augment.batch else None
+    # Those of one image stand in for what does not fit, so that the rest is looked at, too.
+    train = TrainBatches(images, 1, seed)
+    with faults:
+        train = TrainBatches(images, data.batch_size, seed, shift, data.workers, buffer=data.shuffle_buffer)
     others = " or ".join(map(str, sorted(fresh)))
     why = f"the data has {classes} classes and the anchors {others}" if fresh else ""
-    new_heads = why or ("the recipe asks for it" if network.new_heads else "")
+    new_heads = why or ("the recipe asks for it" if recipe.network.new_heads else "")
     chosen = fixed_choice(clean, recipe.evaluation.images)
     validation = eval_batches(chosen, recipe.evaluation.batch_size, data.workers)
-    return Parts(recipe, net, images, train, validation, new_heads)
+    return Parts(recipe, saved, images, train, validation, new_heads)
 
 
 def open_images(recipe: Recipe, input: InputSpec, num_classes: int | None = None) -> tuple[Images, Images]:

@@ -60,7 +60,7 @@ class DataSettings(Settings):
     )
     root: Path | None = Field(None, description="folder of the data")
     batch_size: int = Field(128, ge=1, description="training images per batch")
-    workers: int = Field(0, ge=0, description="processes that read images")
+    workers: int = Field(0, ge=0, le=1024, description="processes that read images")
     shuffle_buffer: int | None = Field(None, ge=1, description="images in the shuffle buffer of shards")
     max_corrupt: int | None = Field(None, ge=0, description="most images that may be skipped as undecodable")
     download: bool = Field(False, description="fetch missing data over the network")

@@ -1,7 +1,7 @@
 """From YAML and overrides to a recipe, with every fault told at once."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -57,15 +57,32 @@ def read_recipe_file(source: str | Path) -> tuple[dict[str, Any], str]:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        content = yaml.safe_load(text)
+        twice = list(_given_twice(yaml.compose(text, yaml.SafeLoader)))
     except UnicodeDecodeError as error:
         raise RecipeError(f"{path} is not a text file ({error.reason}); a recipe is YAML in UTF-8.") from None
     except yaml.YAMLError as error:
         raise RecipeError(f"{path} is not YAML: {_one_line(error)}") from None
+    except RecursionError:
+        raise RecipeError(f"{path} is nested deeper than any recipe; a setting lies in a section.") from None
+    if twice:
+        raise RecipeError(f"{path} says something twice, and one of each would be dropped: {'; '.join(twice)}.")
     if not isinstance(content, dict):
         what = "is empty" if content is None else f"holds a {type(content).__name__}, not a mapping of sections"
         raise RecipeError(f"{path} {what}; `snnet train --settings` lists what a recipe may say.")
     return content
+
+
+def _given_twice(node: yaml.Node | None) -> Iterator[str]:
+    """Yield each key that stands twice in one mapping, with its lines; YAML's own reader takes the last."""
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, list[int]] = {}
+    for key, value in node.value:
+        lines.setdefault(str(key.value), []).append(key.start_mark.line + 1)
+        yield from _given_twice(value)
+    yield from (f"{key} in lines {' and '.join(map(str, at))}" for key, at in lines.items() if len(at) > 1)
 
 
 def check_recipe(model: type[R], content: Mapping[str, Any], overrides: Mapping[str, Any], origin: str) -> R:

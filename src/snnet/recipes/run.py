@@ -14,9 +14,11 @@ from snnet.evaluation import evaluate
 from snnet.init import InitReport, RecalibrationReport, has_batch_norm, initialize, recalibrate
 from snnet.network import StitchLike
 from snnet.profiling import count_costs
-from snnet.recipes.build import Parts, build_parts
+from snnet.recipes.build import build_parts
+from snnet.recipes.parts import Parts
+from snnet.recipes.preflight import check_start
 from snnet.recipes.recipe import Recipe
-from snnet.recipes.run_directory import claim_directory
+from snnet.recipes.run_directory import check_directory, claim_directory
 from snnet.recipes.trainer import build_trainer, wants_scores
 from snnet.table import StitchTable
 from snnet.training import TrainResult
@@ -179,7 +181,7 @@ class Run:
 def open_run(
     recipe: Recipe, directory: Path, *, stage: Stage = silent, say: Callable[[str], None] | None = None
 ) -> Iterator[Run]:
-    """Claim a directory for a recipe and build its parts, within a block in which its threads and processes work.
+    """Build the parts of a recipe and claim a directory, within a block in which its threads and processes work.
 
     Args:
         recipe: What is run.
@@ -191,6 +193,10 @@ def open_run(
         RecipeError: If the directory holds another run.
         SNNetError: If something that the recipe names does not exist or does not fit.
     """
-    with joined(recipe.run.place), torch_threads(recipe.run.threads):
+    faults = check_start(recipe, directory)
+    with joined(recipe.run.device), torch_threads(recipe.run.threads):
+        with faults:
+            from_first(lambda: check_directory(recipe, directory))
+        parts = build_parts(recipe, faults)
         begun = from_first(lambda: claim_directory(recipe, directory))
-        yield Run(build_parts(recipe), directory, begun, stage, say)
+        yield Run(parts, directory, begun, stage, say)

@@ -22,8 +22,8 @@ _FREE_OF_RUN = ("threads", *FREE_SETTINGS)
 _SECTIONS = ("data", "augment", "calibration", "recalibration", "evaluation")
 
 
-def claim_directory(recipe: Recipe, directory: Path) -> bool:
-    """Write the recipe into the directory of a run; return whether training has begun there.
+def check_directory(recipe: Recipe, directory: Path) -> bool:
+    """Return whether training has begun in the directory of a run.
 
     Raises:
         RecipeError: If the directory holds another run; the message lists what differs.
@@ -36,7 +36,13 @@ def claim_directory(recipe: Recipe, directory: Path) -> bool:
         if changed:
             listed = "; ".join(f"{name} was {was!r} and is {now!r}" for name, (was, now) in changed.items())
             raise RecipeError(f"{directory} holds another run: {listed}. Choose another output, or remove it.")
-    recipe.save(path)
+    return begun
+
+
+def claim_directory(recipe: Recipe, directory: Path) -> bool:
+    """Check the directory of a run, and write the recipe into it; return whether training has begun there."""
+    begun = check_directory(recipe, directory)
+    recipe.save(directory / RECIPE)
     return begun
 
 

@@ -10,7 +10,7 @@ from timm.data import Mixup
 from snnet.data import Images, calibration_images, eval_batches, fixed_choice, in_shards
 from snnet.errors import RecipeError, SpaceError
 from snnet.profiling import count_costs
-from snnet.recipes.build import Parts
+from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe, SamplerSettings
 from snnet.table import StitchTable, column, without_scores
 from snnet.training import (
@@ -38,8 +38,8 @@ def build_trainer(parts: Parts, directory: Path | None = None, *, scores: Stitch
         RecipeError: If settings contradict each other.
         TableError: If the sampler draws by scores, and there are none.
     """
-    recipe, sampler = parts.recipe, _sampler(parts, scores)
-    _check_in_place(recipe, sampler)
+    recipe, sampler = parts.recipe, build_sampler(parts, scores)
+    check_in_place(recipe, sampler)
     return Trainer(
         parts.net,
         parts.train,
@@ -47,7 +47,7 @@ def build_trainer(parts: Parts, directory: Path | None = None, *, scores: Stitch
         optim=recipe.optim,
         sampler=sampler,
         loss=build_loss(recipe.loss, parts.net, new_heads=bool(parts.new_heads)),
-        mixup=_mixup(parts),
+        mixup=build_mixup(parts),
         directory=directory,
         facts={
             **recipe.model_dump(mode="json", include={"network", "calibration", "augment"}),
@@ -59,7 +59,7 @@ def build_trainer(parts: Parts, directory: Path | None = None, *, scores: Stitch
 
 def wants_scores(recipe: Recipe) -> bool:
     """Return whether the sampler draws by what the stitches score before training."""
-    return any(column(name).role == "score" for name in _sampler_columns(recipe.sampler))
+    return any(column(name).role == "score" for name in sampler_columns(recipe.sampler))
 
 
 def _data_facts(parts: Parts) -> dict[str, Any]:
@@ -85,9 +85,10 @@ def _probe(parts: Parts) -> Probe | None:
     return Probe(batches, stitches, section.every, calibration, parts.measured_anchors)
 
 
-def _sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
+def build_sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
+    """Return what draws the stitches; arguments and errors are those of `build_trainer`."""
     section, optim = parts.recipe.sampler, parts.recipe.optim
-    table = without_scores(count_costs(parts.net)) if _sampler_columns(section) else StitchTable([])
+    table = without_scores(count_costs(parts.net)) if sampler_columns(section) else StitchTable([])
     # Other scores that the network has may be those of test images, which must not decide what is trained.
     table = table if scores is None else table.merge(scores)
     kind, space = SAMPLERS.get(section.name), parts.net.space
@@ -106,7 +107,8 @@ def _sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
         ) from error
 
 
-def _sampler_columns(section: SamplerSettings) -> tuple[str, ...]:
+def sampler_columns(section: SamplerSettings) -> tuple[str, ...]:
+    """Return the columns of the table that a sampler reads."""
     with _fitting_options(section):
         return SAMPLERS.get(section.name).columns(**section.options)
 
@@ -119,18 +121,18 @@ def _fitting_options(section: SamplerSettings) -> Iterator[None]:
         raise RecipeError(f"sampler.options do not fit sampler {section.name!r}: {error}") from error
 
 
-def _mixup(parts: Parts) -> Mixup | None:
-    section, batch_size = parts.recipe.augment.mix, parts.recipe.data.batch_size
+def build_mixup(parts: Parts) -> Mixup | None:
+    """Return timm's mixup as the recipe says, which also smooths the labels."""
+    section = parts.recipe.augment.mix
     if section is None:
         return None
-    if batch_size % 2:
-        raise RecipeError(f"augment.mix needs an even data.batch_size, got {batch_size}.")
     smoothing, classes = parts.recipe.loss.smoothing, parts.net.num_classes
     how = section.model_dump(include={"prob", "switch_prob", "mode"})
     return Mixup(section.mixup, section.cutmix, label_smoothing=smoothing, num_classes=classes, **how)
 
 
-def _check_in_place(recipe: Recipe, sampler: StitchSampler) -> None:
+def check_in_place(recipe: Recipe, sampler: StitchSampler) -> None:
+    """Refuse a teacher that is the first stitch of a step, where no other follows."""
     teacher, name = recipe.loss.teacher, recipe.sampler.name
     in_place = teacher is not None and teacher.source == IN_PLACE
     if in_place and len(sampler.draw(0, stitch_generator(recipe.run.seed, 0))) < 2:

@@ -92,7 +92,7 @@ class Runtime:
         # First, for without one there is nothing to build an engine for.
         table = _table(net, profile)
         self.net, self.batch_sizes = net, tuple(batch_sizes)
-        self._owns_engine = not isinstance(engine, Engine)
+        owned = not isinstance(engine, Engine)
         self.engine = engine if isinstance(engine, Engine) else _engine(net, engine)
         kind = {"precision": self.engine.conditions.precision, "engine": self.engine.name}
         self.cost = cost = cost or _usual_cost(table, None if any_machine else kind)
@@ -108,8 +108,14 @@ class Runtime:
         self._switches = self._substituted = 0
         self._answers: Counter[Stitch] = Counter()
         rows = sorted(self.menu.table, key=lambda row: row.get(cost) or 0.0)
-        self._shelf = Shelf(self._build, self.menu.cheapest(cost), max_ready=max_ready, max_bytes=max_bytes)
-        self._shelf.fill(spread(row.route for row in rows))
+        self._shelf = Shelf(
+            self._build,
+            self.menu.cheapest(cost),
+            spread(row.route for row in rows),
+            max_ready=max_ready,
+            max_bytes=max_bytes,
+            at_end=self.engine.close if owned else lambda: None,
+        )
 
     def __call__(
         self, images: Tensor, *, stitch: StitchLike | None = None, wait: bool = False, **limits: float
@@ -138,13 +144,12 @@ class Runtime:
         if limits:
             raise BudgetError(f"A stitch and limits ({', '.join(limits)}) were given; give one of the two.")
         route = self.net.find(stitch)
-        if route not in self._shelf:
-            self.prepare(route)
-            if wait:
-                self._shelf.wait(route)
-        with self._shelf.taken(route) as ready:
+        with self._shelf.taken(route, wait=wait) as ready:
             if ready is None:
-                why = self._shelf.failures.get(route) or "it is being made ready; wait=True waits for it"
+                why: object = self._shelf.failures.get(route) if wait else None
+                if why is None:
+                    self.prepare(route)
+                    why = "it is being made ready; wait=True waits for it"
                 raise EngineError(f"Stitch {route} is not ready: {why}.")
             return self._answer(ready, images, route, route, {})
 
@@ -235,10 +240,11 @@ class Runtime:
         return Counters(calls=sum(answers.values()), answers=answers, **{**told, **self._shelf.counters()})
 
     def close(self) -> None:
-        """Stop building and let go of all stitches, once no call is under way; also of an engine given by name."""
+        """Answer no more, wait for calls under way, and let go of all stitches; also of an engine given by name.
+
+        A build that is under way ends in the background, for it may take long; only then an engine lets go.
+        """
         self._shelf.close()
-        if self._owns_engine:
-            self.engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -251,7 +257,11 @@ class Runtime:
         if wanted in self._shelf:
             return wanted, wanted
         self._shelf.ask_for(wanted)
-        return self.menu.best(limits, batch, among=self._shelf.__contains__), wanted
+        try:
+            return self.menu.best(limits, batch, among=self._shelf.__contains__), wanted
+        except BudgetError:
+            self._shelf.check_open()
+            raise
 
     def _answer(
         self, ready: Ready, images: Tensor, chosen: Stitch, wanted: Stitch, limits: Mapping[str, float]

@@ -54,8 +54,8 @@ class StitchSpace(Sequence[Stitch]):
             stride: Blocks by which the window moves.
             nearest: Join only neighboring anchors; otherwise every subset of two or more.
             direction: `fast-to-slow`, `slow-to-fast`, or `both`.
-            stages: Stages to stitch: a number that all anchors share, or the number in each anchor, `[(1, 0), (2, 1)]`
-                for two whose stages are shifted; by default all in which there is a cut.
+            stages: Stages to stitch: a number that all anchors share, or the number in each anchor in their order,
+                `[(1, 0), (2, 1)]` for two whose stages are shifted; by default all in which there is a cut.
 
         Raises:
             SpaceError: If a keyword is unknown or a setting out of range, or the settings leave no stitch, and why.

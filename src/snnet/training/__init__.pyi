@@ -39,4 +39,5 @@ from .settings import TrainResult as TrainResult
 from .settings import TrainStatus as TrainStatus
 from .settings import removed_fault as removed_fault
 from .stream import Batches as Batches
+from .trackers import check_trackers as check_trackers
 from .trainer import Trainer as Trainer

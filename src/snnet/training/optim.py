@@ -64,10 +64,11 @@ def build_schedule(optimizer: Optimizer, settings: OptimSettings, steps: int, wa
         RecipeError: If warm-up takes all steps.
     """
     if steps <= warmup:
-        raise RecipeError(f"Warm-up takes {warmup} of {steps} steps in all, and must leave some; lower warmup_epochs.")
+        raise RecipeError(f"Warm-up takes {warmup} of {steps} steps in all, and must leave some; lower it.")
     return CosineLRScheduler(
         optimizer,
-        t_initial=steps - warmup,
+        # timm warns of a cosine of one step; the first of two has the same rate.
+        t_initial=max(2, steps - warmup),
         lr_min=settings.min_lr,
         warmup_t=warmup,
         # From 0 the first step would be wasted.

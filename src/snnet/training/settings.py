@@ -26,9 +26,9 @@ class RunSettings(Settings):
 
     epochs: float | None = Field(None, gt=0, description="passes over the training images")
     steps: int | None = Field(None, ge=1, description="optimizer steps, in place of epochs")
-    seed: int = Field(0, ge=0, description="decides order, augmentation, stitches, and calibration images")
+    seed: int = Field(0, ge=0, lt=2**63, description="decides order, augmentation, stitches and calibration images")
     device: str | None = Field(None, description="cpu or cuda; a GPU where there is one")
-    threads: int | None = Field(None, ge=1, description="threads of torch on the CPU")
+    threads: int | None = Field(None, ge=1, le=4096, description="threads of torch on the CPU")
     precision: Precision = Field("fp32", description="fp32, bf16, or fp16 on a GPU")
     accumulation: int = Field(1, ge=1, description="batches per step")
     ema_decay: float | None = Field(None, ge=0, lt=1, description="decay of a moving average of the weights")

@@ -1,5 +1,6 @@
 """Training a stitchable network: algorithm 1 of the paper, with logs, checkpoints and exact resuming."""
 
+import logging
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -34,6 +35,7 @@ from snnet.training.trackers import check_trackers
 from snnet.utils import Show, fast_linear, from_first, joined, losing_none, share, shows_progress, sum_numbers
 
 LOG, TRACKING = "log.jsonl", "tracking"
+_log = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -84,7 +86,10 @@ class Trainer:
         self.probe = probe
         self.device = run.place
         self.steps = run.length(len(self.batches))
-        self.warmup = run.in_steps(self.optim.warmup_epochs, len(self.batches))
+        self.warmup = warmup = run.in_steps(self.optim.warmup_epochs, len(self.batches))
+        if warmup >= self.steps:
+            # A first try of one epoch should not fail for what the recipe of many says.
+            self.warmup = self.steps // 10
         check_trackers(run.trackers)
         if probe is not None and run.sharding == "fsdp":
             raise RecipeError(
@@ -166,6 +171,13 @@ class _Run:
         facts = run_facts(trainer.net, trainer.batches, trainer.sampler, *parts, trainer.facts)
         self.share = share()
         self.say = on_message if on_message and self.share.is_first else lambda _: None
+        wanted = trainer.run.in_steps(trainer.optim.warmup_epochs, len(trainer.batches))
+        if trainer.warmup < wanted and self.share.is_first:
+            (on_message or _log.warning)(
+                f"A warm-up of {trainer.optim.warmup_epochs:g} epochs is {wanted} steps and the run has {self.steps}: "
+                f"it is shortened to {trainer.warmup} steps, as optim.warmup_epochs "
+                f"{trainer.warmup * self.settings.accumulation / len(trainer.batches):.2g} would say."
+            )
         self.store: CheckpointStore | None = None
         if trainer.directory is not None:
             place, keep = trainer.directory / CHECKPOINTS, self.settings.keep

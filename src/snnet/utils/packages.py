@@ -1,6 +1,7 @@
 # Tested in tests/profiling/test_profiling.py.
 """Packages: those that only some uses need, and which versions made a file or a number."""
 
+import sys
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
@@ -20,6 +21,12 @@ def require(module: str, extra: str) -> ModuleType:
         raise ExtraError(
             f"This needs {error.name or module}, which is not installed; pip install 'snnet[{extra}]' brings it."
         ) from error
+
+
+def in_notebook() -> bool:
+    """Tell whether this is the kernel of a notebook."""
+    shell = sys.modules.get("IPython")
+    return shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
 
 
 def versions(*packages: str) -> dict[str, str]:

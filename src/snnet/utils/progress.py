@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import wraps
 from typing import Literal, ParamSpec, TypeAlias, TypeVar
 
+from snnet.utils.packages import in_notebook
 from snnet.utils.shares import started_share
 
 Progress: TypeAlias = Callable[[int, int, str], None]
@@ -44,9 +45,8 @@ def shows_progress(title: str) -> Callable[[Callable[_P, _R]], Callable[_P, _R]]
 
 def is_watched() -> bool:
     """Tell whether a bar would be seen: in a terminal or a notebook, and in the first of several processes alone."""
-    stream, shell = sys.stderr, sys.modules.get("IPython")  # a program without a console has no stderr
-    in_notebook = shell is not None and type(shell.get_ipython()).__name__ == "ZMQInteractiveShell"
-    return started_share().is_first and (in_notebook or (stream is not None and stream.isatty()))
+    stream = sys.stderr  # a program without a console has none
+    return started_share().is_first and (in_notebook() or (stream is not None and stream.isatty()))
 
 
 def silent(title: str) -> AbstractContextManager[Progress]:  # noqa: ARG001

@@ -28,7 +28,7 @@ class Settings(BaseModel):
         RecipeError: With all unknown names, wrong values and contradictions at once.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True, allow_inf_nan=False)
     refused_with: ClassVar[type[SNNetError]] = RecipeError
 
     def __init__(self, **values: Any) -> None:
@@ -50,6 +50,15 @@ class Settings(BaseModel):
             raise ValueError("yes and no are no value here")
         if isinstance(value, str) and any(get_origin(kind) is tuple for kind in kinds):
             return [part.strip() for part in value.split(",")]
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _of_machine_size(cls, value: Any) -> Any:
+        """Refuse what no counter of torch or numpy holds."""
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int) and abs(number) >= 2**63:
+                raise ValueError(f"a number of {len(str(abs(number)))} digits is beyond what can be counted")
         return value
 
 

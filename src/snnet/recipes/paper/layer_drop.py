@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from snnet.anchors import Anchor
 from snnet.errors import RecipeError
 from snnet.network import SNNet
-from snnet.recipes.build import Parts
+from snnet.recipes.parts import Parts
 from snnet.space import FeatureSpec, InputSpec, StitchSpace
 
 _TWELFTHS = (2, 3, 4, 6, 8, 10, 12)
