@@ -1,10 +1,13 @@
 import logging
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from PIL import Image, features
 
-from snnet.data import ImageDataset, open_dataset, open_pair
+from snnet.data import EvalBatches, ImageDataset, open_dataset, open_pair
 from snnet.data.folder import FolderSource
 from snnet.data.sources import SourcePart
 from snnet.errors import DataError
@@ -59,14 +62,14 @@ def test_without_splits_a_share_of_each_class_is_held_out(
 def test_without_splits_a_class_of_one_image_is_refused(tmp_path: Path, rgb: InputSpec) -> None:
     write_split(tmp_path)
     write_split(tmp_path, ("lynx",), per_class=1)
-    with pytest.raises(DataError, match=r"a class has a single image: lynx; add images"):
+    with pytest.raises(DataError, match=r"a class has a single image: 'lynx'; add images"):
         open_pair("folder", tmp_path, input=rgb)
 
 
 def test_splits_that_are_one_folder_are_refused(root: Path, rgb: InputSpec) -> None:
     shutil.rmtree(root / "val")
     (root / "val").symlink_to(root / "train")
-    with pytest.raises(DataError, match="are one folder, so training and validation images would be the same"):
+    with pytest.raises(DataError, match=r"are one folder or share .*, so training and validation images"):
         open_pair("folder", root, input=rgb)
 
 
@@ -118,13 +121,13 @@ def test_a_missing_split(root: Path, rgb: InputSpec) -> None:
 
 def test_a_class_without_images(root: Path, rgb: InputSpec) -> None:
     (root / "train" / "empty").mkdir()
-    with pytest.raises(DataError, match=r"train has no image \(.jpg, .*\) in the class folders empty; add images"):
+    with pytest.raises(DataError, match=r"train has no image \(.jpg, .*\) in the class folders 'empty'; add images"):
         open_dataset("folder", root, input=rgb)
 
 
 def test_validation_with_other_classes(root: Path, rgb: InputSpec) -> None:
     (root / "val" / "dog").rename(root / "val" / "wolf")
-    expected = r"val has other classes than the training images \(classes that .* lack: wolf; no folder for: dog\)"
+    expected = r"val has other classes than the training images \(classes that .* lack: 'wolf'; no folder for: 'dog'\)"
     with pytest.raises(DataError, match=expected):
         open_dataset("folder", root, "validation", input=rgb)
 
@@ -147,3 +150,132 @@ def test_a_file_that_vanished(root: Path, rgb: InputSpec) -> None:
     (root / "train" / "cat" / "0.jpg").unlink()
     with pytest.raises(DataError, match=r"0.jpg cannot be read: .*No such file"):
         train[0]
+
+
+@pytest.mark.parametrize(
+    ("train", "val"), [("Train", "Val"), ("TRAINING", "Validation"), ("training", "VALID"), ("train", "Testing")]
+)
+def test_splits_are_known_in_any_case_and_spelling(root: Path, rgb: InputSpec, train: str, val: str) -> None:
+    (root / "train").rename(root / "first")
+    (root / "first").rename(root / train)
+    (root / "val").rename(root / "second")
+    (root / "second").rename(root / val)
+    both = open_pair("folder", root, input=rgb)
+    assert [(len(part), part.classes) for part in both] == [(12, ("cat", "dog")), (6, ("cat", "dog"))]
+
+
+def test_splits_that_differ_in_case_alone_are_refused(root: Path, rgb: InputSpec) -> None:
+    shutil.copytree(root / "train", root / "Train")
+    with pytest.raises(DataError, match="train images may be those of Train or train; keep one"):
+        open_pair("folder", root, input=rgb)
+
+
+@pytest.mark.parametrize("above", ["", "deeper"])
+@pytest.mark.parametrize("others", [(), ("cat",)])
+def test_a_root_that_lies_too_high_is_refused(root: Path, rgb: InputSpec, above: str, others: tuple[str, ...]) -> None:
+    place = root.parent / "data" / above / "ds"
+    place.parent.mkdir(parents=True, exist_ok=True)
+    root.rename(place)
+    write_split(root.parent / "data", others)
+    with pytest.raises(DataError, match=f"the root that was meant is probably {place}"):
+        open_pair("folder", root.parent / "data", input=rgb)
+
+
+def test_a_single_class_is_refused(tmp_path: Path, rgb: InputSpec) -> None:
+    write_split(tmp_path / "one" / "cat" / "young")
+    with pytest.raises(DataError, match=r"single class, 'cat', .* the root that was meant is probably .*/one/cat"):
+        open_pair("folder", tmp_path / "one", input=rgb)
+    write_split(tmp_path / "two" / "train", ("cat",))
+    write_split(tmp_path / "two" / "val", ("cat",))
+    with pytest.raises(DataError, match=r"has a single class, 'cat', and there is nothing to tell apart\.$"):
+        open_pair("folder", tmp_path / "two", input=rgb)
+
+
+def test_a_link_to_what_holds_it_adds_nothing(root: Path, rgb: InputSpec) -> None:
+    for name, target in [("up", ".."), ("loop", "."), ("again", "../dog"), ("top", "../../..")]:
+        (root / "train" / "cat" / name).symlink_to(target)
+    (root / "train" / "all").symlink_to(".")
+    train = open_dataset("folder", root, input=rgb)
+    assert (len(train), train.classes) == (12, ("cat", "dog"))
+    assert isinstance(train, ImageDataset) and isinstance(train.source, FolderSource)
+    assert train.source.labels == [0] * 6 + [1] * 6
+
+
+def test_two_classes_that_are_one_folder_are_refused(root: Path, rgb: InputSpec) -> None:
+    (root / "train" / "wolf").symlink_to("dog")
+    with pytest.raises(DataError, match=r"dog' and '.*wolf' are one folder; remove the link"):
+        open_dataset("folder", root, input=rgb)
+
+
+def test_validation_images_that_are_linked_from_the_training_images_are_refused(root: Path, rgb: InputSpec) -> None:
+    shutil.rmtree(root / "val" / "cat")
+    (root / "val" / "cat").symlink_to(root / "train" / "cat")
+    with pytest.raises(DataError, match=r"share .*val/cat, so training and validation images would be the same"):
+        open_pair("folder", root, input=rgb)
+
+
+def test_links_to_nothing_count_as_undecodable_from_the_start(root: Path, rgb: InputSpec) -> None:
+    for number in range(2):
+        (root / "train" / "cat" / f"gone{number}.jpg").symlink_to("nowhere.jpg")
+    (root / "train" / "cat" / "itself.png").symlink_to("itself.png")
+    train = open_dataset("folder", root, input=rgb, max_corrupt=3)
+    assert isinstance(train, ImageDataset)
+    assert (len(train), len(train.skipped)) == (15, 3)
+    assert [len(labels) for _, labels in EvalBatches(train, 100)] == [12]
+    with pytest.raises(DataError, match=r"3 of 15 images do not decode, more than max_corrupt=2: .*cat/gone0.jpg, "):
+        open_dataset("folder", root, input=rgb, max_corrupt=2)
+
+
+def test_what_was_found_is_said_once(root: Path, grey: InputSpec, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a.heic", "b.heic", "notes.txt", "plain", ".hidden"):
+        (root / "train" / "cat" / name).touch()
+    (root / "val" / "dog" / "gone.jpg").symlink_to("nowhere")
+    with caplog.at_level(logging.INFO, "snnet.data.datasets"):
+        open_pair("folder", root, input=grey)
+    [said] = caplog.messages
+    assert said == (
+        f"folder under {root}: 12 images for training and 7 for validation; 2 classes; read as 28x28 pixels in grey; "
+        "1 links lead to nothing; left out, by ending: 2 .heic, 1 .txt, 1 without ending."
+    )
+
+
+def test_nothing_left_out_is_no_warning(root: Path, rgb: InputSpec, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "snnet.data.datasets"):
+        open_dataset("folder", root, input=rgb)
+    [record] = caplog.records
+    assert record.levelno == logging.INFO
+    assert record.message.endswith("12 images of the train split; 2 classes; read as 32x32 pixels in RGB.")
+
+
+def test_whatever_pillow_reads_is_read(root: Path, rgb: InputSpec) -> None:
+    picture = Image.new("RGB", (8, 8), (10, 200, 30))
+    kinds = {"gif": "GIF", "jfif": "JPEG", "JPE": "JPEG", "tga": "TGA", "qoi": "QOI"}
+    kinds |= {"avif": "AVIF"} if features.check("avif") else {}
+    kinds |= {"jp2": "JPEG2000"} if features.check("jpg_2000") else {}
+    for ending, kind in kinds.items():
+        picture.save(root / "train" / "dog" / f"z.{ending}", kind)
+    train = open_dataset("folder", root, input=rgb)
+    assert len(train) == 12 + len(kinds)
+    assert all(train[place][0].isfinite().all() for place in range(12, len(train)))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems take no such names")
+def test_a_class_whose_name_is_no_text_is_refused(root: Path, rgb: InputSpec) -> None:
+    shutil.copytree(root / "train" / "cat", os.fsdecode(os.fsencode(root / "train") + b"/caf\xe9"))
+    with pytest.raises(DataError, match=r"name is not UTF-8, b'caf\\xe9'; rename it"):
+        open_dataset("folder", root, input=rgb)
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "how"),
+    [
+        ("caf\u00e9", "cafe\u0301", r"differ in Unicode form, NFD and NFC: 'cafe\\u0301' and 'caf\\xe9'"),
+        ("cat", "cat ", "'cat ' and 'cat' differ in blanks"),
+        ("Cat", "cat", "'cat' and 'Cat' differ in upper and lower case"),
+    ],
+)
+def test_names_that_look_alike_are_told_apart(tmp_path: Path, rgb: InputSpec, train: str, val: str, how: str) -> None:
+    write_split(tmp_path / "train", (train, "dog"))
+    write_split(tmp_path / "val", (val, "dog"))
+    with pytest.raises(DataError, match=f"lack: '.*'; no folder for: '.*'; .*{how}"):
+        open_pair("folder", tmp_path, input=rgb)

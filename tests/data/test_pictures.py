@@ -1,15 +1,13 @@
-import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from timm.data import create_transform
 
-from snnet.data import CleanTransform, normalized_pixels, open_picture, pictures_in
+from snnet.data import CleanTransform, normalized_pixels, open_picture
 from snnet.data.corrupt import CorruptImageError
-from snnet.data.pictures import to_rgb
 from snnet.errors import DataError
 from snnet.space import InputSpec
 
@@ -51,41 +49,6 @@ def test_every_value_of_a_pixel() -> None:
     assert np.array_equal(ours, pixels.sub_(torch.tensor(0.286)).div_(torch.tensor(0.353)).numpy())
 
 
-@pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation(tmp_path: Path, orientation: int) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    path = tmp_path / "photo.png"
-    noise(20, 30).save(path, exif=exif)
-    upright = ImageOps.exif_transpose(Image.open(path))
-    assert np.array_equal(np.asarray(to_rgb(open_picture(path))), np.asarray(upright))
-    assert (upright.size == (20, 30)) == (orientation > 4)
-
-
-def test_damaged_exif_data_say_nothing(tmp_path: Path) -> None:
-    noise(20, 30).save(tmp_path / "photo.jpg", exif=b"Exif\x00\x00nonsense" + struct.pack("<I", 9))
-    assert to_rgb(open_picture(tmp_path / "photo.jpg")).size == (30, 20)
-
-
-@pytest.mark.parametrize("mode", ["RGBA", "LA", "P"])
-def test_transparent_parts_are_white(tmp_path: Path, mode: str) -> None:
-    picture = Image.new("RGBA", (8, 4), (10, 10, 10, 0))
-    picture.paste((10, 10, 10, 255), (0, 0, 4, 4))
-    if mode == "P":
-        picture = Image.new("P", (8, 4), 1)
-        picture.putpalette([10, 10, 10, 90, 0, 0])
-        picture.paste(0, (0, 0, 4, 4))
-        picture.info["transparency"] = 1
-    picture.convert(mode).save(tmp_path / "icon.png", **({"transparency": 1} if mode == "P" else {}))
-    pixels = np.asarray(to_rgb(open_picture(tmp_path / "icon.png")))
-    assert (pixels[:, :4] == 10).all() and (pixels[:, 4:] == 255).all()
-
-
-def test_half_transparent_is_half_white() -> None:
-    [[pixel]] = np.asarray(to_rgb(Image.new("RGBA", (1, 1), (0, 0, 255, 128))))
-    assert pixel.tolist() == [127, 127, 255]
-
-
 def test_a_transform_takes_paths(tmp_path: Path, rgb: InputSpec) -> None:
     noise(40, 50).save(tmp_path / "photo.png")
     transform = CleanTransform(rgb)
@@ -107,10 +70,3 @@ def test_a_filter_that_pillow_does_not_have(rgb: InputSpec) -> None:
     spec = InputSpec(rgb.size, rgb.mean, rgb.std, "bicubik")
     with pytest.raises(DataError, match=r"interpolation 'bicubik'; accepted: nearest, .* Did you mean 'bicubic'"):
         normalized_pixels(noise(40, 50), spec)
-
-
-def test_pictures_in_a_folder_at_any_depth(tmp_path: Path) -> None:
-    for name in ("b.jpg", "a/c.PNG", "a/.hidden.jpg", "a/notes.txt", "a/d/e.webp"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    assert [p.relative_to(tmp_path).as_posix() for p in pictures_in(tmp_path)] == ["a/c.PNG", "a/d/e.webp", "b.jpg"]

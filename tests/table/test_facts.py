@@ -8,7 +8,7 @@ import pytest
 
 from snnet.errors import TableError
 from snnet.table import StitchRow, StitchTable, check_profile, describe_profile, select
-from snnet.table.facts import current_facts
+from snnet.table.facts import read_facts
 from snnet.utils import Machine
 
 HERE = Machine("Here 9000", 4, ("GPU A", "GPU B"))
@@ -76,7 +76,7 @@ def test_types_of_torch_become_precisions() -> None:
         "evaluation": {"precision": "float32 with bf16", "network": "float32", "data": {"images": 3}},
         "anchors": ["a", "b"],
     }
-    assert current_facts(before) == {
+    assert read_facts("t.jsonl", before) == {
         "profile": {"precision": "bf16", "network_precision": "fp32", "engine": "eager", "threads": 2},
         "evaluation": {"precision": "fp32 with bf16", "network": "float32", "data": {"images": 3}},
         "anchors": ["a", "b"],
@@ -86,8 +86,8 @@ def test_types_of_torch_become_precisions() -> None:
 
 def test_what_is_of_today_stays() -> None:
     facts = {"profile": {"precision": "fp16", "network_precision": "float64x"}, "evaluation": None, "date": "today"}
-    assert current_facts(facts) == facts
-    assert current_facts({}) == {}
+    assert read_facts("t.jsonl", facts) == facts
+    assert read_facts("t.jsonl", {}) == {}
 
 
 def test_the_origin_is_said_in_one_line() -> None:

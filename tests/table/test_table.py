@@ -86,10 +86,13 @@ def test_rows_copy_and_pickle(table: StitchTable) -> None:
     ("text", "message"),
     [
         ("", "is not a stitch table"),
-        ("{not json", "line 1, is not JSON"),
+        ("{not json", "line 1, is damaged, it is not JSON"),
         ('{"format": "snnet-table", "version": 9}\n', "has table version 9; this snnet reads up to 1"),
-        ('{"format": "snnet-table", "version": 1}\n{"index": 0}\n', "line 2, is not a row"),
-        ('{"format": "snnet-table", "version": 1}\n{"index": 0, "stitch": "zero"}\n', "line 2, is not a row"),
+        ('{"format": "snnet-table", "version": 1}\n{"index": 0}\n', "line 2, is damaged: stitch: missing"),
+        (
+            '{"format": "snnet-table", "version": 1}\n{"index": 0, "stitch": "zero"}\n',
+            "line 2, is damaged: stitch: 'zero' is not a stitch",
+        ),
         ("[1, 2]", "is not a stitch table"),
     ],
 )

@@ -19,6 +19,7 @@ from snnet.anchors.embedded import EMBEDDED_ANCHORS, EMBEDDED_FAMILIES
 from snnet.anchors.from_modules import anchor_from_modules
 from snnet.anchors.images import Renormalize, input_spec
 from snnet.anchors.load import AnchorLike, load_anchor, rebuildable_source, replace_classifier
+from snnet.anchors.states import check_archive, check_tensors, listed
 
 __all__ = [
     "ANCHORS",
@@ -33,7 +34,10 @@ __all__ = [
     "anchor_from_modules",
     "batch_norms",
     "build_model",
+    "check_archive",
+    "check_tensors",
     "input_spec",
+    "listed",
     "load_anchor",
     "load_checkpoint",
     "rebuildable_source",

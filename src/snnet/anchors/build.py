@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 import timm
 import torch
@@ -14,6 +15,7 @@ from torch import nn
 
 from snnet.anchors.anchor import Anchor, AnchorSource
 from snnet.anchors.images import input_spec, patched_size
+from snnet.anchors.states import check_archive, check_tensors
 from snnet.errors import AnchorError, CheckpointError, did_you_mean
 from snnet.utils import Registry
 
@@ -98,10 +100,14 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     """
     if not Path(path).is_file():
         raise CheckpointError(f"There is no checkpoint at {path}; give a .safetensors or .pth file.")
+    if is_zipfile(path):
+        check_archive(Path(path))
     try:
         state = load_state_dict(str(path), device="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise many kinds for a damaged file
         raise CheckpointError(f"{path} cannot be read as a checkpoint ({error}); copy or download it again.") from error
+    own = model.state_dict()
+    check_tensors(state, path, whole={name for name, tensor in own.items() if not tensor.is_floating_point()})
     try:
         model.load_state_dict(state, strict=True)
     except RuntimeError as error:

@@ -17,7 +17,6 @@ from .pictures import Picture as Picture
 from .pictures import Pixels as Pixels
 from .pictures import normalized_pixels as normalized_pixels
 from .pictures import open_picture as open_picture
-from .pictures import pictures_in as pictures_in
 from .sources import SOURCES as SOURCES
 from .sources import ArraySource as ArraySource
 from .sources import ImageSource as ImageSource
@@ -26,3 +25,4 @@ from .transforms import Augmentation as Augmentation
 from .transforms import BatchAugment as BatchAugment
 from .transforms import CleanTransform as CleanTransform
 from .transforms import train_transform as train_transform
+from .walk import pictures_in as pictures_in

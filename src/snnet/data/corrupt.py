@@ -42,6 +42,7 @@ def decode(data: bytes | Path, name: str) -> Image.Image:
     with decoding(name):
         image = Image.open(io.BytesIO(data if isinstance(data, bytes) else data.read_bytes()))
         image.load()
+    image.filename = name  # for later messages; nothing is read from there any more
     return image
 
 

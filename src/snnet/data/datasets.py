@@ -2,6 +2,8 @@
 
 import logging
 import math
+from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
@@ -11,7 +13,9 @@ import torch
 from snnet.data.folder import FolderSource, hold_out
 from snnet.data.images import ImageDataset, TensorImages
 from snnet.data.sources import SOURCES, ArraySource, Request
+from snnet.data.splits import SPLITS
 from snnet.data.transforms import Augmentation, CleanTransform, train_transform
+from snnet.data.walk import subfolders
 from snnet.errors import DataError, did_you_mean
 from snnet.space import InputSpec
 
@@ -20,7 +24,6 @@ Images: TypeAlias = ImageDataset | TensorImages
 
 _log = logging.getLogger(__name__)
 
-SPLITS = ("train", "validation")
 _IN_MEMORY_BYTES = 2**30
 
 
@@ -34,6 +37,7 @@ def open_dataset(
     num_classes: int | None = None,
     max_corrupt: int | None = None,
     download: bool = False,
+    upright: bool = True,
 ) -> Images:
     """Open one split of a data set, with its images made to fit a network's input.
 
@@ -50,10 +54,27 @@ def open_dataset(
         max_corrupt: Most images that may be skipped because they do not decode; by default one in a hundred, and at
             least 10.
         download: Whether missing data may be fetched over the network.
+        upright: Turn pictures as their EXIF data say; False reads them as timm does.
 
     Raises:
         DataError: If there is no such data set, the data is missing or unusable, or its classes are another number.
     """
+    request = Request(name, None if root is None else Path(root).expanduser(), split, download)
+    images = _open(request, input, augment, num_classes, max_corrupt, upright=upright)
+    _tell(f"{where(name, root)}: {len(images)} images of the {split} split", images, input)
+    return images
+
+
+def _open(
+    request: Request,
+    input: InputSpec,
+    augment: Augmentation | None,
+    num_classes: int | None,
+    max_corrupt: int | None,
+    *,
+    upright: bool,
+) -> Images:
+    name, split = request.name, request.split
     if split not in SPLITS:
         raise DataError(f"Unknown split {split!r}; accepted: {', '.join(SPLITS)}.{did_you_mean(split, SPLITS)}")
     kind, _, rest = name.partition("/")
@@ -63,14 +84,14 @@ def open_dataset(
         accepted = "embedded, folder, torchvision/NAME, torch/NAME, hfds/NAME, wds/NAME"
         hint = did_you_mean(kind.lower(), SOURCES.names())
         raise DataError(f"Unknown data set {name!r}; accepted: {accepted}.{hint}")
-    source = SOURCES.get(kind)(Request(rest, Path(root).expanduser() if root is not None else None, split, download))
-    clean = CleanTransform(input)
+    source = SOURCES.get(kind)(replace(request, name=rest))
+    clean = CleanTransform(input, upright)
     if isinstance(source, ArraySource) and augment is None:
         same_size = tuple(source.pixels.shape[1:3]) == tuple(input.size[1:])
         if same_size and 4 * len(source) * math.prod(input.size) <= _IN_MEMORY_BYTES:
-            return _checked(TensorImages.of(source, input), name, root, num_classes)
-    transform = train_transform(input, augment) if augment is not None else clean
-    return _checked(ImageDataset(source, transform, clean, max_corrupt), name, root, num_classes)
+            return _checked(TensorImages.of(source, input), where(name, request.root), num_classes)
+    transform = train_transform(input, augment, upright=upright) if augment is not None else clean
+    return _checked(ImageDataset(source, transform, clean, max_corrupt), where(name, request.root), num_classes)
 
 
 def open_pair(
@@ -82,57 +103,93 @@ def open_pair(
     num_classes: int | None = None,
     max_corrupt: int | None = None,
     download: bool = False,
+    upright: bool = True,
 ) -> tuple[Images, Images]:
     """Open the training split, augmented, and the validation split, clean; the arguments are `open_dataset`'s.
 
     Where a folder holds classes but no splits, one image in five of each class is held out for validation, always the
-    same ones, and a warning is logged.
+    same ones. What was found is logged: as a warning where images are held out or files left out.
 
     Raises:
-        DataError: Also if the two have different classes or are the very same images, or if a class has a single image
-            where some must be held out.
+        DataError: Also if the two have different classes or images in common, if there is a single class, or if a class
+            has a single image where some must be held out.
     """
-    open_split = partial(
-        open_dataset, name, root, input=input, num_classes=num_classes, max_corrupt=max_corrupt, download=download
-    )
-    train, validation = open_split(split="train", augment=augment), open_split(split="validation")
-    sources = [getattr(images, "source", None) for images in (train, validation)]
-    folders = [source.folder for source in sources if isinstance(source, FolderSource)]
-    if len(folders) == 2 and folders[0] == folders[1]:
-        return _held_out(train)
-    if len(folders) == 2 and folders[0].samefile(folders[1]):
+    place, here = None if root is None else Path(root).expanduser(), where(name, root)
+    open_split = partial(_open, input=input, num_classes=num_classes, max_corrupt=max_corrupt, upright=upright)
+    train = open_split(Request(name, place, "train", download), augment=augment)
+    if len(train.classes) == 1:
         raise DataError(
-            f"{folders[0]} and {folders[1]} are one folder, so training and validation images would be the same; "
-            "link other images for one of them."
+            f"{here} has a single class, {train.classes[0]!r}, and there is nothing to tell apart{_below(train)}."
         )
-    if set.intersection(*({shard.path for shard in getattr(source, "shards", ())} for source in sources)):
-        raise DataError(f"{name} under {root} has shards that are both for training and for validation; list others.")
-    if train.classes != validation.classes:
-        first, second = (f"{len(part.classes)} ({_some(part.classes)})" for part in (train, validation))
-        raise DataError(
-            f"{name} under {root} has other classes for training than for validation: {first} and {second}; "
-            "both need the same, in the same order."
-        )
+    source = getattr(train, "source", None)
+    if isinstance(source, FolderSource) and source.folder == place:
+        return _held_out(train, source, input)
+    validation = open_split(Request(name, place, "validation", download), augment=None)
+    _check_apart(train, validation, here)
+    told = f"{here}: {len(train)} images for training and {len(validation)} for validation"
+    _tell(told, train, input, validation)
     return train, validation
 
 
-def _held_out(images: Images) -> tuple[ImageDataset, ImageDataset]:
-    assert isinstance(images, ImageDataset) and isinstance(images.source, FolderSource)
-    first, second = hold_out(images.source)
-    _log.warning(
-        "%s holds classes but no splits: of its %d images, %d are for training and %d are held out for validation; "
-        "to choose them yourself, move them into train/CLASS and validation/CLASS.",
-        images.source.folder,
-        len(images),
-        len(first),
-        len(second),
+def _below(images: Images) -> str:
+    source = getattr(images, "source", None)
+    inner = isinstance(source, FolderSource) and [*subfolders(source.folder / source.classes[0])]
+    return f"; the root that was meant is probably {inner[0].parent}" if inner else ""
+
+
+def _check_apart(train: Images, validation: Images, here: str) -> None:
+    first, second = (getattr(images, "source", None) for images in (train, validation))
+    if isinstance(first, FolderSource) and isinstance(second, FolderSource):
+        shared = [path for this, path in second.folders.items() if this in first.folders]
+        if shared:
+            raise DataError(
+                f"{first.folder} and {second.folder} are one folder or share {shared[0]}, so training and validation "
+                "images would be the same; link other images for one of them."
+            )
+    shards = [{shard.path for shard in getattr(source, "shards", ())} for source in (first, second)]
+    if set.intersection(*shards):
+        raise DataError(f"{here} has shards that are both for training and for validation; list others.")
+    if train.classes != validation.classes:
+        one, other = (f"{len(part.classes)} ({_some(part.classes)})" for part in (train, validation))
+        raise DataError(
+            f"{here} has other classes for training than for validation: {one} and {other}; both need the same, in "
+            "the same order."
+        )
+
+
+def _held_out(images: Images, source: FolderSource, input: InputSpec) -> tuple[ImageDataset, ImageDataset]:
+    assert isinstance(images, ImageDataset)
+    first, second = hold_out(source)
+    told = (
+        f"{source.folder} holds classes but no splits: of its {len(images)} images, {len(first)} are for training and "
+        f"{len(second)} are held out for validation (to choose them yourself, move them into train/CLASS and "
+        "validation/CLASS)"
     )
+    _tell(told, images, input, level=logging.WARNING)
     clean, limit = images.clean_transform, images.max_corrupt
     return ImageDataset(first, images.transform, clean, limit), ImageDataset(second, clean, clean, limit)
 
 
-def _checked(images: Images, name: str, root: str | Path | None, num_classes: int | None) -> Images:
-    where = f"{name} under {root}" if root is not None else name
+def _tell(counted: str, images: Images, input: InputSpec, *others: Images, level: int = logging.INFO) -> None:
+    """Log, once, what was found and what becomes of it."""
+    sources = [source for part in (images, *others) if (source := getattr(part, "source", None))]
+    left_out = sum((Counter(source.left_out) for source in sources), Counter[str]())
+    lost = sum(len(source.faults) for source in sources)
+    height, width = input.size[1:]
+    parts = [counted, f"{len(images.classes) or 'unnamed'} classes"]
+    parts.append(f"read as {width}x{height} pixels in {'grey' if input.size[0] == 1 else 'RGB'}")
+    parts += [f"{lost} links lead to nothing"] if lost else []
+    kinds = ", ".join(f"{count} {ending}" for ending, count in left_out.most_common())
+    parts += [f"left out, by ending: {kinds}"] if kinds else []
+    _log.log(logging.WARNING if lost or kinds else level, "%s.", "; ".join(parts))
+
+
+def where(name: str, root: str | Path | None) -> str:
+    """Return what to call a data set in messages."""
+    return name if root is None else f"{name} under {root}"
+
+
+def _checked(images: Images, where: str, num_classes: int | None) -> Images:
     if not len(images):
         raise DataError(f"{where} has no images.")
     if isinstance(images, ImageDataset) and num_classes is not None:

@@ -2,20 +2,20 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
-from snnet.data.corrupt import decode
-from snnet.data.pictures import EXTENSIONS, pictures_in
+from snnet.data.corrupt import CorruptImageError, decode
+from snnet.data.names import check_text, listed, look_alikes
 from snnet.data.sources import SOURCES, ImageSource, Request, SourcePart
+from snnet.data.splits import SPLIT_NAMES, find_split, is_split
+from snnet.data.walk import USUAL_ENDINGS, picture_endings, subfolders, walk
 from snnet.errors import DataError
 
-SPLIT_FOLDERS = {"train": ("train", "training"), "validation": ("validation", "val", "valid", "test", "eval")}
 # One in so many images of a class is for validation where a folder has no splits.
 HELD_OUT = 5
-_SPLIT_NAMES = {name for names in SPLIT_FOLDERS.values() for name in names}
 
 
 class FolderSource(ImageSource):
@@ -25,8 +25,12 @@ class FolderSource(ImageSource):
         folder: Holds one sub-folder per class; images lie at any depth in it.
         classes: The classes there must be; None to take what there is.
 
+    Attributes:
+        folders: All that were searched, as `Found.folders` has them.
+
     Raises:
-        DataError: If there is no class folder, a class without images, or another class than `classes` has.
+        DataError: If there is no class folder, a class without images or that holds splits, or another class
+            than `classes` has.
     """
 
     labels: Sequence[int]
@@ -36,14 +40,24 @@ class FolderSource(ImageSource):
         self.classes = class_names(folder)
         if classes is not None:
             _check_same_classes(folder, self.classes, classes)
-        found = [(path, label) for label, name in enumerate(self.classes) for path in pictures_in(folder / name)]
-        self.paths = [path for path, _ in found]
-        self.labels = [label for _, label in found]
+        found = walk([folder / name for name in self.classes], picture_endings())
+        _check_no_splits_within(folder, self.classes, found.folders.values())
+        self.folders, self.left_out = found.folders, found.left_out
+        self.paths = [path for paths in found.files for path in paths]
+        self.labels = [label for label, paths in enumerate(found.files) for _ in paths]
+        places = (place for place, path in enumerate(self.paths) if path in found.dangling)
+        self.faults = {place: f"{self.paths[place]} does not decode (a link to nothing)" for place in places}
         _check_none_empty(self, needed=classes is None)
 
     def read(self, index: int) -> tuple[Image.Image, int]:
         """Return an image and its label."""
+        if index in self.faults:
+            raise CorruptImageError(self.faults[index])
         return decode(self.paths[index], str(self.paths[index])), self.labels[index]
+
+    def describe(self, index: int) -> str:
+        """Return the path of an image."""
+        return str(self.paths[index])
 
 
 def hold_out(whole: FolderSource) -> tuple[SourcePart, SourcePart]:
@@ -61,7 +75,7 @@ def hold_out(whole: FolderSource) -> tuple[SourcePart, SourcePart]:
     if single:
         raise DataError(
             f"{whole.folder} holds no splits, and no validation image can be held out where a class has a single "
-            f"image: {_listed(single)}; add images, or remove the folders."
+            f"image: {listed(single)}; add images, or remove the folders."
         )
 
     def digest(place: int) -> str:
@@ -77,14 +91,20 @@ def class_names(folder: Path) -> tuple[str, ...]:
     """Return the names of the class folders, sorted.
 
     Raises:
-        DataError: If there are none.
+        DataError: If there are none, or they are no text.
     """
-    names = tuple(path.name for path in _subfolders(folder))
+    names = tuple(path.name for path in subfolders(folder))
     if names:
+        check_text(folder, names)
         return names
-    loose = sum(1 for path in folder.iterdir() if path.suffix.lower() in EXTENSIONS)
+    loose = sum(1 for path in folder.iterdir() if path.suffix.lower() in picture_endings())
     what = f"has {loose} images but no class folders" if loose else "is empty: it has no class folders"
     raise DataError(f"{folder} {what}; put the images of each class into a folder of their own, {folder}/CLASS/x.jpg.")
+
+
+def scanned_folders(root: Path) -> list[Path]:
+    """Return the folders whose sub-folders are classes: those of the splits, or the root where it holds none."""
+    return [path for path in subfolders(root) if is_split(path.name)] if _has_splits(root) else [root]
 
 
 @SOURCES.register("folder")
@@ -99,8 +119,8 @@ def open_folder(request: Request) -> FolderSource:
         return FolderSource(root)
     folder = _named(root, split)
     if folder is None:
-        wanted = " or ".join(f"{root}/{name}" for name in SPLIT_FOLDERS[split])
-        present = ", ".join(path.name for path in _subfolders(root))
+        wanted = " or ".join(f"{root}/{name}" for name in SPLIT_NAMES[split])
+        present = ", ".join(path.name for path in subfolders(root))
         raise DataError(f"{root} has no {split} images, only {present}; put them into {wanted}.")
     # Labels are positions among sorted names, so a class that one split lacks would shift all labels after it.
     trained = _named(root, "train") if split == "validation" else None
@@ -108,43 +128,48 @@ def open_folder(request: Request) -> FolderSource:
 
 
 def _named(root: Path, split: str) -> Path | None:
-    return next((root / name for name in SPLIT_FOLDERS[split] if (root / name).is_dir()), None)
+    name = find_split((path.name for path in subfolders(root)), split)
+    return None if name is None else root / name
 
 
 def _has_splits(root: Path) -> bool:
     # A class may well be called "train"; a split has folders inside.
-    folders = _subfolders(root)
-    named = [path for path in folders if path.name in _SPLIT_NAMES]
-    return bool(named) and (len(named) == len(folders) or any(_subfolders(path) for path in named))
+    folders = subfolders(root)
+    named = [path for path in folders if is_split(path.name)]
+    return bool(named) and (len(named) == len(folders) or any(map(subfolders, named)))
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    # macOS leaves __MACOSX in archives, tools leave .cache and the like; neither is a class.
-    paths = (path for path in folder.iterdir() if path.is_dir())
-    return sorted(path for path in paths if path.name != "__MACOSX" and not path.name.startswith("."))
+def _check_no_splits_within(folder: Path, classes: Sequence[str], entered: Iterable[Path]) -> None:
+    tops = {folder / name for name in classes}
+    below = [path for path in entered if path not in tops]
+    holding = {path.parent for path in below}
+    # Further down only what holds folders itself is taken for a split.
+    splits = sorted(path for path in below if is_split(path.name) and (path.parent in tops or path in holding))
+    if splits:
+        raise DataError(
+            f"{folder} is taken to hold one folder per class ({listed(classes)}), and there are splits further down, "
+            f"such as {splits[0]}; the root that was meant is probably {splits[0].parent}. If these are no splits, "
+            "give the folders other names."
+        )
 
 
 def _check_same_classes(folder: Path, found: Sequence[str], expected: Sequence[str]) -> None:
     extra, missing = sorted(set(found) - set(expected)), sorted(set(expected) - set(found))
     if extra or missing:
-        faults = [f"classes that the training images lack: {_listed(extra)}"] if extra else []
-        faults += [f"no folder for: {_listed(missing)}"] if missing else []
+        faults = [f"classes that the training images lack: {listed(extra)}"] if extra else []
+        faults += [f"no folder for: {listed(missing)}"] if missing else []
         raise DataError(
-            f"{folder} has other classes than the training images ({'; '.join(faults)}); "
+            f"{folder} has other classes than the training images ({'; '.join(faults + look_alikes(extra, missing))}); "
             "give both the same class folders."
         )
 
 
 def _check_none_empty(source: FolderSource, needed: bool) -> None:
     # A validation split may lack images of a class (its folder is there), a training split may not.
-    present = set(source.labels)
+    present = {label for place, label in enumerate(source.labels) if place not in source.faults}
     empty = [name for label, name in enumerate(source.classes) if label not in present]
     if empty and (needed or not present):
         raise DataError(
-            f"{source.folder} has no image ({', '.join(EXTENSIONS)}) in the class folders {_listed(empty)}; "
+            f"{source.folder} has no image ({', '.join(USUAL_ENDINGS)}, ...) in the class folders {listed(empty)}; "
             "add images or remove the folders."
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:5]) + (f", ... ({len(names)} in all)" if len(names) > 5 else "")

@@ -9,8 +9,8 @@ from typing import Any
 from PIL import Image
 
 from snnet.data.corrupt import decode
-from snnet.data.folder import SPLIT_FOLDERS
 from snnet.data.sources import SOURCES, ImageSource, Request
+from snnet.data.splits import find_split
 from snnet.data.torchvision import build
 from snnet.errors import DataError
 from snnet.utils import require
@@ -64,7 +64,7 @@ def open_hfds(request: Request) -> HfSource:
     cache = None if request.root is None else str(request.root)
     with _offline(not request.download):
         present = build(lambda: datasets.get_dataset_split_names(request.name), request, name)
-        split = next((split for split in SPLIT_FOLDERS[request.split] if split in present), None)
+        split = find_split(present, request.split)
         if split is None:
             raise DataError(f"{name} has no {request.split} split, only {', '.join(present)}.")
         rows = build(lambda: datasets.load_dataset(request.name, split=split, cache_dir=cache), request, name)

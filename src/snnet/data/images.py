@@ -33,6 +33,9 @@ class ImageDataset(Dataset[Sample]):
         transform: From PIL image to tensor.
         clean: The same without augmentation.
         max_corrupt: Most images that may be skipped; by default one in a hundred, and at least 10.
+
+    Raises:
+        DataError: If more than that are known not to decode before any is read.
     """
 
     def __init__(
@@ -43,6 +46,7 @@ class ImageDataset(Dataset[Sample]):
         self.labels = source.labels
         self.max_corrupt = max_corrupt
         self.skipped = SkippedImages(len(source), max_corrupt)
+        self.skipped.add(source.faults)
 
     def __len__(self) -> int:
         return len(self.source)

@@ -1,42 +1,23 @@
-"""From a picture to the normalized pixels that a network takes, and pictures in files: Pillow and numpy, no torch."""
+"""From a picture, or the file of one, to the normalized pixels that a network takes: Pillow and numpy, no torch."""
 
 import math
 import os
-import struct
 from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image
+from PIL import Image
 
 from snnet.data.corrupt import CorruptImageError, decode
+from snnet.data.pixel_modes import to_rgb
+from snnet.data.walk import pictures_in
 from snnet.errors import DataError, did_you_mean
 from snnet.space import InputSpec
 
 Picture: TypeAlias = Image.Image | str | os.PathLike[str]
 """A picture as Pillow has it, or the path of one."""
 Pixels: TypeAlias = NDArray[np.float32]
-
-EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-BACKGROUND = "white"
-"""What is seen through the transparent parts of a picture."""
-_TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """Return the files at any depth in a folder that are images by their names, sorted; links are followed."""
-    walk = os.walk(folder, followlinks=True)
-    paths = (Path(top, name) for top, _, names in walk for name in names if not name.startswith("."))
-    return sorted(path for path in paths if path.suffix.lower() in EXTENSIONS)
 
 
 def open_picture(picture: Picture) -> Image.Image:
@@ -66,34 +47,23 @@ def open_picture(picture: Picture) -> Image.Image:
         ) from error
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
-    """Return a picture in RGB: upright as its EXIF data say, on white where it is transparent, 16 bits scaled to 8."""
-    try:
-        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
-    except (SyntaxError, ValueError, TypeError, KeyError, EOFError, OSError, struct.error):
-        turn = None  # damaged EXIF data say nothing, and the image is whole
-    upright = picture if turn is None else picture.transpose(turn)
-    if upright.mode.startswith("I;16"):
-        # Pillow clips 16-bit grey to white where it should scale.
-        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-    if upright.has_transparency_data:
-        colors = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", colors.size, BACKGROUND), colors)
-    return upright if upright.mode == "RGB" else upright.convert("RGB")
-
-
-def normalized_pixels(picture: Image.Image, spec: InputSpec) -> Pixels:
+def normalized_pixels(picture: Image.Image, spec: InputSpec, *, upright: bool = True) -> Pixels:
     """Return the pixels `(C, H, W)` of a picture as a network takes them: resized, center-cropped, normalized.
 
     Equal, to the last bit, to `timm.data.create_transform(..., is_training=False)`: the shorter side is resized to
     the network's size divided by `crop_pct`. Grey networks see the luma of colors.
+
+    Args:
+        picture: In any of Pillow's pixel modes, see `to_rgb`.
+        spec: What the network takes.
+        upright: Turn it as its EXIF data say, which timm does not.
 
     Raises:
         DataError: If the network takes neither grey nor RGB, or a filter that Pillow does not have.
     """
     channels, height, width = spec.size
     check_channels(spec)
-    colors = to_rgb(picture)
+    colors = to_rgb(picture, upright=upright)
     resized = _resize(colors if channels == 3 else colors.convert("L"), spec)
     top, left = round((resized.height - height) / 2), round((resized.width - width) / 2)
     cropped = resized.crop((left, top, left + width, top + height))

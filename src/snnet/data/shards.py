@@ -11,7 +11,8 @@ from typing import Any, BinaryIO
 
 import yaml
 
-from snnet.data.folder import SPLIT_FOLDERS
+from snnet.data.splits import SPLIT_NAMES, find_split
+from snnet.data.walk import walk
 from snnet.errors import DataError
 from snnet.utils import require
 
@@ -171,7 +172,7 @@ def find_shards(root: Path, split: str) -> tuple[list[Shard], tuple[str, ...], s
         )
     classes, path = info.get("classes"), root / "classnames.txt"
     if not classes and path.is_file():
-        classes = path.read_text(encoding="utf-8").splitlines()
+        classes = _read_text(path).splitlines()
     return shards, tuple(map(str, classes or ())), label_key
 
 
@@ -179,7 +180,7 @@ def _read_info(root: Path) -> Mapping[str, Any]:
     path = next((root / name for name in INFO_FILES if (root / name).is_file()), None)
     if path is None:
         return {}
-    text = path.read_text(encoding="utf-8")
+    text = _read_text(path)
     try:
         info = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (ValueError, yaml.YAMLError) as error:
@@ -189,10 +190,17 @@ def _read_info(root: Path) -> Mapping[str, Any]:
     return info
 
 
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except ValueError as error:
+        raise DataError(f"{path} is not UTF-8 ({error}); save it as UTF-8.") from error
+
+
 def _listed(root: Path, splits: Mapping[str, Any], split: str) -> tuple[list[Shard], str | None]:
-    name = next((name for name in SPLIT_FOLDERS[split] if name in splits), None)
+    name = find_split(map(str, splits), split)
     if name is None:
-        wanted = " or ".join(SPLIT_FOLDERS[split])
+        wanted = " or ".join(SPLIT_NAMES[split])
         raise DataError(f"The info file in {root} lists no {split} split ({wanted}), only {', '.join(splits)}.")
     entry = splits[name]
     files = entry.get("filenames") if isinstance(entry, dict) else None
@@ -209,12 +217,12 @@ def _listed(root: Path, splits: Mapping[str, Any], split: str) -> tuple[list[Sha
 
 
 def _named(root: Path, split: str) -> list[Shard]:
-    paths = sorted(path for path in root.rglob("*.tar") if not path.name.startswith("."))
+    [paths] = walk([root], (".tar",)).files
     # Validation shards before test shards: the two must not mix.
-    for name in SPLIT_FOLDERS[split]:
+    for name in SPLIT_NAMES[split]:
         found = [Shard(path) for path in paths if name in re.split("[^a-z]+", str(path.relative_to(root)).lower())]
         if found:
             return found
     what = f"{len(paths)} shards, none of them named for" if paths else "no shards (*.tar) for"
-    wanted = " or ".join(f"{name}-0000.tar" for name in SPLIT_FOLDERS[split][:2])
+    wanted = " or ".join(f"{name}-0000.tar" for name in SPLIT_NAMES[split][:2])
     raise DataError(f"{root} has {what} the {split} split; name them {wanted}, or list them in {INFO_FILES[0]}.")

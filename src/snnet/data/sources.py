@@ -2,9 +2,10 @@
 """Where images come from: one abstract class, and the registry of its kinds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar, TypeAlias
 
 import torch
@@ -30,12 +31,16 @@ class ImageSource(ABC):
     Attributes:
         classes: Names of the classes, and the label is the position; empty where the source does not tell them.
         labels: Label of each image, or None where that takes reading the images.
+        faults: Why images do not decode, of those for which that is known before they are read, by their places.
+        left_out: How many files that lie there are not read, by their endings.
         in_shards: Whether images lie in shards that are best read after each other, as `shuffled` puts them.
     """
 
     classes: tuple[str, ...]
     in_shards: ClassVar[bool] = False
     labels: Sequence[int] | None = None
+    faults: Mapping[int, str] = MappingProxyType({})
+    left_out: Mapping[str, int] = MappingProxyType({})
 
     def __len__(self) -> int:
         """Return the number of images: of labels, where they are known."""
@@ -78,6 +83,9 @@ class SourcePart(ImageSource):
         self.whole, self.places, self.classes = whole, tuple(places), whole.classes
         labels = whole.labels
         self.labels = None if labels is None else [labels[place] for place in self.places]
+        known = whole.faults
+        self.faults = {new: known[old] for new, old in enumerate(self.places) if old in known} if known else known
+        self.left_out = whole.left_out
 
     def __len__(self) -> int:
         return len(self.places)

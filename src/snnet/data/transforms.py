@@ -10,7 +10,8 @@ from pydantic import Field
 from timm.data import create_transform
 from torch import Tensor
 
-from snnet.data.pictures import Picture, check_channels, normalized_pixels, open_picture, to_rgb
+from snnet.data.pictures import Picture, check_channels, normalized_pixels, open_picture
+from snnet.data.pixel_modes import to_rgb
 from snnet.errors import RecipeError
 from snnet.space import InputSpec
 from snnet.utils import WHOLE, Settings, Share
@@ -42,12 +43,14 @@ class CleanTransform:
 
     Attributes:
         input: What the network takes.
+        upright: Turn pictures as their EXIF data say; timm does not.
 
     Raises:
         DataError: If the input is neither grey nor RGB.
     """
 
     input: InputSpec
+    upright: bool = True
 
     def __post_init__(self) -> None:
         check_channels(self.input)
@@ -58,7 +61,7 @@ class CleanTransform:
         Raises:
             DataError: If there is no image there.
         """
-        return torch.from_numpy(normalized_pixels(open_picture(picture), self.input))
+        return torch.from_numpy(normalized_pixels(open_picture(picture), self.input, upright=self.upright))
 
 
 @dataclass(frozen=True)
@@ -66,15 +69,21 @@ class _TrainTransform:
     # timm's transforms want three channels. Grey images pass as three equal ones, which every operation keeps
     # equal but for erasing with noise; the first is taken at the end.
     grey: bool
+    upright: bool
     steps: Transform
 
     def __call__(self, image: Image.Image) -> Tensor:
-        rgb = to_rgb(image)
+        rgb = to_rgb(image, upright=self.upright)
         return self.steps(rgb.convert("L").convert("RGB"))[:1] if self.grey else self.steps(rgb)
 
 
-def train_transform(spec: InputSpec, augment: Augmentation) -> Transform:
+def train_transform(spec: InputSpec, augment: Augmentation, *, upright: bool = True) -> Transform:
     """Return the transform of training images; gives `(C, H, W)`.
+
+    Args:
+        spec: What the network takes.
+        augment: How images are varied.
+        upright: Turn them first as their EXIF data say.
 
     Raises:
         DataError: If the input is neither grey nor RGB.
@@ -91,7 +100,7 @@ def train_transform(spec: InputSpec, augment: Augmentation) -> Transform:
         raise RecipeError(
             f"timm refuses the augmentation {settings}: {error!r}; see timm.data.create_transform."
         ) from error
-    return _TrainTransform(grey, steps)
+    return _TrainTransform(grey, upright, steps)
 
 
 class BatchAugment(Settings):

@@ -16,10 +16,10 @@ from PIL import Image
 from torch import Tensor
 
 from snnet.data.corrupt import CorruptImageError, decode
-from snnet.data.pictures import EXTENSIONS
 from snnet.data.seeding import derive
 from snnet.data.shards import Shard, ShardSample, find_shards
 from snnet.data.sources import SOURCES, ImageSource, Request
+from snnet.data.walk import picture_endings
 from snnet.errors import DataError
 from snnet.utils import require
 
@@ -27,7 +27,6 @@ _log = logging.getLogger(__name__)
 # Seconds after which the user should know.
 _SLOW = 5
 _COUNTED = "%s: counted %d images in %d shards in %.1f s; an _info.json with their shard_lengths saves that."
-_IMAGES = tuple(extension.removeprefix(".") for extension in EXTENSIONS)
 
 LANES = 16
 """Shards that are read side by side."""
@@ -70,7 +69,7 @@ class ShardSource(ImageSource):
         shard, sample = self._find(index)
         name = self.describe(index)
         label = self._label(shard, sample, name)
-        extension = next((extension for extension in _IMAGES if extension in sample.files), None)
+        extension = next((known for ending in picture_endings() if (known := ending[1:]) in sample.files), None)
         if extension is None:
             raise CorruptImageError(f"{name} does not decode (it has no image, only {_extensions(sample)})")
         return decode(shard.read(sample.files[extension]), name), label

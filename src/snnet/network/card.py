@@ -69,7 +69,7 @@ def _cell(row: StitchRow, name: str) -> str:
 
 def is_generated(card: Path) -> bool:
     """Tell whether a card is ours to replace: it is not there, or bears the line that says so."""
-    return not card.is_file() or MARKER in card.read_text(encoding="utf-8")
+    return not card.is_file() or MARKER in card.read_text(encoding="utf-8", errors="replace")
 
 
 def summary(net: Network) -> str:

@@ -1,7 +1,7 @@
 """A saved network, read with nothing but tensors and JSON."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -11,13 +11,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from snnet.anchors import Anchor, AnchorLike, AnchorSource, load_anchor
-from snnet.errors import AnchorError, CheckpointError
+from snnet.anchors import Anchor, AnchorLike, check_tensors, load_anchor
+from snnet.errors import AnchorError, CheckpointError, SNNetError, TableError
+from snnet.network.description import AnchorRecord, NetworkRecord
 from snnet.network.interface import Network
-from snnet.network.storage import CONFIG, FORMAT, HUB_ERRORS, SETTINGS, TABLE, VERSION, WEIGHTS
+from snnet.network.storage import CONFIG, HUB_ERRORS, OF_WEIGHTS, SETTINGS, TABLE, WEIGHTS
 from snnet.space import StitchSpace
 from snnet.table import StitchTable
-from snnet.utils import known_keywords, read_description
+from snnet.utils import file_digest, finish_folder, known_keywords
 
 N = TypeVar("N", bound=Network)
 
@@ -41,23 +42,70 @@ def read_network(
     Raises:
         CheckpointError: If there is no such network, or one of its files is damaged.
     """
+    place = _device(map_location)
     hub = {"revision": revision, "token": token, "cache_dir": cache_dir}
     directory = _find_directory(path, **hub, force_download=force_download, local_files_only=local_files_only)
-    config = _read_config(directory / CONFIG)
-    space = _read_space(directory / CONFIG, config["space"])
-    with _anchors_of(directory, config["anchors"], space, models) as anchors:
-        net = build(anchors, space, **{name: config[name] for name in SETTINGS if name in config})
+    with suppress(OSError):  # of what may only be read, a mix of then and now is found by its digest
+        finish_folder(directory, last=CONFIG)
+    record = NetworkRecord.read(directory / CONFIG)
+    space = record.built_space()
+    if strict:
+        _check_digest(directory / WEIGHTS, record.weights)
+    with _anchors_of(directory, record.anchors, space, models) as anchors:
+        net = build(anchors, space, **{name: getattr(record, name) for name in SETTINGS})
         module = cast(nn.Module, net)
-        _load_weights(module, directory / WEIGHTS, device=str(map_location), strict=strict)
+        _load_weights(module, directory / WEIGHTS, device=str(place), strict=strict)
     if len(net.statistics):
         _check_statistics(net, directory / WEIGHTS)
-    net.classes = tuple(config["classes"]) if config.get("classes") else None
+    if record.classes:
+        width = net.anchor(0).num_classes
+        if len(record.classes) != width:
+            raise CheckpointError(
+                f"{directory / CONFIG} is damaged: classes: {len(record.classes)} names are no names of {width} "
+                "classes; copy the network again."
+            )
+        net.classes = tuple(record.classes)
     if (directory / TABLE).is_file():
-        net.table = StitchTable.load(directory / TABLE)
+        net.table = _read_table(directory / TABLE, space, record.weights)
     # Buffers that are not in the file (window masks, normalizations) are still where they were made.
-    module.to(map_location).eval()
+    module.to(place).eval()
     net.statistics.to(next(module.parameters()).dtype)
     return net
+
+
+def _device(name: torch.device | str) -> torch.device:
+    try:
+        return torch.device(name)
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise CheckpointError(f"map_location={name!r} is no device ({reason}); give 'cpu' or 'cuda'.") from None
+
+
+def _check_digest(path: Path, written: str | None) -> None:
+    """Refuse weights that are not those of the description; version 0.1.0 did not say which they are."""
+    if written is not None and path.is_file() and file_digest(path) != written:
+        raise CheckpointError(
+            f"{path} is damaged, or of another network: its SHA-256 is not the one in {CONFIG}; copy or save the "
+            "network again, or load it as it is with strict=False."
+        )
+
+
+def _read_table(path: Path, space: StitchSpace, weights: str | None) -> StitchTable:
+    """Read the table of a network.
+
+    Raises:
+        TableError: If it cannot be read or is of another network.
+    """
+    table = StitchTable.load(path)
+    of = table.meta.pop(OF_WEIGHTS, weights)
+    strange = [row for row in table if row.index >= len(space) or space[row.index] != row.route]
+    if strange or of != weights:
+        what = f"stitch {strange[0].index} there is {strange[0].stitch}" if strange else "it was saved with others"
+        raise TableError(
+            f"{path} is not the table of the network beside it ({what}); copy or save the network again, or remove "
+            "the table."
+        )
+    return table
 
 
 def _find_directory(model_id: str | Path, **options: Any) -> Path:
@@ -75,30 +123,6 @@ def _find_directory(model_id: str | Path, **options: Any) -> Path:
         ) from error
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    """Read the description of a network."""
-    config = read_description(path, what="network", format=FORMAT, version=VERSION, error=CheckpointError)
-    if missing := {"anchors", "space"} - config.keys():
-        raise CheckpointError(
-            f"{path} is damaged, it has no {' and no '.join(sorted(missing))}; copy the network again."
-        )
-    if not (isinstance(config["anchors"], list) and all(map(_is_anchor_entry, config["anchors"]))):
-        raise CheckpointError(
-            f"{path} is damaged, its anchors are not a list of names, models and kwargs; copy the network again."
-        )
-    return config
-
-
-def _read_space(path: Path, description: Any) -> StitchSpace:
-    """Return the space that the file at `path` describes."""
-    try:
-        return StitchSpace.from_config(description)
-    except (AttributeError, LookupError, TypeError, ValueError) as error:
-        raise CheckpointError(
-            f"{path} is damaged, its space cannot be read ({type(error).__name__}: {error}); copy the network again."
-        ) from error
-
-
 def _check_statistics(net: Network, origin: Path) -> None:
     """Refuse running statistics of beginnings that are not the network's, or of other batch norms."""
     ways = [zip(net.prefixes(stitch), net.steps(stitch), strict=True) for stitch in net.space]
@@ -113,40 +137,39 @@ def _check_statistics(net: Network, origin: Path) -> None:
             )
 
 
-def _is_anchor_entry(entry: Any) -> bool:
-    return isinstance(entry, dict) and {"name", "model"} <= entry.keys() and isinstance(entry.get("kwargs"), dict)
-
-
-def _anchor_source(entry: Mapping[str, Any]) -> AnchorSource:
-    """Return how to build the anchor that an entry of the description names."""
-    if entry["model"] is None:
+def _rebuilt(origin: Path, number: int, entry: AnchorRecord) -> Anchor:
+    """Return the anchor that an entry of the description names, with weights drawn at random."""
+    if entry.model is None:
         raise CheckpointError(
-            f"Anchor {entry['name']!r} was a model of the user's own, which the file cannot rebuild; "
+            f"Anchor {entry.name!r} was a model of the user's own, which the file cannot rebuild; "
             "pass the built models: snnet.load(path, models=[...])."
         )
-    return AnchorSource(entry["model"], kwargs=tuple(entry["kwargs"].items()), name=entry["name"])
+    try:
+        return load_anchor(entry.source)
+    except SNNetError:
+        raise
+    except Exception as error:  # models raise many kinds for arguments that they cannot be built with
+        raise CheckpointError(
+            f"{origin}: anchors.{number}: {entry.model} cannot be built with kwargs {entry.kwargs} "
+            f"({type(error).__name__}: {error}); copy the network again."
+        ) from error
 
 
 @contextmanager
 def _anchors_of(
-    directory: Path, entries: Sequence[Mapping[str, Any]], space: StitchSpace, models: Sequence[AnchorLike] | None
+    directory: Path, entries: Sequence[AnchorRecord], space: StitchSpace, models: Sequence[AnchorLike] | None
 ) -> Iterator[list[Anchor]]:
     """Give the anchors of a saved network; of models that a user gave for them and that do not fit, say what would.
 
     That they do not may show only in what is done with them within: building the network, or loading its weights.
     """
-    if len(entries) != len(space.depths):
-        raise CheckpointError(
-            f"{directory / CONFIG} is damaged, it has {len(entries)} anchors, and its space is of {len(space.depths)}; "
-            "copy the network again."
-        )
     if models is None:
         # Weights are drawn before those of the file take their place.
         with torch.random.fork_rng(devices=[]):
-            yield [load_anchor(_anchor_source(entry)) for entry in entries]
+            yield [_rebuilt(directory / CONFIG, number, entry) for number, entry in enumerate(entries)]
         return
     given = [load_anchor(model) for model in models]
-    saved = zip((entry["name"] for entry in entries), space.depths, strict=True)
+    saved = zip((entry.name for entry in entries), space.depths, strict=True)
     found = [(anchor.name, tuple(anchor.depths)) for anchor in given]
     order = (
         f"models= must be the anchors of the saved network in {directory}, all of them in their order: "
@@ -175,8 +198,14 @@ def _load_weights(net: nn.Module, path: Path, *, device: str, strict: bool) -> N
         with safe_open(path, framework="pt") as file:
             same = {alias: name for alias, name in (file.metadata() or {}).items() if name in state}
         state |= {alias: state[name] for alias, name in same.items()}
-        net.load_state_dict(state, strict=strict, assign=True)
     except (SafetensorError, RuntimeError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be loaded: {error}") from error
+    if strict:
+        whole = {name for name, own in net.state_dict().items() if not own.is_floating_point()}
+        check_tensors(state, path, whole=whole)
+    try:
+        net.load_state_dict(state, strict=strict, assign=True)
+    except RuntimeError as error:
         raise CheckpointError(f"{path} cannot be loaded: {error}") from error
     for alias, name in same.items():
         owner, _, attribute = alias.rpartition(".")

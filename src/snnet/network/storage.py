@@ -2,7 +2,6 @@
 
 import logging
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, cast
 
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
@@ -13,15 +12,18 @@ from torch import nn
 from snnet.anchors import Anchor, rebuildable_source
 from snnet.errors import CheckpointError
 from snnet.network.card import is_generated, model_card
+from snnet.network.description import FORMAT, VERSION
 from snnet.network.interface import Network
-from snnet.utils import write_aside, write_json, write_text
+from snnet.table import StitchTable
+from snnet.utils import file_digest, write_folder, write_json, write_text
 
 _log = logging.getLogger(__name__)
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTPError.__bases__[0])
 """What the hub's client raises; the last is the base of its HTTP library's errors, of connection for example."""
 
-FORMAT, VERSION = "snnet", 1
 WEIGHTS, CONFIG, TABLE, CARD = "model.safetensors", "config.json", "table.jsonl", "README.md"
+OF_WEIGHTS = "weights"
+"""The fact of a saved table that says with which weights it was written."""
 SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
 """What the constructor of a network is given besides anchors and space."""
 
@@ -34,14 +36,10 @@ def save_network(net: Network, directory: str | Path) -> None:
     """
     target = Path(directory)
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=target, prefix=".saving-") as staged:
-            _write(net, Path(staged))
-            names = {path.name for path in Path(staged).iterdir()}
-            for name in sorted(names if is_generated(target / CARD) else names - {CARD}):
-                (Path(staged) / name).replace(target / name)
-        if TABLE not in names:
-            (target / TABLE).unlink(missing_ok=True)
+        with write_folder(target, last=CONFIG, gone=[TABLE]) as fresh:
+            _write(net, fresh)
+            if not is_generated(target / CARD):
+                (fresh / CARD).unlink()
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"The network cannot be saved in {target} ({error}); what was there before is untouched."
@@ -56,12 +54,12 @@ def _write(net: Network, folder: Path) -> None:
             "snnet.load(PATH, models=[...]); or register what builds them with @snnet.MODELS.register('NAME').",
             " and ".join(map(repr, nameless)),
         )
+    # A tensor that several places share is written once.
+    save_model(cast(nn.Module, net), str(folder / WEIGHTS), metadata={"format": "pt"})
+    config["weights"] = file_digest(folder / WEIGHTS)
     write_json(folder / CONFIG, config)
     if net.table is not None:
-        net.table.save(folder / TABLE)
-    with write_aside(folder / WEIGHTS) as partial:
-        # A tensor that several places share is written once.
-        save_model(cast(nn.Module, net), str(partial), metadata={"format": "pt"})
+        StitchTable(net.table, {**net.table.meta, OF_WEIGHTS: config["weights"]}).save(folder / TABLE)
     write_text(folder / CARD, str(model_card(net)))
 
 

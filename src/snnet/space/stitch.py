@@ -9,8 +9,9 @@ from typing import SupportsIndex
 
 from snnet.errors import SpaceError
 
-_CUT = re.compile(r"(\d+):(\d+)->(\d+):(\d+)")
-_SEGMENT = re.compile(r"(\d+):(\d+)-(\d+)")
+_NUMBER = r"([0-9]{1,9})"
+_CUT = re.compile(f"{_NUMBER}:{_NUMBER}->{_NUMBER}:{_NUMBER}")
+_SEGMENT = re.compile(f"{_NUMBER}:{_NUMBER}-{_NUMBER}")
 
 
 def as_number(stitch: object) -> int | None:

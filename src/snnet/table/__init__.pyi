@@ -16,11 +16,13 @@ from .columns import kinds_of as kinds_of
 from .facts import PROFILE as PROFILE
 from .facts import check_profile as check_profile
 from .facts import describe_profile as describe_profile
+from .facts import read_facts as read_facts
 from .frontier import anchor_regression as anchor_regression
 from .frontier import gap_to_lines as gap_to_lines
 from .frontier import hypervolume as hypervolume
 from .frontier import line_between_anchors as line_between_anchors
 from .frontier import pareto_frontier as pareto_frontier
+from .row import RowRecord as RowRecord
 from .row import StitchRow as StitchRow
 from .table import StitchTable as StitchTable
 from .values import PREDICTION as PREDICTION

@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from snnet.errors import TableError
+from pydantic import Field
+
+from snnet.errors import SNNetError, TableError
 from snnet.table.columns import column
-from snnet.utils import Machine, precision_of
+from snnet.utils import Machine, Record, checked_record, precision_of
 
 PROFILE = "profile"
 """The fact of a table that says under what its latencies, throughputs, memory and energy were measured."""
@@ -13,8 +15,50 @@ PROFILE = "profile"
 _RENAMED = {"dtype": "precision", "network_dtype": "network_precision"}
 
 
-def current_facts(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the facts of a file with precisions called `fp32`, where they may be the `dtype` `float32`."""
+class _Machine(Record):
+    cpu: str | None = None
+    cores: int | None = Field(None, ge=0)
+    gpus: list[str] | None = None
+
+
+class _Profile(Record):
+    machine: _Machine | None = None
+    engine: str | None = None
+    device: str | None = None
+    precision: str | None = None
+    dtype: str | None = None
+    network_precision: str | None = None
+    network_dtype: str | None = None
+    threads: int | None = Field(None, ge=1)
+    date: str | None = None
+
+
+class _Evaluation(Record):
+    network: str | None = None
+    precision: str | None = None
+    dtype: str | None = None
+    data: dict[str, Any] | None = None
+
+
+class _Facts(Record):
+    """Those facts of a table that are read, in the words of today and of version 0.1.0."""
+
+    anchors: list[str] | None = None
+    depths: list[list[int]] | None = None
+    date: str | None = None
+    images: int | None = None
+    nonfinite: dict[str, int] | None = None
+    profile: _Profile | None = None
+    evaluation: _Evaluation | None = None
+
+
+def read_facts(origin: str, meta: Any, error: type[SNNetError] = TableError) -> dict[str, Any]:
+    """Return the facts of a file, checked, with precisions called `fp32`, where they may be the `dtype` `float32`.
+
+    Raises:
+        SNNetError: Of the kind `error`, if one is no such fact; the message names the file, the fact and its value.
+    """
+    checked_record(_Facts, meta, origin, error, "write it anew.")
     facts = dict(meta)
     if profile := facts.get(PROFILE):
         facts[PROFILE] = {_RENAMED.get(name, name): _current(name, fact) for name, fact in profile.items()}

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field
 
 from snnet.errors import TableError
 from snnet.space import Stitch
 from snnet.table.columns import column
+from snnet.utils import Number, Record, checked_record
 
 
 @dataclass(frozen=True, repr=False)
@@ -56,14 +59,26 @@ class StitchRow:
         return {"index": self.index, "stitch": self.stitch, **self.values}
 
 
+class RowRecord(Record):
+    """A row of a table in a file: number and id of the stitch, and whatever columns there are."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, Number | None]
+    index: int = Field(ge=0)
+    stitch: Annotated[str, AfterValidator(lambda text: str(Stitch(text)))]
+
+    @property
+    def row(self) -> StitchRow:
+        """The row, without the columns that hold nothing."""
+        columns = self.__pydantic_extra__
+        values = {name: value for name, value in columns.items() if value is not None}
+        return StitchRow(self.index, self.stitch, values)
+
+
 def read_row(source: Path, number: int, row: Any) -> StitchRow:
     """Return the row that a line of a file holds.
 
     Raises:
-        TableError: If it holds none; the message names file and line.
+        TableError: If it holds none; the message names file, line, field and value.
     """
-    try:
-        values = {k: v for k, v in row.items() if k not in ("index", "stitch") and v is not None}
-        return StitchRow(int(row["index"]), str(Stitch(row["stitch"])), values)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise TableError(f"{source}, line {number}, is not a row of a stitch table: {error}") from None
+    return checked_record(RowRecord, row, f"{source}, line {number},", TableError, "write the table anew.").row

@@ -1,6 +1,7 @@
 """One row per stitch, one column per cost or score: the artefact that all parts of the library share."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from snnet.errors import TableError, did_you_mean
 from snnet.space import Stitch, as_number
 from snnet.table.columns import column, in_order
-from snnet.table.facts import current_facts, describe_profile
+from snnet.table.facts import describe_profile, read_facts
 from snnet.table.row import StitchRow, read_row
-from snnet.utils import html_grid, text_grid, write_text
+from snnet.utils import html_grid, parsed_json, text_grid, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -179,28 +180,36 @@ class StitchTable:
         source = Path(path)
         if not source.is_file():
             raise TableError(f"There is no table at {source}; `snnet evaluate` and `snnet profile` write one.")
-        text = source.read_text(encoding="utf-8")
+        try:
+            text = source.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise TableError(f"{source} cannot be read as a table ({error}); write the table anew.") from None
         try:
             whole = json.loads(text)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             whole = None
-        if not isinstance(whole, dict) or "stitches" not in whole:
+        if not isinstance(whole, dict) or not isinstance(whole.get("stitches"), list):
             return cls._from_lines(source, text.splitlines())
-        return cls((read_row(source, 1, row) for row in whole.pop("stitches")), current_facts(whole))
+        rows = [read_row(source, 1, row) for row in whole.pop("stitches")]
+        return cls._checked(source, rows, read_facts(str(source), whole))
 
     @classmethod
     def _from_lines(cls, source: Path, lines: list[str]) -> "StitchTable":
-        parsed: list[Any] = []
-        for number, line in enumerate(lines, 1):
-            try:
-                parsed.append(json.loads(line))
-            except json.JSONDecodeError as error:
-                raise TableError(f"{source}, line {number}, is not JSON ({error.msg}); write the table anew.") from None
+        parsed: list[Any] = [
+            parsed_json(line, f"{source}, line {number},", TableError, "write the table anew.")
+            for number, line in enumerate(lines, 1)
+        ]
         head = parsed[0] if parsed and isinstance(parsed[0], dict) else {}
         if head.get("format") != FORMAT:
             raise TableError(f"{source} is not a stitch table: its first line lacks 'format': '{FORMAT}'.")
-        if head.get("version", 0) > VERSION:
-            raise TableError(f"{source} has table version {head['version']}; this snnet reads up to {VERSION}: update.")
-        return cls(
-            (read_row(source, n, row) for n, row in enumerate(parsed[1:], 2)), current_facts(head.get("meta") or {})
-        )
+        if (found := head.get("version", 0)) not in range(VERSION + 1):
+            raise TableError(f"{source} has table version {found!r}; this snnet reads up to {VERSION}: update.")
+        rows = [read_row(source, number, row) for number, row in enumerate(parsed[1:], 2)]
+        return cls._checked(source, rows, read_facts(f"{source}, line 1,", head.get("meta") or {}))
+
+    @classmethod
+    def _checked(cls, source: Path, rows: list[StitchRow], facts: dict[str, Any]) -> "StitchTable":
+        for what, found in (("stitch", [row.stitch for row in rows]), ("index", [row.index for row in rows])):
+            if twice := [value for value, count in Counter(found).items() if count > 1]:
+                raise TableError(f"{source} has the {what} {twice[0]!r} in two rows; write the table anew.")
+        return cls(rows, facts)

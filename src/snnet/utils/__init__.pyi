@@ -13,9 +13,12 @@ from .distributed import losing_none as losing_none
 from .distributed import share as share
 from .distributed import sum_numbers as sum_numbers
 from .distributed import sum_tensors as sum_tensors
-from .files import read_description as read_description
+from .files import file_digest as file_digest
+from .files import finish_folder as finish_folder
+from .files import remove_left_behind as remove_left_behind
 from .files import write_aside as write_aside
 from .files import write_beside as write_beside
+from .files import write_folder as write_folder
 from .files import write_json as write_json
 from .files import write_text as write_text
 from .grids import html_grid as html_grid
@@ -46,6 +49,12 @@ from .progress import Stage as Stage
 from .progress import is_watched as is_watched
 from .progress import shows_progress as shows_progress
 from .progress import silent as silent
+from .records import InnerPath as InnerPath
+from .records import Number as Number
+from .records import Record as Record
+from .records import checked_record as checked_record
+from .records import parsed_json as parsed_json
+from .records import read_record as read_record
 from .registry import Registry as Registry
 from .settings import Settings as Settings
 from .settings import checked_settings as checked_settings

@@ -2,14 +2,25 @@
 
 import json
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+import platform
+import re
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from hashlib import blake2b
+from hashlib import file_digest as digest_of
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from snnet.errors import SNNetError
+_ASIDE = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial")
+_ASIDE_BEFORE = re.compile(r"\..+\.[0-9a-f]{32}\.partial|\.saving-\w{8}|\..+\.partial-\w{8}")
+"""What version 0.1.0 called them."""
+_MACHINE = blake2b(platform.node().encode(), digest_size=4).hexdigest()
+_OLD = 24 * 3600
+"""Seconds after which what another machine writes aside counts as left behind."""
+_FRESH, _GONE = ".replacement", ".gone"
 
 
 @contextmanager
@@ -17,11 +28,12 @@ def write_aside(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`, and rename it to `path` once the block has ended well.
 
     A file that names others in its folder can so be opened and proven before. On any error the temporary file is
-    removed and what stood at `path` before is untouched.
+    removed and what stood at `path` before is untouched. What killed processes left in the folder is removed.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(f".{target.name}.{uuid4().hex}.partial")
+    remove_left_behind(target.parent)
+    partial = _aside(target)
     try:
         partial.touch(exist_ok=False)
         yield partial
@@ -39,14 +51,79 @@ def write_beside(path: str | Path) -> Iterator[Path]:
     error the folder is removed and what stood there before is untouched.
     """
     target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
-        yield Path(folder) / target.name
-        written = sorted(Path(folder).iterdir(), key=lambda file: file.name == target.name)
+    with _folder_aside(target) as folder:
+        yield folder / target.name
+        written = sorted(folder.iterdir(), key=lambda file: file.name == target.name)
         for file in written:
             _flush_to_disk(file)
+        if len(written) > 1:  # a kill may so leave nothing to read, and never one file of then and one of now
+            target.unlink(missing_ok=True)
         for file in written:
             file.replace(target.parent / file.name)
+
+
+@contextmanager
+def write_folder(target: Path, *, last: str, gone: Iterable[str] = ()) -> Iterator[Path]:
+    """Yield an empty folder, whose files take the place of those of a folder once the block has ended well.
+
+    They come all or not at all: they move one by one, and `finish_folder` goes on where a kill came between.
+
+    Args:
+        target: The folder; made if it does not exist.
+        last: The file that names the others, which moves last.
+        gone: Files of the folder that are removed where there are none of these names to take their place.
+    """
+    is_new = not target.exists()
+    finish_folder(target, last=last)
+    try:
+        with _folder_aside(target / _FRESH) as fresh:
+            yield fresh
+            written = {file.relative_to(fresh).as_posix() for file in _files(fresh)}
+            write_json(fresh / _GONE, sorted(set(gone) - written))
+            for file in _files(fresh):
+                _flush_to_disk(file)
+            fresh.rename(target / _FRESH)
+        finish_folder(target, last=last)
+    finally:
+        if is_new:
+            with suppress(OSError):
+                target.rmdir()  # which it can be only if nothing was written
+
+
+def finish_folder(target: Path, *, last: str) -> None:
+    """Let files that `write_folder` had written take their places; whoever reads the folder calls it first."""
+    fresh = target / _FRESH
+    if not fresh.is_dir():
+        return
+    with suppress(FileNotFoundError):  # here and below, another process does the same
+        for name in json.loads((fresh / _GONE).read_text(encoding="utf-8")):
+            (target / name).unlink(missing_ok=True)
+    for file in sorted(_files(fresh), key=lambda file: (file.name == last, file)):
+        if file.name != _GONE:
+            place = target / file.relative_to(fresh)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(FileNotFoundError):
+                file.replace(place)
+    shutil.rmtree(fresh, ignore_errors=True)
+
+
+def remove_left_behind(folder: Path) -> None:
+    """Remove what processes that were killed wrote aside in a folder, as far as nobody can be writing it."""
+    for path in folder.glob(".*"):
+        if match := _ASIDE.fullmatch(path.name):
+            is_left = not _is_alive(int(match[2])) if match[1] == _MACHINE else _is_old(path)
+        else:
+            is_left = _ASIDE_BEFORE.fullmatch(path.name) is not None and _is_old(path)
+        if is_left:
+            shutil.rmtree(path, ignore_errors=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return digest_of(file, "sha256").hexdigest()
 
 
 def write_text(path: str | Path, text: str) -> Path:
@@ -61,27 +138,41 @@ def write_json(path: str | Path, value: Any) -> Path:
     return write_text(path, json.dumps(value, indent=2) + "\n")
 
 
-def read_description(path: Path, *, what: str, format: str, version: int, error: type[SNNetError]) -> dict[str, Any]:
-    """Read the JSON file that says what lies in its folder, such as a network or a bundle.
-
-    Args:
-        path: The file.
-        what: What it describes, for messages.
-        format: What it must name as its `format`.
-        version: The newest `version` that is understood.
-        error: Raised if the file is missing, damaged, of another format or newer.
-    """
-    if not path.is_file():
-        raise error(f"There is no {what} at {path.parent}: {path.name} is missing.")
+@contextmanager
+def _folder_aside(target: Path) -> Iterator[Path]:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    remove_left_behind(target.parent)
+    folder = _aside(target)
+    folder.mkdir()
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as fault:
-        raise error(f"{path} is damaged, it is not JSON ({fault}); copy or write the {what} again.") from None
-    if not isinstance(content, dict) or content.get("format") != format:
-        raise error(f"{path} does not describe a {what}: 'format' is not {format!r}.")
-    if content.get("version", 0) > version:
-        raise error(f"{path} has version {content['version']}; this snnet reads up to {version}: update it.")
-    return content
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _aside(target: Path) -> Path:
+    return target.with_name(f".{target.name.lstrip('.')}.{_MACHINE}-{os.getpid()}-{uuid4().hex[:8]}.partial")
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _OLD
+    except OSError:
+        return False
+
+
+def _files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -34,7 +34,7 @@ class Machine:
     @classmethod
     def of(cls, facts: Mapping[str, Any]) -> "Machine":
         """Read what `to_dict` wrote."""
-        return cls(str(facts.get("cpu", "unknown processor")), int(facts.get("cores", 0)), tuple(facts.get("gpus", ())))
+        return cls(facts.get("cpu") or "unknown processor", facts.get("cores") or 0, tuple(facts.get("gpus") or ()))
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for the facts of a table."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from inspect import signature
+from reprlib import Repr
 from typing import Any, ClassVar, ParamSpec, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
@@ -11,6 +12,10 @@ from pydantic_core import ErrorDetails
 
 from snnet.errors import RecipeError, SNNetError, did_you_mean
 
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+_SHORT.maxlong = 60
+_SHORT.maxdict = _SHORT.maxlist = _SHORT.maxtuple = 20
 S = TypeVar("S", bound="Settings")
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -136,7 +141,7 @@ def _fault(kind: type[BaseModel], detail: ErrorDetails) -> str:
     if detail["type"] == "missing":
         return f"{place}: missing"
     if detail["type"] in ("model_type", "model_attributes_type"):
-        return f"{place}: must be a section of settings, got {detail['input']!r}"
+        return f"{place}: must be a section of settings, got {_SHORT.repr(detail['input'])}"
     near = ""
     if detail["type"] == "literal_error":
         near = did_you_mean(str(detail["input"]), re.findall("'(.*?)'", detail["ctx"]["expected"]))
@@ -144,7 +149,7 @@ def _fault(kind: type[BaseModel], detail: ErrorDetails) -> str:
     # A contradiction within a section is about several values; it and our other own messages name what they are about.
     own = detail["type"] == "value_error"
     is_told = own and (isinstance(detail["input"], dict) or repr(detail["input"]) in message)
-    given = "" if is_told else f", got {detail['input']!r}"
+    given = "" if is_told else f", got {_SHORT.repr(detail['input'])}"
     told = f"{message}{given}.{near}" if near else f"{message}{given}"
     return f"{place}: {told}" if place else told
 

@@ -2,13 +2,15 @@ import json
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from snnet.errors import BudgetError, DataError, ExportError, SpaceError
+from snnet.errors import BudgetError, DataError, EngineError, ExportError, SpaceError
 from snnet.export.bundle import MANIFEST, Bundle
 from snnet.network import SNNet
 from tests.bundles import STITCHES
@@ -64,6 +66,47 @@ def test_manifest_that_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / MANIFEST).write_text(text)
     with pytest.raises(ExportError, match=MANIFEST):
         Bundle.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda m: m["files"].update({"../../etc/passwd": {"bytes": 1, "sha256": "0" * 64}}),
+            r"a path inside of the fol",
+        ),
+        (lambda m: m["stitches"][0].update(graph="/etc/passwd"), r"stitches\.0\.graph: a path inside of the folder"),
+        (lambda m: m.update(files={}), r"files: stitches/0_0-1,1_1-2\.onnx is not among them"),
+        (lambda m: m["files"].pop("stitches/weights.bin"), r"files: stitches/weights\.bin is not among them"),
+        (
+            lambda m: m["stitches"][0].update(graph=m["stitches"][1]["graph"]),
+            r"the graph of 0:0-2 is called stitches/0_0",
+        ),
+        (lambda m: m.update(files=None), r"files: should be a valid dictionary, got None"),
+        (lambda m: m["stitches"][0].update(macs=10**400), r"stitches\.0\.macs.*: a number below 1e308 is accepted"),
+        (lambda m: m["stitches"][0].update(top1="99"), r"stitches\.0\.top1.*should be a valid"),
+        (lambda m: m["stitches"][1].update(index=0), r"stitches: two have the same index"),
+        (lambda m: m["input"].update(std=[0.0]), r"input\.std\.0: should be greater than 0, got 0"),
+        (lambda m: m.update(classes=["one"]), r"classes are 1 names, and num_classes is 10"),
+    ],
+)
+def test_a_manifest_that_is_neither_confined_nor_whole(
+    change: Callable[[Any], object], message: str, copied: Path
+) -> None:
+    manifest = json.loads((copied / MANIFEST).read_text())
+    change(manifest)
+    (copied / MANIFEST).write_text(json.dumps(manifest))
+    with pytest.raises(ExportError, match=message):
+        Bundle.open(copied, verify=False)
+
+
+def test_graphs_that_were_swapped(copied: Path) -> None:
+    first, second = copied / "stitches" / "0_0-2.onnx", copied / "stitches" / "1_0-2.onnx"
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(ExportError, match=r"0_0-2\.onnx has [\d,]+ bytes|0_0-2\.onnx is damaged"):
+        Bundle.open(copied)
+    with pytest.raises(EngineError, match=r"0_0-2\.onnx is the graph of stitch 1:0-2; copy or export"):
+        Bundle.open(copied, verify=False).session(0)
 
 
 def test_no_bundle(tmp_path: Path) -> None:

@@ -113,7 +113,7 @@ def test_an_earlier_bundle_comes_back_where_the_new_one_cannot_take_its_place(
     (target / "manifest.json").write_bytes((written / "manifest.json").read_bytes())
 
     def fail_for_new(path: Path, other: Path) -> Path:
-        if path.name == "new":
+        if other.name == ".replacement":
             raise OSError("the disk is away")
         return rename(path, other)
 

@@ -2,6 +2,7 @@ import argparse
 import collections
 import os
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -114,3 +115,22 @@ def test_what_holds_no_state_dict_is_refused_with_what_it_holds(tmp_path: Path) 
     torch.save({"args": Runs(os.system, "true"), "model": STATE}, path)
     with pytest.raises(CheckpointError, match=r"(posix|nt)\.system whose module (posix|nt) is blocked"):
         read_tensors(path)
+
+
+def test_a_flipped_bit_is_found_by_the_checksum_of_the_archive(tmp_path: Path) -> None:
+    torch.save({"model": {"weight": torch.arange(1000.0)}}, tmp_path / "net.pth")
+    content = bytearray((tmp_path / "net.pth").read_bytes())
+    place = content.find(torch.arange(500.0, 520.0).numpy().tobytes())
+    content[place + 3] ^= 1
+    (tmp_path / "net.pth").write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"is damaged: its record \w+/data/0 does not have the checksum"):
+        read_tensors(tmp_path / "net.pth")
+
+
+def test_many_threads_read_at_once(tmp_path: Path) -> None:
+    """torch's list of safe names is one for the process."""
+    args = argparse.Namespace(lr=1.0)
+    torch.save({"model": {"weight": torch.ones(3)}, "args": args}, tmp_path / "net.pth")
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda _: read_tensors(tmp_path / "net.pth"), range(64)))
+    assert all(torch.equal(state["weight"], torch.ones(3)) for state in read)

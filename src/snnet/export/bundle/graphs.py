@@ -16,7 +16,7 @@ from torch import Tensor
 from snnet.anchors import sample_images
 from snnet.errors import ExportError
 from snnet.export.bundle.manifest import WEIGHTS
-from snnet.export.bundle.sessions import open_session
+from snnet.export.bundle.sessions import STITCH, graph_name, open_session
 from snnet.export.bundle.weights import WeightFile
 from snnet.export.onnx_graph import INPUT, OUTPUT, onnx_model
 from snnet.network import SNNet, StitchLike, extract_step, replicate, to_plain
@@ -61,11 +61,13 @@ class StitchGraphs:
             ExportError: If the graph does not compute what the network does.
         """
         route = self._net.space.find(stitch)
-        path = self.folder / f"{str(route).replace(':', '_')}.onnx"
+        path = self.folder / graph_name(str(route))
         with self._lock:
             if not path.exists():
                 with write_aside(path) as partial:
-                    self._write(self._join(self._net.steps(route), self._net.prefixes(route)), partial)
+                    model = self._join(self._net.steps(route), self._net.prefixes(route))
+                    model.metadata_props.add(key=STITCH, value=str(route))
+                    self._write(model, partial)
                     self._check(open_session(partial), route)
         return path
 

@@ -1,17 +1,20 @@
 # Tested in tests/export/bundle/test_bundle.py.
 """What a bundle holds, as JSON, and whether its files are as they were written."""
 
-import hashlib
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field, FiniteFloat, model_validator
 
 from snnet.errors import ExportError
+from snnet.export.bundle.sessions import graph_name
 from snnet.space import InputSpec
-from snnet.table import StitchRow, StitchTable
-from snnet.utils import read_description, write_json
+from snnet.table import RowRecord, StitchTable, read_facts
+from snnet.utils import InnerPath, Record, file_digest, finish_folder, read_record, write_json
 
 _log = logging.getLogger(__name__)
 
@@ -77,29 +80,26 @@ class Manifest:
             ExportError: If it is missing, damaged, of another format or of a newer version.
         """
         path = folder / MANIFEST
-        content = read_description(path, what="bundle", format=FORMAT, version=VERSION, error=ExportError)
-        try:
-            rows = [dict(row) for row in content["stitches"]]
-            graphs = {row["stitch"]: row.pop("graph") for row in rows}
-            rows_read = [StitchRow(row.pop("index"), row.pop("stitch"), row) for row in rows]
-            images = dict(content["input"])
-            size, mean, std = (tuple(images.pop(name)) for name in ("size", "mean", "std"))
-            spec = InputSpec(size, mean, std, **images)
-            if unsaid := {"interpolation", "crop_pct"} - images.keys():
-                usual = " and ".join(f"{name} {getattr(spec, name)}" for name in sorted(unsaid))
-                _log.warning("%s does not say how pictures are resized; taken is %s, as is usual.", path, usual)
-            return cls(
-                table=StitchTable(rows_read, content["measured"]),
-                graphs=graphs,
-                input=spec,
-                classes=None if content["classes"] is None else tuple(content["classes"]),
-                num_classes=content["num_classes"],
-                versions=content["versions"],
-                quantization=content["quantization"],
-                files=content["files"],
-            )
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ExportError(f"{path} is damaged ({error!r}); copy or export the bundle again.") from None
+        with suppress(OSError):
+            finish_folder(folder, last=MANIFEST)
+        content = read_record(path, _Content, what="bundle", format=FORMAT, version=VERSION, error=ExportError)
+        images = content.input
+        size, mean, std = (images.size[0], images.size[1], images.size[2]), tuple(images.mean), tuple(images.std)
+        spec = InputSpec(size, mean, std, images.interpolation, images.crop_pct)
+        if unsaid := {"interpolation", "crop_pct"} - images.model_fields_set:
+            usual = " and ".join(f"{name} {getattr(spec, name)}" for name in sorted(unsaid))
+            _log.warning("%s does not say how pictures are resized; taken is %s, as is usual.", path, usual)
+        measured = read_facts(str(path), content.measured, ExportError)
+        return cls(
+            table=StitchTable([row.row for row in content.stitches], measured),
+            graphs={row.stitch: row.graph for row in content.stitches},
+            input=spec,
+            classes=None if content.classes is None else tuple(content.classes),
+            num_classes=content.num_classes,
+            versions=content.versions,
+            quantization=content.quantization,
+            files={name: dict(facts) for name, facts in content.files.items()},
+        )
 
     def check(self, folder: Path) -> None:
         """Compare all files with what was written.
@@ -120,6 +120,60 @@ class Manifest:
                 raise ExportError(f"{path} is damaged: its SHA-256 is another; copy or export the bundle again.")
 
 
+def graph_path(stitch: str) -> str:
+    """Return the graph of a stitch, relative to the bundle."""
+    return f"{GRAPHS}/{graph_name(stitch)}"
+
+
 def _facts(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"bytes": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+    return {"bytes": path.stat().st_size, "sha256": file_digest(path)}
+
+
+class _File(Record):
+    bytes: int = Field(ge=0)
+    sha256: str = Field(pattern="^[0-9a-f]{64}$")
+
+
+class _Row(RowRecord):
+    graph: InnerPath
+
+
+class _Input(Record):
+    size: list[Annotated[int, Field(ge=1)]] = Field(min_length=3, max_length=3)
+    mean: list[FiniteFloat] = Field(min_length=1)
+    std: list[Annotated[FiniteFloat, Field(gt=0)]] = Field(min_length=1)
+    interpolation: str = "bicubic"
+    crop_pct: float = Field(0.875, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "_Input":
+        if not len(self.mean) == len(self.std) == self.size[0]:
+            raise ValueError(f"mean and std have one number for each of {self.size[0]} channels")
+        return self
+
+
+class _Content(Record):
+    format: str
+    version: int
+    input: _Input
+    num_classes: int = Field(ge=1)
+    classes: list[str] | None
+    quantization: dict[str, Any] | None
+    versions: dict[str, str]
+    measured: dict[str, Any]
+    stitches: list[_Row] = Field(min_length=1)
+    files: dict[InnerPath, _File]
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "_Content":
+        if self.classes is not None and len(self.classes) != self.num_classes:
+            raise ValueError(f"classes are {len(self.classes)} names, and num_classes is {self.num_classes}")
+        for row in self.stitches:
+            if row.graph != graph_path(row.stitch):
+                raise ValueError(f"the graph of {row.stitch} is called {graph_path(row.stitch)}, and not {row.graph}")
+        for what in ("stitch", "index"):
+            if len({getattr(row, what) for row in self.stitches}) < len(self.stitches):
+                raise ValueError(f"stitches: two have the same {what}")
+        if missing := {f"{GRAPHS}/{WEIGHTS}", *(row.graph for row in self.stitches)} - self.files.keys():
+            raise ValueError(f"files: {sorted(missing)[0]} is not among them")
+        return self

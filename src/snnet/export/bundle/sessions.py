@@ -10,6 +10,13 @@ from snnet.utils import require
 PROVIDERS = ["CPUExecutionProvider"]
 COPYING = ["ConvAddFusion", "ConvBNFusion", "ConvMulFusion"]
 """Optimizations of onnxruntime that give a session weights of its own, as the reordering of `ORT_ENABLE_ALL` does."""
+STITCH = "snnet.stitch"
+"""Entry of a graph's metadata that says which stitch it is."""
+
+
+def graph_name(stitch: str) -> str:
+    """Return what the file of a stitch's graph is called."""
+    return f"{stitch.replace(':', '_')}.onnx"
 
 
 def open_session(graph: str | Path, *, threads: int = 1, prepack: bool = False) -> Any:
@@ -21,7 +28,7 @@ def open_session(graph: str | Path, *, threads: int = 1, prepack: bool = False) 
         prepack: Let the session pack the weights for itself: faster, and they are no longer shared.
 
     Raises:
-        EngineError: If onnxruntime cannot read or run it.
+        EngineError: If onnxruntime cannot read or run it, or it is the graph of another stitch than its name says.
     """
     ort = require("onnxruntime", "onnx")
     options = ort.SessionOptions()
@@ -36,11 +43,15 @@ def open_session(graph: str | Path, *, threads: int = 1, prepack: bool = False) 
     # The threads of many sessions share the cores: let them sleep as soon as a call has ended.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
-        return ort.InferenceSession(
+        session = ort.InferenceSession(
             str(graph), options, providers=PROVIDERS, disabled_optimizers=None if prepack else COPYING
         )
     except Exception as error:  # onnxruntime has a dozen kinds without a common one but this
         raise EngineError(f"onnxruntime cannot open {graph}: {error}") from error
+    stitch = session.get_modelmeta().custom_metadata_map.get(STITCH)
+    if stitch and Path(graph).suffix == ".onnx" and Path(graph).name != graph_name(stitch):
+        raise EngineError(f"{graph} is the graph of stitch {stitch}; copy or export the bundle again.")
+    return session
 
 
 @cache

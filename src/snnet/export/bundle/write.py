@@ -3,19 +3,18 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from torch import Tensor
 
 from snnet.errors import ExportError
 from snnet.export.bundle.bundle import Bundle
 from snnet.export.bundle.graphs import StitchGraphs
-from snnet.export.bundle.manifest import GRAPHS, MANIFEST, Manifest
+from snnet.export.bundle.manifest import GRAPHS, MANIFEST, Manifest, graph_path
 from snnet.export.bundle.quantize import Batches, Quantization, quantize_graphs
 from snnet.export.export import real_images
 from snnet.network import SNNet, Stitches, chosen_stitches
 from snnet.table import StitchRow, StitchTable, column
-from snnet.utils import Show, require, shows_progress, versions
+from snnet.utils import Show, finish_folder, remove_left_behind, require, shows_progress, versions, write_folder
 
 
 @shows_progress("Writing a bundle")
@@ -71,7 +70,7 @@ def write_bundle(
             table = _rescored(table, scores)
         Manifest(
             table,
-            {stitch: f"{GRAPHS}/{file.name}" for stitch, file in files.items()},
+            {stitch: graph_path(stitch) for stitch in files},
             net.input,
             net.classes,
             net.num_classes,
@@ -101,26 +100,20 @@ def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> Stitch
 
 
 def _check_free(target: Path) -> None:
+    if target.is_dir():
+        remove_left_behind(target)
+        finish_folder(target, last=MANIFEST)
     if target.exists() and not (target / MANIFEST).is_file() and (target.is_file() or any(target.iterdir())):
         raise ExportError(f"{target} holds something that is no bundle; name a new folder, or empty this one.")
 
 
 @contextmanager
 def _staged(target: Path) -> Iterator[Path]:
-    """Yield a folder beside `target` that takes its place once the block has ended well."""
+    """Yield a folder whose files take the place of the bundle's once the block has ended well."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{target.name}.partial-"
-        with TemporaryDirectory(dir=target.parent, prefix=prefix, ignore_cleanup_errors=True) as aside:
-            fresh, old = Path(aside) / "new", Path(aside) / "old"
-            fresh.mkdir()
+        before = [path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()]
+        with write_folder(target, last=MANIFEST, gone=before) as fresh:
             yield fresh
-            try:
-                if target.exists():
-                    target.rename(old)
-                fresh.rename(target)
-            finally:
-                if old.exists() and not target.exists():
-                    old.rename(target)
     except OSError as error:
         raise ExportError(f"{target} cannot be written ({error}); make room or choose another place.") from error

@@ -7,11 +7,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from snnet.anchors import AnchorSource, load_anchor
+from snnet.anchors import AnchorSource, check_tensors, listed, load_anchor
 from snnet.errors import CheckpointError, did_you_mean
 from snnet.network.network import SNNet
 from snnet.network.published.families import FAMILIES, PublishedFamily
-from snnet.network.published.reading import listed, read_tensors
+from snnet.network.published.reading import read_tensors
 from snnet.space import LayerSpec, StitchSpace
 
 
@@ -51,6 +51,9 @@ def fill(net: SNNet, published: PublishedFamily, state: Mapping[str, Tensor], or
     places = published_names(net, published)
     _check(state, net, published, places, origin)
     tensors = net.state_dict()
+    known = {**dict(net.named_buffers()), **tensors}
+    whole = {name for name, own in places.items() if not known[own].is_floating_point()}
+    check_tensors(state, origin, whole=whole)
     with torch.no_grad():
         for name, own in places.items():
             # What is not in our state dict, masks and position indices, was computed when the model was built.

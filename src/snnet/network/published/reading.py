@@ -1,19 +1,22 @@
 """Nothing but the tensors of a file that may hold arbitrary Python objects beside them."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from zipfile import is_zipfile
 
 import torch
 from torch import Tensor
 
+from snnet.anchors import check_archive, listed
 from snnet.errors import CheckpointError
 
 _STATE = ("model", "state_dict")
 _PREFIX = "module."
-_SHOWN = 5
+_SAFE_GLOBALS = Lock()
+"""torch keeps one list of safe names for the whole process."""
 
 
 class _Inert:
@@ -64,12 +67,6 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def listed(names: Sequence[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = f"; and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return "; ".join(names[:_SHOWN]) + more
-
-
 def _find_state(content: Any, file: Path) -> dict[Any, Any]:
     """Return the first entry of the known names that is a dict with tensors, or the content itself if it is one."""
     within = [content[key] for key in _STATE if key in content] if isinstance(content, Mapping) else []
@@ -88,12 +85,13 @@ def _load(file: Path) -> Any:
             f"{file} is no archive as torch.save writes them since torch 1.6, or not all of it is there; copy or "
             "download it again."
         )
+    check_archive(file)
     try:
-        unknown = torch.serialization.get_unsafe_globals_in_checkpoint(file)
-        stand_ins = [(_StandIn, name) for name in unknown]
-        with torch.serialization.safe_globals([*stand_ins, _Inert]):
-            # Mapped, since the optimizer's state beside the weights is not needed and twice their size.
-            return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
+        with _SAFE_GLOBALS:  # what another thread allows counts as safe, too
+            stand_ins = [(_StandIn, name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(file)]
+            with torch.serialization.safe_globals([*stand_ins, _Inert]):
+                # Mapped, since the optimizer's state beside the weights is not needed and twice their size.
+                return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises many kinds for a damaged or a dangerous file
         raise CheckpointError(
             f"{file} cannot be read safely as a checkpoint ({_reason(error)}); copy or download it again."

@@ -1,0 +1,118 @@
+# Tested in tests/network/test_restore.py.
+"""What `config.json` of a saved network says, as a typed model."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from snnet.anchors import MODELS, AnchorSource
+from snnet.errors import CheckpointError
+from snnet.space import Cut, Stitch, StitchSpace
+from snnet.utils import Record, read_record
+
+FORMAT, VERSION = "snnet", 1
+_FROM_OUTSIDE = {"pretrained", "checkpoint_path", "cache_dir"}
+"""Arguments of `timm.create_model` that open other files or ask the hub."""
+
+
+def _within(cut: Cut, blocks: list[int]) -> bool:
+    ends = ((cut.front, cut.leave), (cut.back, cut.enter))
+    return cut.front != cut.back and all(anchor < len(blocks) and block < blocks[anchor] for anchor, block in ends)
+
+
+class AnchorRecord(Record):  # type: ignore[no-redef]  # pydantic's plugin for mypy has a name of its own there
+    """How an anchor is built again; `model` is None for a model of the user's own."""
+
+    name: str
+    model: str | None
+    kwargs: dict[str, Any]
+
+    @field_validator("model")
+    @classmethod
+    def _is_local(cls, model: str | None) -> str | None:
+        if model is not None and model not in MODELS.names() and any(mark in model for mark in ":/@"):
+            raise ValueError("a name of timm's or of snnet.MODELS is accepted, and nothing on the hub or in a file")
+        return model
+
+    @field_validator("kwargs")
+    @classmethod
+    def _opens_nothing(cls, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if found := _FROM_OUTSIDE & kwargs.keys():
+            raise ValueError(f"{' and '.join(sorted(found))} would open other files, and is not accepted")
+        return kwargs
+
+    @property
+    def source(self) -> AnchorSource:
+        """How to build the anchor; there must be a model."""
+        return AnchorSource(str(self.model), kwargs=tuple(self.kwargs.items()), name=self.name)
+
+
+class LayerRecord(Record):
+    """A stitching layer and the cuts that it serves."""
+
+    name: str = Field(pattern=r"^\w+$")
+    stage: int = Field(ge=0)
+    cuts: list[Annotated[str, AfterValidator(lambda text: str(Cut.parse(text)))]] = Field(min_length=1)
+
+
+class SpaceRecord(Record):
+    """A space as `StitchSpace.to_config` writes it."""
+
+    depths: list[list[Annotated[int, Field(ge=1)]]] = Field(min_length=1)
+    stitches: list[Annotated[str, AfterValidator(lambda text: str(Stitch(text)))]] = Field(min_length=1)
+    layers: list[LayerRecord]
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "SpaceRecord":
+        blocks = [sum(stages) for stages in self.depths]
+        served = {cut for layer in self.layers for cut in layer.cuts}
+        for layer in self.layers:
+            cuts = [Cut.parse(cut) for cut in layer.cuts]
+            if len({(cut.front, cut.back) for cut in cuts}) > 1 or not all(_within(cut, blocks) for cut in cuts):
+                raise ValueError(f"the cuts of layer {layer.name} are not all between the same two anchors")
+        for stitch in map(Stitch, self.stitches):
+            for segment in stitch.segments:
+                if segment.anchor >= len(blocks) or segment.stop > blocks[segment.anchor]:
+                    raise ValueError(f"stitch {stitch} leaves the anchors, which have {blocks} blocks")
+            if stitch.segments[-1].stop != blocks[stitch.segments[-1].anchor]:
+                raise ValueError(f"stitch {stitch} ends before its last anchor does")
+            if lacking := [str(cut) for cut in stitch.cuts if str(cut) not in served]:
+                raise ValueError(f"stitch {stitch} has a cut that no layer serves, {lacking[0]}")
+        for what, names in {"stitches": self.stitches, "layers": [layer.name for layer in self.layers]}.items():
+            if len(set(names)) < len(names):
+                raise ValueError(f"one of the {what} is there twice")
+        return self
+
+
+class NetworkRecord(Record):
+    """All of `config.json`."""
+
+    format: str
+    version: int = 0
+    anchors: list[AnchorRecord] = Field(min_length=1)
+    space: SpaceRecord
+    classes: list[str] | None = None
+    resample: bool = False
+    norm_on_stitched: bool = True
+    lora_rank: int | None = Field(None, ge=1)
+    weights: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the file of weights")
+
+    @model_validator(mode="after")
+    def _agrees(self) -> "NetworkRecord":
+        if len(self.anchors) != len(self.space.depths):
+            raise ValueError(f"it has {len(self.anchors)} anchors, and its space is of {len(self.space.depths)}")
+        return self
+
+    @classmethod
+    def read(cls, path: Path) -> "NetworkRecord":
+        """Read the file.
+
+        Raises:
+            CheckpointError: If it is missing, damaged, of another format or of a newer version.
+        """
+        return read_record(path, cls, what="network", format=FORMAT, version=VERSION, error=CheckpointError)
+
+    def built_space(self) -> StitchSpace:
+        """Return the space."""
+        return StitchSpace.from_config(self.space.model_dump())
