@@ -1,12 +1,17 @@
 """A runtime of a bundle needs no network."""
 
+import random
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from snnet.errors import EngineError, SpaceError, TableError
 from snnet.export.bundle import Bundle
 from snnet.network import SNNet
-from snnet.runtime import Governor, Runtime
+from snnet.runtime import Deadline, Governor, Runtime
 from snnet.table import StitchTable
 from snnet.utils import Machine
 from tests.bundles import STITCHES
@@ -55,7 +60,9 @@ def test_its_engine_is_onnxruntime(bundle: Bundle) -> None:
     with pytest.raises(EngineError, match="A bundle runs on onnxruntime, and eager was asked for"):
         Runtime(bundle, engine="eager")
     eager = measured(bundle.table, "eager")
-    with Runtime(bundle, profile=eager) as runtime:
+    with pytest.raises(TableError, match=r"measured with the engine eager.*--engine onnxruntime.*cost='macs'"):
+        Runtime(bundle, profile=eager)
+    with Runtime(bundle, profile=eager, cost="macs") as runtime:
         runtime.wait_ready()
         # Other budgets than latency do as ever.
         assert runtime.cost == "macs" and runtime.choose(macs=1e12) == max(bundle.table, key=lambda row: row.top1).route
@@ -66,3 +73,51 @@ def test_its_engine_is_onnxruntime(bundle: Bundle) -> None:
     with Runtime(bundle, profile=eager, any_machine=True) as runtime:
         runtime.wait_ready()
         assert runtime.choose(latency_ms=1.5) == bundle.stitches[0]
+
+
+def test_its_own_table_may_be_of_the_networks_engine(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bundle, "table", measured(bundle.table, "eager"))
+    with Runtime(bundle) as runtime:
+        assert runtime.cost == "macs"
+
+
+def test_arrays_are_answered_by_arrays(bundle: Bundle, small_net: SNNet) -> None:
+    images = np.random.default_rng(0).standard_normal((3, *small_net.input.size), dtype=np.float32)
+    picture = bundle.transform(Image.new("L", (28, 28), 99))
+    timed = measured(bundle.table.with_column("latency_ms@3", {row.stitch: 1.0 for row in bundle.table}), "onnxruntime")
+    with Runtime(bundle, profile=timed) as runtime:
+        for given in (images, images[:, :, ::-1], picture[None]):
+            logits = runtime(given, stitch=STITCHES[2], wait=True)
+            assert type(logits) is np.ndarray
+            with torch.no_grad():
+                expected = small_net(torch.from_numpy(given.copy()), STITCHES[2])
+            np.testing.assert_allclose(logits, expected.numpy(), rtol=1e-4, atol=1e-5)
+        assert type(runtime.run(picture[None], latency_ms=9).logits) is np.ndarray
+        governor = Governor(runtime, Deadline(99.0))
+        assert type(governor(picture[None])) is np.ndarray and governor.budget != 99.0
+        assert type(runtime(torch.from_numpy(images))) is torch.Tensor
+
+
+def answers_right(runtime: Runtime, net: SNNet, calls: int) -> None:
+    """Let four threads ask under changing budgets, and compare every answer with the network's."""
+    images = torch.randn(8, *net.input.size, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        expected = {route: net(images, route) for route in runtime.stitches}
+
+    def ask(number: int) -> None:
+        draw = random.Random(number)
+        limit, place = draw.uniform(1.0, 4.0), draw.randrange(8)
+        answer = runtime.run(images[place, None], latency_ms=limit)
+        assert runtime.menu.value(answer.stitch, "latency_ms") <= limit
+        torch.testing.assert_close(answer.logits, expected[answer.stitch][place, None], rtol=1e-4, atol=1e-5)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(list(pool.map(ask, range(calls)))) == calls
+    assert runtime.counters().calls == calls and not runtime.failures
+
+
+@pytest.mark.parametrize("calls", [300, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_four_threads_and_two_places_under_changing_budgets(bundle: Bundle, small_net: SNNet, calls: int) -> None:
+    with Runtime(bundle, profile=measured(bundle.table, "onnxruntime"), max_ready=2) as runtime:
+        answers_right(runtime, small_net, calls)
+        assert runtime.counters().evicted > 0

@@ -2,18 +2,20 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 import torch
 
-from snnet.errors import BudgetError, EngineError, SpaceError
+from snnet.errors import BudgetError, EngineError, SpaceError, TableError
 from snnet.network import SNNet, StitchLike
 from snnet.runtime import Governor, Runtime, Switch
 from snnet.runtime.engines import EagerEngine, Ready
 from snnet.space import Stitch
 from snnet.table import StitchRow, StitchTable
+from snnet.utils import Machine
 from tests.runtime.conftest import WatchedEngine
 
 
@@ -340,3 +342,43 @@ def test_a_call_may_close_its_own_runtime(net: SNNet, images: torch.Tensor) -> N
         runtime(images)
     runtime._shelf._thread.join(20)
     assert all(ready.closed == 1 for ready in engine.made.values())
+
+
+def timed_on(net: SNNet, engine: str) -> StitchTable:
+    assert net.table is not None
+    here = {"machine": Machine.here().on().to_dict(), "precision": "fp32", "network_precision": "fp32"}
+    return StitchTable(net.table, {"profile": {**here, "engine": engine}})
+
+
+def test_a_profile_of_another_engine_is_refused_before_anything_is_built(net: SNNet) -> None:
+    eager, net.table = net.table, timed_on(net, "compile")
+    engine = WatchedEngine(net)
+    for profile in (None, net.table):
+        with pytest.raises(TableError, match=r"measured with the engine compile.*--engine eager.*cost='macs'"):
+            Runtime(net, engine, profile=profile)
+    assert not engine.loads
+    with Runtime(net, engine, cost="macs") as runtime:
+        runtime.wait_ready()
+        assert runtime.choose(macs=250) == net.space[1]
+        with pytest.raises(TableError, match="measured with the engine compile"):
+            runtime.choose(latency_ms=3)
+    with Runtime(net, profile=eager, any_machine=True) as runtime:
+        assert runtime.cost == "latency_ms"
+
+
+def test_what_takes_long_is_told_as_it_is_built(net: SNNet, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[object] = []
+
+    @contextmanager
+    def bar(title: str) -> Iterator[Callable[..., None]]:
+        told.append(title)
+        yield lambda *step: told.append(step)
+
+    monkeypatch.setattr("snnet.utils.bars.bar", bar)
+    monkeypatch.setattr("snnet.utils.progress.is_watched", lambda: True)
+    with Runtime(net):
+        assert not told
+    monkeypatch.setattr(WatchedEngine, "builds", True)
+    with Runtime(net, WatchedEngine(net)):
+        note = f"{net.space[0]} on eager; the others follow in the background"
+        assert told == ["Making the first stitch ready", (0, 1, note), (1, 1, note)]

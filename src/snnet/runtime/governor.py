@@ -10,7 +10,7 @@ from torch import Tensor
 
 from snnet.errors import BudgetError
 from snnet.runtime.budgets import Budgeting, as_reader
-from snnet.runtime.records import Answer
+from snnet.runtime.records import Answer, Images
 from snnet.runtime.runtime import Runtime
 from snnet.space import Stitch
 from snnet.table import LATENCY
@@ -74,11 +74,11 @@ class Governor:
     def budget(self, budget: Budgeting) -> None:
         self._read, self._observe = as_reader(budget), getattr(budget, "observe", None)
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Images) -> Images:
         """Return the logits of a batch, see `run`."""
         return self.run(images).logits
 
-    def run(self, images: Tensor) -> Answer:
+    def run(self, images: Images) -> Answer[Images]:
         """Answer a batch within the budget of this moment.
 
         Raises:
@@ -96,7 +96,7 @@ class Governor:
             floor = self.runtime.menu.value(self.runtime.floor, self.column, batch)
             answer = self.runtime.run_within(images, {self.column: floor})
         if self._observe is not None:
-            if answer.logits.device.type != "cpu":
+            if isinstance(answer.logits, Tensor) and answer.logits.device.type != "cpu":
                 # Accelerators run behind: without this only the launch would be timed.
                 torch.accelerator.synchronize(answer.logits.device)
             expected = self.runtime.menu.value(answer.stitch, self.column, batch)

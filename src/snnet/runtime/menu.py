@@ -1,11 +1,27 @@
-"""The choice among a few stitches, worked out beforehand for every set of limits."""
+"""What is known of stitches, and the choice among a few, worked out beforehand for every set of limits."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 
-from snnet.errors import BudgetError
+from snnet.errors import BudgetError, TableError
+from snnet.export.bundle import Bundle
+from snnet.network import SNNet
 from snnet.space import Stitch
-from snnet.table import SCORE, Budget, Ranking, StitchTable, at_batch, column
+from snnet.table import (
+    COST,
+    LATENCY,
+    PROFILE,
+    SCORE,
+    Budget,
+    Ranking,
+    StitchTable,
+    at_batch,
+    check_profile,
+    column,
+    measured,
+    without_profile,
+    without_scores,
+)
 
 
 class Menu:
@@ -90,3 +106,47 @@ def spread(stitches: Iterable[Stitch]) -> list[Stitch]:
             order[given[middle]] = None
             spans += [(low, middle), (middle, high)]
     return list(order)
+
+
+def known_table(net: SNNet | Bundle, profile: StitchTable | None) -> StitchTable:
+    """Return what is known of a network's or bundle's stitches, with a profile laid over it.
+
+    Raises:
+        BudgetError: If nothing is.
+    """
+    table = net.table if profile is None else profile
+    if table is None:
+        raise BudgetError(
+            "This network has no table to choose from; snnet.profile(net) measures costs and snnet.evaluate(net, data) "
+            "scores."
+        )
+    # Scores belong to the network and latencies to a machine: a profile alone need not have the first.
+    if net.table is None or profile is None:
+        return table
+    if isinstance(net, Bundle):
+        known = {row.stitch for row in net.table}
+        # Scores of a bundle are its own: those of the network are not for weights of 8 bits.
+        profile = without_scores(profile.where(lambda row: row.stitch in known))
+    # Of two machines' numbers only the profile's may stay, for it says which machine the table is of.
+    return (without_profile(net.table) if PROFILE in profile.meta else net.table).merge(profile)
+
+
+def usual_cost(table: StitchTable, kind: dict[str, str] | None, *, refusing: bool) -> str:
+    """Return `latency_ms` where every stitch has one that holds here, else `macs`.
+
+    Raises:
+        TableError: If `refusing`, and they were measured here with another engine.
+    """
+    timed = [name for name in table.columns if column(name).kind == LATENCY]
+    if kind is not None and timed:
+        try:
+            check_profile(table.meta, timed, kind["precision"])
+        except TableError:
+            return COST
+        try:
+            check_profile(table.meta, timed, **kind)
+        except TableError as error:
+            if refusing:
+                raise TableError(f"{error} With cost={COST!r} the runtime keeps limits on what is counted.") from None
+            return COST
+    return LATENCY if all(measured(row, LATENCY) for row in table) else COST

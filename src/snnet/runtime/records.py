@@ -3,23 +3,28 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
+from numpy.typing import NDArray
 from torch import Tensor
 
 from snnet.space import Stitch
 
+Images = TypeVar("Images", Tensor, NDArray[Any])
+"""A batch, as a tensor or as an array of numpy."""
+
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(Generic[Images]):
     """The logits of a batch and who computed them.
 
     Attributes:
-        logits: `(B, classes)`.
+        logits: `(B, classes)`, a tensor or an array as the images were.
         stitch: The stitch that ran.
         wanted: The stitch that the limits asked for; another than `stitch` while that one is not ready.
     """
 
-    logits: Tensor
+    logits: Images
     stitch: Stitch
     wanted: Stitch
 

@@ -8,31 +8,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from snnet.errors import BudgetError, EngineError, TableError
+from snnet.errors import BudgetError, EngineError
 from snnet.export.bundle import Bundle
 from snnet.network import SNNet, StitchLike
 from snnet.runtime.engines.eager import EagerEngine
 from snnet.runtime.engines.engine import ENGINES, Engine, Ready
 from snnet.runtime.engines.onnxruntime import BundleEngine
-from snnet.runtime.menu import Menu, spread
-from snnet.runtime.records import Answer, Counters, Switch
+from snnet.runtime.menu import Menu, known_table, spread, usual_cost
+from snnet.runtime.records import Answer, Counters, Images, Switch
 from snnet.runtime.shelf import Shelf
 from snnet.space import Stitch
-from snnet.table import (
-    COST,
-    LATENCY,
-    PROFILE,
-    SCORE,
-    StitchTable,
-    check_profile,
-    measured,
-    pareto_frontier,
-    without_profile,
-    without_scores,
-)
+from snnet.table import SCORE, StitchTable, pareto_frontier
 from snnet.utils import Show, shows_progress
 
 _LOG = logging.getLogger(__name__)
@@ -90,12 +80,14 @@ class Runtime:
         any_machine: bool = False,
     ) -> None:
         # First, for without one there is nothing to build an engine for.
-        table = _table(net, profile)
+        table = known_table(net, profile)
         self.net, self.batch_sizes = net, tuple(batch_sizes)
         owned = not isinstance(engine, Engine)
         self.engine = engine if isinstance(engine, Engine) else _engine(net, engine)
         kind = {"precision": self.engine.conditions.precision, "engine": self.engine.name}
-        self.cost = cost = cost or _usual_cost(table, None if any_machine else kind)
+        # A bundle's own table is the network's, and may speak of the engine that the network runs on.
+        refusing = profile is not None or isinstance(net, SNNet)
+        self.cost = cost = cost or usual_cost(table, None if any_machine else kind, refusing=refusing)
         if stitches is None:
             chosen = pareto_frontier(table, cost, prefer)
         else:
@@ -108,26 +100,29 @@ class Runtime:
         self._switches = self._substituted = 0
         self._answers: Counter[Stitch] = Counter()
         rows = sorted(self.menu.table, key=lambda row: row.get(cost) or 0.0)
-        self._shelf = Shelf(
-            self._build,
+        self._shelf = self._first_ready(
             self.menu.cheapest(cost),
             spread(row.route for row in rows),
             max_ready=max_ready,
             max_bytes=max_bytes,
             at_end=self.engine.close if owned else lambda: None,
+            progress=None if self.engine.builds else False,
         )
 
     def __call__(
-        self, images: Tensor, *, stitch: StitchLike | None = None, wait: bool = False, **limits: float
-    ) -> Tensor:
+        self, images: Images, *, stitch: StitchLike | None = None, wait: bool = False, **limits: float
+    ) -> Images:
         """Return the logits of a batch, see `run`."""
         return self.run(images, stitch=stitch, wait=wait, **limits).logits
 
-    def run(self, images: Tensor, *, stitch: StitchLike | None = None, wait: bool = False, **limits: float) -> Answer:
+    def run(
+        self, images: Images, *, stitch: StitchLike | None = None, wait: bool = False, **limits: float
+    ) -> Answer[Images]:
         """Answer a batch by the best ready stitch within all limits, or by one stitch.
 
         Args:
-            images: `(B, C, H, W)`, normalized as `net.input` says, of the engine's device and type.
+            images: `(B, C, H, W)`, normalized as `net.input` says, of the engine's device and type. An array of numpy
+                is answered by one.
             stitch: The stitch to run, in place of limits.
             wait: Wait until the stitch is ready.
             limits: Column = limit, as `snnet.select` takes them: `latency_ms=8`. Latencies are those measured for
@@ -153,11 +148,11 @@ class Runtime:
                 raise EngineError(f"Stitch {route} is not ready: {why}.")
             return self._answer(ready, images, route, route, {})
 
-    def run_within(self, images: Tensor, limits: Mapping[str, float]) -> Answer:
+    def run_within(self, images: Images, limits: Mapping[str, float]) -> Answer[Images]:
         """Answer a batch by the best ready stitch within all limits, as `run` does.
 
         Args:
-            images: `(B, C, H, W)`, normalized.
+            images: `(B, C, H, W)`, normalized, a tensor or an array of numpy.
             limits: Column to limit.
         """
         while True:
@@ -264,8 +259,11 @@ class Runtime:
             raise
 
     def _answer(
-        self, ready: Ready, images: Tensor, chosen: Stitch, wanted: Stitch, limits: Mapping[str, float]
-    ) -> Answer:
+        self, ready: Ready, images: Images, chosen: Stitch, wanted: Stitch, limits: Mapping[str, float]
+    ) -> Answer[Images]:
+        if not isinstance(images, Tensor):
+            given = torch.from_numpy(np.ascontiguousarray(images)).to(self.engine.conditions.device)
+            return Answer(self._answer(ready, given, chosen, wanted, limits).logits.cpu().numpy(), chosen, wanted)
         if not ready.serves(images):
             raise EngineError(
                 f"Stitches are not prepared for {images.dtype} of shape {tuple(images.shape)}; batches of "
@@ -290,6 +288,15 @@ class Runtime:
                 # Whoever watches must not cost an answer.
                 _LOG.exception("a listener to switches failed")
 
+    @shows_progress("Making the first stitch ready")
+    def _first_ready(self, floor: Stitch, *fill: Any, progress: Show = None, **options: Any) -> Shelf:
+        tell = progress or (lambda *_: None)
+        note = f"{floor} on {self.engine.name}; the others follow in the background"
+        tell(0, 1, note)
+        shelf = Shelf(self._build, floor, *fill, **options)
+        tell(1, 1, note)
+        return shelf
+
     def _build(self, stitch: Stitch) -> Ready:
         ready, conditions = self.engine.load(stitch), self.engine.conditions
         for batch in self.batch_sizes:
@@ -304,31 +311,3 @@ def _engine(net: SNNet | Bundle, name: str | None) -> Engine:
     if name not in (None, BundleEngine.name):
         raise EngineError(f"A bundle runs on {BundleEngine.name}, and {name} was asked for; leave the engine out.")
     return BundleEngine(net)
-
-
-def _table(net: SNNet | Bundle, profile: StitchTable | None) -> StitchTable:
-    table = net.table if profile is None else profile
-    if table is None:
-        raise BudgetError(
-            "This network has no table to choose from; snnet.profile(net) measures costs and snnet.evaluate(net, data) "
-            "scores."
-        )
-    # Scores belong to the network and latencies to a machine: a profile alone need not have the first.
-    if net.table is None or profile is None:
-        return table
-    if isinstance(net, Bundle):
-        known = {row.stitch for row in net.table}
-        # Scores of a bundle are its own: those of the network are not for weights of 8 bits.
-        profile = without_scores(profile.where(lambda row: row.stitch in known))
-    # Of two machines' numbers only the profile's may stay, for it says which machine the table is of.
-    return (without_profile(net.table) if PROFILE in profile.meta else net.table).merge(profile)
-
-
-def _usual_cost(table: StitchTable, kind: dict[str, str] | None) -> str:
-    """Return `latency_ms` where every stitch has one that holds here, else `macs`."""
-    try:
-        if kind is not None:
-            check_profile(table.meta, (LATENCY,), **kind)
-    except TableError:
-        return COST
-    return LATENCY if all(measured(row, LATENCY) for row in table) else COST

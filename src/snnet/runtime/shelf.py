@@ -14,7 +14,7 @@ from snnet.runtime.places import Entry, Places, close_all
 from snnet.space import Stitch
 
 _LOG = logging.getLogger(__name__)
-_PATIENCE = 0.5  # seconds for which closing waits for a build that is under way
+_PATIENCE = 0.2  # seconds for which closing waits for a build that is under way
 
 
 class Shelf:

@@ -31,6 +31,7 @@ class EagerEngine(NetworkEngine):
     """
 
     name = "eager"
+    builds = False
 
     def __init__(self, net: SNNet, conditions: Conditions | None = None) -> None:
         super().__init__(net, conditions)

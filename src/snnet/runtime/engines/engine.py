@@ -98,9 +98,14 @@ class Engine(ABC):
     Raises:
         ExtraError: If the library that runs it is not installed.
         EngineError: If it cannot run under these conditions.
+
+    Attributes:
+        name: What it is looked up by.
+        builds: Whether loading takes long enough to be told.
     """
 
     name: ClassVar[str]
+    builds: ClassVar[bool] = True
 
     def __init__(self, conditions: Conditions) -> None:
         self.conditions = conditions

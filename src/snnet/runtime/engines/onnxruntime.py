@@ -94,6 +94,7 @@ class BundleEngine(Engine):
     """
 
     name = OnnxRuntimeEngine.name
+    builds = False
 
     def __init__(self, bundle: Bundle, threads: int | None = None) -> None:
         require("onnxruntime", "onnx")
