@@ -14,12 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from snnet.anchors import load_checkpoint
+from snnet.anchors import load_checkpoint, read_tensors
 from snnet.data import open_picture
 from snnet.errors import SNNetError
 from snnet.export.bundle import Bundle
 from snnet.network import load
-from snnet.network.published.reading import read_tensors
 from snnet.recipes import Recipe
 from snnet.table import StitchTable
 from snnet.training.checkpoint import CheckpointStore
