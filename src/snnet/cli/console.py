@@ -1,10 +1,11 @@
 """Where the command line writes: results to stdout, everything else to stderr."""
 
 import json
+import logging
 import sys
 import time
-from collections.abc import Collection, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 from rich.console import Console
@@ -42,6 +43,25 @@ def say(message: str, style: str | None = None, *, all_processes: bool = False) 
     if not (all_processes or started_share().is_first):
         return
     console(stderr=True).print(message, style=style, markup=False, soft_wrap=True)
+
+
+class _Saying(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), style="dim" if record.levelno < logging.WARNING else None)
+
+
+@contextmanager
+def said_aloud(name: str) -> Iterator[None]:
+    """Print what a logger is told, news as well as warnings, for a while."""
+    logger, handler = logging.getLogger(name), _Saying()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
 
 
 def show_json(value: Any) -> None:

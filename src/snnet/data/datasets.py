@@ -61,7 +61,9 @@ def open_dataset(
     """
     request = Request(name, None if root is None else Path(root).expanduser(), split, download)
     images = _open(request, input, augment, num_classes, max_corrupt, upright=upright)
-    _tell(f"{where(name, root)}: {len(images)} images of the {split} split", images, input)
+    # What lies in memory as it is taken is no news.
+    level = logging.DEBUG if isinstance(images, TensorImages) else logging.INFO
+    _tell(f"{where(name, root)}: {len(images)} images of the {split} split", images, input, level=level)
     return images
 
 

@@ -88,9 +88,11 @@ def export_stitch(
     kind = EXPORTS.get(name)()
     if target.suffix != kind.suffix:
         raise ExportError(f"{target} does not end as files of format {name} do; call it {target.stem}{kind.suffix}.")
+    if images is not None and not len(check_images(images, net.input.size)):
+        raise DataError("There is no image to compare on; give one at least, or None for embedded ones.")
     reference = replicate(net, to_plain)
     samples = {"random": sample_images(net.input, _RANDOM)}
-    real = real_images(net.input) if images is None else to_plain(check_images(images, net.input.size))
+    real = real_images(net.input) if images is None else to_plain(images)
     if real is not None:
         samples["real"] = real
     tell = progress or (lambda *_: None)
