@@ -12,6 +12,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from snnet import __version__
+from snnet.cli.console import saying_warnings
 from snnet.cli.errors import MEANINGS, ExitCode, guarded
 from snnet.cli.families import import_families
 from snnet.errors import RecipeError
@@ -89,7 +90,8 @@ def main(tokens: Sequence[str] | None = None) -> int:
     logger = logging.getLogger("snnet.training.checkpoint")
     before, logger.propagate = logger.propagate, False
     try:
-        return guarded(lambda: _call(app.meta, _globals_first(given)), debug=False)
+        with saying_warnings():
+            return guarded(lambda: _call(app.meta, _globals_first(given)), debug=False)
     finally:
         logger.propagate = before
 
