@@ -1,12 +1,13 @@
 """Where the command line writes: results to stdout, everything else to stderr."""
 
 import json
+import os
 import sys
 import time
 import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -29,6 +30,40 @@ def console(*, stderr: bool = False) -> Console:
     return _Console(file=sys.stderr if stderr else sys.stdout, highlight=False, emoji=False)
 
 
+@contextmanager
+def open_streams() -> Iterator[None]:
+    """Within the block, let output go nowhere where stdout or stderr was closed (`>&-`); work is done all the same."""
+    before = sys.stdout, sys.stderr
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
+        sys.stdout, sys.stderr = (stream or nowhere for stream in before)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+
+def deafen(stream: TextIO) -> None:
+    """Let what is written to a stream, whose reader is gone, go nowhere; Python itself would complain at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def heard_or_not() -> Iterator[None]:
+    """Show results with work still to come, which goes on where the reader, such as `head`, has enough."""
+    try:
+        yield
+    except BrokenPipeError:
+        deafen(sys.stdout)
+
+
+def loading() -> None:
+    """Say why nothing happens for a few seconds, before torch is loaded."""
+    if "torch" not in sys.modules:
+        say("Loading torch ...", style="dim")
+
+
 def show(*lines: str | Text) -> None:
     """Print results, plain text without interpreting brackets as markup; of several processes the first does."""
     if not started_share().is_first:
@@ -42,7 +77,16 @@ def say(message: str, style: str | None = None, *, all_processes: bool = False) 
     """Print a message to the user on stderr; of several processes the first speaks for all, or each for itself."""
     if not (all_processes or started_share().is_first):
         return
-    console(stderr=True).print(message, style=style, markup=False, soft_wrap=True)
+    out = console(stderr=True)
+    with out.capture() as written:
+        out.print(message, style=style, markup=False, soft_wrap=True)
+    try:
+        # Through the stream itself, into which a bar that is shown puts its own lines above it.
+        sys.stderr.write(written.get())
+        sys.stderr.flush()
+    except OSError:
+        # Nobody hears; the work is not lost for that.
+        deafen(sys.stderr)
 
 
 @contextmanager
@@ -66,6 +110,7 @@ def show_json(value: Any) -> None:
     if not started_share().is_first:
         return
     sys.stdout.write(json.dumps(value, indent=1) + "\n")
+    sys.stdout.flush()
 
 
 def show_table(

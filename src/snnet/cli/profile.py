@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from snnet.cli.console import progress, say, show, show_json, show_rows, table_json
+from snnet.cli.console import loading, progress, say, show, show_json, show_rows, table_json
 from snnet.cli.options import Device, Json, Stitches, default_device
 from snnet.cli.sources import TABLE, is_network, saved_network
 from snnet.profiling import USUAL_MEASURE, MeasureSettings
@@ -60,6 +60,7 @@ def profile(
         snnet profile runs/deit --stitches frontier --device cuda --precision bf16
         snnet profile runs/deit --engine onnxruntime --threads 4 --blocks --output laptop.jsonl
     """
+    loading()
     from snnet.network import chosen_stitches
     from snnet.profiling import profile as run
 

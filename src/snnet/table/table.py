@@ -13,7 +13,7 @@ from snnet.table.columns import column, in_order
 from snnet.table.facts import describe_profile, read_facts
 from snnet.table.reliability import cells
 from snnet.table.row import StitchRow, read_row
-from snnet.utils import html_grid, parsed_json, text_grid, write_text
+from snnet.utils import html_grid, is_intact, parsed_json, sealed, text_grid, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -168,8 +168,10 @@ class StitchTable:
 
     def save(self, path: str | Path) -> Path:
         """Write the table as JSON Lines, whole or not at all: a line of facts, then a line per stitch."""
-        head = {"format": FORMAT, "version": VERSION, "meta": self.meta}
-        lines = [json.dumps(line) for line in [head, *(row.to_dict() for row in self.rows)]]
+        rows = [row.to_dict() for row in self.rows]
+        seal = sealed({"meta": self.meta, "rows": rows})["digest"]
+        head = {"format": FORMAT, "version": VERSION, "meta": self.meta, "digest": seal}
+        lines = [json.dumps(line) for line in [head, *rows]]
         return write_text(path, "\n".join(lines) + "\n")
 
     @classmethod
@@ -207,7 +209,14 @@ class StitchTable:
         if (found := head.get("version", 0)) not in range(VERSION + 1):
             raise TableError(f"{source} has table version {found!r}; this snnet reads up to {VERSION}: update.")
         rows = [read_row(source, number, row) for number, row in enumerate(parsed[1:], 2)]
-        return cls._checked(source, rows, read_facts(f"{source}, line 1,", head.get("meta") or {}))
+        facts = read_facts(f"{source}, line 1,", head.get("meta") or {})
+        seal = {"digest": head["digest"]} if "digest" in head else {}
+        if not is_intact({"meta": head.get("meta"), "rows": parsed[1:], **seal}):
+            raise TableError(
+                f"{source} is damaged or was changed: its digest is another; write the table anew, or remove 'digest' "
+                "from its first line to take it as it is."
+            )
+        return cls._checked(source, rows, facts)
 
     @classmethod
     def _checked(cls, source: Path, rows: list[StitchRow], facts: dict[str, Any]) -> "StitchTable":
