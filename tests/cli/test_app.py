@@ -85,3 +85,20 @@ def test_commands_that_work_in_one_process_refuse_several(run: Run, monkeypatch:
     monkeypatch.setattr("snnet.cli.errors._SECONDS_FOR_THE_FIRST", 0.0)
     outcome = run("init")
     assert outcome.code == 2 and outcome.err.startswith("[process 1] error:") and not outcome.out
+
+
+@pytest.mark.parametrize(
+    ("command", "codes"),
+    [
+        ("space 12 12 >&-", "0"),
+        ("space 12 12 >&- 2>&-", "0"),
+        ("spaec 12 12 2>&-", "2"),
+        ("space 12 12 12 12 --no-nearest --json | head -1 >/dev/null", "0 0"),
+        ("space 12 12 >/dev/full", "1"),
+    ],
+)
+def test_exit_codes_are_the_documented_ones_whoever_listens(command: str, codes: str) -> None:
+    script = f"{sys.executable} -m snnet {command}; echo code ${{PIPESTATUS[@]}}"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout == f"code {codes}\n"
+    assert "Traceback" not in done.stderr and "fault in snnet" not in done.stderr and "Exception" not in done.stderr

@@ -1,6 +1,7 @@
 """What commands print is whole on terminals of any width, and in a pipe."""
 
 import io
+import os
 import re
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from snnet.cli import console, main
-from snnet.cli.console import progress, show_table
+from snnet.cli.console import heard_or_not, progress, say, show, show_table
 from snnet.utils import text_grid
 from tests.cli.conftest import Run
 
@@ -123,3 +124,15 @@ def test_an_unknown_total(capsys: pytest.CaptureFixture[str]) -> None:
     with progress("Reading") as report:
         report(1, 0, "")
     assert capsys.readouterr().err == "Reading: 1\n"
+
+
+def test_work_goes_on_where_nobody_reads_what_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, speak in (("stderr", lambda: say("words")), ("stdout", lambda: show("words"))):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with os.fdopen(writer, "w") as stream:
+            monkeypatch.setattr(sys, name, stream)
+            for _ in range(2):
+                with heard_or_not():
+                    speak()
+            print("more", file=stream, flush=True)

@@ -1,10 +1,12 @@
 import errno
 import signal
+import sys
+from types import ModuleType
 
 import pytest
 from cyclopts import CycloptsError
 
-from snnet.cli.errors import ExitCode, describe, exit_code, guarded
+from snnet.cli.errors import FAMILY_MODULES, ExitCode, describe, exit_code, guarded
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SNNetError, TrainingError
 
 
@@ -62,3 +64,56 @@ def test_faults_of_ours_are_called_so(capsys: pytest.CaptureFixture[str]) -> Non
 def test_messages_are_printed_as_they_are() -> None:
     assert describe(SNNetError("give [1, 2] and /path")) == "give [1, 2] and /path"
     assert describe(OSError(errno.ENOSPC, "No space left", "file")) == "No space left: file"
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "The memory is used up"),
+        (
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried 9 bytes"),
+            "memory is used up",
+        ),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "memory is used up"),
+        (RuntimeError("can't start new thread"), "memory is used up"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory is used up"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "), "--data.workers 0"),
+        (RuntimeError("DataLoader worker (pid 7) is killed by signal: Bus error. It is possible that"), "/dev/shm"),
+        (
+            RuntimeError("unable to write to file </torch_7>: No space left on device in /dev/shm (28)"),
+            "--data.workers 0",
+        ),
+        (ImportError("libgomp.so.1: no such file"), "install it again"),
+    ],
+)
+def test_what_the_machine_lacks_is_no_fault_of_ours(error: Exception, words: str) -> None:
+    assert words in describe(error) and "fault in snnet" not in describe(error)
+    assert exit_code(error) == ExitCode.FAILED
+
+
+def test_an_error_in_a_family_file_is_the_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType(f"{FAMILY_MODULES}mine")
+    module.__file__ = "mine.py"
+    exec("def build():\n    return [][1]\n", vars(module))
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    with pytest.raises(IndexError) as caught:
+        module.build()
+    assert describe(caught.value).endswith("raised by --family-file mine.py, line 2")
+    assert exit_code(caught.value) == ExitCode.BAD_INPUT
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("needs root=, the folder", "needs --root, the folder"),
+        ("build all for one: image_size=224 (--image-size 224).", "build all for one: --image-size 224."),
+        ("joined by stages=[(1, 0), (2, 1)] (--stages 1:0 2:1)", "joined by --stages 1:0 2:1"),
+        ("take them with any_machine=True (--any-machine).", "take them with --any-machine."),
+        ("more than max_corrupt=3: a.jpg", "more than --max-corrupt 3: a.jpg"),
+        ("anchors with num_classes=5.", "anchors with --num-classes 5."),
+        ("ask for download=True.", "ask for --download."),
+        ("write --limit top1=80, or in /data/root=1", "write --limit top1=80, or in /data/root=1"),
+    ],
+)
+def test_messages_have_flags_in_place_of_pythons_names(message: str, told: str) -> None:
+    assert describe(SNNetError(message)) == told

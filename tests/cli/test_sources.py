@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from snnet.cli.sources import without_address
 from snnet.network import SNNet
 from tests.cli.conftest import Run
 from tests.conftest import build_tiny_net
@@ -21,7 +22,7 @@ def test_a_mistyped_directory_is_not_looked_for_on_the_hub(
     assert "There is no network at runs/typo" in outcome.err and "hf-hub:runs/typo" in outcome.err
 
 
-@pytest.mark.parametrize("source", ["hf-hub:org/name", "org/name"])
+@pytest.mark.parametrize("source", ["hf-hub:org/name", "org/name", "https://huggingface.co/org/name/tree/main"])
 def test_ids_reach_the_hub(run: Run, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
     asked: list[str] = []
 
@@ -32,3 +33,20 @@ def test_ids_reach_the_hub(run: Run, monkeypatch: pytest.MonkeyPatch, source: st
     monkeypatch.setattr("snnet.network.load", load)
     assert run("cost", source).code == 0
     assert asked == ["org/name"]
+
+
+@pytest.mark.parametrize(
+    ("pasted", "meant"),
+    [
+        ("https://huggingface.co/org/my-net", "hf-hub:org/my-net"),
+        ("https://huggingface.co/org/my-net/", "hf-hub:org/my-net"),
+        ("http://www.huggingface.co/org/net_1.0/tree/main?x=1", "hf-hub:org/net_1.0"),
+        ("huggingface.co/org/net.git", "hf-hub:org/net"),
+        ("https://hf.co/org/net#usage", "hf-hub:org/net"),
+        ("https://example.org/org/net", "https://example.org/org/net"),
+        ("runs/huggingface.co/net", "runs/huggingface.co/net"),
+        ("resnet18@/w/a.pth", "resnet18@/w/a.pth"),
+    ],
+)
+def test_a_pasted_address_of_the_hub_is_understood(pasted: str, meant: str) -> None:
+    assert without_address(pasted) == meant

@@ -7,6 +7,7 @@ import pytest
 import snnet
 from snnet import StitchTable
 from snnet.recipes import Recipe
+from snnet.utils import human
 from tests.cli.conftest import Run
 from tests.data.image_files import write_split
 
@@ -114,6 +115,30 @@ def test_bad_recipes(run: Run, tmp_path: Path, tokens: tuple[str, ...], words: s
 def test_output_is_asked_for(run: Run) -> None:
     outcome = run("train", "embedded_vit")
     assert outcome.code == 2 and "--output" in outcome.err
+
+
+def test_the_end_names_the_best_under_budgets_that_nobody_had_to_give(run: Run, saved: Path, tmp_path: Path) -> None:
+    few = ("--run.steps", "1", "--data.batch-size", "8", "--evaluation.images", "8")
+    outcome = run("train", saved, "--output", tmp_path / "run", *few)
+    assert outcome.code == 0, outcome.err
+    assert "Looking at the images, embedded" in outcome.err
+    table = snnet.load(tmp_path / "run").table
+    assert table is not None
+    costs = [row.macs for row in table]
+    chosen = outcome.out.partition("The best stitch under a budget")[2].splitlines()[2:5]
+    for part, line in zip((0.25, 0.5, 0.75), chosen, strict=True):
+        budget = float(f"{min(costs) + part * (max(costs) - min(costs)):.2g}")
+        affordable = [row for row in table if row.macs <= budget]
+        best = max(affordable, key=lambda row: (row.top1, -row.macs))
+        assert line.strip().startswith(human(budget)) and f" {best.stitch} " in line, line
+
+
+def test_an_output_that_is_a_file_is_refused_before_any_work(run: Run, saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for command in (("train", saved), ("init", "vit_fm_tiny", "vit_fm_small"), ("recalibrate", saved), ("demo",)):
+        outcome = run(*command, "--output", tmp_path / "file" / "run")
+        assert outcome.code == 2
+        assert f"{tmp_path / 'file'} is a file; name a directory" in outcome.err and "calibration" not in outcome.err
 
 
 def test_settings_are_listed_with_meaning_and_default(run: Run) -> None:

@@ -120,6 +120,16 @@ def test_anchors_that_cannot_be_joined_are_refused(changes: dict[str, object], m
         stitch(tiny(), tiny(**changes))
 
 
+def test_anchors_of_other_image_sizes_are_told_the_one_that_works() -> None:
+    names = ("vit_tiny_patch16_384", "vit_tiny_patch16_224@local.pth")
+    with torch.device("meta"):
+        with pytest.raises(
+            AnchorError, match=r"\(3, 384, 384\) .*, or build all for one: image_size=224 \(--image-size 224\)"
+        ):
+            stitch(names[0], names[1].partition("@")[0])
+        assert stitch(names[0], names[1].partition("@")[0], image_size=224).input.size == (3, 224, 224)
+
+
 def test_anchors_of_other_numbers_of_stages_are_named_and_the_stages_of_one_size_join() -> None:
     names = ("resnet18", "vit_tiny_patch16_224")
     with torch.device("meta"):

@@ -2,17 +2,19 @@
 
 import json
 import logging
+import os
 import sys
 import time
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
 
-from snnet.errors import BudgetError
-from snnet.table import COST, SCORE, StitchRow, StitchTable, column, select
+from snnet.errors import BudgetError, MeasurementWarning
+from snnet.table import COST, SCORE, StitchRow, StitchTable, cells, column, select
 from snnet.utils import Progress, human, is_watched, started_share, text_grid
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -29,6 +31,40 @@ def console(*, stderr: bool = False) -> Console:
     return _Console(file=sys.stderr if stderr else sys.stdout, highlight=False, emoji=False)
 
 
+@contextmanager
+def open_streams() -> Iterator[None]:
+    """Within the block, let output go nowhere where stdout or stderr was closed (`>&-`); work is done all the same."""
+    before = sys.stdout, sys.stderr
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
+        sys.stdout, sys.stderr = (stream or nowhere for stream in before)
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+
+
+def deafen(stream: TextIO) -> None:
+    """Let what is written to a stream, whose reader is gone, go nowhere; Python itself would complain at the end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+@contextmanager
+def heard_or_not() -> Iterator[None]:
+    """Show results with work still to come, which goes on where the reader, such as `head`, has enough."""
+    try:
+        yield
+    except BrokenPipeError:
+        deafen(sys.stdout)
+
+
+def loading() -> None:
+    """Say why nothing happens for a few seconds, before torch is loaded."""
+    if "torch" not in sys.modules:
+        say("Loading torch ...", style="dim")
+
+
 def show(*lines: str | Text) -> None:
     """Print results, plain text without interpreting brackets as markup; of several processes the first does."""
     if not started_share().is_first:
@@ -42,7 +78,32 @@ def say(message: str, style: str | None = None, *, all_processes: bool = False) 
     """Print a message to the user on stderr; of several processes the first speaks for all, or each for itself."""
     if not (all_processes or started_share().is_first):
         return
-    console(stderr=True).print(message, style=style, markup=False, soft_wrap=True)
+    out = console(stderr=True)
+    with out.capture() as written:
+        out.print(message, style=style, markup=False, soft_wrap=True)
+    try:
+        # Through the stream itself, into which a bar that is shown puts its own lines above it.
+        sys.stderr.write(written.get())
+        sys.stderr.flush()
+    except OSError:
+        # Nobody hears; the work is not lost for that.
+        deafen(sys.stderr)
+
+
+@contextmanager
+def saying_warnings() -> Iterator[None]:
+    """Let warnings about measurements be messages to the user."""
+
+    def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if issubclass(category, MeasurementWarning):
+            say(f"Warning: {message}")
+        else:
+            usual(message, category, *where)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", MeasurementWarning)
+        usual, warnings.showwarning = warnings.showwarning, tell  # type: ignore[assignment]
+        yield
 
 
 class _Saying(logging.Handler):
@@ -69,6 +130,7 @@ def show_json(value: Any) -> None:
     if not started_share().is_first:
         return
     sys.stdout.write(json.dumps(value, indent=1) + "\n")
+    sys.stdout.flush()
 
 
 def show_table(
@@ -99,7 +161,8 @@ def show_rows(table: StitchTable, *, names: Iterable[str] | None = None) -> None
     """Print one line per stitch with the columns that there are, or those that are named."""
     columns = [column(name) for name in (table.columns if names is None else names)]
     headings = ["#", "stitch", *(one.heading for one in columns)]
-    rows = ([str(row.index), row.stitch, *(cell(row, one.name) for one in columns)] for row in table)
+    values = cells(table, table, [one.name for one in columns])
+    rows = ([str(row.index), row.stitch, *found] for row, found in zip(table, values, strict=True))
     # Parts of another column say least, then what stands last; the usual cost and score say most.
     by_worth = sorted(columns, key=lambda one: (one.name in (COST, SCORE), not one.part, -columns.index(one)))
     show_table(headings, rows, spare=[one.heading for one in by_worth])

@@ -4,7 +4,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from snnet.cli.console import cell, progress, say, show, show_choices, show_table
+from snnet.cli.console import cell, loading, progress, say, show, show_choices, show_table
+from snnet.cli.options import Directory, Seed
 from snnet.table import COST, SCORE, column, kinds_of
 from snnet.utils import human
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 Family = Literal["vit", "cnn", "swin", "cnn-vit"]
 
 
-def demo(*, family: Family = "vit", output: Path | None = None, seed: int | None = None) -> None:
+def demo(*, family: Family = "vit", output: Directory | None = None, seed: Seed | None = None) -> None:
     """Watch small pretrained models become dozens of networks in one, in minutes, on a CPU and without a download.
 
     The anchors that come with the package are stitched, the stitching layers fitted by least squares, all stitches
@@ -33,7 +34,7 @@ def demo(*, family: Family = "vit", output: Path | None = None, seed: int | None
         snnet demo --family cnn-vit
         snnet demo --output /tmp/snnet-demo --seed 1
     """
-    say("Loading torch and the anchors ...", style="dim")
+    loading()
     from snnet.recipes import run_demo
 
     directory = output or Path("snnet-demo" if family == "vit" else f"snnet-demo-{family}")

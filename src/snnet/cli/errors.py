@@ -1,7 +1,7 @@
 """From what went wrong to an exit code and a few words on stderr."""
 
 import errno
-import os
+import re
 import signal
 import sys
 import time
@@ -12,9 +12,12 @@ from enum import IntEnum
 from cyclopts import CycloptsError
 from pydantic import BaseModel, ValidationError
 
-from snnet.cli.console import say
+from snnet.cli.console import deafen, say
 from snnet.errors import BudgetError, ProcessLostError, SNNetError, TrainingError
 from snnet.utils import last_words, setting_faults, started_share
+
+FAMILY_MODULES = "snnet_family_"
+"""How the names of modules begin that are files of `--family-file`."""
 
 
 class ExitCode(IntEnum):
@@ -36,6 +39,21 @@ MEANINGS = {
 }
 
 _SECONDS_FOR_THE_FIRST = 5.0
+_OF_THE_MACHINE = {
+    r"/dev/shm|shared memory|unable to (allocate|mmap|open) .*shm|killed by signal: Bus error": "There is no room left "
+    "in /dev/shm, by which processes that read images hand them over: read without any, --data.workers 0, or make it "
+    "larger (docker run --shm-size 8g)",
+    r"^MemoryError|OutOfMemoryError|out of memory|can't allocate memory|not enough memory|bad_?alloc|"
+    r"cannot allocate memory|can't start new thread|killed by signal: Killed": "The memory is used up: take smaller "
+    "batches, fewer processes that read images (--data.workers 0), or a machine with more",
+}
+"""What the machine lacks, by the words of the many who say so."""
+_BOTH = re.compile(r"\b[a-z_]+=(?:\[.*?\]|[^\s,;]+) \((--[^()]*)\)")
+_PYTHON = re.compile(
+    r"(?<![\w/-])(root|download|max_corrupt|num_classes|image_size|kernel_size|resample|any_machine)="
+    r"(?:True\b)?([^\s,;:.]*)"
+)
+"""Settings as Python has them; where a message names the flag beside it, only that is left."""
 
 
 def guarded(run: Callable[[], object], *, debug: bool) -> int:
@@ -48,7 +66,7 @@ def guarded(run: Callable[[], object], *, debug: bool) -> int:
             return 128 + getattr(error, "signal", signal.SIGINT)
         except BrokenPipeError:
             # Whoever read our output, such as `head`, has enough; Python must not complain when it flushes.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            deafen(sys.stdout)
             return ExitCode.OK
         except Exception as error:
             if debug:
@@ -80,6 +98,8 @@ def exit_code(error: Exception) -> ExitCode:
         return ExitCode.NOTHING_FITS
     if isinstance(error, TrainingError) or _disk_failed(error):
         return ExitCode.FAILED
+    if family_place(error):
+        return ExitCode.BAD_INPUT
     bad_input = (SNNetError, CycloptsError, FileNotFoundError, NotADirectoryError, PermissionError)
     return ExitCode.BAD_INPUT if isinstance(error, bad_input) else ExitCode.FAILED
 
@@ -92,11 +112,32 @@ def describe(error: Exception) -> str:
         faults = setting_faults(BaseModel, cause) if isinstance(cause, ValidationError) else [str(error).strip()]
         return f"{'; '.join(faults).removesuffix('.')}. See `{command} --help`."
     if isinstance(error, SNNetError):
-        return str(error)
+        return in_shell_words(str(error))
+    what = f"{type(error).__name__}: {error}"
+    for pattern, meaning in _OF_THE_MACHINE.items():
+        if re.search(pattern, what, re.IGNORECASE):
+            return f"{meaning} ({what.partition(chr(10))[0]})"
     if isinstance(error, OSError):
         place = f": {error.filename}" if error.filename else ""
         return f"{error.strerror or error}{place}"
-    return f"{type(error).__name__}: {error} (a fault in snnet; `--debug` shows where)"
+    if place := family_place(error):
+        return f"{what}, raised by --family-file {place}"
+    if isinstance(error, ImportError):
+        return f"{what}; a package that snnet needs is missing or broken, so install it again: pip install snnet"
+    return f"{what} (a fault in snnet; `--debug` shows where)"
+
+
+def in_shell_words(message: str) -> str:
+    """Return a message with flags in place of Python's names of the same settings."""
+    flagged = _BOTH.sub(r"\1", message)
+    return _PYTHON.sub(lambda found: f"--{found[1].replace('_', '-')}{' ' if found[2] else ''}{found[2]}", flagged)
+
+
+def family_place(error: BaseException) -> str:
+    """Return file and line of the innermost frame in a file of the user's own, or an empty string."""
+    frames = [(frame.f_globals.get("__name__", ""), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+    own = [(sys.modules[name].__file__, line) for name, line in frames if name.startswith(FAMILY_MODULES)]
+    return f"{own[-1][0]}, line {own[-1][1]}" if own else ""
 
 
 def _disk_failed(error: BaseException | None) -> bool:

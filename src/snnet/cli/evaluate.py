@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from snnet.cli.console import progress, show, show_json, show_rows, table_json
+from snnet.cli.console import loading, progress, show, show_json, show_rows, table_json
 from snnet.cli.options import Corrupt, Device, ImagesOfRun, Json, Stitches, default_device
 from snnet.cli.sources import TABLE, is_network, saved_network
 from snnet.errors import DataError
@@ -95,6 +95,7 @@ def evaluate(
         snnet evaluate deit_ti_s_b@snnet_deit.pth --data folder --root /data/imagenet --output published.jsonl
         snnet evaluate runs/deit --data folder --root /data/other --predict --error 0.3 --at-most 0.25
     """
+    loading()
     from snnet import evaluation
     from snnet.network import chosen_stitches
     from snnet.profiling import count_costs

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from snnet.cli.console import progress, say, show, show_table
-from snnet.cli.options import parse_overrides
+from snnet.cli.console import heard_or_not, loading, progress, say, show, show_table
+from snnet.cli.options import Directory, parse_overrides
 from snnet.cli.sources import read_table
 from snnet.errors import RecipeError
 
@@ -20,7 +19,7 @@ def experiment(
     name: Annotated[str | None, Parameter(show_default=False)] = None,
     /,
     *overrides: Annotated[str, Parameter(allow_leading_hyphen=True, show=False)],
-    output: Path | None = None,
+    output: Directory | None = None,
     scale: Literal["embedded", "imagenet"] = "embedded",
     seed: int | None = None,
     network: tuple[str, ...] = (),
@@ -65,22 +64,27 @@ def experiment(
         raise RecipeError(f"--network and --models belong to {CHART}, not to {name}.")
     settings = parse_overrides(overrides, {"run.seed": seed})
     chosen = find_experiments(name)
-    say("Loading torch ...", style="dim")
+    loading()
     from snnet.recipes.paper import Bench, perform
 
     bench = Bench(output, scale, settings, stage=progress, say=say)
     for stem, one in chosen.items():
-        show(f"{one.title}. The paper observes: {one.observation}")
-        _show_outcome(perform(one, bench, stem, _command(one.name, scale, settings)))
+        with heard_or_not():
+            show(f"{one.title}. The paper observes: {one.observation}")
+        outcome = perform(one, bench, stem, _command(one.name, scale, settings))
+        with heard_or_not():
+            _show_outcome(outcome)
 
 
 def _show_outcome(outcome: "Outcome") -> None:
-    rows = []
-    for label, table in outcome.tables.items():
-        scores = [row.top1 for row in table]
-        numbers = [f"{number:.2f}" for number in (fmean(scores), min(scores), max(scores))]
-        rows.append([label, str(len(table)), *numbers])
-    show_table(["variant", "routes", "mean top-1 %", "lowest", "highest"], rows, left=("variant",))
+    from snnet.recipes.paper import MEASURES, shown
+
+    # What the verdict compares, by the same names.
+    rows = [
+        [label, str(len(table)), *(shown(measure.of(table, outcome.budgets)) for measure in MEASURES.values())]
+        for label, table in outcome.tables.items()
+    ]
+    show_table(["variant", "routes", *(measure.heading for measure in MEASURES.values())], rows, left=("variant",))
     show(f"Verdict: {outcome.verdict.words}")
     for finding in outcome.verdict.findings:
         show(f"  {finding}")

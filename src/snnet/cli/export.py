@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from snnet.cli.console import progress, say, show, show_json, show_rows
+from snnet.cli.console import loading, progress, say, show, show_json, show_rows
 from snnet.cli.options import RUN_IMAGES, ImagesOfRun, Json
 from snnet.cli.sources import saved_network
 from snnet.errors import ExportError
@@ -65,6 +65,7 @@ def export(
         snnet export runs/mine --stitch 3 --output stitch.pt2 --data folder --root /data/mine
         snnet export runs/deit --stitches frontier --format onnx-bundle --output bundle
     """
+    loading()
     from snnet.export import export_stitch
 
     chosen = stitches or stitch or "frontier" if format == BUNDLE else _one_stitch(stitch, quantize, stitches)

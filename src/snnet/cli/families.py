@@ -12,10 +12,10 @@ from typing import Any
 from zlib import crc32
 
 from snnet.cli.console import say
+from snnet.cli.errors import FAMILY_MODULES
 from snnet.errors import AnchorError
 from snnet.utils import Registry
 
-_PREFIX = "snnet_family_"
 _NOTHING = (
     "--family-file {path} registers nothing, so commands know no more models than without it. File what builds a model "
     "with @snnet.MODELS.register('NAME') or timm's @register_model, and a family of anchors, a subclass of "
@@ -32,7 +32,7 @@ def import_families(paths: Iterable[Path]) -> None:
     for path in paths:
         place = path.resolve()
         # A full path, for two families may bear the same file name.
-        name = f"{_PREFIX}{crc32(bytes(place)):08x}_{place.stem}"
+        name = f"{FAMILY_MODULES}{crc32(bytes(place)):08x}_{place.stem}"
         if place.is_dir():
             raise AnchorError(f"--family-file {path} is a directory; give a Python file in it that registers models.")
         if not place.is_file():
@@ -60,7 +60,7 @@ def _registered() -> tuple[int, set[object]]:
 
 def family_options() -> str:
     """Return ` --family-file PATH` of each imported file, for commands that the user is told to run next."""
-    files = [str(module.__file__) for name, module in sys.modules.items() if name.startswith(_PREFIX)]
+    files = [str(module.__file__) for name, module in sys.modules.items() if name.startswith(FAMILY_MODULES)]
     return "".join(f" --family-file {shlex.quote(_short(path))}" for path in files)
 
 

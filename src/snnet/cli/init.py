@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from snnet.cli.console import progress, say, show, show_table
+from snnet.cli.console import loading, progress, say, show, show_table
 from snnet.cli.families import family_options
-from snnet.cli.options import IMAGES, USUAL_FAMILY, Corrupt, Device, FamilyOptions, default_device
+from snnet.cli.options import IMAGES, USUAL_FAMILY, Corrupt, Device, Directory, FamilyOptions, Seed, default_device
 from snnet.cli.sources import stitched
 from snnet.init import CalibrationSettings, RecalibrationSettings
 
@@ -24,7 +24,7 @@ class TrainingImages:
     root: Annotated[
         Path | None, Parameter(help="Folder of the data; for --data folder it holds train/CLASS/ and val/CLASS/.")
     ] = None
-    seed: Annotated[int, Parameter(help="Decides which images are taken.")] = 0
+    seed: Annotated[Seed, Parameter(help="Decides which images are taken.")] = 0
     max_corrupt: Corrupt = None
     upright: Annotated[bool, Parameter(help="Turn pictures as their EXIF data say.")] = True
 
@@ -34,7 +34,7 @@ _EMBEDDED = TrainingImages()
 
 def init(
     *anchors: str,
-    output: Path,
+    output: Directory,
     source: TrainingImages = _EMBEDDED,
     calibration: Annotated[CalibrationSettings, Parameter(name="*")] = CALIBRATION,
     recalibration_images: int = RecalibrationSettings().images,
@@ -59,6 +59,7 @@ def init(
         snnet init deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 --data folder --root /data/imagenet --output runs/deit
         snnet init deit_tiny_patch16_224@tiny.pth deit_small_patch16_224@small.safetensors --data folder --root /data --output runs/two
     """  # noqa: E501
+    loading()
     import torch
 
     from snnet.data import calibration_images, check_outside, open_dataset

@@ -6,18 +6,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
+from cyclopts.validators import Number
 from pydantic import Field
 
 from snnet.cli.console import say
 from snnet.errors import RecipeError, TableError
 from snnet.network import FamilySettings
 from snnet.table import COLUMNS, Column
-from snnet.utils import parse_amount
+from snnet.utils import directory_fault, parse_amount
 
 if TYPE_CHECKING:
     from snnet.recipes import RunData
 
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of a table.")]
+
+
+def _can_be_made(_: type, directory: Path | None) -> None:
+    if directory is not None and (fault := directory_fault(directory)):
+        raise ValueError(fault)
+
+
+Directory = Annotated[Path, Parameter(validator=_can_be_made)]
+"""Where results go, refused before any work if nothing can be written there."""
+Seed = Annotated[int, Parameter(validator=Number(gte=0, lt=2**63))]
 IMAGES = (
     "Images: embedded (in the package), folder (one folder per class), wds/NAME (shards of a WebDataset), "
     "torchvision/NAME, or a timm name such as hfds/NAME."

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from snnet.cli.console import progress, say, show, show_json, show_rows, table_json
+from snnet.cli.console import loading, progress, say, show, show_json, show_rows, table_json
 from snnet.cli.options import Device, Json, Stitches, default_device
 from snnet.cli.sources import TABLE, is_network, saved_network
 from snnet.profiling import USUAL_MEASURE, MeasureSettings
 from snnet.table import (
     ENERGY,
+    LATENCY,
     PROFILE,
     SCORE,
     StitchTable,
     at_batch,
     column,
     describe_profile,
+    doubts,
     kinds_of,
     without_profile,
 )
@@ -58,6 +60,7 @@ def profile(
         snnet profile runs/deit --stitches frontier --device cuda --precision bf16
         snnet profile runs/deit --engine onnxruntime --threads 4 --blocks --output laptop.jsonl
     """
+    loading()
     from snnet.network import chosen_stitches
     from snnet.profiling import profile as run
 
@@ -84,6 +87,7 @@ def profile(
         show_json(table_json(shown))
         return
     show_rows(shown, names=_columns(shown, sizes))
+    _show_doubts(table, sizes)
     _show_facts(table)
     show(f"{len(shown)} of {len(table)} stitches; written to {path}")
 
@@ -94,6 +98,15 @@ def _columns(table: StitchTable, sizes: Sequence[int]) -> list[str]:
     kinds = [name for kind in kinds_of("cost", per_batch=True) for name in kind.shown]
     wanted = [*counted, SCORE, *(at_batch(name, size) for size in sizes for name in kinds)]
     return [name for name in wanted if name in table.columns]
+
+
+def _show_doubts(table: StitchTable, sizes: Sequence[int]) -> None:
+    for name in (at_batch(LATENCY, size) for size in sizes):
+        if found := doubts(table, name):
+            say(
+                f"{name} of {len(found)} stitches is unreliable (?), such as {next(iter(found))}: "
+                f"{next(iter(found.values()))}. Measure again when this machine is idle, or longer (--repeats)."
+            )
 
 
 def _show_facts(table: StitchTable) -> None:

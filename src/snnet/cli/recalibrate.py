@@ -5,9 +5,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from snnet.cli.console import progress, say, show
+from snnet.cli.console import loading, progress, say, show
 from snnet.cli.families import family_options
-from snnet.cli.options import RUN_IMAGES, Device, ImagesOfRun, Stitches, default_device
+from snnet.cli.options import RUN_IMAGES, Device, Directory, ImagesOfRun, Stitches, default_device
 from snnet.cli.sources import is_network, saved_network
 from snnet.errors import CheckpointError
 from snnet.init import RecalibrationSettings
@@ -26,7 +26,7 @@ def recalibrate(
     seed: int | None = None,
     device: Device = None,
     max_corrupt: int | None = None,
-    output: Path | None = None,
+    output: Directory | None = None,
 ) -> None:
     """Measure the running statistics that batch norms need in each stitch, and save them with the network.
 
@@ -48,6 +48,7 @@ def recalibrate(
         snnet recalibrate runs/resnet
         snnet recalibrate runs/resnet --data folder --root /data/mine --images 1024 --output runs/resnet-mine
     """
+    loading()
     from snnet.data import calibration_images, check_outside
     from snnet.init import has_batch_norm
     from snnet.init import recalibrate as run

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from snnet.cli.console import show, show_rows
+from snnet.cli.options import Directory
 from snnet.cli.sources import LOG, read_table
 from snnet.table import COST, SCORE
 
@@ -15,7 +16,7 @@ def report(
     source: str,
     /,
     *,
-    output: Path,
+    output: Directory,
     before: str | None = None,
     cost: str = COST,
     score: str = SCORE,

@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snnet.cli.console import loading
 from snnet.errors import AnchorError, CheckpointError, TableError
 from snnet.space import SpaceSettings, StitchSpace
 from snnet.table import StitchTable
@@ -15,12 +16,21 @@ if TYPE_CHECKING:
 TABLE, CONFIG, LOG = "table.jsonl", "config.json", "log.jsonl"
 _HUB = "hf-hub:"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+_HUB_ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+?)(?:\.git)?(?:[/?#].*)?"
+)
 _DEPTHS = re.compile(r"\d+(-\d+)*")
 
 
 def is_network(source: str) -> bool:
     """Return whether `source` is a directory that holds a network."""
     return (Path(source) / CONFIG).is_file()
+
+
+def without_address(source: str) -> str:
+    """Return the `hf-hub:ORG/NAME` of a page of the hub, whose address was pasted; anything else as it is."""
+    found = _HUB_ADDRESS.fullmatch(source)
+    return f"{_HUB}{found[1]}" if found else source
 
 
 def network_shape(sources: Sequence[str], **options: Any) -> "SNNet":
@@ -32,8 +42,10 @@ def network_shape(sources: Sequence[str], **options: Any) -> "SNNet":
     """
     if not sources:
         raise AnchorError("Name two or more anchors, such as deit_tiny_patch16_224 deit_small_patch16_224.")
+    loading()
     import torch
 
+    sources = [without_address(source) for source in sources]
     first = sources[0]
     # One anchor makes no family, so a single path or hub id can only be a network.
     is_path = Path(first).exists() or ("/" in first and "@" not in first)
@@ -47,7 +59,7 @@ def stitched(*anchors: str, lora_rank: int | None = None, **options: Any) -> "SN
     """Return a network of anchors that a user named, with the options of `FamilyOptions`."""
     from snnet.network import stitch
 
-    net = stitch(*anchors, **options)
+    net = stitch(*map(without_address, anchors), **options)
     return net if lora_rank is None else net.set_lora_rank(lora_rank)
 
 
@@ -57,8 +69,10 @@ def saved_network(source: str, options: Collection[str] = ()) -> "SNNet":
     Raises:
         CheckpointError: If there is none, or if options of a family are given for a network that has its own.
     """
+    loading()
     from snnet.network import load, published_file
 
+    source = without_address(source)
     if options:
         raise CheckpointError(
             f"{source} has anchors and a space already, so {_flags(options)} cannot be set; name anchors instead."
@@ -111,6 +125,8 @@ def read_table(source: str) -> StitchTable:
         TableError: If there is none.
     """
     path = Path(source)
+    if (named := without_address(source)).startswith(_HUB):
+        raise TableError(f"{named} is on the hub, and its table is read from a file: download it and name the folder.")
     if path.is_dir() and not (path / TABLE).is_file():
         hint = f"`snnet profile {source}` and `snnet evaluate {source}` write one."
         raise TableError(f"{source} holds no {TABLE}; {hint}")

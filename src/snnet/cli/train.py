@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from snnet.cli.console import progress, say, show, show_choices, show_rows
+from snnet.cli.console import loading, progress, say, show, show_choices, show_rows
 from snnet.cli.options import data_of, parse_overrides
 from snnet.cli.sources import is_network, names_published
 from snnet.errors import RecipeError
@@ -54,6 +54,7 @@ def train(
         snnet train embedded_vit --recipe paper --output runs/paper
         snnet train --settings
     """
+    loading()
     from snnet.recipes import Recipe, open_run
 
     if settings:
@@ -67,6 +68,7 @@ def train(
     saved = recipe.network.saved
     if saved is not None and output.resolve() == saved.resolve():
         raise RecipeError(f"{output} is the network to be trained; choose another --output, which keeps it as it is.")
+    say(f"Looking at the images, {recipe.data.name}, and at the network ...", style="dim")
     with open_run(recipe, output, stage=progress, say=say) as run:
         parts = run.parts
         say(f"{len(parts.net.space)} stitches of {len(parts.net.anchors)} anchors on {parts.device}")
@@ -87,8 +89,15 @@ def _show_end(table: StitchTable | None, recipe: "Recipe", output: Path) -> None
         known, scores = column(SCORE), [row.values[SCORE] for row in table.stitched]
         ends = f"{known.text(min(scores))} to {known.text(max(scores))}"
         show(f"{len(scores)} stitches between them: {known.heading} {ends}")
-        show_choices(table, recipe.evaluation.budgets)
+        show_choices(table, recipe.evaluation.budgets or _some_budgets(table))
     show(f"Next: snnet report {output} --output {output / 'report'}, or snnet select {output} --macs N")
+
+
+def _some_budgets(table: StitchTable) -> list[float]:
+    """Return round budgets a quarter, half and three quarters of the way from the cheapest stitch to the largest."""
+    costs = [row.macs for row in table]
+    steps = (min(costs) + part * (max(costs) - min(costs)) for part in (0.25, 0.5, 0.75))
+    return [float(f"{cost:.2g}") for cost in steps]
 
 
 def _list_settings() -> None:

@@ -1,13 +1,15 @@
 # Tested in tests/network/test_network.py.
 """Networks of models by name or as they are, of what `save_pretrained` wrote, and of files that were published."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from snnet.anchors import AnchorLike, load_anchor
-from snnet.errors import AnchorError, CheckpointError, SpaceError
+from snnet.anchors import Anchor, AnchorLike, load_anchor
+from snnet.errors import AnchorError, CheckpointError, SNNetError, SpaceError
 from snnet.network.family import anchor_macs, check_family, usual_stages
 from snnet.network.network import SNNet
 from snnet.network.published import FAMILIES, load_published
@@ -68,12 +70,29 @@ def stitch(
     family = [
         load_anchor(source, pretrained=pretrained, num_classes=num_classes, image_size=image_size) for source in anchors
     ]
-    check_family(family)
+    own_sizes = image_size is None and len({anchor.input.size for anchor in family}) > 1
+    check_family(
+        family, size=_common_size(anchors, family, {**dict(space), "resample": resample}) if own_sizes else None
+    )
     family.sort(key=anchor_macs)
     if space.stages is None:
         space = space.model_copy(update={"stages": usual_stages(family)})
     built = StitchSpace.build([anchor.depths for anchor in family], **dict(space))
     return SNNet(family, built, resample=resample)
+
+
+def _common_size(names: Sequence[AnchorLike], family: Sequence[Anchor], settings: Mapping[str, Any]) -> int | None:
+    """Return the smallest of the anchors' own image sizes for which all of them make a network; None if there is none.
+
+    Tried without weights on the meta device.
+    """
+    if not all(isinstance(name, str) for name in names):
+        return None
+    for size in sorted({side for anchor in family for side in anchor.input.size[1:]}):
+        with suppress(SNNetError), torch.device("meta"):
+            stitch(*(str(name).partition("@")[0] for name in names), num_classes=1, image_size=size, **settings)
+            return size
+    return None
 
 
 @known_keywords(CheckpointError)

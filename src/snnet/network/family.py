@@ -13,7 +13,7 @@ from snnet.layers import StitchingLayer
 from snnet.space import LayerSpec, StitchSpace
 from snnet.utils import count_macs, evaluating
 
-_MENDED_BY = {"image size": ", or build those that are named for one size: image_size=N (--image-size N)"}
+_NAMED_ONES = "those that are named for one size: image_size=N (--image-size N)"
 
 
 def anchor_macs(anchor: Anchor) -> int:
@@ -23,12 +23,18 @@ def anchor_macs(anchor: Anchor) -> int:
         return count_macs(anchor, torch.empty(1, *anchor.input.size, device="meta"))
 
 
-def check_family(anchors: Sequence[Anchor]) -> None:
+def check_family(anchors: Sequence[Anchor], *, size: int | None = None) -> None:
     """Refuse anchors that cannot make one network, with the two values named.
+
+    Args:
+        anchors: All anchors.
+        size: An image size for which all of them can be built, if one is known.
 
     Raises:
         AnchorError: If numbers of classes, class orders or image sizes differ, or there is no classifier.
     """
+    which = f"all for one: image_size={size} (--image-size {size})" if size else _NAMED_ONES
+    mended_by = {"image size": f", or build {which}"}
     facts: dict[str, Callable[[Anchor], Any]] = {
         "number of classes": lambda anchor: anchor.num_classes,
         "image size": lambda anchor: anchor.input.size,
@@ -38,7 +44,7 @@ def check_family(anchors: Sequence[Anchor]) -> None:
             if fact(anchor) != fact(anchors[0]):
                 raise AnchorError(
                     f"{anchors[0].name} and {anchor.name} cannot be joined: the {what} is {fact(anchors[0])} in one "
-                    f"and {fact(anchor)} in the other; choose models that agree{_MENDED_BY.get(what, '')}."
+                    f"and {fact(anchor)} in the other; choose models that agree{mended_by.get(what, '')}."
                 )
     _check_classes(anchors)
     for anchor in anchors:

@@ -47,7 +47,7 @@ def read_network(
     directory = _find_directory(path, **hub, force_download=force_download, local_files_only=local_files_only)
     with suppress(OSError):  # of what may only be read, a mix of then and now is found by its digest
         finish_folder(directory, last=CONFIG)
-    record = NetworkRecord.read(directory / CONFIG)
+    record = NetworkRecord.read(directory / CONFIG, verify=strict)
     space = record.built_space()
     if strict:
         _check_digest(directory / WEIGHTS, record.weights)

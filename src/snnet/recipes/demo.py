@@ -14,6 +14,7 @@ from snnet.recipes.recipe import Recipe
 from snnet.recipes.run import TABLE, Run, open_run
 from snnet.report import write_report
 from snnet.table import SCORE, StitchRow, StitchTable, anchor_regression, gap_to_lines, select
+from snnet.training import RunSettings
 from snnet.utils import Stage, silent
 
 FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
@@ -98,7 +99,8 @@ def run_demo(
         raise RecipeError(f"There is no embedded family {family!r}; accepted: {', '.join(FAMILIES)}.")
     chosen = recipe or Recipe.load(FAMILIES[family])
     if seed is not None:
-        chosen = chosen.model_copy(update={"run": chosen.run.model_copy(update={"seed": seed})})
+        seeded = RunSettings(**{**chosen.run.model_dump(), "seed": seed})
+        chosen = chosen.model_copy(update={"run": seeded})
     directory = Path(output)
     with open_run(chosen, directory, stage=stage, say=say) as run:
         fit, before = _before(run)

@@ -1,6 +1,5 @@
 """What is known at the start is refused at the start: all that is wrong at once, before any work."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Self
@@ -16,7 +15,7 @@ from snnet.recipes.recipe import Recipe
 from snnet.recipes.trainer import build_mixup, build_sampler, check_in_place, sampler_columns
 from snnet.table import StitchTable, column
 from snnet.training import IN_PLACE, TeacherSettings, build_loss, check_trackers
-from snnet.utils import Share, started_share
+from snnet.utils import Share, directory_fault, started_share
 
 _ANCHORS = (IN_PLACE, "own-anchors", "largest-anchor")
 
@@ -59,8 +58,9 @@ def check_start(recipe: Recipe, directory: Path | None = None) -> Faults:
     for check in checks:
         with faults:
             check()
+    if directory is not None and (fault := directory_fault(directory)):
+        faults.add(f"--output {fault}.")
     if directory is not None:
-        _check_output(directory, faults)
         with faults:
             check_outside(directory, recipe.data.name, recipe.data.root)
     if batch < count:
@@ -75,16 +75,6 @@ def check_start(recipe: Recipe, directory: Path | None = None) -> Faults:
     for name in ("teacher", "first_teacher"):
         _check_teacher(name, getattr(recipe.loss, name), faults)
     return faults
-
-
-def _check_output(directory: Path, faults: Faults) -> None:
-    place = directory
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        faults.add(f"--output {directory} cannot be made, for {place} is a file; name a directory.")
-    elif not os.access(place, os.W_OK | os.X_OK):
-        faults.add(f"--output {directory} cannot be written: {place} is not yours to write in; name another.")
 
 
 def _check_teacher(name: str, teacher: TeacherSettings | None, faults: Faults) -> None:

@@ -13,6 +13,7 @@ from .distributed import losing_none as losing_none
 from .distributed import share as share
 from .distributed import sum_numbers as sum_numbers
 from .distributed import sum_tensors as sum_tensors
+from .files import directory_fault as directory_fault
 from .files import file_digest as file_digest
 from .files import finish_folder as finish_folder
 from .files import remove_left_behind as remove_left_behind
@@ -53,8 +54,10 @@ from .records import InnerPath as InnerPath
 from .records import Number as Number
 from .records import Record as Record
 from .records import checked_record as checked_record
+from .records import is_intact as is_intact
 from .records import parsed_json as parsed_json
 from .records import read_record as read_record
+from .records import sealed as sealed
 from .registry import Registry as Registry
 from .settings import Settings as Settings
 from .settings import checked_settings as checked_settings

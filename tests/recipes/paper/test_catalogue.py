@@ -68,6 +68,8 @@ def test_a_figure_of_the_paper_names_its_experiments() -> None:
     assert find_experiments("figure-6")["figure-6"] is EXPERIMENTS["deit"]
     assert list(find_experiments("figure-10")) == ["figure-10-direction", "figure-10-nearest"]
     assert list(find_experiments("epochs")) == ["epochs"]
+    # As its page is called.
+    assert find_experiments("figure-8-resnet") == {"figure-8-resnet": EXPERIMENTS["resnet"]}
     assert {name for names in FIGURES.values() for name in names} == set(EXPERIMENTS)
 
 

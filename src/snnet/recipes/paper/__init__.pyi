@@ -14,6 +14,8 @@ from .chart import write_chart as write_chart
 from .outcome import Outcome as Outcome
 from .outcome import perform as perform
 from .runs import Bench as Bench
+from .verdict import MEASURES as MEASURES
 from .verdict import Finding as Finding
 from .verdict import Verdict as Verdict
 from .verdict import judge as judge
+from .verdict import shown as shown

@@ -148,11 +148,18 @@ def find_experiments(name: str) -> dict[str, PaperExperiment]:
     """
     if name in EXPERIMENTS:
         return {name: EXPERIMENTS[name]}
-    if name not in FIGURES:
-        known = [CHART, *FIGURES, *EXPERIMENTS]
+    stems = {figure: _stems(figure) for figure in FIGURES}
+    # The parts of a figure also go by the names of their pages.
+    pages = {stem: {stem: one} for parts in stems.values() for stem, one in parts.items()} | stems
+    if name not in pages:
+        known = [CHART, *pages, *EXPERIMENTS]
         raise RecipeError(f"There is no experiment {name!r}; there are {', '.join(known)}.{did_you_mean(name, known)}")
-    parts = FIGURES[name]
-    return {name if len(parts) == 1 else f"{name}-{part}": EXPERIMENTS[part] for part in parts}
+    return pages[name]
+
+
+def _stems(figure: str) -> dict[str, PaperExperiment]:
+    parts = FIGURES[figure]
+    return {figure if len(parts) == 1 else f"{figure}-{part}": EXPERIMENTS[part] for part in parts}
 
 
 def place_of(name: str) -> str:
