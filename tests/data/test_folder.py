@@ -235,7 +235,7 @@ def test_what_was_found_is_said_once(root: Path, grey: InputSpec, caplog: pytest
     [said] = caplog.messages
     assert said == (
         f"folder under {root}: 12 images for training and 7 for validation; 2 classes; read as 28x28 pixels in grey; "
-        "1 links lead to nothing; left out, by ending: 2 .heic, 1 .txt, 1 without ending."
+        "links to nothing: 1; left out, by ending: 2 .heic, 1 .txt, 1 without ending."
     )
 
 
