@@ -11,6 +11,7 @@ from snnet.errors import TableError, did_you_mean
 from snnet.space import Stitch, as_number
 from snnet.table.columns import column, in_order
 from snnet.table.facts import describe_profile, read_facts
+from snnet.table.reliability import cells
 from snnet.table.row import StitchRow, read_row
 from snnet.utils import html_grid, is_intact, parsed_json, sealed, text_grid, write_text
 
@@ -89,9 +90,10 @@ class StitchTable:
 
     def _grid(self, count: int) -> tuple[list[str], list[list[str]]]:
         """Return the headings and the first rows as people read them."""
-        columns = list(map(column, self.columns))
-        rows = [[str(r.index), r.stitch, *(one.text(r.get(one.name)) for one in columns)] for r in self.rows[:count]]
-        return ["#", *_TEXT, *(one.heading for one in columns)], rows
+        shown, names = self.rows[:count], self.columns
+        pairs = zip(shown, cells(self.rows, shown, names), strict=True)
+        rows = [[str(row.index), row.stitch, *values] for row, values in pairs]
+        return ["#", *_TEXT, *(column(name).heading for name in names)], rows
 
     @property
     def columns(self) -> tuple[str, ...]:
