@@ -28,9 +28,9 @@ def errors_of(bench: Bench) -> list[float]:
     net, batch = bench.net, bench.settings.batch_sizes[0]
     routes, images = list(net.space), bench.images(batch)
     steps = {route: net.steps(route) for route in routes}
-    times = bench.time(routes, plan_walks(list(steps.values())), images, bench.inputs(routes, images))
     macs = step_macs(net)
     rough = {route: float(sum(macs[step] for step in taken)) for route, taken in steps.items()}
+    times = bench.time(routes, plan_walks(list(steps.values())), images, bench.inputs(routes, images), rough)
     calibrating = choose_whole(routes, rough, 0)[0]
     middles = {key: median(found) for key, found in times.items()}
     sums = {route: sum(middles[step] for step in taken) for route, taken in steps.items()}

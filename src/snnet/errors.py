@@ -57,6 +57,10 @@ class ProcessLostError(TrainingError):
     """One of the processes that worked together has ended, and the others cannot go on without it."""
 
 
+class MeasurementWarning(UserWarning):
+    """A choice by latencies that were measured while the machine had other work, and are worth little."""
+
+
 def did_you_mean(value: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x' or 'y'?` for the names nearest to `value`, or an empty string."""
     near = get_close_matches(value, list(known), n=3, cutoff=0.6)

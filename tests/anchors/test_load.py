@@ -1,3 +1,4 @@
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +110,7 @@ def test_what_is_no_image_size_is_refused(size: Any) -> None:
 def test_files_for_another_image_size_are_refused_with_the_way(tmp_path: Path) -> None:
     file = tmp_path / "tiny.safetensors"
     save_file(timm.create_model("vit_fm_tiny").state_dict(), file)
-    with pytest.raises(CheckpointError, match=r"size mismatch for pos_embed(.|\n)*'file': FILE}, img_size=N"):
+    with pytest.raises(CheckpointError, match=r"pos_embed: \(1, \d+, \d+\) in (.|\n)*'file': FILE}, img_size=N"):
         load_anchor(f"vit_fm_tiny@{file}", image_size=35)
     model = timm.create_model("vit_fm_tiny", pretrained=True, pretrained_cfg_overlay={"file": str(file)}, img_size=35)
     assert load_anchor(model).input.size == (1, 35, 35)
@@ -171,10 +172,29 @@ def test_damaged_and_foreign_checkpoints_are_refused(model: nn.Module, tmp_path:
     save_file(model.state_dict(), whole)
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes(whole.read_bytes()[:1000])
-    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+    with pytest.raises(CheckpointError, match="cannot be read safely as a checkpoint"):
         load_anchor(f"vit_tiny_patch16_224@{broken}")
     with pytest.raises(CheckpointError, match=r"(?s)does not fit the model.*blocks\.2"):
         load_anchor(AnchorSource.of("vit_tiny_patch16_224", checkpoint=str(whole), img_size=32, depth=3, num_classes=3))
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "net.model."])
+def test_what_stands_beside_the_weights_and_before_their_names_does_not_matter(
+    prefix: str, model: nn.Module, tmp_path: Path
+) -> None:
+    state = {prefix + name: tensor for name, tensor in model.state_dict().items()}
+    torch.save({"state_dict": state, "args": Namespace(lr=1.0), "optimizer": {"lr": 1}}, tmp_path / "net.pth")
+    anchor = load_anchor(AnchorSource.of("vit_tiny_patch16_224", checkpoint=str(tmp_path / "net.pth"), **SMALL))
+    assert torch.equal(anchor.model.head.weight, model.head.weight)
+
+
+def test_names_that_do_not_fit_are_told_in_a_few_lines(model: nn.Module, tmp_path: Path) -> None:
+    torch.save({f"a{n}.{name}": t for n, (name, t) in enumerate(model.state_dict().items())}, tmp_path / "net.pth")
+    with pytest.raises(
+        CheckpointError, match=r"does not fit the model\. What is missing: cls_token; .* more\."
+    ) as caught:
+        load_anchor(AnchorSource.of("vit_tiny_patch16_224", checkpoint=str(tmp_path / "net.pth"), **SMALL))
+    assert len(str(caught.value)) < 800
 
 
 class Evil:
@@ -184,7 +204,7 @@ class Evil:
 
 def test_code_in_a_checkpoint_is_never_run(tmp_path: Path) -> None:
     torch.save({"model": Evil()}, tmp_path / "evil.pth")
-    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+    with pytest.raises(CheckpointError, match="cannot be read safely as a checkpoint"):
         load_anchor(f"vit_fm_tiny@{tmp_path / 'evil.pth'}")
     assert not Path("/tmp/snnet-was-here").exists()
 

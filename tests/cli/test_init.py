@@ -1,3 +1,4 @@
+import logging
 from pathlib import Path
 
 import torch
@@ -6,6 +7,7 @@ import snnet
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.data import calibration_images, open_dataset
 from tests.cli.conftest import Run
+from tests.data.image_files import write_split
 
 
 def test_init_prints_residuals_and_saves_the_network(run: Run, tmp_path: Path) -> None:
@@ -51,3 +53,22 @@ def test_bad_input(run: Run, tmp_path: Path) -> None:
         assert outcome.code == 2, tokens
         assert words in outcome.err, (tokens, outcome.err)
     assert not (tmp_path / "net").exists()
+
+
+def test_an_output_among_the_images_is_refused(run: Run, tmp_path: Path) -> None:
+    write_split(tmp_path)
+    family = ("vit_fm_tiny", "vit_fm_small", "--data", "folder", "--root", tmp_path)
+    outcome = run("init", *family, "--output", tmp_path / "net")
+    assert outcome.code == 2 and "among the class folders" in outcome.err
+    assert not (tmp_path / "net").exists()
+
+
+def test_what_was_found_is_said_once(run: Run, tmp_path: Path) -> None:
+    write_split(tmp_path / "images")
+    (tmp_path / "images" / "cat" / "x.heic").touch()
+    family = ("vit_fm_tiny", "vit_fm_small", "--data", "folder", "--root", tmp_path / "images")
+    outcome = run("init", *family, "--output", tmp_path / "net", "--images", 4)
+    assert outcome.code == 0, outcome.err
+    told = "12 images of the train split; 2 classes; read as 28x28 pixels in grey; left out, by ending: 1 .heic."
+    assert outcome.err.count(told) == 1
+    assert not logging.getLogger("snnet.data.datasets").handlers

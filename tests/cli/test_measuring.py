@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,26 @@ def test_a_profile_grows_by_another_batch_size(run: Run, scored: Path, tmp_path:
         tokens = ("--stitches", "anchors", "--warmup", "0", "--repeats", "1", "--threads", "1", "--batch-sizes", batch)
         assert run("profile", scored, *tokens, "--output", file).code == 0
     assert {"latency_ms", "latency_ms@2"} <= set(StitchTable.load(file).columns)
+
+
+def test_unreliable_latencies_are_marked_and_a_choice_by_them_warns(
+    run: Run, scored: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def summarize(times: Sequence[float], batch: int) -> dict[str, float]:
+        return {"latency_ms": 400.0, "latency_ms_low": 25.0, "latency_ms_high": 1587.0, "throughput": 2.5}
+
+    for module in ("bench", "measure"):
+        monkeypatch.setattr(f"snnet.profiling.{module}.summarize", summarize)
+    tokens = ("--stitches", "0 1", "--repeats", "1", "--warmup", "0", "--again", "1")
+    outcome = run("profile", scored, *tokens, "--output", tmp_path / "busy.jsonl")
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.count("400.000 ? (25.000 to 1587.000)") == 2
+    assert "latency_ms of 2 stitches is unreliable (?), such as 0:0-4: between 25 and 1587 ms." in outcome.err
+    outcome = run("select", tmp_path / "busy.jsonl", "--latency-ms", "500", "--json")
+    assert outcome.code == 0 and json.loads(outcome.out)["latency_ms"] == 400.0
+    assert "Warning: The choice depends on latency_ms, which is unreliable for" in outcome.err
+    assert "MeasurementWarning" not in outcome.err
+    assert not run("select", tmp_path / "busy.jsonl", "--macs", "1G", "--json").err
 
 
 def test_a_profile_of_another_machine_asks_for_force(run: Run, scored: Path, tmp_path: Path) -> None:

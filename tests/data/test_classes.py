@@ -44,6 +44,7 @@ def test_data_that_does_not_name_its_classes() -> None:
     [
         (("ant", "cat", "bee"), r"class 1 is 'bee' in the network and 'cat' in the data.*net\.classes"),
         (("ant", "bee"), r"class 2 is 'cat' in the network and missing in the data"),
+        (("ant ", "bee", "cat"), r"'ant ' in the data \('ant' and 'ant ' differ in blanks"),
         ((*NAMES, "dog"), r"class 3 is missing in the network and 'dog' in the data"),
     ],
 )

@@ -78,3 +78,13 @@ def test_labels_outside_the_classes_are_refused(colors: ArraySource, rgb: InputS
     source = ArraySource(colors.pixels, [-1] * 6, colors.classes)
     with pytest.raises(DataError, match=r"Label -1 of image 0 is outside 0 to 2; is this split of the data labeled\?"):
         ImageDataset(source, CleanTransform(rgb), CleanTransform(rgb))[0]
+
+
+def test_turned_or_as_timm_reads_them(root: Path, rgb: InputSpec) -> None:
+    for path in (root / "train").rglob("*.jpg"):
+        exif = Image.Exif()
+        exif[0x0112] = 3
+        Image.open(path).save(path, exif=exif, quality=95)
+    turned, kept = (open_dataset("folder", root, input=rgb, upright=upright) for upright in (True, False))
+    assert not torch.equal(turned[0][0], kept[0][0])
+    assert torch.equal(turned[1][0], kept[1][0])  # a PNG, without EXIF data

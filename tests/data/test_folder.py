@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, features
 
-from snnet.data import EvalBatches, ImageDataset, open_dataset, open_pair
+from snnet.data import EvalBatches, ImageDataset, check_outside, open_dataset, open_pair
 from snnet.data.folder import FolderSource
 from snnet.data.sources import SourcePart
 from snnet.errors import DataError
@@ -235,7 +235,7 @@ def test_what_was_found_is_said_once(root: Path, grey: InputSpec, caplog: pytest
     [said] = caplog.messages
     assert said == (
         f"folder under {root}: 12 images for training and 7 for validation; 2 classes; read as 28x28 pixels in grey; "
-        "1 links lead to nothing; left out, by ending: 2 .heic, 1 .txt, 1 without ending."
+        "links to nothing: 1; left out, by ending: 2 .heic, 1 .txt, 1 without ending."
     )
 
 
@@ -279,3 +279,16 @@ def test_names_that_look_alike_are_told_apart(tmp_path: Path, rgb: InputSpec, tr
     write_split(tmp_path / "val", (val, "dog"))
     with pytest.raises(DataError, match=f"lack: '.*'; no folder for: '.*'; .*{how}"):
         open_pair("folder", tmp_path, input=rgb)
+
+
+def test_an_output_among_the_class_folders_is_refused(root: Path) -> None:
+    for output in (root / "train" / "run", root / "val" / "cat" / "run", root / "train"):
+        with pytest.raises(DataError, match=r"lies in .*, among the class folders of the images"):
+            check_outside(output, "folder", root)
+    for output in (root / "run", root.parent / "run"):
+        check_outside(output, "folder", root)
+    for output in (root / "train" / "run", root / "train"):
+        with pytest.raises(DataError, match="choose an output outside"):
+            check_outside(output, "folder", root / "train")
+    check_outside(root / "train" / "run", "torchvision/CIFAR10", root)
+    check_outside(root / "train" / "run", "embedded", None)

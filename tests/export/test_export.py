@@ -127,8 +127,12 @@ def test_bad_requests(net: SNNet, tmp_path: Path) -> None:
         export_stitch(net, 0, tmp_path / "a.pt2", format="onnx")
     with pytest.raises(RecipeError, match=r"Unknown export format 'onx'; accepted: .*'onnx'"):
         export_stitch(net, 0, tmp_path / "a.onnx", format="onx")
-    with pytest.raises(DataError, match=r"shape \(2, 3, 28, 28\); expected \(N, 1, 28, 28\)"):
+    with pytest.raises(DataError, match=r"shape \(2, 3, 28, 28\); expected float images \(N, 1, 28, 28\)"):
         export_stitch(net, 0, tmp_path / "a.pt2", images=torch.zeros(2, 3, 28, 28))
+    with pytest.raises(DataError, match=r"are torch.uint8; expected float images"):
+        export_stitch(net, 0, tmp_path / "a.pt2", images=torch.zeros(2, 1, 28, 28, dtype=torch.uint8))
+    with pytest.raises(DataError, match="There is no image to compare on"):
+        export_stitch(net, 0, tmp_path / "a.pt2", images=torch.zeros(0, 1, 28, 28))
     assert not list(tmp_path.iterdir())
 
 

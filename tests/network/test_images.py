@@ -7,13 +7,61 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from timm.data import Mixup
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from snnet.errors import DataError
-from snnet.network import SNNet, replicate, stitch
+from snnet.evaluation import evaluate
+from snnet.init import initialize, recalibrate
+from snnet.network import SNNet, check_labelled, replicate, stitch
+from snnet.profiling import count_costs
+from snnet.runtime import Runtime
+from snnet.training import RunSettings, Trainer
 
 BATCH = torch.zeros(2, 1, 28, 28)
+LABELS = torch.tensor([3, 9])
+
+
+class Once:
+    """Training batches: this one, again and again."""
+
+    def __init__(self, *batch: Any) -> None:
+        self.batch = batch
+
+    def __len__(self) -> int:
+        return 1
+
+    def epoch(self, *_: Any) -> Any:
+        yield self.batch
+
+
+def fit(net: SNNet, *batch: Any, mixup: Mixup | None = None, precision: str = "fp32") -> None:
+    run = RunSettings(steps=1, device="cpu", precision=precision, trackers=())
+    Trainer(net, Once(*batch), run=run, mixup=mixup).fit(progress=False)
+
+
+def run_time(net: SNNet, images: Any, _: Any) -> None:
+    net.table = count_costs(net).with_column("top1", {route.id: 50.0 for route in net.space})
+    with Runtime(net, stitches=[0]) as runtime:
+        runtime(images, stitch=0)
+
+
+LABELLED: dict[str, Callable[..., Any]] = {
+    "fit": fit,
+    "fit with mixup": lambda net, *batch: fit(net, *batch, mixup=Mixup(0.8, num_classes=10)),
+    "fit in bf16": lambda net, *batch: fit(net, *batch, precision="bf16"),
+    "evaluate": lambda net, *batch: evaluate(net, [batch], stitches=[0], progress=False),
+    "evaluate in bf16": lambda net, *batch: evaluate(net, [batch], stitches=[0], precision="bf16", progress=False),
+}
+IMAGES_ALONE: dict[str, Callable[..., Any]] = {
+    "net": lambda net, images, _: net(images),
+    "Runtime": run_time,  # of a bundle: in tests/runtime/test_bundle.py
+}
+ANY_TYPE: dict[str, Callable[..., Any]] = {
+    "initialize": lambda net, *batch: initialize(net, [batch], progress=False),
+    "recalibrate": lambda _, *batch: recalibrate(stitch("resnet_fm_small", "resnet_fm_base"), [batch], progress=False),
+}
 
 
 @pytest.mark.parametrize(
@@ -91,3 +139,44 @@ def test_other_heights_and_widths_where_all_anchors_take_them() -> None:
     mixed = stitch("resnet_fm_small", "swin_fm_base").eval()
     with pytest.raises(DataError, match=r"have shape \(2, 1, 36, 44\)"):
         mixed(torch.randn(2, 1, 36, 44), 0)
+
+
+@pytest.mark.parametrize("use", LABELLED)
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (LABELS - 103, r"Label -100 does not fit a network of 10 classes \(0 to 9\)"),
+        (LABELS + 1, "Label 10 does not fit"),
+        (LABELS.float(), r"integer labels \(B,\), not \(2, 1, 28, 28\) with torch.float32 \(2,\)"),
+        (torch.rand(2, 10), r"with torch.float32 \(2, 10\)"),
+        (LABELS[:1], r"not \(2, 1, 28, 28\) with torch.int64 \(1,\)"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_by_all(tiny_net: SNNet, use: str, labels: Tensor, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        LABELLED[use](tiny_net, BATCH, labels)
+
+
+@pytest.mark.parametrize("use", LABELLED | IMAGES_ALONE | ANY_TYPE)
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (BATCH.expand(2, 3, 28, 28), r"have shape \(2, 3, 28, 28\); expected float images \(N, 1, 28, 28\)"),
+        (BATCH.byte(), "are torch.uint8; expected float images"),
+        (BATCH.double(), r"are torch.float64 and the network torch.(float32|bfloat16)"),
+        (BATCH[..., :20], r"have shape \(2, 1, 28, 20\)"),
+    ],
+    ids=["RGB", "uint8", "float64", "narrow"],
+)
+def test_images_that_do_not_fit_are_refused_by_all(tiny_net: SNNet, use: str, images: Tensor, message: str) -> None:
+    if use in ANY_TYPE and images.dtype == torch.float64:
+        pytest.skip("takes any type of float")
+    with pytest.raises(DataError, match=message):
+        (LABELLED | IMAGES_ALONE | ANY_TYPE)[use](tiny_net, images, LABELS)
+
+
+@pytest.mark.parametrize("use", LABELLED)
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
+def test_labels_of_any_whole_type_are_taken(tiny_net: SNNet, use: str, dtype: torch.dtype) -> None:
+    LABELLED[use](tiny_net, BATCH + 0.5, LABELS.to(dtype))
+    assert check_labelled((BATCH, LABELS.to(dtype)), 10)[1].dtype == torch.int64

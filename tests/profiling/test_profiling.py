@@ -1,6 +1,7 @@
 """What is measured, in which order, what is kept, and what is refused."""
 
 import json
+import random
 import re
 import time
 from collections.abc import Callable
@@ -15,7 +16,10 @@ from torch import Tensor, nn
 from snnet.errors import BudgetError, RecipeError, SpaceError, TableError
 from snnet.network import SNNet
 from snnet.profiling import MeasureSettings, profile
-from snnet.table import StitchTable
+from snnet.profiling.bench import Bench
+from snnet.profiling.timing import Stopwatch
+from snnet.runtime.engines import Ready
+from snnet.table import StitchTable, doubts
 from snnet.utils import Machine
 
 ONE_ROUND = MeasureSettings(warmup=0, repeats=1)
@@ -87,7 +91,7 @@ def watch_heads(net: SNNet, note: Callable[[int, Tensor], None]) -> None:
 def test_rounds_visit_every_stitch_once_in_changing_order(tiny_net: SNNet) -> None:
     seen: list[int] = []
     watch_heads(tiny_net, lambda number, _: seen.append(number))
-    profile(tiny_net, stitches=[0, 1, 2, 2], settings=MeasureSettings(warmup=2, repeats=10))
+    profile(tiny_net, stitches=[0, 1, 2, 2], settings=MeasureSettings(warmup=2, repeats=10, again=0))
     # Once each before, to be ready, and once after, for its memory.
     rounds = [tuple(seen[start : start + 3]) for start in range(3, 39, 3)]
     assert len(seen) == 42 and len(rounds) == 12 and all(sorted(order) == [0, 1, 2] for order in rounds)
@@ -130,6 +134,47 @@ def test_progress_counts_rounds(tiny_net: SNNet) -> None:
     settings = MeasureSettings(batch_sizes=(1, 2), warmup=1, repeats=1)
     profile(tiny_net, stitches=0, settings=settings, progress=lambda *step: told.append(step))
     assert told == [(1, 4, "batch 1"), (2, 4, "batch 1"), (3, 4, "batch 2"), (4, 4, "batch 2")]
+
+
+class Busy(Stopwatch):
+    """A clock on which anchor n takes 10 + 10 n ms, and the first passes of the second anchor anything."""
+
+    noisy, seen = 0, [0, 0, 0]
+
+    def time(self, ready: Ready, features: Tensor) -> tuple[Tensor, float]:
+        output = ready(features)
+        number = next(n for n in range(3) if ready is self.bench.load(self.bench.net.space[n]))
+        Busy.seen[number] += 1
+        noise = random.Random(Busy.seen[1]).uniform(0.1, 50) if number == 1 and Busy.seen[1] <= Busy.noisy else 1.0
+        return output, noise * (10.0 + 10.0 * number)
+
+
+@pytest.mark.parametrize(
+    ("noisy", "again", "passes", "reliable"),
+    [(0, 2, [9, 9, 9], True), (9, 2, [9, 24, 9], True), (9, 0, [9, 9, 9], False), (99, 2, [9, 51, 9], False)],
+)
+def test_unreliable_times_are_measured_again_for_longer(
+    tiny_net: SNNet, monkeypatch: pytest.MonkeyPatch, noisy: int, again: int, passes: list[int], reliable: bool
+) -> None:
+    settings = MeasureSettings(warmup=3, repeats=6, again=again)
+    monkeypatch.setattr(Busy, "noisy", noisy)
+    monkeypatch.setattr(Busy, "seen", [0, 0, 0])
+    made = Bench.__post_init__
+
+    def busy(bench: Bench) -> None:
+        made(bench)
+        bench.watch = Busy(bench.conditions.device)
+        object.__setattr__(bench.watch, "bench", bench)
+
+    monkeypatch.setattr(Bench, "__post_init__", busy)
+    told: list[tuple[int, int, str]] = []
+    table = profile(tiny_net, stitches="anchors", settings=settings, progress=lambda *step: told.append(step))
+    assert Busy.seen == passes
+    assert list(doubts(table)) == ([] if reliable else [tiny_net.space[1].id])
+    if reliable:
+        assert [row.latency_ms for row in table.anchors] == [10.0, 20.0, 30.0]
+    assert told[-1][0] == told[-1][1] == max(passes)
+    assert told[-1][2] == ("batch 1" if max(passes) == 9 else "batch 1, 1 unreliable times again")
 
 
 def test_measurements_under_other_conditions_are_not_mixed(tiny_net: SNNet) -> None:

@@ -7,6 +7,7 @@ from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import DataError, RecipeError, SNNetError
 from snnet.recipes import Recipe, open_run
 from snnet.recipes.preflight import Faults, check_start
+from tests.data.image_files import write_split
 from tests.recipes.small import SMALL, build
 
 CNN = {"network__anchors": list(EMBEDDED_FAMILIES["cnn"]), "loss__teacher": None}
@@ -96,3 +97,10 @@ def test_a_single_fault_keeps_its_kind_and_others_errors_pass() -> None:
         faults.refuse()
     with pytest.raises(ZeroDivisionError), faults:
         raise ZeroDivisionError
+
+
+def test_an_output_among_the_images_is_refused_before_it_is_made(tmp_path: Path) -> None:
+    write_split(tmp_path)
+    told = refusal(tmp_path / "run", data__name="folder", data__root=str(tmp_path), data__batch_size=4)
+    assert "would be taken for one of them" in told
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cat", "dog"]

@@ -206,3 +206,15 @@ def test_the_error_of_every_command_names_the_root_and_the_flag(trained: Path, t
     assert run("export", "run", "--stitch", "0", "--output", "stitch.pt2").code == 0
     shutil.rmtree(tmp_path / "moved")
     assert main(["predict", "run", "nothing.jpg"]) == 2
+
+
+def test_pictures_for_published_networks_are_read_as_timm_reads_them(tmp_path: Path) -> None:
+    published = f"deit_ti_s_b@{tmp_path / 'snnet_deit.pth'}"
+    assert not data_of_run(published, {"data.name": "folder"}).recipe.data.upright
+    assert data_of_run(published, {"data.upright": True}).recipe.data.upright
+    assert data_of_run(tmp_path, {}).recipe.data.upright
+
+
+@pytest.mark.parametrize("name", ["deit_ti_s_b", "swin_ti_s_b", "levit_192_256", "resnet_18_50", "resnet_18_swin_ti"])
+def test_recipes_of_the_paper_read_pictures_as_timm_does(name: str) -> None:
+    assert not Recipe.load(name).data.upright

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from snnet.errors import EngineError, SpaceError, TableError
+from snnet.errors import DataError, EngineError, SpaceError, TableError
 from snnet.export.bundle import Bundle
 from snnet.network import SNNet
 from snnet.runtime import Deadline, Governor, Runtime
@@ -121,3 +121,24 @@ def test_four_threads_and_two_places_under_changing_budgets(bundle: Bundle, smal
     with Runtime(bundle, profile=measured(bundle.table, "onnxruntime"), max_ready=2) as runtime:
         answers_right(runtime, small_net, calls)
         assert runtime.counters().evicted > 0
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.zeros(2, 3, 28, 28), r"have shape \(2, 3, 28, 28\); expected float images \(N, 1, 28, 28\)"),
+        (np.zeros((2, 3, 28, 28), np.float32), r"have shape \(2, 3, 28, 28\)"),
+        (torch.zeros(2, 1, 28, 28, dtype=torch.uint8), "are torch.uint8; expected float images"),
+        (
+            np.zeros((2, 1, 28, 28)),
+            r"are torch.float64 and the network torch.float32; .*runtime.engine.conditions.dtype",
+        ),
+        (torch.zeros(1, 28, 28), r"a single image needs a first axis"),
+        ([[0.0]], "are a list"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(bundle: Bundle, images: object, message: str) -> None:
+    with Runtime(bundle) as runtime:
+        for options in ({"stitch": STITCHES[0]}, {"macs": 1e12}):
+            with pytest.raises(DataError, match=message):
+                runtime.run(images, **options)  # type: ignore[type-var, arg-type]

@@ -1,10 +1,13 @@
 """The choice that was worked out beforehand is the one that `select` makes."""
 
+import warnings
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snnet.errors import BudgetError, TableError
+from snnet.errors import BudgetError, MeasurementWarning, TableError
+from snnet.network import SNNet
 from snnet.runtime.menu import Menu, spread
 from snnet.space import Stitch
 from snnet.space.stitch import Segment
@@ -109,3 +112,16 @@ def test_columns_that_no_stitch_has_together() -> None:
     )
     with pytest.raises(BudgetError, match="No stitch keeps macs <= 5 and params <= 5"):
         Menu(table).best({"macs": 5, "params": 5})
+
+
+def test_unreliable_latencies_are_warned_of_once(net: SNNet) -> None:
+    assert net.table is not None
+    low = {row.stitch: row.latency_ms * 0.1 for row in net.table}
+    high = {row.stitch: row.latency_ms * 9.0 for row in net.table}
+    menu = Menu(net.table.with_column("latency_ms_low", low).with_column("latency_ms_high", high))
+    with pytest.warns(MeasurementWarning, match=r"latency_ms, which is unreliable for 23 of 23 stitches"):
+        menu.best({"latency_ms": 5.0})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        menu.best({"latency_ms": 7.0})
+        menu.best({"macs": 300.0})

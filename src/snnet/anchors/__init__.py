@@ -19,7 +19,8 @@ from snnet.anchors.embedded import EMBEDDED_ANCHORS, EMBEDDED_FAMILIES
 from snnet.anchors.from_modules import anchor_from_modules
 from snnet.anchors.images import Renormalize, input_spec
 from snnet.anchors.load import AnchorLike, load_anchor, rebuildable_source, replace_classifier
-from snnet.anchors.states import check_archive, check_tensors, listed
+from snnet.anchors.reading import read_tensors
+from snnet.anchors.states import check_fit, check_tensors
 
 __all__ = [
     "ANCHORS",
@@ -34,12 +35,12 @@ __all__ = [
     "anchor_from_modules",
     "batch_norms",
     "build_model",
-    "check_archive",
+    "check_fit",
     "check_tensors",
     "input_spec",
-    "listed",
     "load_anchor",
     "load_checkpoint",
+    "read_tensors",
     "rebuildable_source",
     "replace_classifier",
     "run_in_turn",

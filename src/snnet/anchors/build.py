@@ -6,17 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-from zipfile import is_zipfile
 
 import timm
 import torch
-from timm.models import load_state_dict
 from torch import nn
 
 from snnet.anchors.anchor import Anchor, AnchorSource
 from snnet.anchors.images import input_spec, patched_size
-from snnet.anchors.states import check_archive, check_tensors
-from snnet.errors import AnchorError, CheckpointError, did_you_mean
+from snnet.anchors.reading import read_tensors
+from snnet.anchors.states import check_fit, check_tensors, without_prefix
+from snnet.errors import AnchorError, did_you_mean
 from snnet.utils import Registry
 
 Builder = Callable[..., nn.Module]
@@ -24,6 +23,10 @@ Builder = Callable[..., nn.Module]
 
 MODELS: Registry[Builder] = Registry("model", group="snnet.models")
 """Builders by name; a name filed here comes before timm's. `@MODELS.register("my_resnet20")` files one."""
+
+
+_STATES = ("state_dict_ema", "model_ema", "state_dict", "model")
+"""Where timm looks for the weights in a checkpoint."""
 
 
 def build_model(source: AnchorSource) -> nn.Module:
@@ -98,20 +101,11 @@ def load_checkpoint(model: nn.Module, path: str | Path) -> None:
     Raises:
         CheckpointError: If the file is missing or corrupt, or its names or shapes differ from the model's.
     """
-    if not Path(path).is_file():
-        raise CheckpointError(f"There is no checkpoint at {path}; give a .safetensors or .pth file.")
-    if is_zipfile(path):
-        check_archive(Path(path))
-    try:
-        state = load_state_dict(str(path), device="cpu", weights_only=True)
-    except Exception as error:  # torch and safetensors raise many kinds for a damaged file
-        raise CheckpointError(f"{path} cannot be read as a checkpoint ({error}); copy or download it again.") from error
     own = model.state_dict()
+    state = without_prefix(read_tensors(path, _STATES), own)
+    check_fit(state, {name: tensor.shape for name, tensor in own.items()}, f"{path} does not fit the model")
     check_tensors(state, path, whole={name for name, tensor in own.items() if not tensor.is_floating_point()})
-    try:
-        model.load_state_dict(state, strict=True)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit the model: {error}") from error
+    model.load_state_dict(state, strict=True)
 
 
 def _check_name(name: str) -> None:

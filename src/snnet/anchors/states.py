@@ -60,6 +60,46 @@ def _fault(tensor: Tensor, may_be_whole: bool) -> str | None:
     return None
 
 
+def check_fit(
+    state: Mapping[str, Tensor], wanted: Mapping[str, Sequence[int]], failure: str, *, optional: Collection[str] = ()
+) -> None:
+    """Refuse tensors that have other names or shapes than a model's.
+
+    Args:
+        state: The tensors of a file by name.
+        wanted: Name -> shape of every tensor that the file may have.
+        failure: How the message begins, such as `FILE does not fit the model`.
+        optional: Names that may be missing.
+
+    Raises:
+        CheckpointError: With the first names of each kind of difference.
+    """
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    faults = {
+        "is missing": [name for name in wanted if name not in state and name not in optional],
+        "is not known": [name for name in state if name not in wanted],
+        "has another shape": [
+            f"{name}: {shapes[name]} in the file, {tuple(shape)} in the network"
+            for name, shape in wanted.items()
+            if name in state and shapes[name] != tuple(shape)
+        ],
+    }
+    if any(faults.values()):
+        told = " ".join(f"What {what}: {listed(names)}." for what, names in faults.items() if names)
+        raise CheckpointError(f"{failure}. {told}")
+
+
+def without_prefix(state: Mapping[str, Tensor], wanted: Collection[str]) -> dict[str, Tensor]:
+    """Return tensors without what all their names begin with, such as `model.`, where only that makes names known."""
+    stripped = dict(state)
+    while stripped and not any(name in wanted for name in stripped):
+        heads = {name.partition(".")[0] for name in stripped}
+        if len(heads) > 1 or not all("." in name for name in stripped):
+            return dict(state)
+        stripped = {name.partition(".")[2]: tensor for name, tensor in stripped.items()}
+    return stripped
+
+
 def listed(names: Sequence[str]) -> str:
     """Return the first names, and how many more there are."""
     more = f"; and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

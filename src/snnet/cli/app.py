@@ -12,7 +12,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from snnet import __version__
-from snnet.cli.console import open_streams
+from snnet.cli.console import open_streams, said_aloud, saying_warnings
 from snnet.cli.errors import MEANINGS, ExitCode, guarded
 from snnet.cli.families import import_families
 from snnet.errors import RecipeError
@@ -91,7 +91,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
     logger = logging.getLogger("snnet.training.checkpoint")
     before, logger.propagate = logger.propagate, False
     try:
-        with open_streams():
+        with open_streams(), saying_warnings(), said_aloud("snnet.data.datasets"):
             return guarded(lambda: _call(app.meta, _globals_first(given)), debug=False)
     finally:
         logger.propagate = before

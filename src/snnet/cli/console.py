@@ -1,9 +1,11 @@
 """Where the command line writes: results to stdout, everything else to stderr."""
 
 import json
+import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, TextIO
@@ -11,8 +13,8 @@ from typing import Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
-from snnet.errors import BudgetError
-from snnet.table import COST, SCORE, StitchRow, StitchTable, column, select
+from snnet.errors import BudgetError, MeasurementWarning
+from snnet.table import COST, SCORE, StitchRow, StitchTable, cells, column, select
 from snnet.utils import Progress, human, is_watched, started_share, text_grid
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -88,6 +90,41 @@ def say(message: str, style: str | None = None, *, all_processes: bool = False) 
         deafen(sys.stderr)
 
 
+@contextmanager
+def saying_warnings() -> Iterator[None]:
+    """Let warnings about measurements be messages to the user."""
+
+    def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if issubclass(category, MeasurementWarning):
+            say(f"Warning: {message}")
+        else:
+            usual(message, category, *where)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("always", MeasurementWarning)
+        usual, warnings.showwarning = warnings.showwarning, tell  # type: ignore[assignment]
+        yield
+
+
+class _Saying(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage(), style="dim" if record.levelno < logging.WARNING else None)
+
+
+@contextmanager
+def said_aloud(name: str) -> Iterator[None]:
+    """Print what a logger is told, news as well as warnings, for a while."""
+    logger, handler = logging.getLogger(name), _Saying()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+
+
 def show_json(value: Any) -> None:
     """Print `value` as JSON for machines; of several processes the first does."""
     if not started_share().is_first:
@@ -124,7 +161,8 @@ def show_rows(table: StitchTable, *, names: Iterable[str] | None = None) -> None
     """Print one line per stitch with the columns that there are, or those that are named."""
     columns = [column(name) for name in (table.columns if names is None else names)]
     headings = ["#", "stitch", *(one.heading for one in columns)]
-    rows = ([str(row.index), row.stitch, *(cell(row, one.name) for one in columns)] for row in table)
+    values = cells(table, table, [one.name for one in columns])
+    rows = ([str(row.index), row.stitch, *found] for row, found in zip(table, values, strict=True))
     # Parts of another column say least, then what stands last; the usual cost and score say most.
     by_worth = sorted(columns, key=lambda one: (one.name in (COST, SCORE), not one.part, -columns.index(one)))
     show_table(headings, rows, spare=[one.heading for one in by_worth])

@@ -26,6 +26,7 @@ class TrainingImages:
     ] = None
     seed: Annotated[Seed, Parameter(help="Decides which images are taken.")] = 0
     max_corrupt: Corrupt = None
+    upright: Annotated[bool, Parameter(help="Turn pictures as their EXIF data say.")] = True
 
 
 _EMBEDDED = TrainingImages()
@@ -61,14 +62,17 @@ def init(
     loading()
     import torch
 
-    from snnet.data import calibration_images, open_dataset
+    from snnet.data import calibration_images, check_outside, open_dataset
     from snnet.init import has_batch_norm, initialize
     from snnet.profiling import count_costs
 
+    check_outside(output, source.data, source.root)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(source.seed)
         net = stitched(*anchors, pretrained=pretrained, **options.given())
-    dataset = open_dataset(source.data, source.root, "train", input=net.input, max_corrupt=source.max_corrupt)
+    dataset = open_dataset(
+        source.data, source.root, "train", input=net.input, max_corrupt=source.max_corrupt, upright=source.upright
+    )
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
     measured = recalibration_images if has_batch_norm(net, anchors=False) else 0
     chosen = calibration_images(dataset, max(calibration.images, measured), source.seed)

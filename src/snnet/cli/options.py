@@ -37,6 +37,13 @@ Corrupt = Annotated[
     int | None,
     Parameter(help="Most images that may be skipped because they do not decode; one in a hundred by default."),
 ]
+Upright = Annotated[
+    bool | None,
+    Parameter(
+        help="Turn pictures as their EXIF data say; as in the run, else yes, but for published networks, whose scores "
+        "are of pictures as timm reads them."
+    ),
+]
 Device = Annotated[str | None, Parameter(help="cpu or cuda; by default a GPU where there is one.")]
 Stitches = Annotated[
     str,
@@ -80,10 +87,12 @@ class ImagesOfRun:
     root: Annotated[Path | None, Parameter(help="Folder of the data; alone, where the images of the run lie now.")] = (
         None
     )
+    upright: Upright = None
 
     def of(self, network: str, others: Mapping[str, Any] | None = None) -> "RunData":
         """Return the data for a saved network, with other overrides of its recipe that are not None."""
-        told = {"data.name": self.data, "data.root": self.root and str(self.root), **(others or {})}
+        told = {"data.name": self.data, "data.root": self.root and str(self.root), "data.upright": self.upright}
+        told |= others or {}
         return data_of(network, {name: value for name, value in told.items() if value is not None})
 
 

@@ -13,12 +13,14 @@ from snnet.cli.sources import TABLE, is_network, saved_network
 from snnet.profiling import USUAL_MEASURE, MeasureSettings
 from snnet.table import (
     ENERGY,
+    LATENCY,
     PROFILE,
     SCORE,
     StitchTable,
     at_batch,
     column,
     describe_profile,
+    doubts,
     kinds_of,
     without_profile,
 )
@@ -85,6 +87,7 @@ def profile(
         show_json(table_json(shown))
         return
     show_rows(shown, names=_columns(shown, sizes))
+    _show_doubts(table, sizes)
     _show_facts(table)
     show(f"{len(shown)} of {len(table)} stitches; written to {path}")
 
@@ -95,6 +98,15 @@ def _columns(table: StitchTable, sizes: Sequence[int]) -> list[str]:
     kinds = [name for kind in kinds_of("cost", per_batch=True) for name in kind.shown]
     wanted = [*counted, SCORE, *(at_batch(name, size) for size in sizes for name in kinds)]
     return [name for name in wanted if name in table.columns]
+
+
+def _show_doubts(table: StitchTable, sizes: Sequence[int]) -> None:
+    for name in (at_batch(LATENCY, size) for size in sizes):
+        if found := doubts(table, name):
+            say(
+                f"{name} of {len(found)} stitches is unreliable (?), such as {next(iter(found))}: "
+                f"{next(iter(found.values()))}. Measure again when this machine is idle, or longer (--repeats)."
+            )
 
 
 def _show_facts(table: StitchTable) -> None:

@@ -5,6 +5,7 @@ from .datasets import Images as Images
 from .datasets import fixed_choice as fixed_choice
 from .datasets import open_dataset as open_dataset
 from .datasets import open_pair as open_pair
+from .folder import check_outside as check_outside
 from .images import ImageDataset as ImageDataset
 from .images import TensorImages as TensorImages
 from .images import check_classes as check_classes

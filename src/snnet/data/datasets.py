@@ -61,7 +61,9 @@ def open_dataset(
     """
     request = Request(name, None if root is None else Path(root).expanduser(), split, download)
     images = _open(request, input, augment, num_classes, max_corrupt, upright=upright)
-    _tell(f"{where(name, root)}: {len(images)} images of the {split} split", images, input)
+    # What lies in memory as it is taken is no news.
+    level = logging.DEBUG if isinstance(images, TensorImages) else logging.INFO
+    _tell(f"{where(name, root)}: {len(images)} images of the {split} split", images, input, level=level)
     return images
 
 
@@ -178,7 +180,7 @@ def _tell(counted: str, images: Images, input: InputSpec, *others: Images, level
     height, width = input.size[1:]
     parts = [counted, f"{len(images.classes) or 'unnamed'} classes"]
     parts.append(f"read as {width}x{height} pixels in {'grey' if input.size[0] == 1 else 'RGB'}")
-    parts += [f"{lost} links lead to nothing"] if lost else []
+    parts += [f"links to nothing: {lost}"] if lost else []
     kinds = ", ".join(f"{count} {ending}" for ending, count in left_out.most_common())
     parts += [f"left out, by ending: {kinds}"] if kinds else []
     _log.log(logging.WARNING if lost or kinds else level, "%s.", "; ".join(parts))

@@ -107,6 +107,28 @@ def scanned_folders(root: Path) -> list[Path]:
     return [path for path in subfolders(root) if is_split(path.name)] if _has_splits(root) else [root]
 
 
+def check_outside(output: Path, name: str, root: Path | None) -> None:
+    """Refuse an output that would become part of the images: a class without any, or training images.
+
+    Args:
+        output: What is to be written; it need not exist.
+        name: Of the data set; of others than `folder` nothing is searched for classes.
+        root: Of the data set.
+
+    Raises:
+        DataError: If it lies among the class folders.
+    """
+    place = None if root is None else root.expanduser()
+    if name != "folder" or place is None or not place.is_dir():
+        return
+    for folder in scanned_folders(place):
+        if output.resolve().is_relative_to(folder.resolve()):
+            raise DataError(
+                f"The output {output} lies in {folder}, among the class folders of the images, and would be taken for "
+                "one of them; choose an output outside."
+            )
+
+
 @SOURCES.register("folder")
 def open_folder(request: Request) -> FolderSource:
     """Open `root/train/CLASS/*` and `root/val/CLASS/*`, or `root/CLASS/*` where the root holds no splits.

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from snnet.data.corrupt import SkippedImages
+from snnet.data.names import look_alikes
 from snnet.data.pictures import check_channels
 from snnet.data.sources import ArraySource, ImageSource, SourcePart
 from snnet.data.transforms import Transform
@@ -161,9 +162,10 @@ def check_classes(known: Sequence[str] | None, found: Sequence[str] | None) -> N
     for number, names in enumerate(zip_longest(known, found)):
         if names[0] != names[1]:
             ours, theirs = ("missing" if name is None else repr(name) for name in names)
+            alike = "".join(f" ({how})" for how in look_alikes([names[0] or ""], [names[1] or ""]))
             raise DataError(
                 f"The data has other classes than the network, or another order: class {number} is {ours} in the "
-                f"network and {theirs} in the data. Use data with the network's classes in its order; if they are the "
-                "same classes under other names, load the network in Python, set net.classes to the data's and save "
-                "it again."
+                f"network and {theirs} in the data{alike}. Use data with the network's classes in its order; if they "
+                "are the same classes under other names, load the network in Python, set net.classes to the data's and "
+                "save it again."
             )

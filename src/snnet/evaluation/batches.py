@@ -12,6 +12,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from snnet.data import EvalBatches, eval_batches
 from snnet.errors import DataError
+from snnet.network import check_labelled
 from snnet.utils import WHOLE, Share, gather
 
 Batch: TypeAlias = tuple[Tensor, Tensor]
@@ -36,9 +37,9 @@ class Fingerprint:
     def add(self, images: Tensor, labels: Tensor) -> None:
         """Take one batch of images `(B, C, H, W)` and labels `(B,)` into account."""
         self.images += len(labels)
-        counts = torch.bincount(labels.long(), minlength=len(self.labels)).tolist()
+        counts = torch.bincount(labels, minlength=len(self.labels)).tolist()
         self.labels = [a + b for a, b in zip(self.labels, counts, strict=True)]
-        self.pixels = (self.pixels + int((_checksums(images) * (2 * labels.long() + 1)).sum())) % 2**64
+        self.pixels = (self.pixels + int((_checksums(images) * (2 * labels + 1)).sum())) % 2**64
 
     def to_dict(self) -> dict[str, Any]:
         """Return short plain values, as they are written into a table's facts."""
@@ -77,7 +78,7 @@ class Batches:
         """
         count = self._order = 0
         for batch in self._source:
-            images, labels = _checked(batch, self.classes)
+            images, labels = check_labelled(batch, self.classes)
             if self._divides:
                 images, labels = self._own_part(images, labels)
             if len(labels):
@@ -160,24 +161,3 @@ def _reiterable(data: Data, batch_size: int) -> Iterable[Any]:
             "times; give a DataLoader, a Dataset, or list(batches)."
         )
     return data
-
-
-def _checked(batch: Any, classes: int) -> Batch:
-    if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(p, Tensor) for p in batch)):
-        kind = type(batch).__name__
-        if isinstance(batch, tuple | list):
-            kind = f"a {kind} of {len(batch)} ({', '.join(type(p).__name__ for p in batch)})"
-        raise DataError(f"A batch must be two tensors (images, labels), not {kind}.")
-    images, labels = batch
-    if images.ndim != 4 or labels.ndim != 1 or len(images) != len(labels) or labels.is_floating_point():
-        raise DataError(
-            "A batch must be images (B, C, H, W) with integer labels (B,), "
-            f"not {tuple(images.shape)} with {labels.dtype} {tuple(labels.shape)}."
-        )
-    outside = labels[(labels < 0) | (labels >= classes)]
-    if len(outside):
-        raise DataError(
-            f"Label {int(outside[0])} does not fit a network of {classes} classes (0 to {classes - 1}); "
-            "use data with the network's classes, or stitch anchors with num_classes set to the data's."
-        )
-    return images, labels

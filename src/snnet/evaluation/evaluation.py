@@ -143,7 +143,7 @@ def _run_group(net: SNNet, group: Tree, batches: Batches, record: Record) -> Ite
     scores = {stitch: Scores() for stitch in group.stitches}
     seen = Fingerprint([0] * batches.classes)
     for number, (images, labels) in enumerate(batches, 1):
-        images, labels = images.to(net.device, non_blocking=True), labels.to(net.device, non_blocking=True).long()
+        images, labels = images.to(net.device, non_blocking=True), labels.to(net.device, non_blocking=True)
         seen.add(images, labels)
         # Only here: a data set that caches what it reads must not be left with inference tensors.
         with torch.inference_mode():

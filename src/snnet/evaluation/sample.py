@@ -141,7 +141,7 @@ def see_sample(
     sums, seen = SampleSums(others.stitches), Fingerprint([0] * batches.classes)
     generator = torch.Generator().manual_seed(0)
     for number, (images, labels) in enumerate(batches, 1):
-        images, labels = images.to(net.device, non_blocking=True), labels.to(net.device).long()
+        images, labels = images.to(net.device, non_blocking=True), labels.to(net.device)
         seen.add(images, labels)
         with torch.inference_mode():
             logits = dict(run_tree(net, guides, images))

@@ -12,7 +12,7 @@ from snnet.anchors import sample_images
 from snnet.data import fixed_choice, open_dataset
 from snnet.errors import DataError, ExportError
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
-from snnet.network import SNNet, StitchLike, replicate, to_plain
+from snnet.network import SNNet, StitchLike, check_images, replicate, to_plain
 from snnet.space import InputSpec, Stitch
 from snnet.utils import Show, shows_progress, versions, write_beside
 
@@ -80,7 +80,7 @@ def export_stitch(
         ExportError: If the stitch cannot be written, the written file computes something else, or the suffix is none
             of the format's.
         ExtraError: If a package that the format needs is not installed.
-        DataError: If `images` are not of the network's size.
+        DataError: If `images` are none for the network.
         SpaceError: If there is no such stitch.
     """
     target, route = Path(path), net.space.find(stitch)
@@ -88,9 +88,11 @@ def export_stitch(
     kind = EXPORTS.get(name)()
     if target.suffix != kind.suffix:
         raise ExportError(f"{target} does not end as files of format {name} do; call it {target.stem}{kind.suffix}.")
+    if images is not None and not len(check_images(images, net.input.size)):
+        raise DataError("There is no image to compare on; give one at least, or None for embedded ones.")
     reference = replicate(net, to_plain)
     samples = {"random": sample_images(net.input, _RANDOM)}
-    real = real_images(net.input) if images is None else _checked(images, net.input)
+    real = real_images(net.input) if images is None else to_plain(images)
     if real is not None:
         samples["real"] = real
     tell = progress or (lambda *_: None)
@@ -163,9 +165,3 @@ def real_images(spec: InputSpec) -> Tensor | None:
     except DataError:
         return None
     return torch.stack([data[index][0] for index in range(len(data))])
-
-
-def _checked(images: Tensor, spec: InputSpec) -> Tensor:
-    if images.ndim != 4 or tuple(images.shape[1:]) != spec.size or not len(images):
-        raise DataError(f"images have shape {tuple(images.shape)}; expected (N, {', '.join(map(str, spec.size))}).")
-    return to_plain(images)

@@ -10,7 +10,11 @@ from .choice import chosen_stitches as chosen_stitches
 from .extract import extract_step as extract_step
 from .hub import push_to_hub as push_to_hub
 from .hub import write_card as write_card
+from .images import check_batch as check_batch
 from .images import check_images as check_images
+from .images import check_labelled as check_labelled
+from .images import check_like as check_like
+from .images import fits as fits
 from .network import SNNet as SNNet
 from .network import StitchLike as StitchLike
 from .replica import replicate as replicate

@@ -105,13 +105,14 @@ class NetworkRecord(Record):
         return self
 
     @classmethod
-    def read(cls, path: Path) -> "NetworkRecord":
-        """Read the file.
+    def read(cls, path: Path, *, verify: bool) -> "NetworkRecord":
+        """Read the file; `verify` refuses one that was changed since it was written.
 
         Raises:
             CheckpointError: If it is missing, damaged, of another format or of a newer version.
         """
-        return read_record(path, cls, what="network", format=FORMAT, version=VERSION, error=CheckpointError)
+        known: dict[str, Any] = {"what": "network", "format": FORMAT, "version": VERSION}
+        return read_record(path, cls, **known, error=CheckpointError, verify=verify)
 
     def built_space(self) -> StitchSpace:
         """Return the space."""

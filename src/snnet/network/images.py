@@ -1,4 +1,4 @@
-"""Whether something is a batch of images that a network takes: said in one way, whoever is given it."""
+"""Whether something is a batch of images, or of images with labels, for a network: said in one way by all who ask."""
 
 from typing import Any, cast
 
@@ -7,6 +7,9 @@ from torch import Tensor, nn
 
 from snnet.errors import DataError
 from snnet.network.interface import Network
+
+# What mixed precision turns into the type that it computes in.
+_MIXED = (torch.float32, torch.bfloat16, torch.float16)
 
 
 def fits(images: Any, size: torch.Size, like: Tensor) -> bool:
@@ -52,11 +55,57 @@ def check_batch(images: Any, net: Network) -> None:
     Raises:
         DataError: If so; the message says what is accepted and how to get there.
     """
-    check_images(images, net.input.size, any_size=all(anchor.any_size for anchor in net.family))
     first = next(cast(nn.Module, net).parameters())
-    if images.device != first.device and not first.is_meta:
+    check_like(images, net.input.size, first, any_size=all(anchor.any_size for anchor in net.family))
+
+
+def check_like(images: Any, size: tuple[int, ...], like: Tensor, *, any_size: bool = False, owner: str = "net") -> None:
+    """Refuse what is no batch of images, or is not where and of the type that a tensor is; see `check_batch`.
+
+    Args:
+        images: What was given.
+        size: `(C, H, W)` that is taken.
+        like: A tensor of the device and type that is taken; any device, if it is a meta tensor.
+        any_size: Accept other heights and widths.
+        owner: What has `device` and `dtype` that the images should be given.
+    """
+    check_images(images, size, any_size=any_size)
+    if images.device != like.device and not like.is_meta:
         raise DataError(
-            f"The images are on {images.device} and the network on {first.device}; give images.to(net.device)."
+            f"The images are on {images.device} and the network on {like.device}; give images.to({owner}.device)."
         )
-    if images.dtype != first.dtype and not torch.is_autocast_enabled(images.device.type):
-        raise DataError(f"The images are {images.dtype} and the network {first.dtype}; give images.to(net.dtype).")
+    adapted = images.dtype in _MIXED and torch.is_autocast_enabled(images.device.type)
+    if images.dtype != like.dtype and not adapted:
+        raise DataError(f"The images are {images.dtype} and the network {like.dtype}; give images.to({owner}.dtype).")
+
+
+def check_labelled(batch: Any, classes: int) -> tuple[Tensor, Tensor]:
+    """Return a batch of images `(B, C, H, W)` with one label each `(B,)`, the labels as `int64`.
+
+    Args:
+        batch: What was given; whether a network takes the images is for `check_batch` to say.
+        classes: Number of classes.
+
+    Raises:
+        DataError: If it is anything else, or a label is none of the classes.
+    """
+    if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(p, Tensor) for p in batch)):
+        kind = type(batch).__name__
+        if isinstance(batch, tuple | list):
+            kind = f"a {kind} of {len(batch)} ({', '.join(type(p).__name__ for p in batch)})"
+        raise DataError(f"A batch must be two tensors (images, labels), not {kind}.")
+    images, labels = batch
+    whole = not (labels.is_floating_point() or labels.is_complex())
+    if images.ndim != 4 or labels.ndim != 1 or len(images) != len(labels) or not whole:
+        raise DataError(
+            "A batch must be images (B, C, H, W) with integer labels (B,), "
+            f"not {tuple(images.shape)} with {labels.dtype} {tuple(labels.shape)}."
+        )
+    labels = labels.long()
+    outside = labels[(labels < 0) | (labels >= classes)]
+    if len(outside):
+        raise DataError(
+            f"Label {int(outside[0])} does not fit a network of {classes} classes (0 to {classes - 1}); "
+            "use data with the network's classes, or stitch anchors with num_classes set to the data's."
+        )
+    return images, labels

@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 
-from snnet.anchors import Anchor, AnchorLike, check_tensors, load_anchor
+from snnet.anchors import Anchor, AnchorLike, check_fit, check_tensors, load_anchor
 from snnet.errors import AnchorError, CheckpointError, SNNetError, TableError
 from snnet.network.description import AnchorRecord, NetworkRecord
 from snnet.network.interface import Network
@@ -47,7 +47,7 @@ def read_network(
     directory = _find_directory(path, **hub, force_download=force_download, local_files_only=local_files_only)
     with suppress(OSError):  # of what may only be read, a mix of then and now is found by its digest
         finish_folder(directory, last=CONFIG)
-    record = NetworkRecord.read(directory / CONFIG)
+    record = NetworkRecord.read(directory / CONFIG, verify=strict)
     space = record.built_space()
     if strict:
         _check_digest(directory / WEIGHTS, record.weights)
@@ -203,6 +203,10 @@ def _load_weights(net: nn.Module, path: Path, *, device: str, strict: bool) -> N
     if strict:
         whole = {name for name, own in net.state_dict().items() if not own.is_floating_point()}
         check_tensors(state, path, whole=whole)
+        # Running statistics are of whatever routes the file says, and checked afterwards.
+        routed = {name for name in state if name.startswith("statistics.")}
+        wanted = {name: own.shape for name, own in {**net.state_dict(), **{n: state[n] for n in routed}}.items()}
+        check_fit(state, wanted, f"{path} does not fit the network")
     try:
         net.load_state_dict(state, strict=strict, assign=True)
     except RuntimeError as error:

@@ -15,7 +15,7 @@ from snnet.network.card import is_generated, model_card
 from snnet.network.description import FORMAT, VERSION
 from snnet.network.interface import Network
 from snnet.table import StitchTable
-from snnet.utils import file_digest, write_folder, write_json, write_text
+from snnet.utils import file_digest, sealed, write_folder, write_json, write_text
 
 _log = logging.getLogger(__name__)
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTPError.__bases__[0])
@@ -57,7 +57,7 @@ def _write(net: Network, folder: Path) -> None:
     # A tensor that several places share is written once.
     save_model(cast(nn.Module, net), str(folder / WEIGHTS), metadata={"format": "pt"})
     config["weights"] = file_digest(folder / WEIGHTS)
-    write_json(folder / CONFIG, config)
+    write_json(folder / CONFIG, sealed(config))
     if net.table is not None:
         StitchTable(net.table, {**net.table.meta, OF_WEIGHTS: config["weights"]}).save(folder / TABLE)
     write_text(folder / CARD, str(model_card(net)))

@@ -3,7 +3,7 @@
 
 import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -13,9 +13,10 @@ from snnet.network import SNNet, replicate
 from snnet.profiling.energy import Meter, measure_energy
 from snnet.profiling.memory import memory_bytes
 from snnet.profiling.steps import Walk
-from snnet.profiling.timing import MeasureSettings, Stopwatch, run_rounds
+from snnet.profiling.timing import MeasureSettings, Stopwatch, run_rounds, summarize
 from snnet.runtime.engines import EagerEngine, NetworkEngine, Ready
 from snnet.space import Step, Stitch
+from snnet.table import COST, StitchRow, doubts
 from snnet.utils import Show
 
 
@@ -41,6 +42,7 @@ class Bench:
         self.conditions = self.engine.conditions
         self.watch = Stopwatch(self.conditions.device)
         self.order = random.Random(self.settings.seed)
+        self._total = self.settings.rounds * len(self.settings.batch_sizes)
 
     def images(self, batch: int) -> Tensor:
         """Return random images `(batch, C, H, W)`."""
@@ -77,9 +79,25 @@ class Bench:
         return {step: tensors[_kind(shape)] for step, shape in shapes.items()}
 
     def time(
-        self, routes: Sequence[Stitch], walks: Sequence[Walk], images: Tensor, inputs: Mapping[Step, Tensor]
+        self,
+        routes: Sequence[Stitch],
+        walks: Sequence[Walk],
+        images: Tensor,
+        inputs: Mapping[Step, Tensor],
+        costs: Mapping[Stitch, float],
     ) -> dict[Stitch | Step, list[float]]:
-        """Time whole stitches and walks in the same rounds; return milliseconds by stitch and by step."""
+        """Time whole stitches and walks in the same rounds; return milliseconds by stitch and by step.
+
+        Stitches whose times are unreliable (see `doubts`) are timed again in more rounds, and with them all walks; the
+        later times count. The last of them may be unreliable still.
+
+        Args:
+            routes: Stitches to run whole.
+            walks: Steps to time one by one.
+            images: What stitches take.
+            inputs: What steps take.
+            costs: Multiply-adds of each stitch.
+        """
         steps = dict.fromkeys(step for walk in walks for step in walk.steps)
         loaded = {step: self.engine.load_step(step, inputs[step]) for step in steps}
         # What an engine builds for a shape belongs to no round, not even where none warms up.
@@ -87,11 +105,25 @@ class Bench:
             self.load(route).prepare(images)
         for step, ready in loaded.items():
             ready.prepare(inputs[step])
-        trials: list[Callable[[], Iterator[tuple[Stitch | Step, float]]]] = [
-            *(partial(self._time_whole, route, images) for route in routes),
-            *(partial(walk.time, loaded, inputs, self.watch) for walk in walks),
-        ]
-        found = run_rounds(trials, self.settings, self.order, after_round=lambda: self._report(len(images)))
+        found: dict[Stitch | Step, list[float]] = {}
+        settings, left, note = self.settings, list(routes), f"batch {len(images)}"
+        for attempt in range(self.settings.again + 1):
+            self._total += settings.rounds if attempt else 0
+            trials: list[Callable[[], Iterator[tuple[Stitch | Step, float]]]] = [
+                *(partial(self._time_whole, route, images) for route in left),
+                *(partial(walk.time, loaded, inputs, self.watch) for walk in walks),
+            ]
+            found |= run_rounds(trials, settings, self.order, after_round=partial(self._report, note))
+            rows = [
+                StitchRow(place, route.id, {COST: costs[route], **summarize(found[route], 1)})
+                for place, route in enumerate(routes)
+            ]
+            doubtful = doubts(rows)
+            left = [route for route in routes if route.id in doubtful]
+            if not left:
+                break
+            settings = replace(settings, repeats=2 * settings.repeats)
+            note = f"batch {len(images)}, {len(left)} unreliable times again"
         for ready in loaded.values():
             ready.close()
         return found
@@ -124,11 +156,10 @@ class Bench:
     def _time_whole(self, route: Stitch, images: Tensor) -> Iterator[tuple[Stitch, float]]:
         yield route, self.watch.time(self.load(route), images)[1]
 
-    def _report(self, batch: int) -> None:
+    def _report(self, note: str) -> None:
         self._rounds += 1
         if self.progress:
-            total = self.settings.rounds * len(self.settings.batch_sizes)
-            self.progress(self._rounds, total, f"batch {batch}")
+            self.progress(self._rounds, self._total, note)
 
 
 def _kind(tensor: Tensor) -> tuple[object, ...]:

@@ -27,14 +27,15 @@ def measure(bench: Bench, routes: Sequence[Stitch], meter: Meter | None) -> tupl
         latencies were predicted, what they are worth.
     """
     found: Columns = {route.id: {} for route in routes}
-    worth = {}
+    worth, macs = {}, step_macs(bench.net)
+    costs = {route: float(sum(macs[step] for step in bench.net.steps(route))) for route in routes}
     for batch in bench.settings.batch_sizes:
         images = bench.images(batch)
         inputs = bench.inputs(routes, images)
         if bench.settings.blocks:
-            columns, worth[str(batch)] = _from_steps(bench, routes, images, inputs)
+            columns, worth[str(batch)] = _from_steps(bench, costs, images, inputs)
         else:
-            times = bench.time(routes, (), images, inputs)
+            times = bench.time(routes, (), images, inputs, costs)
             columns = {route.id: summarize(times[route], batch) for route in routes}
             if meter is not None:
                 energy = bench.energy(meter, {route: median(times[route]) for route in routes}, images)
@@ -46,14 +47,12 @@ def measure(bench: Bench, routes: Sequence[Stitch], meter: Meter | None) -> tupl
 
 
 def _from_steps(
-    bench: Bench, routes: Sequence[Stitch], images: Tensor, inputs: Mapping[Step, Tensor]
+    bench: Bench, costs: Mapping[Stitch, float], images: Tensor, inputs: Mapping[Step, Tensor]
 ) -> tuple[Columns, dict[str, Any]]:
-    """Return the latencies of all routes from those of their steps, and what they are worth."""
-    batch, macs = len(images), step_macs(bench.net)
-    steps = {route: bench.net.steps(route) for route in routes}
-    rough = {route: float(sum(macs[step] for step in taken)) for route, taken in steps.items()}
-    calibrating, checking = choose_whole(routes, rough, bench.settings.seed)
-    times = bench.time([*calibrating, *checking], plan_walks(list(steps.values())), images, inputs)
+    """Return the latencies of all routes, whose multiply-adds are given, from their steps', and what they are worth."""
+    batch, steps = len(images), {route: bench.net.steps(route) for route in costs}
+    calibrating, checking = choose_whole(list(costs), costs, bench.settings.seed)
+    times = bench.time([*calibrating, *checking], plan_walks(list(steps.values())), images, inputs, costs)
     middles = {key: median(found) for key, found in times.items()}
     sums = {route: sum(middles[step] for step in taken) for route, taken in steps.items()}
     predicted = calibrate(sums, {route: middles[route] for route in calibrating})

@@ -40,7 +40,7 @@ def profile(
     alone, at each batch size: median, 95th and 99th percentile and the median's confidence interval in
     milliseconds (`latency_ms`, `_p95`, `_p99`, `_low`, `_high`), `throughput` in images per second, `memory_mb`, and
     `energy_mj` where there is a meter; with `@8` appended for batch 8. Stitches are visited in rounds, in newly
-    shuffled order. `table.meta["profile"]` says on which machine and how.
+    shuffled order, and again those whose times are unreliable. `table.meta["profile"]` says on which machine and how.
 
     Other columns that `net.table` has are kept, but earlier measurements only if they were made under the same
     conditions. `net` is neither moved nor changed: an engine measures its own body of it.
@@ -112,6 +112,7 @@ def _facts(net: SNNet, engine: str, conditions: Conditions, settings: MeasureSet
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "warmup": settings.warmup,
         "repeats": settings.repeats,
+        "again": settings.again,
         "method": "blocks" if settings.blocks else "stitches",
         "confidence": CONFIDENCE,
         "memory": MEASURED if on_cuda else COMPUTED,

@@ -31,6 +31,7 @@ class MeasureSettings:
         batch_sizes: Images per forward pass; each size is measured apart.
         warmup: Rounds before those that count.
         repeats: Rounds that count; the median is kept.
+        again: How often stitches whose times are unreliable are measured again, each time in twice as many rounds.
         blocks: Measure blocks, stitching layers, heads and a few whole stitches, and predict the others, each with an
             error bar (`latency_ms_error`); the error on stitches that were really measured is told.
         energy: Measure energy where there is a meter, a third of a second for each stitch.
@@ -43,6 +44,7 @@ class MeasureSettings:
     batch_sizes: tuple[int, ...] = (1,)
     warmup: int = 3
     repeats: int = 20
+    again: int = 2
     blocks: bool = False
     energy: bool = True
     seed: int = 0
@@ -52,6 +54,7 @@ class MeasureSettings:
         faults += [] if self.batch_sizes else ["no batch size; give at least one, such as (1,)"]
         faults += [f"warmup {self.warmup}; accepted: 0 and more"] if self.warmup < 0 else []
         faults += [f"repeats {self.repeats}; accepted: 1 and more"] if self.repeats < 1 else []
+        faults += [f"again {self.again}; accepted: 0 and more"] if self.again < 0 else []
         if faults:
             raise RecipeError(f"Latency cannot be measured with {'; with '.join(faults)}.")
 

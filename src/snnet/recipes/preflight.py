@@ -7,6 +7,7 @@ from typing import Self
 import torch
 
 from snnet.anchors import batch_norms
+from snnet.data import check_outside
 from snnet.errors import DataError, RecipeError, SNNetError
 from snnet.profiling import count_costs
 from snnet.recipes.parts import Parts
@@ -59,6 +60,9 @@ def check_start(recipe: Recipe, directory: Path | None = None) -> Faults:
             check()
     if directory is not None and (fault := directory_fault(directory)):
         faults.add(f"--output {fault}.")
+    if directory is not None:
+        with faults:
+            check_outside(directory, recipe.data.name, recipe.data.root)
     if batch < count:
         faults.add(
             f"Batches of {batch} images cannot be divided over {count} processes: give --data.batch-size {count} or "

@@ -64,11 +64,12 @@ class DataSettings(Settings):
     shuffle_buffer: int | None = Field(None, ge=1, description="images in the shuffle buffer of shards")
     max_corrupt: int | None = Field(None, ge=0, description="most images that may be skipped as undecodable")
     download: bool = Field(False, description="fetch missing data over the network")
+    upright: bool = Field(True, description="turn pictures as their EXIF data say; false reads them as timm does")
 
     @property
     def source(self) -> dict[str, Any]:
         """Which images they are, as keywords of `open_dataset`."""
-        return self.model_dump(include={"name", "root", "max_corrupt", "download"})
+        return self.model_dump(include={"name", "root", "max_corrupt", "download", "upright"})
 
 
 class MixSettings(Settings):

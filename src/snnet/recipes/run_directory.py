@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from snnet.data import Images, fixed_choice, open_dataset
 from snnet.errors import DataError, RecipeError
+from snnet.network import published_file
 from snnet.recipes.build import open_images
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.recipe_file import check_recipe, differences
@@ -110,6 +111,7 @@ class RunData:
 def data_of_run(source: str | Path, told: Mapping[str, Any]) -> RunData:
     """Return the data of a saved network: as its run's `recipe.yaml` says, unless the user says otherwise.
 
+    Pictures for a network that the authors of SN-Net published are not turned, as they were not for its scores.
     From the recipe come the sections of data, augmentation, calibration, recalibration and evaluation, and threads and
     seed. A relative root is relative to the working directory, as it was in the run. Where the user names other data,
     the recipe's images and augmentation do not count.
@@ -126,6 +128,8 @@ def data_of_run(source: str | Path, told: Mapping[str, Any]) -> RunData:
     recorded = Recipe.load(path).model_dump(mode="json") if path.is_file() else {}
     is_own = bool(recorded) and "data.name" not in told
     content = {name: recorded[name] for name in _SECTIONS if recorded}
+    if published_file(str(source)) is not None:  # whose scores are of pictures as timm reads them
+        content = {"data": {"upright": False}}
     if recorded and not is_own:
         content |= {"data": {}, "augment": {}, "evaluation": {**content["evaluation"], "images": None}}
     run = {"epochs": 10} | {name: recorded["run"][name] for name in ("threads", "seed") if recorded}

@@ -19,6 +19,7 @@ from snnet.table import (
     check_profile,
     column,
     measured,
+    warn_of_doubts,
     without_profile,
     without_scores,
 )
@@ -51,6 +52,7 @@ class Menu:
         @cache
         def ranking(names: tuple[str, ...], batch: int) -> Ranking:
             columns = [at_batch(name, batch) for name in names]
+            warn_of_doubts(table, (prefer, *columns), {row.stitch for row in table}, level=2)
             return Ranking(table, prefer, columns, precision=precision, engine=engine, any_machine=any_machine)
 
         self._ranking = ranking

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from snnet.errors import BudgetError, EngineError
 from snnet.export.bundle import Bundle
-from snnet.network import SNNet, StitchLike
+from snnet.network import SNNet, StitchLike, check_like, fits
 from snnet.runtime.engines.eager import EagerEngine
 from snnet.runtime.engines.engine import ENGINES, Engine, Ready
 from snnet.runtime.engines.onnxruntime import BundleEngine
@@ -93,6 +93,10 @@ class Runtime:
         else:
             wanted = {net.find(stitch).id for stitch in stitches}
             chosen = table.where(lambda row: row.stitch in wanted)
+        conditions, self._size = self.engine.conditions, torch.Size(net.input.size)
+        self._like = torch.empty(0, dtype=conditions.dtype, device=conditions.device)
+        # Graphs and compiled steps are made for one size.
+        self._any_size = isinstance(self.engine, EagerEngine) and all(a.any_size for a in self.engine.net.family)
         self.menu = Menu(chosen, prefer, **kind, any_machine=any_machine)
         self.on_switch: list[Callable[[Switch], object]] = []
         self._lock = threading.Lock()
@@ -130,6 +134,7 @@ class Runtime:
 
         Raises:
             BudgetError: If nothing fits, or limits and a stitch are given.
+            DataError: If the images have another shape, device or type than the engine takes.
             SpaceError: If there is no such stitch.
             TableError: If a limit is on what was measured on another machine or engine, or in another precision.
             EngineError: If the stitch is not ready, or stitches are not prepared for batches of this size.
@@ -138,6 +143,7 @@ class Runtime:
             return self.run_within(images, limits)
         if limits:
             raise BudgetError(f"A stitch and limits ({', '.join(limits)}) were given; give one of the two.")
+        self._check(images)
         route = self.net.find(stitch)
         with self._shelf.taken(route, wait=wait) as ready:
             if ready is None:
@@ -155,6 +161,7 @@ class Runtime:
             images: `(B, C, H, W)`, normalized, a tensor or an array of numpy.
             limits: Column to limit.
         """
+        self._check(images)
         while True:
             chosen, wanted = self._choose(limits, len(images))
             with self._shelf.taken(chosen) as ready:
@@ -246,6 +253,14 @@ class Runtime:
 
     def __exit__(self, *_: Any) -> None:
         self.close()
+
+    def _check(self, images: Images) -> None:
+        given: object = images
+        if isinstance(images, np.ndarray):
+            given = torch.from_numpy(np.ascontiguousarray(images)).to(self._like.device)
+        if not fits(given, self._size, self._like):
+            owner = "runtime.engine.conditions"
+            check_like(given, self._size, self._like, any_size=self._any_size, owner=owner)
 
     def _choose(self, limits: Mapping[str, float], batch: int) -> tuple[Stitch, Stitch]:
         wanted = self.menu.best(limits, batch)

@@ -22,6 +22,9 @@ from .frontier import gap_to_lines as gap_to_lines
 from .frontier import hypervolume as hypervolume
 from .frontier import line_between_anchors as line_between_anchors
 from .frontier import pareto_frontier as pareto_frontier
+from .reliability import cells as cells
+from .reliability import doubts as doubts
+from .reliability import warn_of_doubts as warn_of_doubts
 from .row import RowRecord as RowRecord
 from .row import StitchRow as StitchRow
 from .table import StitchTable as StitchTable

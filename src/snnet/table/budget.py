@@ -12,6 +12,7 @@ from snnet.errors import BudgetError
 from snnet.space import Stitch
 from snnet.table.columns import SCORE, at_batch, column, kinds_of
 from snnet.table.facts import check_profile
+from snnet.table.reliability import warn_of_doubts
 from snnet.table.row import StitchRow
 from snnet.table.table import StitchTable
 from snnet.table.values import measured, missing_column
@@ -75,13 +76,23 @@ def select(
     Returns:
         The stitch; `table[stitch]` is its row.
 
+    Warns:
+        MeasurementWarning: If the choice depends on latencies that are unreliable, see `doubts`.
+
     Raises:
         BudgetError: If a column does not exist, or nothing fits; then the message names the cheapest there is.
         TableError: If a column that counts was measured elsewhere, see `check_profile`.
     """
     budget = Budget({at_batch(name, batch): limit for name, limit in limits.items()})
     ranking = Ranking(table, at_batch(prefer, batch), budget.limits, precision=precision, any_machine=any_machine)
-    return ranking.best(budget).route
+    best = ranking.best(budget)
+    timed = [name for name in (ranking.prefer, *ranking.columns) if column(name).per_batch]
+    # Those that another time would have put in the place of the best.
+    close = ranking.rows if ranking.prefer in timed else ranking.rows[: ranking.rows.index(best) + 1]
+    others = [name for name in ranking.columns if name not in timed]
+    rivals = {row.stitch for row in close if all(budget.admits(row, name) for name in others)}
+    warn_of_doubts(table, timed, rivals, level=2)
+    return best.route
 
 
 class Ranking:

@@ -11,8 +11,9 @@ from snnet.errors import TableError, did_you_mean
 from snnet.space import Stitch, as_number
 from snnet.table.columns import column, in_order
 from snnet.table.facts import describe_profile, read_facts
+from snnet.table.reliability import cells
 from snnet.table.row import StitchRow, read_row
-from snnet.utils import html_grid, parsed_json, text_grid, write_text
+from snnet.utils import html_grid, is_intact, parsed_json, sealed, text_grid, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -89,9 +90,10 @@ class StitchTable:
 
     def _grid(self, count: int) -> tuple[list[str], list[list[str]]]:
         """Return the headings and the first rows as people read them."""
-        columns = list(map(column, self.columns))
-        rows = [[str(r.index), r.stitch, *(one.text(r.get(one.name)) for one in columns)] for r in self.rows[:count]]
-        return ["#", *_TEXT, *(one.heading for one in columns)], rows
+        shown, names = self.rows[:count], self.columns
+        pairs = zip(shown, cells(self.rows, shown, names), strict=True)
+        rows = [[str(row.index), row.stitch, *values] for row, values in pairs]
+        return ["#", *_TEXT, *(column(name).heading for name in names)], rows
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -166,8 +168,10 @@ class StitchTable:
 
     def save(self, path: str | Path) -> Path:
         """Write the table as JSON Lines, whole or not at all: a line of facts, then a line per stitch."""
-        head = {"format": FORMAT, "version": VERSION, "meta": self.meta}
-        lines = [json.dumps(line) for line in [head, *(row.to_dict() for row in self.rows)]]
+        rows = [row.to_dict() for row in self.rows]
+        seal = sealed({"meta": self.meta, "rows": rows})["digest"]
+        head = {"format": FORMAT, "version": VERSION, "meta": self.meta, "digest": seal}
+        lines = [json.dumps(line) for line in [head, *rows]]
         return write_text(path, "\n".join(lines) + "\n")
 
     @classmethod
@@ -205,7 +209,14 @@ class StitchTable:
         if (found := head.get("version", 0)) not in range(VERSION + 1):
             raise TableError(f"{source} has table version {found!r}; this snnet reads up to {VERSION}: update.")
         rows = [read_row(source, number, row) for number, row in enumerate(parsed[1:], 2)]
-        return cls._checked(source, rows, read_facts(f"{source}, line 1,", head.get("meta") or {}))
+        facts = read_facts(f"{source}, line 1,", head.get("meta") or {})
+        seal = {"digest": head["digest"]} if "digest" in head else {}
+        if not is_intact({"meta": head.get("meta"), "rows": parsed[1:], **seal}):
+            raise TableError(
+                f"{source} is damaged or was changed: its digest is another; write the table anew, or remove 'digest' "
+                "from its first line to take it as it is."
+            )
+        return cls._checked(source, rows, facts)
 
     @classmethod
     def _checked(cls, source: Path, rows: list[StitchRow], facts: dict[str, Any]) -> "StitchTable":

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
 from snnet.errors import CheckpointError
 from snnet.training.settings import REMOVED_SETTINGS, removed_fault
-from snnet.utils import broadcast, from_first, write_aside
+from snnet.utils import Record, broadcast, checked_record, from_first, write_aside
 
 CHECKPOINTS = "checkpoints"
 """Folder of a run that holds its checkpoints."""
@@ -33,6 +34,15 @@ class Checkpoint:
     path: Path
     step: int
     state: Mapping[str, Any]
+
+
+class _Content(Record):
+    format: str
+    version: int
+    step: int = Field(ge=0)
+    settings: dict[str, str | int | float | bool | None]
+    state: dict[str, Any]
+    digest: str
 
 
 class CheckpointStore:
@@ -170,8 +180,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path} is truncated or corrupt ({reason}).") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is not a checkpoint of a training run.")
-    if content["version"] > VERSION:
-        raise CheckpointError(f"{path} has version {content['version']}; this snnet reads up to {VERSION}: update it.")
+    if isinstance(found := content.get("version"), int) and found > VERSION:
+        raise CheckpointError(f"{path} has version {found}; this snnet reads up to {VERSION}: update it.")
+    checked_record(_Content, content, str(path), CheckpointError, "delete it, and resume from the one before.")
     if content.pop("digest") != content_digest(content):
         raise CheckpointError(f"{path} is corrupt: its content does not match its checksum.")
     return content

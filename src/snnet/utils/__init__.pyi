@@ -54,8 +54,10 @@ from .records import InnerPath as InnerPath
 from .records import Number as Number
 from .records import Record as Record
 from .records import checked_record as checked_record
+from .records import is_intact as is_intact
 from .records import parsed_json as parsed_json
 from .records import read_record as read_record
+from .records import sealed as sealed
 from .registry import Registry as Registry
 from .settings import Settings as Settings
 from .settings import checked_settings as checked_settings

@@ -3,6 +3,7 @@
 
 import json
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, TypeVar
 
@@ -12,6 +13,7 @@ from snnet.errors import SNNetError
 from snnet.utils.settings import setting_faults
 
 _SHOWN = 5
+_DIGEST = "digest"
 
 
 class Record(BaseModel):
@@ -43,7 +45,20 @@ InnerPath = Annotated[str, AfterValidator(_inside)]
 """A relative path, with forward slashes, that does not leave its folder."""
 
 
-def read_record(path: Path, kind: type[R], *, what: str, format: str, version: int, error: type[SNNetError]) -> R:
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a file shall hold together with a digest of it, by which `read_record` finds any change."""
+    return {**content, _DIGEST: _digest(content)}
+
+
+def is_intact(content: Mapping[str, Any]) -> bool:
+    """Tell whether content is as it was sealed; version 0.1.0 did not seal."""
+    rest = {name: value for name, value in content.items() if name != _DIGEST}
+    return len(rest) == len(content) or content[_DIGEST] == _digest(rest)
+
+
+def read_record(
+    path: Path, kind: type[R], *, what: str, format: str, version: int, error: type[SNNetError], verify: bool = True
+) -> R:
     """Read the JSON file that says what lies in its folder, such as a network or a bundle.
 
     Args:
@@ -53,6 +68,7 @@ def read_record(path: Path, kind: type[R], *, what: str, format: str, version: i
         format: What it must name as its `format`.
         version: The newest `version` that is understood.
         error: Raised if the file is missing, damaged, of another format or newer.
+        verify: Refuse what was changed since it was written, too.
     """
     if not path.is_file():
         raise error(f"There is no {what} at {path.parent}: {path.name} is missing.")
@@ -62,7 +78,13 @@ def read_record(path: Path, kind: type[R], *, what: str, format: str, version: i
     found = content.get("version", 0)
     if isinstance(found, int) and found > version:
         raise error(f"{path} has version {found}; this snnet reads up to {version}: update it.")
-    return checked_record(kind, content, str(path), error, f"copy or write the {what} again.")
+    record = checked_record(kind, content, str(path), error, f"copy or write the {what} again.")
+    if verify and not is_intact(content):
+        raise error(
+            f"{path} is damaged or was changed: its digest is another; copy or write the {what} again, or remove "
+            f"{_DIGEST!r} from it to take it as it is."
+        )
+    return record
 
 
 def parsed_json(text: str | bytes, origin: str, error: type[SNNetError], mend: str) -> Any:
@@ -93,3 +115,9 @@ def checked_record(kind: type[R], content: Mapping[str, Any], origin: str, error
         faults = setting_faults(kind, fault)
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise error(f"{origin} is damaged: {'; '.join(faults[:_SHOWN])}{more}; {mend}") from None
+    except UnicodeEncodeError as fault:  # JSON can write what no text holds, half of a pair such as \\ud800
+        raise error(f"{origin} is damaged: {fault.object!r} is no text; {mend}") from None
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    return blake2b(json.dumps(content).encode(), digest_size=16).hexdigest()

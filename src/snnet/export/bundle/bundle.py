@@ -49,7 +49,7 @@ class Bundle:
             ExportError: If it is no bundle, of a newer version, or a file is missing or damaged; the message names it.
         """
         folder = Path(path)
-        manifest = Manifest.load(folder)
+        manifest = Manifest.load(folder, verify=verify)
         if verify:
             manifest.check(folder)
         return cls(folder, manifest)

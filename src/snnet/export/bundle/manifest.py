@@ -14,7 +14,7 @@ from snnet.errors import ExportError
 from snnet.export.bundle.sessions import graph_name
 from snnet.space import InputSpec
 from snnet.table import RowRecord, StitchTable, read_facts
-from snnet.utils import InnerPath, Record, file_digest, finish_folder, read_record, write_json
+from snnet.utils import InnerPath, Record, file_digest, finish_folder, read_record, sealed, write_json
 
 _log = logging.getLogger(__name__)
 
@@ -55,26 +55,24 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Write it, with sizes and digests of all files that lie in `folder` now."""
         names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-        write_json(
-            folder / MANIFEST,
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "weights": f"{GRAPHS}/{WEIGHTS}",
-                "input": asdict(self.input),
-                "num_classes": self.num_classes,
-                "classes": self.classes,
-                "quantization": self.quantization,
-                "versions": self.versions,
-                "measured": self.table.meta,
-                "stitches": [{**row.to_dict(), "graph": self.graphs[row.stitch]} for row in self.table],
-                "files": {name: _facts(folder / name) for name in names if name != MANIFEST},
-            },
-        )
+        content = {
+            "format": FORMAT,
+            "version": VERSION,
+            "weights": f"{GRAPHS}/{WEIGHTS}",
+            "input": asdict(self.input),
+            "num_classes": self.num_classes,
+            "classes": self.classes,
+            "quantization": self.quantization,
+            "versions": self.versions,
+            "measured": self.table.meta,
+            "stitches": [{**row.to_dict(), "graph": self.graphs[row.stitch]} for row in self.table],
+            "files": {name: _facts(folder / name) for name in names if name != MANIFEST},
+        }
+        write_json(folder / MANIFEST, sealed(content))
 
     @classmethod
-    def load(cls, folder: Path) -> "Manifest":
-        """Read it.
+    def load(cls, folder: Path, *, verify: bool = True) -> "Manifest":
+        """Read it; `verify` refuses one that was changed since it was written.
 
         Raises:
             ExportError: If it is missing, damaged, of another format or of a newer version.
@@ -82,7 +80,8 @@ class Manifest:
         path = folder / MANIFEST
         with suppress(OSError):
             finish_folder(folder, last=MANIFEST)
-        content = read_record(path, _Content, what="bundle", format=FORMAT, version=VERSION, error=ExportError)
+        known: dict[str, Any] = {"what": "bundle", "format": FORMAT, "version": VERSION}
+        content = read_record(path, _Content, **known, error=ExportError, verify=verify)
         images = content.input
         size, mean, std = (images.size[0], images.size[1], images.size[2]), tuple(images.mean), tuple(images.std)
         spec = InputSpec(size, mean, std, images.interpolation, images.crop_pct)

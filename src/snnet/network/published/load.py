@@ -7,11 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from snnet.anchors import AnchorSource, check_tensors, listed, load_anchor
+from snnet.anchors import AnchorSource, check_fit, check_tensors, load_anchor, read_tensors
 from snnet.errors import CheckpointError, did_you_mean
 from snnet.network.network import SNNet
 from snnet.network.published.families import FAMILIES, PublishedFamily
-from snnet.network.published.reading import read_tensors
 from snnet.space import LayerSpec, StitchSpace
 
 
@@ -87,21 +86,8 @@ def _check(
     # Buffers that the models compute may be missing; one that is there tells whether the file is of this network.
     known = {**dict(net.named_buffers()), **own}
     wanted = {name: _published_shape(known[place], place, published) for name, place in places.items()}
-    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    faults = {
-        "is missing": [name for name, place in places.items() if place in own and name not in state],
-        "is not known": [name for name in state if name not in places],
-        "has another shape": [
-            f"{name}: {shapes[name]} in the file, {shape} in the network"
-            for name, shape in wanted.items()
-            if name in state and shapes[name] != shape
-        ],
-    }
-    if any(faults.values()):
-        raise CheckpointError(
-            f"{path} is not the published network {published.name!r}. "
-            + " ".join(f"What {what}: {listed(names)}." for what, names in faults.items() if names)
-        )
+    optional = [name for name, place in places.items() if place not in own]
+    check_fit(state, wanted, f"{path} is not the published network {published.name!r}", optional=optional)
 
 
 def _published_shape(tensor: Tensor, place: str, published: PublishedFamily) -> tuple[int, ...]:

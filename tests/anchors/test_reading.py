@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
+from snnet.anchors import read_tensors
 from snnet.errors import CheckpointError
-from snnet.network.published.reading import read_tensors
 
 STATE = {"a.weight": torch.arange(6.0).reshape(2, 3), "a.count": torch.tensor(3)}
 

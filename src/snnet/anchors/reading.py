@@ -1,19 +1,21 @@
 """Nothing but the tensors of a file that may hold arbitrary Python objects beside them."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import Lock
 from typing import Any
 from zipfile import is_zipfile
 
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
-from snnet.anchors import check_archive, listed
+from snnet.anchors.states import check_archive, listed
 from snnet.errors import CheckpointError
 
-_STATE = ("model", "state_dict")
+STATES = ("model", "state_dict")
+"""Under which names checkpoints hold the state of the model, in the order in which they are looked for."""
 _PREFIX = "module."
 _SAFE_GLOBALS = Lock()
 """torch keeps one list of safe names for the whole process."""
@@ -45,20 +47,24 @@ class _StandIn(metaclass=_StandInType):
         return Counter()
 
 
-def read_tensors(path: str | Path) -> dict[str, Tensor]:
+def read_tensors(path: str | Path, names: Sequence[str] = STATES) -> dict[str, Tensor]:
     """Read the state dict of a training script's checkpoint without running anything that the file says.
 
-    The state may stand under `model` or `state_dict` or be the whole file, each name with `module.` before it or
+    The state may stand under one of some names or be the whole file, each of its own names with `module.` before it or
     not. torch's restricted unpickler reads the file; objects of other kinds beside the tensors, such as the
     arguments of the script, become empty stand-ins.
+
+    Args:
+        path: The file, `.safetensors` or what `torch.save` wrote.
+        names: Where the state is looked for, in this order.
 
     Raises:
         CheckpointError: If there is no such file, it cannot be read safely, or it holds no state dict.
     """
     file = Path(path)
     if not file.is_file():
-        raise CheckpointError(f"There is no checkpoint at {file}; give the .pth file that the authors published.")
-    state = _find_state(_load(file), file)
+        raise CheckpointError(f"There is no checkpoint at {file}; give a .safetensors or .pth file.")
+    state = _find_state(_load(file), file, names)
     others = [repr(name) for name, value in state.items() if not (isinstance(name, str) and isinstance(value, Tensor))]
     if others:
         raise CheckpointError(f"{file} holds no state dict: what is no tensor in it: {listed(others)}.")
@@ -67,35 +73,38 @@ def read_tensors(path: str | Path) -> dict[str, Tensor]:
     return dict(state)
 
 
-def _find_state(content: Any, file: Path) -> dict[Any, Any]:
+def _find_state(content: Any, file: Path, names: Sequence[str]) -> dict[Any, Any]:
     """Return the first entry of the known names that is a dict with tensors, or the content itself if it is one."""
-    within = [content[key] for key in _STATE if key in content] if isinstance(content, Mapping) else []
+    within = [content[key] for key in names if key in content] if isinstance(content, Mapping) else []
     for state in (*within, content):
         if isinstance(state, dict) and any(isinstance(value, Tensor) for value in state.values()):
             return state
     raise CheckpointError(
-        f"{file} holds no state dict: neither it nor its entry {' or '.join(map(repr, _STATE))} is a dict of "
-        f"tensors. It holds {_describe(content)}."
+        f"{file} holds no state dict: neither it nor its entry {' or '.join(map(repr, names))} is a dict of "
+        f"tensors. It holds {_describe(content)}. Take the weights out: torch.save(model.state_dict(), FILE)."
     )
 
 
 def _load(file: Path) -> Any:
-    if not is_zipfile(file):
-        raise CheckpointError(
-            f"{file} is no archive as torch.save writes them since torch 1.6, or not all of it is there; copy or "
-            "download it again."
-        )
-    check_archive(file)
+    is_safetensors = file.suffix == ".safetensors"
+    is_archive = not is_safetensors and is_zipfile(file)
+    if is_archive:
+        check_archive(file)
     try:
+        if is_safetensors:
+            return load_file(file)
+        if not is_archive:
+            return torch.load(file, map_location="cpu", weights_only=True)  # as torch wrote them before 1.6
         with _SAFE_GLOBALS:  # what another thread allows counts as safe, too
             stand_ins = [(_StandIn, name) for name in torch.serialization.get_unsafe_globals_in_checkpoint(file)]
             with torch.serialization.safe_globals([*stand_ins, _Inert]):
                 # Mapped, since the optimizer's state beside the weights is not needed and twice their size.
                 return torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:  # torch raises many kinds for a damaged or a dangerous file
-        raise CheckpointError(
-            f"{file} cannot be read safely as a checkpoint ({_reason(error)}); copy or download it again."
-        ) from error
+        mend = "copy or download it again."
+        if not (is_archive or is_safetensors):
+            mend = f"it is no archive as torch.save writes them since torch 1.6, or not all of it is there; {mend}"
+        raise CheckpointError(f"{file} cannot be read safely as a checkpoint ({_reason(error)}); {mend}") from error
 
 
 def _reason(error: Exception) -> str:

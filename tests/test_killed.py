@@ -1,0 +1,186 @@
+"""Killed before every operation on a file: what is read afterwards is the old or the new state, whole."""
+
+import os
+import shutil
+import sys
+import traceback
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from snnet.export import export_stitch
+from snnet.export.bundle import MANIFEST, Bundle
+from snnet.network import SNNet, load
+from snnet.table import StitchRow, StitchTable
+from snnet.training.checkpoint import CheckpointStore
+from snnet.utils import write_beside, write_folder
+from tests.bundles import build_small_net
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked"),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
+KILLED, MOST = 9, 200
+CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "shutil.rmtree"}
+
+
+def is_killed(work: Callable[[], object], folder: Path, number: int) -> bool:
+    """Do work in a process that ends, without tidying up, before change `number` of a file below a folder.
+
+    Returns:
+        Whether it came that far.
+    """
+    child = os.fork()
+    if child == 0:
+        left = number
+
+        def watch(event: str, args: tuple[Any, ...]) -> None:
+            nonlocal left
+            changes = event in CHANGES or (event == "open" and args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))
+            if changes and str(args[0]).startswith(str(folder)):
+                if left == 0:
+                    os._exit(KILLED)
+                left -= 1
+
+        try:
+            sys.addaudithook(watch)
+            work()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, KILLED)
+    return code == KILLED
+
+
+def read_after_every_kill(
+    work: Callable[[Path], object], read: Callable[[Path], object], before: Path, folder: Path, every: int = 1
+) -> list[object]:
+    """Return what is read after a kill before each change that `work` makes in a copy of a folder; then it is repeated.
+
+    What was left behind must be gone after that.
+    """
+    seen: list[object] = []
+    for number in count(step=every):
+        shutil.copytree(before, folder)
+        killed = is_killed(lambda: work(folder), folder, number)
+        seen.append(read(folder))
+        work(folder)
+        assert not [path for path in folder.rglob(".*") if path.name != ".keep"]
+        assert read(folder) == "new"
+        shutil.rmtree(folder)
+        if not killed:
+            break
+    assert 3 < len(seen) < MOST
+    return seen
+
+
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
+def test_saving_a_network(every: int, tmp_path: Path) -> None:
+    nets = {"old": build_small_net(), "new": build_small_net()}
+    images = torch.randn(1, *nets["old"].input.size)
+    for score, net in enumerate(nets.values()):
+        torch.nn.init.constant_(net.anchor(0).model.head.weight, 0.1 + score)
+        net.table = StitchTable([StitchRow(0, str(net.space[0]), {"top1": float(score)})])
+    nets["old"].save_pretrained(tmp_path / "old")
+
+    def read(folder: Path) -> str:
+        net = load(folder)
+        assert net.table is not None
+        name = ("old", "new")[int(net.table[0].top1)]
+        assert torch.equal(net(images, 0), nets[name](images, 0))
+        return name
+
+    seen = read_after_every_kill(nets["new"].save_pretrained, read, tmp_path / "old", tmp_path / "net", every)
+    assert seen[0] == "old" and seen[-1] == "new" and seen == sorted(seen, reverse=True)
+
+
+def test_writing_a_bundle(written: Path, tmp_path: Path) -> None:
+    """The graphs themselves are written into the folder that takes the place of the old one, where nobody reads."""
+
+    def read(folder: Path) -> str:
+        bundle = Bundle.open(folder)
+        return "old" if bundle.classes is None else "new"
+
+    def write(folder: Path) -> None:
+        before = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+        with write_folder(folder, last=MANIFEST, gone=before) as fresh:
+            shutil.copytree(written, fresh, dirs_exist_ok=True)
+
+    old = Path(__file__).with_name("version_0_1") / "bundle"
+    seen = read_after_every_kill(write, read, old, tmp_path / "bundle")
+    assert set(seen) == {"old", "new"}
+
+
+def test_writing_a_table(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+    row = StitchRow(0, "0:0-2", {"macs": 1})
+    StitchTable([row]).save(tmp_path / "old" / "table.jsonl")
+    new = StitchTable([row, StitchRow(1, "1:0-2", {"macs": 2})])
+
+    def read(folder: Path) -> str:
+        return "old" if len(StitchTable.load(folder / "table.jsonl")) == 1 else "new"
+
+    seen = read_after_every_kill(
+        lambda folder: new.save(folder / "table.jsonl"), read, tmp_path / "old", tmp_path / "run"
+    )
+    assert set(seen) == {"old", "new"}
+
+
+def test_writing_several_files_never_leaves_a_mix(tmp_path: Path) -> None:
+    (tmp_path / "old").mkdir()
+
+    def write(folder: Path, what: str = "new") -> None:
+        with write_beside(folder / "net.xml") as path:
+            path.write_text(what)
+            path.with_suffix(".bin").write_text(what)
+
+    def read(folder: Path) -> str:
+        if not (folder / "net.xml").exists():
+            return "none"
+        found = {(folder / name).read_text() for name in ("net.xml", "net.bin")}
+        assert len(found) == 1
+        return found.pop()
+
+    write(tmp_path / "old", "old")
+    assert set(read_after_every_kill(write, read, tmp_path / "old", tmp_path / "net")) == {"old", "none", "new"}
+
+
+def test_writing_a_checkpoint(tmp_path: Path) -> None:
+    CheckpointStore(tmp_path / "old", {"a": 1}, keep=1).save(1, {"weight": torch.ones(3)})
+
+    def work(folder: Path) -> None:
+        store = CheckpointStore(folder, {"a": 1}, keep=1)
+        store.claim(resume=True)
+        store.save(2, {"weight": torch.full((3,), 2.0)})
+
+    def read(folder: Path) -> str:
+        newest = CheckpointStore(folder, {"a": 1}).load_newest()
+        assert newest is not None and torch.equal(newest.state["weight"], torch.full((3,), float(newest.step)))
+        return ("old", "new")[newest.step - 1]
+
+    assert set(read_after_every_kill(work, read, tmp_path / "old", tmp_path / "run")) == {"old", "new"}
+
+
+@pytest.mark.slow
+def test_exporting_a_stitch(small_net: SNNet, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "old").mkdir()
+    export_stitch(small_net, 0, tmp_path / "old" / "net.onnx")
+
+    def read(folder: Path) -> str:
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(folder / "net.onnx", providers=["CPUExecutionProvider"])
+        stitch = session.get_modelmeta().custom_metadata_map["snnet.stitch"]
+        return {"0:0-2": "old", "1:0-2": "new"}[stitch]
+
+    def work(folder: Path) -> None:
+        export_stitch(small_net, 1, folder / "net.onnx")
+
+    assert set(read_after_every_kill(work, read, tmp_path / "old", tmp_path / "run")) == {"old", "new"}
