@@ -32,6 +32,15 @@ def load_published(path: str | Path, family: str, *, map_location: torch.device 
     return net.to(map_location).eval()
 
 
+def recognized_family(path: str | Path) -> str | None:
+    """Return which published network a file holds, by the names of its tensors; None if it is none or unreadable."""
+    try:
+        state = read_tensors(path)
+    except CheckpointError:
+        return None
+    return next((name for name, family in FAMILIES.items() if all(mark in state for mark in family.marks)), None)
+
+
 def build_published(published: PublishedFamily) -> SNNet:
     """Build a published network with random weights: its anchors, its space, and its own end of stitched routes."""
     crop = published.crop_pct
