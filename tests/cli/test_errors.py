@@ -112,6 +112,8 @@ def test_an_error_in_a_family_file_is_the_files(monkeypatch: pytest.MonkeyPatch)
         ("more than max_corrupt=3: a.jpg", "more than --max-corrupt 3: a.jpg"),
         ("anchors with num_classes=5.", "anchors with --num-classes 5."),
         ("ask for download=True.", "ask for --download."),
+        ("remove them, or raise max_corrupt.", "remove them, or raise --max-corrupt."),
+        ("data.max_corrupt: should be 1, got 'x'", "data.max_corrupt: should be 1, got 'x'"),
         ("write --limit top1=80, or in /data/root=1", "write --limit top1=80, or in /data/root=1"),
     ],
 )

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -122,3 +123,19 @@ def test_a_directory_is_no_family_file(run: Run, tmp_path: Path) -> None:
 
 def test_the_help_names_the_option(run: Run) -> None:
     assert "--family-file" in run("--help").out
+
+
+def test_a_family_file_imports_what_lies_beside_it_at_once_and_later(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "parts_beside.py").write_text("WIDTHS = (32,)\n")
+    (tmp_path / "later_beside.py").write_text("raise RuntimeError('this one is imported when the model is built')\n")
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import snnet\nfrom parts_beside import WIDTHS\n\n@snnet.MODELS.register('beside')\n"
+        "def build(**_):\n    import later_beside\n"
+    )
+    before = [*sys.path]
+    assert run("space", "2", "2", "--family-file", path).code == 0
+    outcome = run("space", "beside", "vit_fm_tiny", "--family-file", path)
+    assert outcome.code == 2 and "this one is imported when the model is built" in outcome.err, outcome.err
+    assert sys.path == before
+    del sys.modules["parts_beside"]

@@ -1,7 +1,11 @@
 import logging
 from pathlib import Path
 
+import torch
+
 import snnet
+from snnet.anchors import EMBEDDED_FAMILIES
+from snnet.data import calibration_images, open_dataset
 from tests.cli.conftest import Run
 from tests.data.image_files import write_split
 
@@ -15,6 +19,20 @@ def test_init_prints_residuals_and_saves_the_network(run: Run, tmp_path: Path) -
     net = snnet.load(tmp_path / "net")
     assert len(net.space) == 36
     assert net.table is not None and net.table[0].macs > 0
+
+
+def test_python_makes_the_same_network_as_the_command(run: Run, tmp_path: Path) -> None:
+    sizes = ("--images", "6", "--recalibration-images", "8", "--device", "cpu")
+    cnn = EMBEDDED_FAMILIES["cnn"]
+    assert run("init", *cnn, *sizes, "--output", tmp_path / "net").code == 0
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = snnet.stitch(*cnn, pretrained=True)
+    images = calibration_images(open_dataset("embedded", split="train", input=net.input), 8)
+    snnet.initialize(net, images, max_images=6, recalibration_images=8)
+    saved = snnet.load(tmp_path / "net").state_dict()
+    assert len(net.statistics) and saved.keys() == net.state_dict().keys()
+    assert all(torch.equal(value, saved[name]) for name, value in net.state_dict().items())
 
 
 def test_space_settings_reach_the_network(run: Run, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def test_evaluate_on_shards_sees_each_image_once_and_goes_on(run: Run, saved: Pa
     outcome = run(*tokens, "--stitches", "anchors")
     assert outcome.code == 0 and "2 of 3 stitches were evaluated before" in outcome.err
     outcome = run(*tokens, "--stitches", "5", "--max-corrupt", "0")
-    assert outcome.code == 2 and f"more than max_corrupt=0: {path}:s0002" in outcome.err
+    assert outcome.code == 2 and f"more than --max-corrupt 0: {path}:s0002" in outcome.err
 
 
 def test_profile_of_the_frontier(run: Run, scored: Path) -> None:

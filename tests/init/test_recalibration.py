@@ -356,12 +356,26 @@ def test_what_is_forgotten_goes_in_the_same_moment(net: SNNet, images: Tensor) -
 
 def test_what_changes_weights_forgets_statistics(net: SNNet, images: Tensor) -> None:
     recalibrate(net, images)
-    initialize(net, images)
+    initialize(net, images, recalibration_images=0)
     assert not len(net.statistics)
     recalibrate(net, images)
     batches = [(images, torch.arange(24) % 10)]
     Trainer(net, _OneEpoch(batches), run=RunSettings(steps=1, device="cpu")).fit()
     assert not len(net.statistics)
+
+
+def test_initialize_measures_what_lies_behind_cuts_unless_told_not_to(net: SNNet, images: Tensor) -> None:
+    initialize(net, images, max_images=9, recalibration_images=0)
+    recalibrate(net, images, anchors=False, max_images=16)
+    apart = dict(net.state_dict())
+    before = {name: value.clone() for name, value in apart.items()}
+    report = initialize(net, images, max_images=9, recalibration_images=16)
+    assert report.images == 9 and len(net.statistics)
+    assert net.state_dict().keys() == before.keys()
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    with pytest.raises(DataError, match="recalibration_images=0"):
+        initialize(net, iter([images]))
+    assert initialize(net, iter([images]), recalibration_images=0).images == 24
 
 
 class _OneEpoch:

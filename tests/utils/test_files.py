@@ -1,8 +1,12 @@
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from snnet.utils import write_aside, write_beside, write_json, write_text
+from snnet.utils import write_aside, write_beside, write_folder, write_json, write_text
+from snnet.utils.files import _MACHINE
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:
@@ -35,3 +39,42 @@ def test_several_files_come_together_or_not_at_all(tmp_path: Path) -> None:
             assert [file.name for file in tmp_path.iterdir()] == ["a.xml"]
             assert (tmp_path / "a.xml").read_text() == "old"
     assert {file.name: file.read_text() for file in tmp_path.iterdir()} == {"a.xml": "new", "a.bin": "weights"}
+
+
+def test_what_killed_processes_left_is_removed_and_what_others_write_is_kept(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    names = {
+        who: f".file.txt.{machine}-{process}-0123abcd.partial"
+        for who, machine, process in (
+            ("dead", _MACHINE, dead.pid),
+            ("alive", _MACHINE, os.getppid()),
+            ("elsewhere", "00000000", dead.pid),
+            ("long ago", "11111111", os.getppid()),
+        )
+    }
+    for name in names.values():
+        (tmp_path / name).write_text("half")
+    (tmp_path / ".saving-abcd1234").mkdir()  # of version 0.1.0
+    (tmp_path / ".saving-abcd1234" / "model.safetensors").write_text("half")
+    (tmp_path / ".theirs").write_text("kept")
+    for name in (names["long ago"], ".saving-abcd1234", ".theirs"):
+        os.utime(tmp_path / name, (0, 0))
+    write_text(tmp_path / "file.txt", "whole")
+    assert {path.name for path in tmp_path.iterdir()} == {"file.txt", ".theirs", names["alive"], names["elsewhere"]}
+
+
+def test_a_folder_is_replaced_as_a_whole_and_finished_by_whoever_reads_it(tmp_path: Path) -> None:
+    target = tmp_path / "net"
+    for what in ("old", "new"):
+        with write_folder(target, last="config", gone=["table"]) as fresh:
+            (fresh / "config").write_text(what)
+            (fresh / ("table" if what == "old" else "weights")).write_text(what)
+    assert {file.name: file.read_text() for file in target.iterdir()} == {"config": "new", "weights": "new"}
+    with pytest.raises(OSError, match="disk full"), write_folder(target, last="config") as fresh:
+        (fresh / "config").write_text("newer")
+        raise OSError("disk full")
+    assert {file.name: file.read_text() for file in target.iterdir()} == {"config": "new", "weights": "new"}
+    with pytest.raises(OSError, match="disk full"), write_folder(tmp_path / "none", last="config"):
+        raise OSError("disk full")
+    assert not (tmp_path / "none").exists()

@@ -87,6 +87,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
         return guarded(run, debug=debug)
 
     # Commands say these messages themselves.
+    path = [*sys.path]  # to which the folders of family files are added
     logger = logging.getLogger("snnet.training.checkpoint")
     before, logger.propagate = logger.propagate, False
     try:
@@ -94,6 +95,7 @@ def main(tokens: Sequence[str] | None = None) -> int:
             return guarded(lambda: _call(app.meta, _globals_first(given)), debug=False)
     finally:
         logger.propagate = before
+        sys.path[:] = path
 
 
 def _globals_first(tokens: Sequence[str]) -> list[str]:

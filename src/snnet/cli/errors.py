@@ -50,8 +50,8 @@ _OF_THE_MACHINE = {
 """What the machine lacks, by the words of the many who say so."""
 _BOTH = re.compile(r"\b[a-z_]+=(?:\[.*?\]|[^\s,;]+) \((--[^()]*)\)")
 _PYTHON = re.compile(
-    r"(?<![\w/-])(root|download|max_corrupt|num_classes|image_size|kernel_size|resample|any_machine)="
-    r"(?:True\b)?([^\s,;:.]*)"
+    r"(?<![\w/.-])(?:(root|download|resample)=|(max_corrupt|num_classes|image_size|any_machine)\b=?)"
+    r"(?:(?<==)True\b)?((?<==)[^\s,;:.]*)?"
 )
 """Settings as Python has them; where a message names the flag beside it, only that is left."""
 
@@ -130,7 +130,7 @@ def describe(error: Exception) -> str:
 def in_shell_words(message: str) -> str:
     """Return a message with flags in place of Python's names of the same settings."""
     flagged = _BOTH.sub(r"\1", message)
-    return _PYTHON.sub(lambda found: f"--{found[1].replace('_', '-')}{' ' if found[2] else ''}{found[2]}", flagged)
+    return _PYTHON.sub(lambda at: f"--{(at[1] or at[2]).replace('_', '-')} {at[3] or ''}".rstrip(), flagged)
 
 
 def family_place(error: BaseException) -> str:

@@ -37,6 +37,9 @@ def import_families(paths: Iterable[Path]) -> None:
             raise AnchorError(f"--family-file {path} is a directory; give a Python file in it that registers models.")
         if not place.is_file():
             raise AnchorError(f"--family-file {path} does not exist; give a Python file that registers models.")
+        # What lies beside it can be imported, now and later; behind all else, so that nothing installed is hidden.
+        if str(place.parent) not in sys.path:
+            sys.path.append(str(place.parent))
         if name not in sys.modules:
             before = _registered()
             _import(name, place, path)

@@ -63,7 +63,7 @@ def init(
     import torch
 
     from snnet.data import calibration_images, check_outside, open_dataset
-    from snnet.init import has_batch_norm, initialize, recalibrate
+    from snnet.init import has_batch_norm, initialize
     from snnet.profiling import count_costs
 
     check_outside(output, source.data, source.root)
@@ -74,14 +74,18 @@ def init(
         source.data, source.root, "train", input=net.input, max_corrupt=source.max_corrupt, upright=source.upright
     )
     say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
-    chosen = calibration_images(dataset, calibration.images, source.seed)
-    place = default_device(device)
+    measured = recalibration_images if has_batch_norm(net, anchors=False) else 0
+    chosen = calibration_images(dataset, max(calibration.images, measured), source.seed)
     with progress("Initializing") as report:
-        fit = initialize(net, chosen, method=calibration.method, ridge=calibration.ridge, device=place, progress=report)
-    if recalibration_images and has_batch_norm(net, anchors=False):
-        clean = calibration_images(dataset, recalibration_images, source.seed)
-        with progress("Recalibrating") as report:
-            recalibrate(net, clean, anchors=False, device=place, progress=report)
+        fit = initialize(
+            net,
+            chosen,
+            **calibration.model_dump(include={"method", "ridge"}),
+            max_images=calibration.images,
+            recalibration_images=measured,
+            device=default_device(device),
+            progress=report,
+        )
     count_costs(net)
     net.save_pretrained(output)
     show_table(*fit.grid(), left=("layer",))

@@ -14,7 +14,8 @@ from snnet.errors import AnchorError, DataError, SpaceError
 from snnet.init.images import count_images, image_batches
 from snnet.init.normal_equations import NormalEquations, kaiming_solution
 from snnet.init.plan import Node, plan_sums
-from snnet.init.settings import CALIBRATION, CalibrationSettings, Method
+from snnet.init.recalibration import has_batch_norm, recalibrate
+from snnet.init.settings import CALIBRATION, RECALIBRATION, CalibrationSettings, Method
 from snnet.init.sums import StreamingSums
 from snnet.layers import LowRankLinear, fit_positions, same_positions, to_positions
 from snnet.network import SNNet
@@ -76,11 +77,12 @@ def initialize(
     method: Method = CALIBRATION.method,
     ridge: float = CALIBRATION.ridge,
     max_images: int | None = None,
+    recalibration_images: int = RECALIBRATION.images,
     batch_size: int = 10,
     device: torch.device | str | None = None,
     progress: Show = None,
 ) -> InitReport:
-    """Set the stitching layers of a network, each jointly for all of its cuts.
+    """Set the stitching layers of a network, each jointly for all of its cuts, and measure batch norms behind them.
 
     Anchors run block by block, once per image, in evaluation mode without gradients; modes are restored afterwards.
     Memory grows with the square of the widths and with `batch_size`, not with the number of images. The layers
@@ -88,12 +90,15 @@ def initialize(
 
     Args:
         net: The network; its stitching layers are overwritten, and low-rank updates of them begin again. Statistics
-            that `recalibrate` measured go, those of anchors too: the layers are fitted to anchors that use their own.
+            that `recalibrate` measured before go, those of anchors too: the layers are fitted to anchors that use
+            their own.
         images: Normalized images `(N, C, H, W)`, or an iterable (a loader) of such tensors or of `(images, labels)`.
             None only with `kaiming`, whose residuals are then not measured.
         method: `least-squares`, or `kaiming` (random, for comparison).
         ridge: Weight decay of the least-squares maps, in units of the mean variance of a front channel.
-        max_images: Stop after this many images.
+        max_images: Fit on this many images at most.
+        recalibration_images: Where there is batch norm behind a cut, measure its running statistics on this many of
+            the images at most, as `recalibrate(net, images, anchors=False)` does; 0 leaves those of the anchors.
         batch_size: Images that run through the anchors together; larger batches are split.
         device: Where to run; the network is moved there and back.
         progress: Called with (images done, images in all or 0, note), then with (layers done, layers, note); None
@@ -103,7 +108,8 @@ def initialize(
         The residual of each layer, `report.layers`, and how many images were used.
 
     Raises:
-        DataError: If images are missing, of another size, or not finite.
+        DataError: If images are missing, of another size, not finite, too few for a variance, or come only once where
+            batch norms are to be measured, too.
         SpaceError: If a setting is out of range.
         AnchorError: If the feature maps at a cut differ in size, or an anchor yields NaN or infinity.
     """
@@ -114,6 +120,12 @@ def initialize(
             raise SpaceError(f"{name} is {value}; it must be at least 1.")
     if images is None and method != "kaiming":
         raise DataError("Least squares needs calibration images; give a tensor or a loader, or method='kaiming'.")
+    measures = images is not None and recalibration_images > 0 and has_batch_norm(net, anchors=False)
+    if measures and isinstance(images, Iterator):
+        raise DataError(
+            "Images that come only once cannot fit layers and measure batch norms, too; give a tensor or a loader, or "
+            "recalibration_images=0."
+        )
     # Not inference_mode: a module may cache tensors that later training needs.
     with evaluating(net, device) as place, torch.no_grad():
         nothing: tuple[int, None] = (0, None)
@@ -121,6 +133,8 @@ def initialize(
         fits = _fit_layers(net, sums, method, ridge, progress)
     net.forget_scores()
     net.forget_statistics()
+    if images is not None and measures:
+        recalibrate(net, images, anchors=False, max_images=recalibration_images, device=device, progress=progress)
     return InitReport(method, fits, seen, time.perf_counter() - start)
 
 

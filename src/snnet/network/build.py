@@ -12,7 +12,7 @@ from snnet.anchors import Anchor, AnchorLike, load_anchor
 from snnet.errors import AnchorError, CheckpointError, SNNetError, SpaceError
 from snnet.network.family import anchor_macs, check_family, usual_stages
 from snnet.network.network import SNNet
-from snnet.network.published import FAMILIES, load_published
+from snnet.network.published import FAMILIES, load_published, recognized_family
 from snnet.network.restore import read_network
 from snnet.space import USUAL_SPACE, Direction, SpaceSettings, StitchSpace
 from snnet.utils import known_keywords
@@ -112,14 +112,15 @@ def load(
     """Read a network that `save_pretrained` wrote, from a directory or a hub id, or one that the authors published.
 
     Args:
-        path: Directory, `ORG/NAME` on the Hugging Face hub, or a published file together with its `family`, which may
-            also stand before it: `deit_ti_s_b@snnet_deit.pth`.
+        path: Directory, `ORG/NAME` on the Hugging Face hub, or a published file, which is known by its names, or whose
+            `family` may stand before it: `deit_ti_s_b@snnet_deit.pth`.
         family: Which published network the file is: `deit_ti_s_b`, `swin_ti_s_b`, `resnet18_50`, `resnet18_swin_ti`
             or `levit_192_256`. Nothing is downloaded, and nothing but tensors is read from the file.
         map_location: Device to put the network on.
         models: The built models of all anchors, where the file cannot rebuild one. This and the following are for
             networks that `save_pretrained` wrote.
-        strict: Whether the weights must be exactly those of the network.
+        strict: Whether the weights must be exactly those of the network: by name, as weights are (numbers that are
+            finite), and, with the description, to the last bit as they were saved.
         revision: Branch, tag or commit on the hub.
         token: Token of the hub; the one that `hf auth login` keeps if None.
         cache_dir: Where downloads are kept; the hub's usual place if None.
@@ -143,9 +144,9 @@ def load(
         return load_published(published[1], published[0], map_location=map_location)
     if Path(path).is_file():
         raise CheckpointError(
-            f"{path} is a file, and a network is a directory; for a file that the authors of SN-Net published, say "
-            f"which network it is: deit_ti_s_b@{path}, or family='deit_ti_s_b' in Python; there are "
-            f"{', '.join(FAMILIES)}."
+            f"{path} is a file, and a network is a directory; a file that the authors of SN-Net published would be "
+            f"known by its names. Say which network it is to be told what differs: deit_ti_s_b@{path}, or "
+            f"family='deit_ti_s_b' in Python; there are {', '.join(FAMILIES)}."
         )
     return read_network(
         SNNet,
@@ -162,7 +163,10 @@ def load(
 
 
 def published_file(source: str | Path) -> tuple[str, str] | None:
-    """Return family and file of `FAMILY@FILE`; None if the source is something else, such as a path with an `@`."""
+    """Return family and file of `FAMILY@FILE`, or of a file by its names; None if the source is something else."""
+    if Path(source).is_file():
+        known = recognized_family(source)
+        return None if known is None else (known, str(source))
     family, _, file = str(source).partition("@")
     if not file or Path(source).exists():
         return None

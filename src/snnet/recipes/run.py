@@ -67,8 +67,9 @@ class Run:
         with self.stage(title) as progress, torch.random.fork_rng():
             images = calibration_images(self.parts.images, section.images, seed)
             torch.manual_seed(seed)
-            device = self.parts.device
-            fit = initialize(net, images, method=section.method, ridge=section.ridge, device=device, progress=progress)
+            how = section.model_dump(include={"method", "ridge"})
+            # Statistics are measured by a step of their own, on images of their own.
+            fit = initialize(net, images, **how, recalibration_images=0, device=self.parts.device, progress=progress)
         # Each process has computed the same, but for the last bits where machines differ.
         copy_from_first(net.state_dict().values())
         return fit

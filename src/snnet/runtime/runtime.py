@@ -93,10 +93,7 @@ class Runtime:
         else:
             wanted = {net.find(stitch).id for stitch in stitches}
             chosen = table.where(lambda row: row.stitch in wanted)
-        conditions, self._size = self.engine.conditions, torch.Size(net.input.size)
-        self._like = torch.empty(0, dtype=conditions.dtype, device=conditions.device)
-        # Graphs and compiled steps are made for one size.
-        self._any_size = isinstance(self.engine, EagerEngine) and all(a.any_size for a in self.engine.net.family)
+        self._size, self._like, self._any_size = _images_of(net, self.engine)
         self.menu = Menu(chosen, prefer, **kind, any_machine=any_machine)
         self.on_switch: list[Callable[[Switch], object]] = []
         self._lock = threading.Lock()
@@ -318,6 +315,14 @@ class Runtime:
             shape = (batch, *self.net.input.size)
             ready.prepare(torch.zeros(shape, device=conditions.device, dtype=conditions.dtype))
         return ready
+
+
+def _images_of(net: SNNet | Bundle, engine: Engine) -> tuple[torch.Size, Tensor, bool]:
+    """Return what size of images an engine takes, a tensor of their device and type, and whether any size will do."""
+    like = torch.empty(0, dtype=engine.conditions.dtype, device=engine.conditions.device)
+    # Graphs and compiled steps are made for one size.
+    any_size = isinstance(engine, EagerEngine) and all(anchor.any_size for anchor in engine.net.family)
+    return torch.Size(net.input.size), like, any_size
 
 
 def _engine(net: SNNet | Bundle, name: str | None) -> Engine:

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 import snnet
 from snnet.errors import CheckpointError
 from snnet.network import SNNet
-from snnet.network.published import FAMILIES
+from snnet.network.published import FAMILIES, recognized_family
 from snnet.network.published.load import build_published, fill
-from tests.network.published.official import RECOMPUTED, anchor_part, official_state, save_state
+from tests.network.published.official import RECOMPUTED, anchor_part, official_shapes, official_state, save_state
 
 DEIT, RESNET = "deit_ti_s_b", "resnet18_50"
 SLOW = {"deit_ti_s_b", "swin_ti_s_b"}
@@ -113,11 +113,22 @@ def test_a_buffer_that_the_model_computes_may_be_missing_but_not_of_another_shap
         fill(net, published, {**state, name: torch.zeros(3)}, "file.pth")
 
 
-def test_unknown_families_and_files_without_a_family_are_refused(resnet_file: Path) -> None:
+def test_the_names_of_a_file_tell_the_family(tmp_path: Path) -> None:
+    path = tmp_path / "net.pth"
+    for family in FAMILIES:
+        torch.save({"model": dict.fromkeys(official_shapes(family), torch.ones(1))}, path)
+        assert recognized_family(path) == family
+    torch.save({"model": {"weight": torch.ones(1)}}, path)
+    assert recognized_family(path) is None
+
+
+def test_unknown_families_and_files_without_a_family_are_refused(resnet_file: Path, tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"accepted: deit_ti_s_b, .*Did you mean 'swin_ti_s_b'"):
         snnet.load(resnet_file, family="swin_t_s_b")
-    with pytest.raises(CheckpointError, match="family='deit_ti_s_b'"):
-        snnet.load(resnet_file)
+    assert len(snnet.load(resnet_file).space) == len(snnet.load(resnet_file, family=RESNET).space) == 10
+    torch.save({"weight": torch.ones(1)}, tmp_path / "net.pth")
+    with pytest.raises(CheckpointError, match=r"would be known by its names.*family='deit_ti_s_b'"):
+        snnet.load(tmp_path / "net.pth")
 
 
 def test_images_are_cropped_as_the_authors_do(tmp_path: Path) -> None:

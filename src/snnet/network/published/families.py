@@ -18,6 +18,7 @@ class PublishedFamily:
         anchors: timm names, from the smallest.
         names: For each anchor, how its tensors are called in the file.
         stages: Stages that are stitched.
+        marks: Names of tensors that together only this network's file has.
         stage_in_names: Whether the names of stitching layers begin with the stage, counted from the first stitched.
         convolutions: Whether stitching weights are (out, in, 1, 1) in the file.
         norm_on_stitched: Whether stitched routes end with their last anchor's final norm.
@@ -28,6 +29,7 @@ class PublishedFamily:
     anchors: Sequence[str]
     names: Sequence[NameMap]
     stages: Sequence[int]
+    marks: Sequence[str]
     stage_in_names: bool = True
     convolutions: bool = False
     norm_on_stitched: bool = True
@@ -102,22 +104,43 @@ FAMILIES = {
             tuple(map(_DEIT.format, _SIZES)),
             (as_in_timm,) * 3,
             stages=(0,),
+            marks=("anchors.2.cls_token",),
             stage_in_names=False,
             norm_on_stitched=False,
             crop_pct=_CROP,
         ),
         PublishedFamily(
-            "swin_ti_s_b", tuple(map(_SWIN.format, _SIZES)), (swin_name,) * 3, stages=(0, 1, 2), crop_pct=_CROP
+            "swin_ti_s_b",
+            tuple(map(_SWIN.format, _SIZES)),
+            (swin_name,) * 3,
+            stages=(0, 1, 2),
+            marks=("anchors.2.layers.0.downsample.norm.weight",),
+            crop_pct=_CROP,
         ),
-        PublishedFamily("resnet18_50", ("resnet18", "resnet50"), (as_in_timm,) * 2, stages=(1, 2), convolutions=True),
+        PublishedFamily(
+            "resnet18_50",
+            ("resnet18", "resnet50"),
+            (as_in_timm,) * 2,
+            stages=(1, 2),
+            marks=("anchors.1.layer1.0.conv3.weight",),
+            convolutions=True,
+        ),
         PublishedFamily(
             "resnet18_swin_ti",
             ("resnet18", _SWIN.format("tiny")),
             (as_in_timm, swin_name),
             stages=(1, 2),
+            marks=("anchors.0.layer1.0.conv1.weight", "anchors.1.layers.0.downsample.norm.weight"),
             convolutions=True,
         ),
-        PublishedFamily("levit_192_256", ("levit_192", "levit_256"), (levit_name,) * 2, stages=(0, 1), crop_pct=_CROP),
+        PublishedFamily(
+            "levit_192_256",
+            ("levit_192", "levit_256"),
+            (levit_name,) * 2,
+            stages=(0, 1),
+            marks=("anchors.1.patch_embed.0.c.weight",),
+            crop_pct=_CROP,
+        ),
     )
 }
 """Every published network by name."""
