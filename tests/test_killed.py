@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from snnet.export import export_stitch
-from snnet.export.bundle import MANIFEST, Bundle
+from snnet.export.bundle import MANIFEST, Bundle, write_bundle
 from snnet.network import SNNet, load
 from snnet.table import StitchRow, StitchTable
 from snnet.training.checkpoint import CheckpointStore
 from snnet.utils import write_beside, write_folder
 from tests.bundles import build_small_net
+from tests.training.killable import build_trainer
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked"),
@@ -184,3 +185,39 @@ def test_exporting_a_stitch(small_net: SNNet, tmp_path: Path) -> None:
         export_stitch(small_net, 1, folder / "net.onnx")
 
     assert set(read_after_every_kill(work, read, tmp_path / "old", tmp_path / "run")) == {"old", "new"}
+
+
+@pytest.mark.slow
+def test_training(tmp_path: Path) -> None:
+    """The log may lack what the killed process had not written; weights equal those of a run that nobody killed."""
+
+    def train(folder: Path) -> dict[str, torch.Tensor]:
+        trainer = build_trainer(folder)
+        trainer.fit(resume=True, progress=False)
+        return trainer.net.state_dict()
+
+    expected = train(tmp_path / "whole")
+    for number in count(step=3):
+        killed = is_killed(lambda: train(tmp_path / "run"), tmp_path / "run", number)
+        for name, tensor in train(tmp_path / "run").items():
+            assert torch.equal(tensor, expected[name])
+        assert not list((tmp_path / "run").rglob(".*"))
+        shutil.rmtree(tmp_path / "run")
+        if not killed:
+            break
+    assert 9 < number < MOST
+
+
+@pytest.mark.slow
+def test_exporting_a_bundle(small_net: SNNet, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+
+    def read(folder: Path) -> str:
+        bundle = Bundle.open(folder)
+        return "old" if bundle.classes is None else "new"
+
+    def work(folder: Path) -> None:
+        write_bundle(small_net, folder, ["0:0-2"], progress=False)
+
+    old = Path(__file__).with_name("version_0_1") / "bundle"
+    assert set(read_after_every_kill(work, read, old, tmp_path / "bundle", every=4)) == {"old", "new"}

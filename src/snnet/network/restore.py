@@ -42,7 +42,7 @@ def read_network(
     Raises:
         CheckpointError: If there is no such network, or one of its files is damaged.
     """
-    place = _device(map_location)
+    place = checked_device(map_location)
     hub = {"revision": revision, "token": token, "cache_dir": cache_dir}
     directory = _find_directory(path, **hub, force_download=force_download, local_files_only=local_files_only)
     with suppress(OSError):  # of what may only be read, a mix of then and now is found by its digest
@@ -73,7 +73,12 @@ def read_network(
     return net
 
 
-def _device(name: torch.device | str) -> torch.device:
+def checked_device(name: torch.device | str) -> torch.device:
+    """Return the device of a name.
+
+    Raises:
+        CheckpointError: If it is the name of none.
+    """
     try:
         return torch.device(name)
     except (RuntimeError, TypeError) as error:

@@ -11,6 +11,7 @@ from snnet.anchors import AnchorSource, check_fit, check_tensors, load_anchor, r
 from snnet.errors import CheckpointError, did_you_mean
 from snnet.network.network import SNNet
 from snnet.network.published.families import FAMILIES, PublishedFamily
+from snnet.network.restore import checked_device
 from snnet.space import LayerSpec, StitchSpace
 
 
@@ -26,10 +27,11 @@ def load_published(path: str | Path, family: str, *, map_location: torch.device 
             f"Unknown family {family!r} of published networks; accepted: {', '.join(FAMILIES)}."
             f"{did_you_mean(family, FAMILIES)}"
         )
-    published = FAMILIES[family]
+    place, published = checked_device(map_location), FAMILIES[family]
+    state = read_tensors(path)
     net = build_published(published)
-    fill(net, published, read_tensors(path), path)
-    return net.to(map_location).eval()
+    fill(net, published, state, path)
+    return net.to(place).eval()
 
 
 def recognized_family(path: str | Path) -> str | None:
