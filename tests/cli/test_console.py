@@ -136,3 +136,16 @@ def test_work_goes_on_where_nobody_reads_what_is_said(monkeypatch: pytest.Monkey
                 with heard_or_not():
                     speak()
             print("more", file=stream, flush=True)
+
+
+def test_what_is_said_below_a_bar_stands_whole_above_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress("Working") as report:
+        say("SIGINT received")
+        report(1, 2, "")
+    written = terminal.getvalue()
+    # The bar's line is cleared before, and the bar drawn anew below.
+    assert re.search(r"\x1b\[2KSIGINT received\r?\n.*Working", written), repr(written)
+    assert "1/2" in written and "0/?" not in written

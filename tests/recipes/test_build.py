@@ -52,3 +52,18 @@ def test_a_choice_of_validation_images_keeps_to_the_limit_of_corrupt_ones(tmp_pa
     with pytest.raises(DataError, match="None of the 6 images decodes"):
         list(parts.validation)
     assert len(parts.validation.skipped) == 6
+
+
+def test_small_images_of_any_reader_are_padded_and_cropped(tmp_path: Path) -> None:
+    for split in ("train", "val"):
+        write_split(tmp_path / split, per_class=4)
+    folder = {"data__name": "folder", "data__root": str(tmp_path), "data__batch_size": 8, "loss__teacher": None}
+    varied = {"augment__image": None, "augment__batch__pad": 3, "augment__batch__flip": False}
+    plain, moved = (build(**folder, **changes).train for changes in ({"augment__batch": None}, varied))
+    ((before, labels),), ((after, same),) = (list(batches.epoch(0)) for batches in (plain, moved))
+    assert torch.equal(labels, same) and not torch.equal(before, after)
+    fill = moved.augment.fill if moved.augment else None
+    padded = torch.nn.functional.pad(before, (3,) * 4, value=fill or 0.0)
+    for image, frame in zip(after, padded, strict=True):
+        crops = (frame[0, top : top + 28, left : left + 28] for top in range(7) for left in range(7))
+        assert any(torch.equal(image[0], crop) for crop in crops)

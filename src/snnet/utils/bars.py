@@ -13,6 +13,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
+    Task,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -72,10 +73,16 @@ def _columns(width: int) -> tuple[ProgressColumn, ...]:
     return (
         TextColumn(f"{{task.description:<{wide}}}"),
         BarColumn(bar_width=long),
-        MofNCompleteColumn(),
+        _Count(),
         TimeElapsedColumn(),
         TimeRemainingColumn(compact=True),
     )
+
+
+class _Count(MofNCompleteColumn):
+    def render(self, task: Task) -> Text:
+        """Show nothing as long as nobody knows how much there is."""
+        return super().render(task) if task.total is not None else Text()
 
 
 class _Bar(Progress):
