@@ -18,6 +18,7 @@ SMALL = PublishedFamily(
     ("vit_fm_tiny", "vit_fm_small"),
     (as_in_timm,) * 2,
     stages=(0,),
+    marks=("none of its tensors",),
     stage_in_names=False,
     norm_on_stitched=False,
 )
