@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, features
 
 from snnet.data import CorruptImageError, SkippedImages
 from snnet.data.corrupt import decode, decoding
+from snnet.data.pixel_modes import to_rgb
 from snnet.errors import DataError
 
 
@@ -27,17 +28,32 @@ def test_damaged_files_are_recognized(kind: str) -> None:
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_no_damage_in_the_middle_escapes() -> None:
+@pytest.mark.parametrize(
+    ("kind", "mode"),
+    [
+        *((kind, "RGB") for kind in ("PNG", "JPEG", "WEBP", "TIFF", "GIF", "BMP", "PPM", "TGA", "ICO", "QOI", "DDS")),
+        *((kind, "RGB") for kind, needs in {"AVIF": "avif", "JPEG2000": "jpg_2000"}.items() if features.check(needs)),
+        *(("PNG", "RGBA"), ("PNG", "P"), ("PNG", "I;16"), ("PPM", "I;16"), ("TIFF", "F"), ("TIFF", "CMYK")),
+    ],
+)
+def test_no_damage_in_the_middle_escapes(kind: str, mode: str) -> None:
     rng = np.random.default_rng(0)
-    for kind in ("PNG", "JPEG", "WEBP", "TIFF"):
-        whole = np.frombuffer(encoded(kind), np.uint8)
-        for _ in range(60):
-            broken = whole.copy()
-            broken[rng.integers(0, len(whole), 8)] = rng.integers(0, 256, 8)
-            try:
-                decode(broken.tobytes(), "x")
-            except CorruptImageError:
-                continue
+    colors = Image.fromarray(rng.integers(0, 256, (30, 30, 3), dtype=np.uint8))
+    grey = {"I;16": rng.integers(0, 2**16, (30, 30), dtype=np.uint16), "F": rng.random((30, 30), dtype=np.float32)}
+    buffer = io.BytesIO()
+    (Image.fromarray(grey[mode]) if mode in grey else colors.convert(mode)).save(buffer, kind)
+    whole = np.frombuffer(buffer.getvalue(), np.uint8)
+    outcomes = set()
+    for number in range(100):
+        broken = whole.copy()
+        within = min(300, len(whole)) if number % 2 else len(whole)
+        broken[rng.integers(0, within, 8)] = rng.integers(0, 256, 8)
+        try:
+            outcomes.add(to_rgb(decode(broken.tobytes(), "x")).mode)
+        except CorruptImageError as error:
+            assert str(error).startswith("x does not decode (")
+            outcomes.add("refused")
+    assert "refused" in outcomes and outcomes <= {"RGB", "refused"}
 
 
 def test_a_missing_file_is_not_taken_for_damage(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         registry.names()  # type: ignore[attr-defined]
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))  # type: ignore[attr-defined]
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    # Other tests run beside these, and nothing here is about how long something takes.
+    monkeypatch.setattr("snnet.profiling.bench.doubts", lambda _: {})
     trained_network(tmp_path)
     pictures(tmp_path)
     for name in ("examples", "recipes"):

@@ -44,7 +44,7 @@ class MeasureSettings:
     batch_sizes: tuple[int, ...] = (1,)
     warmup: int = 3
     repeats: int = 20
-    again: int = 2
+    again: int = 1
     blocks: bool = False
     energy: bool = True
     seed: int = 0

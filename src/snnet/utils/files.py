@@ -17,9 +17,12 @@ from uuid import uuid4
 _ASIDE = re.compile(r"\..+\.([0-9a-f]{8})-(\d+)-[0-9a-f]{8}\.partial")
 _ASIDE_BEFORE = re.compile(r"\..+\.[0-9a-f]{32}\.partial|\.saving-\w{8}|\..+\.partial-\w{8}")
 """What version 0.1.0 called them."""
-_MACHINE = blake2b(platform.node().encode(), digest_size=4).hexdigest()
+_NAMESPACE = Path("/proc/self/ns/pid")
+_HOME = f"{platform.node()} {_NAMESPACE.readlink() if _NAMESPACE.is_symlink() else ''}"
+_MACHINE = blake2b(_HOME.encode(), digest_size=4).hexdigest()
+"""Where numbers of processes mean the same as here: containers may share a name and not their processes."""
 _OLD = 24 * 3600
-"""Seconds after which what another machine writes aside counts as left behind."""
+"""Seconds after which what is written aside counts as left behind, whoever writes it."""
 _FRESH, _GONE = ".replacement", ".gone"
 
 
@@ -110,11 +113,9 @@ def finish_folder(target: Path, *, last: str) -> None:
 def remove_left_behind(folder: Path) -> None:
     """Remove what processes that were killed wrote aside in a folder, as far as nobody can be writing it."""
     for path in folder.glob(".*"):
-        if match := _ASIDE.fullmatch(path.name):
-            is_left = not _is_alive(int(match[2])) if match[1] == _MACHINE else _is_old(path)
-        else:
-            is_left = _ASIDE_BEFORE.fullmatch(path.name) is not None and _is_old(path)
-        if is_left:
+        match = _ASIDE.fullmatch(path.name)
+        is_dead = match is not None and match[1] == _MACHINE and not _is_alive(int(match[2]))
+        if is_dead or ((match or _ASIDE_BEFORE.fullmatch(path.name)) and _is_old(path)):
             shutil.rmtree(path, ignore_errors=True)
             with suppress(OSError):
                 path.unlink(missing_ok=True)

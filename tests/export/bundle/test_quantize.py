@@ -28,7 +28,9 @@ def test_quantized_weights_are_shared_small_and_right(
     assert quantized.weights.stat().st_size < 0.6 * bundle.weights.stat().st_size
     with torch.no_grad():
         expected = small_net(images, "1:0-2")
-    result = run_session(quantized.session("1:0-2"), images)
+    session = quantized.session("1:0-2")
+    assert session.get_modelmeta().custom_metadata_map["snnet.stitch"] == "1:0-2"
+    result = run_session(session, images)
     assert 0 < (result - expected).abs().max() < 0.2 * expected.abs().max()
     row = quantized.table["1:0-2"]
     assert row.top1_float == 100
