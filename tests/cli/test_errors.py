@@ -83,6 +83,7 @@ def test_messages_are_printed_as_they_are() -> None:
             RuntimeError("unable to write to file </torch_7>: No space left on device in /dev/shm (28)"),
             "--data.workers 0",
         ),
+        (ImportError("libtorch_cpu.so: failed to map segment from shared object"), "memory is used up"),
         (ImportError("libgomp.so.1: no such file"), "install it again"),
     ],
 )

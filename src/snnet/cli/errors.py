@@ -44,8 +44,8 @@ _OF_THE_MACHINE = {
     "in /dev/shm, by which processes that read images hand them over: read without any, --data.workers 0, or make it "
     "larger (docker run --shm-size 8g)",
     r"^MemoryError|OutOfMemoryError|out of memory|can't allocate memory|not enough memory|bad_?alloc|"
-    r"cannot allocate memory|can't start new thread|killed by signal: Killed": "The memory is used up: take smaller "
-    "batches, fewer processes that read images (--data.workers 0), or a machine with more",
+    r"cannot allocate memory|failed to map segment|can't start new thread|killed by signal: Killed": "The memory is "
+    "used up: take smaller batches, fewer processes that read images (--data.workers 0), or a machine with more",
 }
 """What the machine lacks, by the words of the many who say so."""
 _BOTH = re.compile(r"\b[a-z_]+=(?:\[.*?\]|[^\s,;]+) \((--[^()]*)\)")
