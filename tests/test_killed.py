@@ -220,4 +220,4 @@ def test_exporting_a_bundle(small_net: SNNet, tmp_path: Path) -> None:
         write_bundle(small_net, folder, ["0:0-2"], progress=False)
 
     old = Path(__file__).with_name("version_0_1") / "bundle"
-    assert set(read_after_every_kill(work, read, old, tmp_path / "bundle", every=4)) == {"old", "new"}
+    assert set(read_after_every_kill(work, read, old, tmp_path / "bundle", every=12)) == {"old", "new"}
