@@ -126,7 +126,9 @@ def test_a_kill_before_the_first_checkpoint_keeps_the_first_evaluation(
     assert StitchTable.load(tmp_path / "before.jsonl").meta["evaluation"] != result.before.meta["evaluation"]
 
 
-@pytest.mark.parametrize(("family", "count"), [("cnn", 8), ("swin", 17), ("cnn-vit", 8)])
+@pytest.mark.parametrize(
+    ("family", "count"), [("cnn", 8), pytest.param("swin", 17, marks=pytest.mark.slow), ("cnn-vit", 8)]
+)
 def test_every_family_goes_the_whole_way(family: str, count: int, tmp_path: Path) -> None:
     stages: list[str] = []
 

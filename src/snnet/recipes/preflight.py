@@ -9,11 +9,10 @@ import torch
 from snnet.anchors import batch_norms
 from snnet.data import check_outside
 from snnet.errors import DataError, RecipeError, SNNetError
-from snnet.profiling import count_costs
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.trainer import build_mixup, build_sampler, check_in_place, sampler_columns
-from snnet.table import StitchTable, column
+from snnet.table import StitchRow, StitchTable, column
 from snnet.training import IN_PLACE, TeacherSettings, build_loss, check_trackers
 from snnet.utils import Share, directory_fault, started_share
 
@@ -127,7 +126,6 @@ def _made_up_scores(parts: Parts) -> StitchTable | None:
     names = [name for name in sampler_columns(parts.recipe.sampler) if column(name).role == "score"]
     if not names:
         return None
-    space, table = parts.net.space, count_costs(parts.net)
-    for name in names:
-        table = table.with_column(name, {stitch.id: 50 + 40 * n / len(space) for n, stitch in enumerate(space)})
-    return table
+    space = parts.net.space
+    made_up = [dict.fromkeys(names, 50 + 40 * number / len(space)) for number in range(len(space))]
+    return StitchTable([StitchRow(number, stitch.id, made_up[number]) for number, stitch in enumerate(space)])

@@ -10,7 +10,7 @@ from snnet.network import SNNet
 from tests.bundles import STITCHES
 
 
-@pytest.mark.parametrize("mode", ["dynamic", "static"])
+@pytest.mark.parametrize("mode", [pytest.param("dynamic", marks=pytest.mark.slow), "static"])
 def test_quantized_weights_are_shared_small_and_right(
     small_net: SNNet, bundle: Bundle, tmp_path: Path, mode: str
 ) -> None:
