@@ -77,10 +77,10 @@ class StitchSpace(Sequence[Stitch]):
         if not routes:
             raise SpaceError(_why_no_cut(depths, chosen))
         cut = {(layer.front, layer.stage) for layer in layers}
-        if whole := [group for group in groups if not cut.intersection(enumerate(group))]:
+        if uncut := [group for group in groups if not cut.intersection(enumerate(group))]:
             _log.warning(
                 "No cut in stages %s of depths %s, where none moves on to a later block; they are left out.",
-                ", ".join(":".join(map(str, dict.fromkeys(group))) for group in whole),
+                ", ".join(":".join(map(str, dict.fromkeys(group))) for group in uncut),
                 [list(d) for d in depths],
             )
         return cls(depths, anchors + routes, keep_cuts(layers, {cut for route in routes for cut in route.cuts}))

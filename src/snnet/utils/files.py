@@ -127,6 +127,18 @@ def file_digest(path: Path) -> str:
         return digest_of(file, "sha256").hexdigest()
 
 
+def directory_fault(directory: Path) -> str | None:
+    """Return why nothing can be written in a directory, which need not be there yet; None if something can."""
+    place = directory
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        return f"{directory} cannot be made, for {place} is a file; name a directory"
+    if not os.access(place, os.W_OK | os.X_OK):
+        return f"{directory} cannot be written, for {place} is not yours to write in; name another"
+    return None
+
+
 def write_text(path: str | Path, text: str) -> Path:
     """Write `text` as UTF-8, whole or not at all, and return the path."""
     with write_aside(path) as partial:
@@ -174,18 +186,6 @@ def _is_old(path: Path) -> bool:
 
 def _files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
-
-
-def directory_fault(directory: Path) -> str | None:
-    """Return why nothing can be written in a directory, which need not be there yet; None if something can."""
-    place = directory
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        return f"{directory} cannot be made, for {place} is a file; name a directory"
-    if not os.access(place, os.W_OK | os.X_OK):
-        return f"{directory} cannot be written, for {place} is not yours to write in; name another"
-    return None
 
 
 def _flush_to_disk(path: Path) -> None:
