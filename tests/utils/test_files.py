@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from snnet.utils import write_aside, write_beside, write_folder, write_json, write_text
+from snnet.utils import output_fault, write_aside, write_beside, write_folder, write_json, write_text
 from snnet.utils.files import _MACHINE
 
 
@@ -78,3 +78,27 @@ def test_a_folder_is_replaced_as_a_whole_and_finished_by_whoever_reads_it(tmp_pa
     with pytest.raises(OSError, match="disk full"), write_folder(tmp_path / "none", last="config"):
         raise OSError("disk full")
     assert not (tmp_path / "none").exists()
+
+
+def test_what_cannot_be_written_is_known_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file, link, pipe = tmp_path / "file", tmp_path / "link", tmp_path / "pipe"
+    file.write_text("theirs")
+    link.symlink_to(tmp_path / "nowhere")
+    os.mkfifo(pipe)
+    for path in (tmp_path, tmp_path / "new" / "deep"):
+        assert output_fault(path) is None
+    for path in (file, link, tmp_path / "new" / "deep.txt"):
+        assert output_fault(path, is_file=True) is None
+    for path, is_file, words in (
+        (file, False, "file is a file; name a directory"),
+        (file / "deep", False, "file is a file; name a directory"),
+        (file / "a.txt", True, "file is a file; name another place"),
+        (link, False, "link is a broken link"),
+        (tmp_path, True, "for it is a directory; name a file"),
+        (pipe, True, "for it is a device; name a file"),
+        (Path(os.devnull), True, "for it is a device; name a file"),
+    ):
+        assert words in str(output_fault(path, is_file=is_file))
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    for is_file in (True, False):
+        assert f"for {tmp_path} is not yours to write in" in str(output_fault(tmp_path / "new", is_file=is_file))

@@ -1,9 +1,7 @@
 """`snnet cost`: MACs and parameters of every stitch."""
 
-from pathlib import Path
-
 from snnet.cli.console import show, show_json, show_rows, table_json
-from snnet.cli.options import USUAL_FAMILY, FamilyOptions, Json
+from snnet.cli.options import USUAL_FAMILY, FamilyOptions, File, Json
 from snnet.cli.sources import network_shape
 from snnet.utils import human
 
@@ -11,7 +9,7 @@ from snnet.utils import human
 def cost(
     *sources: str,
     options: FamilyOptions = USUAL_FAMILY,
-    output: Path | None = None,
+    output: File | None = None,
     json: Json = False,
 ) -> None:
     """Count the multiply-adds (batch 1) and parameters of every stitch, without running anything.

@@ -5,7 +5,7 @@ from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
 from snnet.cli.console import cell, loading, progress, say, show, show_choices, show_table
-from snnet.cli.options import Directory, Seed
+from snnet.cli.options import Directory, Seed, writable
 from snnet.table import COST, SCORE, column, kinds_of
 from snnet.utils import human
 
@@ -37,7 +37,7 @@ def demo(*, family: Family = "vit", output: Directory | None = None, seed: Seed 
     loading()
     from snnet.recipes import run_demo
 
-    directory = output or Path("snnet-demo" if family == "vit" else f"snnet-demo-{family}")
+    directory = writable(output or Path("snnet-demo" if family == "vit" else f"snnet-demo-{family}"))
     result = run_demo(directory, family=family, seed=seed, stage=progress, say=say)
     show_stitches(result)
     show("")

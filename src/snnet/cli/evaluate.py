@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, show, show_json, show_rows, table_json
-from snnet.cli.options import Corrupt, Device, ImagesOfRun, Json, Stitches, default_device
-from snnet.cli.sources import TABLE, is_network, saved_network
+from snnet.cli.options import Corrupt, Device, File, ImagesOfRun, Json, Stitches, default_device
+from snnet.cli.sources import is_network, saved_network, table_file
 from snnet.errors import DataError
 from snnet.table import ERROR, SCORE, kinds_of
 from snnet.utils import Precision
@@ -31,12 +31,17 @@ class ImageOptions(ImagesOfRun):
     workers: Annotated[int | None, Parameter(help="Processes that read images; as many as in the run, or none.")] = None
     max_corrupt: Corrupt = None
 
-    def open(self, network: str, net: "SNNet") -> "tuple[Recipe, EvalBatches]":
-        """Return what the network was trained with, as far as it is known, and batches of images."""
-        from snnet.data import eval_batches
+    def open(self, network: str, net: "SNNet", output: Path) -> "tuple[Recipe, EvalBatches]":
+        """Return what the network was trained with, as far as it is known, and batches of images.
+
+        Raises:
+            DataError: If there are none, or the output lies among them.
+        """
+        from snnet.data import check_outside, eval_batches
 
         of_run = self.of(network, {"data.max_corrupt": self.max_corrupt})
         recipe = of_run.recipe
+        check_outside(output, recipe.data.name, recipe.data.root)
         size = recipe.evaluation.batch_size if self.batch_size is None else self.batch_size
         workers = recipe.data.workers if self.workers is None else self.workers
         return recipe, eval_batches(of_run.open(self.split, net.input, net.num_classes), size, workers)
@@ -72,7 +77,7 @@ def evaluate(
     stitches: Stitches = "all",
     device: Device = None,
     precision: Precision | None = None,
-    output: Path | None = None,
+    output: File | None = None,
     predicting: PredictOptions = _MEASURE_ALL,
     json: Json = False,
 ) -> None:
@@ -101,13 +106,13 @@ def evaluate(
     from snnet.profiling import count_costs
     from snnet.utils import joined, torch_threads
 
+    path = table_file(network, output)
     net = saved_network(network)
     routes = chosen_stitches(net, stitches)
     if predicting.predict and stitches != "all":
         raise DataError(f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two.")
-    recipe, batches = images.open(network, net)
+    recipe, batches = images.open(network, net, path)
     count_costs(net)
-    path = output or (Path(network) / TABLE if is_network(network) else Path(TABLE))
     found, device = None, default_device(device)
     with torch_threads(recipe.run.threads), joined(device), progress("Evaluating") as report:
         settings: dict[str, Any] = {"device": device, "precision": precision, "output": path, "progress": report}

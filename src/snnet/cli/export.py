@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, say, show, show_json, show_rows
-from snnet.cli.options import RUN_IMAGES, ImagesOfRun, Json
+from snnet.cli.options import RUN_IMAGES, ImagesOfRun, Json, writable
 from snnet.cli.sources import saved_network
 from snnet.errors import ExportError
 
@@ -66,11 +66,15 @@ def export(
         snnet export runs/deit --stitches frontier --format onnx-bundle --output bundle
     """
     loading()
+    from snnet.data import check_outside
     from snnet.export import export_stitch
 
+    writable(output, is_file=format != BUNDLE)
     chosen = stitches or stitch or "frontier" if format == BUNDLE else _one_stitch(stitch, quantize, stitches)
     # A file is compared on real images if they are at hand, and needs none.
     of_run = images.of(network) if images != RUN_IMAGES or quantize is not None else None
+    if of_run is not None:
+        check_outside(output, of_run.recipe.data.name, of_run.recipe.data.root)
     net = saved_network(network)
     compared = _real_images(net, of_run)
     if format == BUNDLE:

@@ -13,7 +13,7 @@ from snnet.cli.console import say
 from snnet.errors import RecipeError, TableError
 from snnet.network import FamilySettings
 from snnet.table import COLUMNS, Column
-from snnet.utils import directory_fault, parse_amount
+from snnet.utils import output_fault, parse_amount
 
 if TYPE_CHECKING:
     from snnet.recipes import RunData
@@ -21,13 +21,25 @@ if TYPE_CHECKING:
 Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for machines instead of a table.")]
 
 
-def _can_be_made(_: type, directory: Path | None) -> None:
-    if directory is not None and (fault := directory_fault(directory)):
-        raise ValueError(fault)
+def writable(path: Path, *, is_file: bool = False) -> Path:
+    """Return where results go; refuse it before any work if no directory, or no file, can be written there."""
+    if fault := output_fault(path, is_file=is_file):
+        raise RecipeError(f"{fault}.")
+    return path
 
 
-Directory = Annotated[Path, Parameter(validator=_can_be_made)]
-"""Where results go, refused before any work if nothing can be written there."""
+def _check_directory(_: type, path: Path | None) -> None:
+    if path is not None:
+        writable(path)
+
+
+def _check_file(_: type, path: Path | None) -> None:
+    if path is not None:
+        writable(path, is_file=True)
+
+
+Directory = Annotated[Path, Parameter(validator=_check_directory)]
+File = Annotated[Path, Parameter(validator=_check_file)]
 Seed = Annotated[int, Parameter(validator=Number(gte=0, lt=2**63))]
 IMAGES = (
     "Images: embedded (in the package), folder (one folder per class), wds/NAME (shards of a WebDataset), "

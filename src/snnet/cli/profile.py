@@ -2,14 +2,13 @@
 """`snnet profile`: latency, throughput, memory and energy on the machine at hand."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, say, show, show_json, show_rows, table_json
-from snnet.cli.options import Device, Json, Stitches, default_device
-from snnet.cli.sources import TABLE, is_network, saved_network
+from snnet.cli.options import Device, File, Json, Stitches, default_device
+from snnet.cli.sources import saved_network, table_file
 from snnet.profiling import USUAL_MEASURE, MeasureSettings
 from snnet.table import (
     ENERGY,
@@ -40,7 +39,7 @@ def profile(
     device: Device = None,
     precision: Precision | None = None,
     threads: int | None = None,
-    output: Path | None = None,
+    output: File | None = None,
     json: Json = False,
 ) -> None:
     """Measure what stitches take on this machine: latency, throughput, memory, and energy where there is a meter.
@@ -64,6 +63,7 @@ def profile(
     from snnet.network import chosen_stitches
     from snnet.profiling import profile as run
 
+    path = table_file(network, output)
     net = saved_network(network)
     routes, sizes = chosen_stitches(net, stitches), settings.batch_sizes
     if output is not None and output.is_file():
@@ -79,7 +79,6 @@ def profile(
             threads=threads,
             progress=report,
         )
-    path = output or (Path(network) / TABLE if is_network(network) else Path(TABLE))
     table.save(path)
     chosen = {route.id for route in routes}
     shown = table.where(lambda row: row.stitch in chosen)

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from snnet.cli.console import show
+from snnet.cli.options import writable
 from snnet.cli.sources import is_network, saved_network
 from snnet.errors import CheckpointError
 
@@ -36,6 +37,8 @@ def push(
     """
     if card_only and not is_network(str(source)):
         raise CheckpointError(f"{source} is no directory to write a card in; --card-only needs a saved network.")
+    if card_only:
+        writable(source)
     net = saved_network(str(source))
     from snnet.network import push_to_hub, write_card
 

@@ -7,7 +7,7 @@ from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, say, show
 from snnet.cli.families import family_options
-from snnet.cli.options import RUN_IMAGES, Device, Directory, ImagesOfRun, Stitches, default_device
+from snnet.cli.options import RUN_IMAGES, Device, Directory, ImagesOfRun, Stitches, default_device, writable
 from snnet.cli.sources import is_network, saved_network
 from snnet.errors import CheckpointError
 from snnet.init import RecalibrationSettings
@@ -56,6 +56,9 @@ def recalibrate(
     from snnet.recipes import copy_recipe
     from snnet.utils import torch_threads
 
+    place = output or Path(network)
+    if is_network(network):
+        writable(place)
     net = saved_network(network)
     if output is None and not is_network(network):
         raise CheckpointError(f"{network} is no directory to save in; give --output DIR.")
@@ -65,7 +68,7 @@ def recalibrate(
     routes = chosen_stitches(net, stitches)
     of_run = images.of(network, {"data.max_corrupt": max_corrupt, "run.seed": seed})
     settings, size = of_run.recipe.run, _of_run(of_run.recipe.recalibration, recalibration)
-    place, data = output or Path(network), of_run.recipe.data
+    data = of_run.recipe.data
     check_outside(place, data.name, data.root)
     dataset = of_run.open("train", net.input, net.num_classes, any_classes=True)
     chosen = calibration_images(dataset, size.images, settings.seed)

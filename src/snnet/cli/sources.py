@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from snnet.cli.console import loading
+from snnet.cli.options import writable
 from snnet.errors import AnchorError, CheckpointError, TableError
 from snnet.space import SpaceSettings, StitchSpace
 from snnet.table import StitchTable
@@ -25,6 +26,11 @@ _DEPTHS = re.compile(r"\d+(-\d+)*")
 def is_network(source: str) -> bool:
     """Return whether `source` is a directory that holds a network."""
     return (Path(source) / CONFIG).is_file()
+
+
+def table_file(network: str, output: Path | None) -> Path:
+    """Return the file of a network's table, `output` if that is given; refuse one that cannot be written."""
+    return writable(output or (Path(network) / TABLE if is_network(network) else Path(TABLE)), is_file=True)
 
 
 def without_address(source: str) -> str:

@@ -14,7 +14,16 @@ from snnet.errors import DataError, RecipeError, TableError
 from snnet.network import SNNet
 from snnet.space import StitchSpace
 from snnet.table import SCORE, StitchRow, StitchTable, column, without_predictions, without_scores
-from snnet.utils import Precision, check_precision, evaluating, fast_linear, gather, precision_of, torch_dtype
+from snnet.utils import (
+    Precision,
+    check_precision,
+    evaluating,
+    fast_linear,
+    gather,
+    output_fault,
+    precision_of,
+    torch_dtype,
+)
 
 _FACTS = {"network": "weights or layers of the network", "precision": "number format", "data": "images or labels"}
 
@@ -88,7 +97,7 @@ class Record:
             network and data, they are taken over.
 
     Raises:
-        TableError: If the file holds scores that do not belong here.
+        TableError: If the file holds scores that do not belong here, or cannot be written.
     """
 
     def __init__(self, space: StitchSpace, facts: Mapping[str, Any], path: Path | None) -> None:
@@ -97,6 +106,8 @@ class Record:
         self.scores: dict[str, dict[str, float]] = {}
         self.nonfinite: dict[str, int] = {}
         if path is not None:
+            if fault := output_fault(path, is_file=True):
+                raise TableError(f"{fault}.")
             path.parent.mkdir(parents=True, exist_ok=True)
         # What was predicted there is not known, and is predicted anew from what will be.
         self.written = without_predictions(StitchTable.load(path) if path and path.exists() else StitchTable([]))

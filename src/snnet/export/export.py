@@ -14,7 +14,7 @@ from snnet.errors import DataError, ExportError
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
 from snnet.network import SNNet, StitchLike, check_images, replicate, to_plain
 from snnet.space import InputSpec, Stitch
-from snnet.utils import Show, shows_progress, versions, write_beside
+from snnet.utils import Show, output_fault, shows_progress, versions, write_beside
 
 _RANDOM, _REAL = 3, 8  # images to compare on
 _BATCHES = (1, 3)
@@ -77,8 +77,8 @@ def export_stitch(
         What was written, and the largest differences that were seen.
 
     Raises:
-        ExportError: If the stitch cannot be written, the written file computes something else, or the suffix is none
-            of the format's.
+        ExportError: If the file or the stitch cannot be written, the written file computes something else, or the
+            suffix is none of the format's.
         ExtraError: If a package that the format needs is not installed.
         DataError: If `images` are none for the network.
         SpaceError: If there is no such stitch.
@@ -88,6 +88,8 @@ def export_stitch(
     kind = EXPORTS.get(name)()
     if target.suffix != kind.suffix:
         raise ExportError(f"{target} does not end as files of format {name} do; call it {target.stem}{kind.suffix}.")
+    if fault := output_fault(target, is_file=True):
+        raise ExportError(f"{fault}.")
     if images is not None and not len(check_images(images, net.input.size)):
         raise DataError("There is no image to compare on; give one at least, or None for embedded ones.")
     reference = replicate(net, to_plain)

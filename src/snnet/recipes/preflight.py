@@ -14,7 +14,7 @@ from snnet.recipes.recipe import Recipe
 from snnet.recipes.trainer import build_mixup, build_sampler, check_in_place, sampler_columns
 from snnet.table import StitchRow, StitchTable, column
 from snnet.training import IN_PLACE, TeacherSettings, build_loss, check_trackers
-from snnet.utils import Share, directory_fault, started_share
+from snnet.utils import Share, output_fault, started_share
 
 _ANCHORS = (IN_PLACE, "own-anchors", "largest-anchor")
 
@@ -57,7 +57,7 @@ def check_start(recipe: Recipe, directory: Path | None = None) -> Faults:
     for check in checks:
         with faults:
             check()
-    if directory is not None and (fault := directory_fault(directory)):
+    if directory is not None and (fault := output_fault(directory)):
         faults.add(f"--output {fault}.")
     if directory is not None:
         with faults:

@@ -13,9 +13,9 @@ from .distributed import losing_none as losing_none
 from .distributed import share as share
 from .distributed import sum_numbers as sum_numbers
 from .distributed import sum_tensors as sum_tensors
-from .files import directory_fault as directory_fault
 from .files import file_digest as file_digest
 from .files import finish_folder as finish_folder
+from .files import output_fault as output_fault
 from .files import remove_left_behind as remove_left_behind
 from .files import write_aside as write_aside
 from .files import write_beside as write_beside

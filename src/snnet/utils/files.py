@@ -127,15 +127,18 @@ def file_digest(path: Path) -> str:
         return digest_of(file, "sha256").hexdigest()
 
 
-def directory_fault(directory: Path) -> str | None:
-    """Return why nothing can be written in a directory, which need not be there yet; None if something can."""
-    place = directory
-    while not place.exists() and place != place.parent:
+def output_fault(path: Path, *, is_file: bool = False) -> str | None:
+    """Return why no directory, or no file, can be written there; None if one can. Folders above it need not exist."""
+    if is_file and path.exists() and not path.is_file():
+        return f"{path} cannot be written, for it is a {'directory' if path.is_dir() else 'device'}; name a file"
+    place = path.parent if is_file else path
+    while not os.path.lexists(place) and place != place.parent:
         place = place.parent
     if not place.is_dir():
-        return f"{directory} cannot be made, for {place} is a file; name a directory"
+        wanted = f"another place than in {place}" if is_file else "a directory"
+        return f"{path} cannot be made, for {place} is {'a file' if place.exists() else 'a broken link'}; name {wanted}"
     if not os.access(place, os.W_OK | os.X_OK):
-        return f"{directory} cannot be written, for {place} is not yours to write in; name another"
+        return f"{path} cannot be written, for {place} is not yours to write in; name another"
     return None
 
 

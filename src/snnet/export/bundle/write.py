@@ -14,7 +14,16 @@ from snnet.export.bundle.quantize import Batches, Quantization, quantize_graphs
 from snnet.export.export import real_images
 from snnet.network import SNNet, Stitches, chosen_stitches
 from snnet.table import StitchRow, StitchTable, column
-from snnet.utils import Show, finish_folder, remove_left_behind, require, shows_progress, versions, write_folder
+from snnet.utils import (
+    Show,
+    finish_folder,
+    output_fault,
+    remove_left_behind,
+    require,
+    shows_progress,
+    versions,
+    write_folder,
+)
 
 
 @shows_progress("Writing a bundle")
@@ -100,10 +109,12 @@ def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> Stitch
 
 
 def _check_free(target: Path) -> None:
+    if fault := output_fault(target):
+        raise ExportError(f"{fault}.")
     if target.is_dir():
         remove_left_behind(target)
         finish_folder(target, last=MANIFEST)
-    if target.exists() and not (target / MANIFEST).is_file() and (target.is_file() or any(target.iterdir())):
+    if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
         raise ExportError(f"{target} holds something that is no bundle; name a new folder, or empty this one.")
 
 
