@@ -1,10 +1,12 @@
 """The data that comes with the package: a class-balanced subset of Fashion-MNIST."""
 
 import json
+from functools import cache
 from importlib.resources import files
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from snnet.data.sources import SOURCES, ArraySource, Request
 from snnet.errors import DataError
@@ -21,8 +23,14 @@ def open_embedded(request: Request) -> ArraySource:
         raise DataError(f"Unknown data set 'embedded/{request.name}'; the embedded data is just 'embedded'.")
     if request.root is not None:
         raise DataError(f"Data 'embedded' lies in the package and takes no root, got {request.root}; leave it out.")
+    pixels, labels, classes = _read("train.npz" if request.split == "train" else "test.npz")
+    return ArraySource(pixels, labels, classes)
+
+
+@cache
+def _read(name: str) -> tuple[Tensor, tuple[int, ...], tuple[str, ...]]:
+    """Return pixels, labels and classes of a file; unpacked once in a process, for that takes a tenth of a second."""
     folder = files("snnet") / "assets" / "fashion_mnist"
     classes = json.loads((folder / "info.json").read_text(encoding="utf-8"))["classes"]
-    name = "train.npz" if request.split == "train" else "test.npz"
     with (folder / name).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-        return ArraySource(torch.from_numpy(arrays["images"]), arrays["labels"].tolist(), classes)
+        return torch.from_numpy(arrays["images"]), tuple(arrays["labels"].tolist()), tuple(classes)

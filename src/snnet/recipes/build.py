@@ -39,25 +39,21 @@ def build_parts(recipe: Recipe, faults: Faults | None = None) -> Parts:
         for part in (images, clean):
             if isinstance(part, ImageDataset) and probes:
                 part.name_classes(probes[0].num_classes)
-        parts = _sketch(recipe, images, clean, saved, {probe.num_classes for probe in probes}, faults)
+        parts = _sketch(recipe, images, clean, saved, probes, faults)
         check_parts(parts, faults)
     faults.refuse()
-    net = saved or _build_network(network, parts.net.num_classes if parts.new_heads else None, recipe.run.seed)
+    net = saved or _build_network(network, parts.net, recipe.run.seed, new_heads=bool(parts.new_heads))
     return replace(parts, net=net)
 
 
 def _sketch(
-    recipe: Recipe, images: Images, clean: Images, saved: SNNet | None, known: set[int], faults: Faults
+    recipe: Recipe, images: Images, clean: Images, saved: SNNet | None, probes: list[Anchor], faults: Faults
 ) -> Parts:
     """Return the parts with a network on the meta device in place of one that is not saved."""
     data, classes, seed = recipe.data, len(images.classes), recipe.run.seed
-    fresh = known - {classes}
+    fresh = {probe.num_classes for probe in probes} - {classes}
     if saved is None:
-        # No weights are read, nor looked for.
-        bare = tuple(source.partition("@")[0] for source in recipe.network.anchors)
-        network = recipe.network.model_copy(update={"anchors": bare, "pretrained": False})
-        with torch.device("meta"):
-            saved = _build_network(network, classes if fresh else None, seed)
+        saved = _sketch_network(recipe.network, probes, classes if fresh else None, seed)
     shift = recipe.augment.batch.of(saved.input) if recipe.augment.batch else None
     # Those of one image stand in for what does not fit, so that the rest is looked at, too.
     train = TrainBatches(images, 1, seed)
@@ -100,15 +96,39 @@ def _load_network(section: NetworkSettings, seed: int) -> SNNet:
     return _with_lora(net, section.lora_rank, seed)
 
 
-def _build_network(section: NetworkSettings, num_classes: int | None, seed: int) -> SNNet:
+def _sketch_network(section: NetworkSettings, probes: list[Anchor], num_classes: int | None, seed: int) -> SNNet:
+    """Return the network on the meta device; no weights are read, nor looked for."""
+    how = section.model_dump(include={*SpaceSettings.model_fields, "resample"})
+    with torch.device("meta"):
+        # Heads and rates as usual: the probes are the anchors.
+        if section.drop_path or num_classes is not None:
+            bare = tuple(source.partition("@")[0] for source in section.anchors)
+            section = section.model_copy(update={"anchors": bare, "pretrained": False})
+            probes = _load_anchors(section, num_classes)
+        return _finish(stitch(*probes, **how), section, seed)
+
+
+def _build_network(section: NetworkSettings, sketch: SNNet, seed: int, *, new_heads: bool) -> SNNet:
+    """Return the network of which `sketch` has the order of the anchors and the space."""
+    order = [anchor.name for anchor in sketch.family]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        common = {**section.model_dump(include={"pretrained", "image_size"}), "num_classes": num_classes}
-        each = zip(section.anchors, drop_path_settings(section.drop_path, len(section.anchors)), strict=True)
-        anchors = [load_anchor(source, **common, **settings) for source, settings in each]
-        net = stitch(*anchors, **section.model_dump(include={*SpaceSettings.model_fields, "resample"}))
-        for number in range(len(net.anchors) if section.new_heads else 0):
-            replace_classifier(net.anchor(number), net.num_classes)
+        anchors = _load_anchors(section, sketch.num_classes if new_heads else None)
+        anchors.sort(key=lambda anchor: order.index(anchor.name))
+        net = SNNet(anchors, sketch.space, resample=section.resample)
+        return _finish(net, section, seed)
+
+
+def _load_anchors(section: NetworkSettings, num_classes: int | None) -> list[Anchor]:
+    common = {**section.model_dump(include={"pretrained", "image_size"}), "num_classes": num_classes}
+    each = zip(section.anchors, drop_path_settings(section.drop_path, len(section.anchors)), strict=True)
+    return [load_anchor(source, **common, **settings) for source, settings in each]
+
+
+def _finish(net: SNNet, section: NetworkSettings, seed: int) -> SNNet:
+    """Return a network that was just built with the heads and the layers that the recipe asks for."""
+    for anchor in net.family if section.new_heads else ():
+        replace_classifier(anchor, net.num_classes)
     return _with_lora(net, section.lora_rank, seed)
 
 
