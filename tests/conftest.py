@@ -1,5 +1,6 @@
 """Small networks and data that tests share."""
 
+import gc
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -18,6 +19,13 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 WIDTHS, DEPTH = (16, 32, 48), 4
 REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "reference"
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: to look through it for garbage again and again takes a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def build_tiny_anchor(width: int, depth: int = DEPTH, **kwargs: object) -> Anchor:

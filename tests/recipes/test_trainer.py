@@ -7,12 +7,12 @@ import torch
 
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import CheckpointError, RecipeError
-from snnet.recipes import build_trainer
+from snnet.recipes import Recipe, build_trainer
 from snnet.recipes.recipe import SamplerSettings
 from snnet.training import OwnAnchorTeacher, content_digest
 from tests.conftest import build_tiny_net
 from tests.data.image_files import write_split
-from tests.recipes.small import build
+from tests.recipes.small import SMALL, build
 
 
 def test_a_rank_of_stitching_layers(tmp_path: Path) -> None:
@@ -68,8 +68,11 @@ def test_other_classes_give_fresh_heads_and_forbid_own_teachers(tmp_path: Path) 
 
 
 def test_a_frozen_anchor_alone_is_not_drawn() -> None:
-    def drawn(**changes: Any) -> set[str]:
-        sampler = build_trainer(build(**changes)).sampler
+    parts = build()
+
+    def drawn(**changes: str) -> set[str]:
+        settings = {name.replace("__", "."): value for name, value in changes.items()}
+        sampler = build_trainer(replace(parts, recipe=Recipe.load("embedded_vit", {**SMALL, **settings}))).sampler
         generator = torch.Generator().manual_seed(0)
         return {route.id for step in range(400) for route in sampler.draw(step, generator)}
 
@@ -81,7 +84,7 @@ def test_a_frozen_anchor_alone_is_not_drawn() -> None:
     # As a teacher in its step it is of use.
     assert {small, large} <= drawn(optim__freeze="anchors", sampler__name="sandwich")
     with pytest.raises(RecipeError, match=r"share of anchors needs both.*Of 36 stitches 34 can be drawn"):
-        drawn(optim__freeze="anchors")
+        build(optim__freeze="anchors")
 
 
 def test_a_run_does_not_go_on_with_images_of_other_classes(tmp_path: Path) -> None:
