@@ -28,6 +28,10 @@ def pytest_collection_finish() -> None:
     gc.set_threshold(20_000, 20, 50)
 
 
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()
+
+
 def build_tiny_anchor(width: int, depth: int = DEPTH, **kwargs: object) -> Anchor:
     """A ViT for 28x28 grey images with 10 classes and random weights."""
     size = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "num_heads": 2}

@@ -334,6 +334,14 @@ def test_batch_norms_of_frozen_anchors_keep_their_statistics() -> None:
         assert same and all(same) is stays
 
 
+def test_batch_norms_that_learn_need_two_images() -> None:
+    net, one = build_conv_net(), TinyBatches(num_images=4, batch_size=1)
+    with pytest.raises(RecipeError, match=r"a batch of 1 gives it no more: give batch_size=2"):
+        Trainer(net, one, run=settings())
+    # Those of frozen anchors learn nothing.
+    Trainer(net, one, run=settings(), optim=FROZEN[0], sampler=UniformSampler(net.space))
+
+
 def test_nan_loss_names_stitch_and_step_and_keeps_the_last_good_checkpoint(tiny_net: SNNet, tmp_path: Path) -> None:
     class Poisoned(TinyBatches):
         def epoch(self, epoch: int, start_batch: int = 0) -> Any:

@@ -6,15 +6,14 @@ from typing import Self
 
 import torch
 
-from snnet.anchors import batch_norms
 from snnet.data import check_outside
 from snnet.errors import DataError, RecipeError, SNNetError
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.trainer import build_mixup, build_sampler, check_in_place, sampler_columns
 from snnet.table import StitchRow, StitchTable, column
-from snnet.training import IN_PLACE, TeacherSettings, build_loss, check_trackers
-from snnet.utils import Share, output_fault, started_share
+from snnet.training import IN_PLACE, TeacherSettings, build_loss, check_batch_norms, check_trackers
+from snnet.utils import output_fault, started_share
 
 _ANCHORS = (IN_PLACE, "own-anchors", "largest-anchor")
 
@@ -111,14 +110,8 @@ def check_parts(parts: Parts, faults: Faults) -> None:
         build_loss(type(recipe.loss)(**loss), net, new_heads=bool(parts.new_heads))
     with faults:
         check_in_place(recipe, build_sampler(parts, _made_up_scores(parts)))
-    batch, count = recipe.data.batch_size, started_share().count
-    trained = [anchor for number, anchor in enumerate(net.anchors) if number not in parts.frozen]
-    if any(len(range(batch)[Share(rank, count).of(batch)]) == 1 for rank in range(count)) and batch_norms(trained):
-        faults.add(
-            f"A batch norm cannot learn from one image alone, and a batch of {batch} gives "
-            f"{'it no more' if count == 1 else f'one of {count} processes no more'}: give --data.batch-size "
-            f"{2 * count} or more."
-        )
+    with faults:
+        check_batch_norms(net, parts.frozen, recipe.data.batch_size)
 
 
 def _made_up_scores(parts: Parts) -> StitchTable | None:

@@ -14,6 +14,7 @@ from .loss import StitchLoss as StitchLoss
 from .loss import build_loss as build_loss
 from .optim import build_optimizer as build_optimizer
 from .optim import build_schedule as build_schedule
+from .optim import check_batch_norms as check_batch_norms
 from .optim import parameter_groups as parameter_groups
 from .probe import Probe as Probe
 from .probe import spread_of as spread_of

@@ -1,6 +1,6 @@
 """Optimizers over parameter groups, the learning rate of every step, and anchors that stay as they are."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from snnet.anchors import batch_norms
 from snnet.errors import RecipeError
 from snnet.network import SNNet
 from snnet.training.settings import OptimSettings
+from snnet.utils import Share, started_share
 
 
 def parameter_groups(net: SNNet, *, weight_decay: float, anchor_lr_scale: float = 1.0) -> list[dict[str, Any]]:
@@ -35,6 +36,29 @@ def parameter_groups(net: SNNet, *, weight_decay: float, anchor_lr_scale: float 
             if chosen:
                 groups.append({"params": chosen, "name": name + suffix, "weight_decay": decay, "lr_scale": scale})
     return groups
+
+
+def check_batch_norms(net: SNNet, frozen: Collection[int], batch: int) -> None:
+    """Refuse batches of which a process gets one image alone, where batch norms learn.
+
+    Args:
+        net: The network.
+        frozen: Numbers of the anchors that do not learn.
+        batch: Images per batch, of all processes together.
+
+    Raises:
+        RecipeError: If there is such a batch; the message says which is large enough.
+    """
+    count = started_share().count
+    if all(len(range(batch)[Share(rank, count).of(batch)]) != 1 for rank in range(count)):
+        return
+    if batch_norms(anchor for number, anchor in enumerate(net.anchors) if number not in frozen):
+        enough = 2 * count
+        raise RecipeError(
+            f"A batch norm cannot learn from one image alone, and a batch of {batch} gives "
+            f"{'it no more' if count == 1 else f'one of {count} processes no more'}: give "
+            f"batch_size={enough} (--data.batch-size {enough}) or more."
+        )
 
 
 def build_optimizer(net: SNNet, settings: OptimSettings) -> Optimizer:

@@ -20,7 +20,7 @@ from snnet.training.facts import run_facts
 from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrupted
 from snnet.training.logging import Meter, RunLog
 from snnet.training.loss import StitchLoss
-from snnet.training.optim import hold_statistics, shares_parameters, without_gradients
+from snnet.training.optim import check_batch_norms, hold_statistics, shares_parameters, without_gradients
 from snnet.training.probe import Probe
 from snnet.training.randomness import kept_random_state, stitch_generator
 from snnet.training.samplers.samplers import (
@@ -86,11 +86,12 @@ class Trainer:
         self.probe = probe
         self.device = run.place
         self.steps = run.length(len(self.batches))
-        self.warmup = warmup = run.in_steps(self.optim.warmup_epochs, len(self.batches))
-        if warmup >= self.steps:
-            # A first try of one epoch should not fail for what the recipe of many says.
-            self.warmup = self.steps // 10
+        self.asked_warmup = asked = run.in_steps(self.optim.warmup_epochs, len(self.batches))
+        # A first try of one epoch should not fail for what the recipe of many says.
+        self.warmup = asked if asked < self.steps else self.steps // 10
         check_trackers(run.trackers)
+        if (size := getattr(self.batches, "batch_size", None)) is not None:
+            check_batch_norms(net, self.frozen, size)
         if probe is not None and run.sharding == "fsdp":
             raise RecipeError(
                 "Scores while training (evaluation.every) need the whole network in one process, and sharding fsdp "
@@ -171,11 +172,10 @@ class _Run:
         facts = run_facts(trainer.net, trainer.batches, trainer.sampler, *parts, trainer.facts)
         self.share = share()
         self.say = on_message if on_message and self.share.is_first else lambda _: None
-        wanted = trainer.run.in_steps(trainer.optim.warmup_epochs, len(trainer.batches))
-        if trainer.warmup < wanted and self.share.is_first:
+        if trainer.warmup < trainer.asked_warmup and self.share.is_first:
             (on_message or _log.warning)(
-                f"A warm-up of {trainer.optim.warmup_epochs:g} epochs is {wanted} steps and the run has {self.steps}: "
-                f"it is shortened to {trainer.warmup} steps, as optim.warmup_epochs "
+                f"A warm-up of {trainer.optim.warmup_epochs:g} epochs is {trainer.asked_warmup} steps and the run has "
+                f"{self.steps}: it is shortened to {trainer.warmup} steps, as optim.warmup_epochs "
                 f"{trainer.warmup * self.settings.accumulation / len(trainer.batches):.2g} would say."
             )
         self.store: CheckpointStore | None = None
