@@ -79,6 +79,9 @@ def test_bad_input(run: Run, tokens: list[str], words: str) -> None:
 
 def test_in_a_process_of_its_own() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "snnet", "space", *DEIT, "--no-nearest"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "snnet", "space", "12", "12", "12", "--no-nearest"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.splitlines()[-1].startswith("732 stitches")
