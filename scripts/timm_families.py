@@ -15,7 +15,7 @@ from snnet.cli import main as snnet
 
 PAGE = Path(__file__).parents[1] / "docs" / "notes" / "timm-families.md"
 _ROW = re.compile(r"^\| `(\w+)` `(\w+)` \|.*$", re.MULTILINE)
-_FLAGS = re.compile(r"\((--[a-z-]+(?: [\w:]+)+)\)")
+_FLAGS = re.compile(r"(--[a-z-]+)((?: (?:N|\d+(?::\d+)?)\b)+)")
 _STITCHES = re.compile(r"^(\d+) stitches", re.MULTILINE)
 _FILLED_IN = {"--num-classes N": "--num-classes 1000", "--image-size N": "--image-size 224"}
 
@@ -31,8 +31,8 @@ def row(first: str, second: str) -> str:
     if count is not None:
         return f"| `{first}` `{second}` | {count} | |"
     flags, why = "", _reason(told)
-    while count is None and (found := _FLAGS.search(told)) is not None:
-        flags = f"{flags} {_FILLED_IN.get(found[1], found[1])}".strip()
+    while count is None and (found := _FLAGS.search(told)) is not None and found[1] not in flags:
+        flags = f"{flags} {_FILLED_IN.get(found[0], found[0])}".strip()
         count, told = _space(first, second, *flags.split())
     if count is not None:
         return f"| `{first}` `{second}` | {why} | {count} with `{flags}` |"
