@@ -15,7 +15,7 @@ from snnet.cli import main as snnet
 
 PAGE = Path(__file__).parents[1] / "docs" / "notes" / "timm-families.md"
 _ROW = re.compile(r"^\| `(\w+)` `(\w+)` \|.*$", re.MULTILINE)
-_FLAGS = re.compile(r"(--[a-z-]+)((?: (?:N|\d+(?::\d+)?)\b)+)")
+_FLAGS = re.compile(r"(--[a-z-]+)(?: (?:N|\d+(?::\d+)?)\b)+")
 _STITCHES = re.compile(r"^(\d+) stitches", re.MULTILINE)
 _FILLED_IN = {"--num-classes N": "--num-classes 1000", "--image-size N": "--image-size 224"}
 

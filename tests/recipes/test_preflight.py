@@ -61,7 +61,7 @@ def test_a_batch_norm_does_not_learn_from_one_image(freeze: str, batch: int, is_
     if not is_refused:
         assert len(build(**changes).train) == 10_000 // batch
         return
-    with pytest.raises(RecipeError, match=r"batch norm .* give .*--data.batch-size 2\) or more"):
+    with pytest.raises(RecipeError, match=r"batch norm .* give batch_size=2 \(--data.batch-size 2\) or more"):
         build(**changes)
 
 
@@ -71,7 +71,8 @@ def test_every_process_needs_images(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RecipeError, match=r"3 images cannot be divided over 4 processes: give --data.batch-size 4"):
         faults.refuse()
     check_start(Recipe.load("embedded_vit", {**SMALL, "data.batch_size": 4})).refuse()
-    with pytest.raises(RecipeError, match=r"one of 4 processes no more: give .*--data.batch-size 8\) or more"):
+    enough = r"one of 4 processes no more: give batch_size=8 \(--data.batch-size 8\) or more"
+    with pytest.raises(RecipeError, match=enough):
         build(**CNN, data__batch_size=4, sampler__name="uniform")
 
 
