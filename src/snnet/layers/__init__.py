@@ -2,7 +2,7 @@
 
 from snnet.layers.lora import LowRankLinear, check_rank
 from snnet.layers.positions import check_positions, fit_positions, from_positions, same_positions, to_positions
-from snnet.layers.stitching import StitchingLayer
+from snnet.layers.stitching import StitchingLayer, set_lora_rank
 
 __all__ = [
     "LowRankLinear",
@@ -12,5 +12,6 @@ __all__ = [
     "fit_positions",
     "from_positions",
     "same_positions",
+    "set_lora_rank",
     "to_positions",
 ]

@@ -1,9 +1,11 @@
 """The map at a cut: one linear layer over channels, shared by all positions, and the change of layout."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from snnet.layers.lora import LowRankLinear
+from snnet.layers.lora import LowRankLinear, check_rank
 from snnet.layers.positions import check_positions, fit_positions, from_positions, same_positions, to_positions
 from snnet.space import FeatureSpec
 
@@ -59,3 +61,16 @@ class StitchingLayer(nn.Module):
     def extra_repr(self) -> str:
         """Name the two feature maps."""
         return f"{self.source} -> {self.target}"
+
+
+def set_lora_rank(layers: Sequence[StitchingLayer], rank: int | None) -> None:
+    """Do what `StitchingLayer.set_lora_rank` does with all of them or, if one cannot have the rank, with none.
+
+    Raises:
+        AnchorError: If a layer has fewer channels than that.
+    """
+    if rank is not None:
+        for layer in layers:
+            check_rank(layer.transform, rank)
+    for layer in layers:
+        layer.set_lora_rank(rank)

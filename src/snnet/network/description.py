@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from snnet.anchors import MODELS, AnchorSource
 from snnet.errors import CheckpointError
-from snnet.space import Cut, Stitch, StitchSpace
+from snnet.space import Cut, Stitch, StitchSpace, check_route
 from snnet.utils import Record, read_record
 
 FORMAT, VERSION = "snnet", 1
@@ -18,7 +18,8 @@ _FROM_OUTSIDE = {"pretrained", "checkpoint_path", "cache_dir"}
 
 def _within(cut: Cut, blocks: list[int]) -> bool:
     ends = ((cut.front, cut.leave), (cut.back, cut.enter))
-    return cut.front != cut.back and all(anchor < len(blocks) and block < blocks[anchor] for anchor, block in ends)
+    moves_on = cut.front != cut.back or cut.enter > cut.leave + 1
+    return moves_on and all(anchor < len(blocks) and block < blocks[anchor] for anchor, block in ends)
 
 
 class AnchorRecord(Record):  # type: ignore[no-redef]  # pydantic's plugin for mypy has a name of its own there
@@ -49,11 +50,12 @@ class AnchorRecord(Record):  # type: ignore[no-redef]  # pydantic's plugin for m
 
 
 class LayerRecord(Record):
-    """A stitching layer and the cuts that it serves."""
+    """A stitching layer and the cuts that it serves, behind one beginning of routes or any."""
 
     name: str = Field(pattern=r"^\w+$")
     stage: int = Field(ge=0)
     cuts: list[Annotated[str, AfterValidator(lambda text: str(Cut.parse(text)))]] = Field(min_length=1)
+    after: str | None = None
 
 
 class SpaceRecord(Record):
@@ -66,19 +68,16 @@ class SpaceRecord(Record):
     @model_validator(mode="after")
     def _agrees(self) -> "SpaceRecord":
         blocks = [sum(stages) for stages in self.depths]
-        served = {cut for layer in self.layers for cut in layer.cuts}
+        served = {(cut, layer.after) for layer in self.layers for cut in layer.cuts}
         for layer in self.layers:
             cuts = [Cut.parse(cut) for cut in layer.cuts]
             if len({(cut.front, cut.back) for cut in cuts}) > 1 or not all(_within(cut, blocks) for cut in cuts):
                 raise ValueError(f"the cuts of layer {layer.name} are not all between the same two anchors")
         for stitch in map(Stitch, self.stitches):
-            for segment in stitch.segments:
-                if segment.anchor >= len(blocks) or segment.stop > blocks[segment.anchor]:
-                    raise ValueError(f"stitch {stitch} leaves the anchors, which have {blocks} blocks")
-            if stitch.segments[-1].stop != blocks[stitch.segments[-1].anchor]:
-                raise ValueError(f"stitch {stitch} ends before its last anchor does")
-            if lacking := [str(cut) for cut in stitch.cuts if str(cut) not in served]:
-                raise ValueError(f"stitch {stitch} has a cut that no layer serves, {lacking[0]}")
+            check_route(stitch, self.depths)
+            for cut, after in zip(stitch.cuts, stitch.beginnings, strict=True):
+                if served.isdisjoint({(str(cut), None), (str(cut), after)}):
+                    raise ValueError(f"stitch {stitch} has a cut that no layer serves, {cut}")
         for what, names in {"stitches": self.stitches, "layers": [layer.name for layer in self.layers]}.items():
             if len(set(names)) < len(names):
                 raise ValueError(f"one of the {what} is there twice")
@@ -116,4 +115,4 @@ class NetworkRecord(Record):
 
     def built_space(self) -> StitchSpace:
         """Return the space."""
-        return StitchSpace.from_config(self.space.model_dump())
+        return StitchSpace.from_config(self.space.model_dump(exclude_none=True))

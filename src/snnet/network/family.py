@@ -1,11 +1,12 @@
 # Tested in tests/network/test_network.py.
 """What anchors must have in common to be one network, and the layers that join them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
 import torch
+from torch import nn
 
 from snnet.anchors import Anchor
 from snnet.errors import AnchorError, SpaceError
@@ -95,6 +96,28 @@ def check_space(anchors: Sequence[Anchor], space: StitchSpace) -> None:
             f"The space is for depths {list(space.depths)} and the anchors have "
             f"{[anchor.depths for anchor in anchors]}; build the space from the anchors."
         )
+
+
+def build_layers(
+    anchors: Sequence[Anchor],
+    space: StitchSpace,
+    *,
+    resample: bool,
+    lora_rank: int | None = None,
+    kept: Mapping[LayerSpec, StitchingLayer] | None = None,
+) -> nn.ModuleDict:
+    """Return the stitching layers of a space by name; those that are in `kept` as they are.
+
+    Raises:
+        AnchorError: As for `build_stitching_layer`.
+    """
+    given = kept or {}
+    layers = nn.ModuleDict()
+    for spec in space.layers:
+        layers[spec.name] = given.get(spec) or build_stitching_layer(
+            anchors, spec, resample=resample, lora_rank=lora_rank
+        )
+    return layers
 
 
 def build_stitching_layer(

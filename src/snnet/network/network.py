@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from snnet.anchors import Anchor, BatchNorm
 from snnet.data import CleanTransform, Picture, Pixels
 from snnet.errors import BudgetError
-from snnet.layers import StitchingLayer, check_rank
+from snnet.layers import StitchingLayer, set_lora_rank
 from snnet.network.answers import Prediction, predict_images
 from snnet.network.card import model_card, summary
 from snnet.network.extract import StitchModule
-from snnet.network.family import build_stitching_layer, check_family, check_space
+from snnet.network.family import build_layers, check_family, check_space
 from snnet.network.hub import push_to_hub
 from snnet.network.images import check_batch, fits
 from snnet.network.restore import read_network
@@ -66,9 +66,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         check_family(anchors)
         check_space(anchors, space)
         self.anchors = nn.ModuleList(anchor.taking_images_of(anchors[0].input) for anchor in anchors)
-        self.layers = nn.ModuleDict()
-        for spec in space.layers:
-            self.layers[spec.name] = build_stitching_layer(anchors, spec, resample=resample, lora_rank=lora_rank)
+        self.layers = build_layers(anchors, space, resample=resample, lora_rank=lora_rank)
         self.statistics = RouteStatistics()
         self.space = space
         self.resample = resample
@@ -167,7 +165,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         found = self._routes.get(stitch)
         if found is None:
             route, final_norm = self.space.find(stitch), self.norm_on_stitched
-            steps = route_steps(route, lambda cut: self.space.layer_of(cut).name, final_norm=final_norm)
+            steps = route_steps(route, lambda *hop: self.space.layer_of(*hop).name, final_norm=final_norm)
             calls = tuple(map(self._call, steps, route_prefixes(steps)))
             found = self._routes[stitch] = calls, join_calls(calls)
         return found
@@ -192,15 +190,32 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         found = (p for step in self.steps(stitch) for p in self.step_parameters(step))
         return list({id(parameter): parameter for parameter in found}.values())
 
-    def layer(self, cut: Cut) -> StitchingLayer:
-        """Return the stitching layer that serves a cut."""
-        return self.layer_named(self.space.layer_of(cut).name)
+    def layer(self, cut: Cut, after: str | None = None) -> StitchingLayer:
+        """Return the stitching layer that serves a cut, behind a beginning of routes; see `StitchSpace.layer_of`."""
+        return self.layer_named(self.space.layer_of(cut, after).name)
 
     def layer_named(self, name: str) -> StitchingLayer:
         """Return one stitching layer, typed."""
         layer = self.layers[name]
         assert isinstance(layer, StitchingLayer)
         return layer
+
+    def set_space(self, space: StitchSpace) -> Self:
+        """Take other stitches through the same anchors; layers that the spaces share stay, table and statistics go.
+
+        Raises:
+            AnchorError: If the space is of other anchors.
+            SpaceError: If it has no stitch.
+        """
+        check_space(self.family, space)
+        kept = {spec: self.layer_named(spec.name) for spec in self.space.layers}
+        layers = build_layers(self.family, space, resample=self.resample, lora_rank=self.lora_rank, kept=kept)
+        self.layers = layers.to(self.statistics.home)
+        self.forget_statistics()
+        self.space, self.table, self._active = space, None, space[0]
+        self._calls.clear()
+        self._routes.clear()
+        return self
 
     def set_lora_rank(self, rank: int | None) -> Self:
         """Merge low-rank updates into the maps of the stitching layers, and begin others of this rank.
@@ -214,12 +229,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         Raises:
             AnchorError: If a layer has fewer channels than that.
         """
-        layers = [self.layer_named(name) for name in self.layers]
-        if rank is not None:  # all of them or, if one cannot have it, none
-            for layer in layers:
-                check_rank(layer.transform, rank)
-        for layer in layers:
-            layer.set_lora_rank(rank)
+        set_lora_rank([self.layer_named(name) for name in self.layers], rank)
         self.lora_rank = rank
         return self
 

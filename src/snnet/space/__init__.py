@@ -1,6 +1,7 @@
 """Which stitches a network has, in which order, and which stitching layer serves each cut."""
 
 from snnet.space.matching import Direction, LayerSpec
+from snnet.space.routes import check_route
 from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.space import StitchSpace
 from snnet.space.specs import FeatureSpec, InputSpec, Layout
@@ -20,6 +21,7 @@ __all__ = [
     "Stitch",
     "StitchSpace",
     "as_number",
+    "check_route",
     "join_ids",
     "route_prefixes",
     "route_steps",

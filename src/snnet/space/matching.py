@@ -3,10 +3,10 @@
 Block numbers here count from the start of the stage. Both matchings are those of the paper, section 3.2.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby, pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from snnet.errors import SpaceError
 from snnet.space.stitch import Cut, Segment
@@ -32,6 +32,8 @@ class LayerSpec:
         back: Anchor whose features the layer gives.
         stage: Stage of the front anchor in which the cuts lie.
         cuts: All cuts that share the layer, in the order of the space.
+        after: The beginning of routes that the layer serves, as in `Stitch.beginnings`; None if it serves its cuts
+            behind any.
     """
 
     name: str
@@ -39,6 +41,18 @@ class LayerSpec:
     back: int
     stage: int
     cuts: tuple[Cut, ...]
+    after: str | None = None
+
+    def to_config(self) -> dict[str, Any]:
+        """Return plain data (JSON) that `from_config` turns into an equal value."""
+        behind = {} if self.after is None else {"after": self.after}
+        return {"name": self.name, "stage": self.stage, "cuts": [str(cut) for cut in self.cuts], **behind}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "LayerSpec":
+        """Rebuild a value from `to_config`'s data."""
+        cuts = tuple(map(Cut.parse, config["cuts"]))
+        return cls(config["name"], cuts[0].front, cuts[0].back, config["stage"], cuts, config.get("after"))
 
 
 def anchor_chains(count: int, *, nearest: bool, direction: Direction) -> list[tuple[int, ...]]:
@@ -52,7 +66,10 @@ def anchor_chains(count: int, *, nearest: bool, direction: Direction) -> list[tu
         SpaceError: If there are fewer than two anchors.
     """
     if count < 2:
-        raise SpaceError(f"Stitching needs at least two anchors, and there is {count}; add a second model.")
+        raise SpaceError(
+            f"Windows of cuts need at least two anchors, and there is {count}; add a second model, or search among the "
+            "skips of one: space='search' (snnet search MODEL)."
+        )
     if nearest:
         subsets: list[tuple[int, ...]] = [(first, first + 1) for first in range(count - 1)]
     else:
@@ -186,9 +203,9 @@ def match_blocks(
     return groups, chains, layers
 
 
-def keep_cuts(layers: Iterable[LayerSpec], used: set[Cut]) -> tuple[LayerSpec, ...]:
-    """Return the layers with only the cuts in `used`, without those that serve none."""
-    kept = (replace(layer, cuts=tuple(cut for cut in layer.cuts if cut in used)) for layer in layers)
+def keep_cuts(layers: Iterable[LayerSpec], used: Collection[tuple[str, Cut]]) -> tuple[LayerSpec, ...]:
+    """Return the layers with only the cuts in `used`, each with the layer's name, without those that serve none."""
+    kept = (replace(layer, cuts=tuple(cut for cut in layer.cuts if (layer.name, cut) in used)) for layer in layers)
     return tuple(layer for layer in kept if layer.cuts)
 
 

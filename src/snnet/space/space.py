@@ -8,8 +8,9 @@ from typing import Any, overload
 
 from snnet.errors import SpaceError, did_you_mean
 from snnet.space.matching import Direction, LayerSpec, cut_sequences, keep_cuts, match_blocks, segments_of
+from snnet.space.routes import layers_along, whole_anchors
 from snnet.space.settings import USUAL_SPACE, SpaceSettings
-from snnet.space.stitch import Cut, Segment, Stitch, as_number
+from snnet.space.stitch import Cut, Stitch, as_number
 from snnet.utils import known_keywords
 
 _log = logging.getLogger(__name__)
@@ -67,7 +68,7 @@ class StitchSpace(Sequence[Stitch]):
         cuts: dict[tuple[int, int], list[tuple[int, Cut]]] = defaultdict(list)
         for layer in layers:
             cuts[layer.front, layer.back] += [(layer.stage, cut) for cut in layer.cuts]
-        anchors = [Stitch((Segment(anchor, 0, sum(stages_)),)) for anchor, stages_ in enumerate(depths)]
+        anchors = whole_anchors(depths)
         routes = [
             Stitch(segments_of(route, depths))
             for group in groups
@@ -83,7 +84,23 @@ class StitchSpace(Sequence[Stitch]):
                 ", ".join(":".join(map(str, dict.fromkeys(group))) for group in uncut),
                 [list(d) for d in depths],
             )
-        return cls(depths, anchors + routes, keep_cuts(layers, {cut for route in routes for cut in route.cuts}))
+        return cls(depths, anchors + routes, layers)[:]
+
+    @classmethod
+    def through(cls, depths: Sequence[Sequence[int]], routes: Iterable[Stitch] = ()) -> "StitchSpace":
+        """Make the space of all anchors and any routes, in the order given, each cut with a stitching layer of its own.
+
+        Routes that begin alike share the layers of their common beginning, and no others.
+
+        Args:
+            depths: Blocks per stage of each anchor, as for `build`.
+            routes: Cuts in either direction and skips; anchors among them stay at the front.
+
+        Raises:
+            SpaceError: If a route leaves the anchors.
+        """
+        stitches = dict.fromkeys([*whole_anchors(depths), *routes])
+        return cls(depths, stitches, layers_along(depths, stitches))
 
     def __len__(self) -> int:
         return len(self.stitches)
@@ -145,15 +162,20 @@ class StitchSpace(Sequence[Stitch]):
             )
         return number
 
-    def layer_of(self, cut: Cut) -> LayerSpec:
+    def layer_of(self, cut: Cut, after: str | None = None) -> LayerSpec:
         """Return the stitching layer that serves a cut.
 
+        Args:
+            cut: The cut.
+            after: The beginning of the route before it, where layers serve their cuts behind one beginning alone.
+
         Raises:
-            SpaceError: If no stitch of the space makes this cut.
+            SpaceError: If no stitch of the space makes this cut there.
         """
-        if cut not in self._layer_of:
-            raise SpaceError(f"No stitch of this space makes the cut {cut}.")
-        return self._layer_of[cut]
+        found = self._layer_of.get((cut, after)) or self._layer_of.get((cut, None))
+        if found is None:
+            raise SpaceError(f"No stitch of this space makes the cut {cut}{f' after {after}' if after else ''}.")
+        return found
 
     def where(
         self,
@@ -183,32 +205,28 @@ class StitchSpace(Sequence[Stitch]):
         return {
             "depths": [list(stages) for stages in self.depths],
             "stitches": [str(stitch) for stitch in self.stitches],
-            "layers": [
-                {"name": layer.name, "stage": layer.stage, "cuts": [str(cut) for cut in layer.cuts]}
-                for layer in self.layers
-            ],
+            "layers": [layer.to_config() for layer in self.layers],
         }
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "StitchSpace":
         """Rebuild a space from `to_config`'s data."""
-        layers = []
-        for entry in config["layers"]:
-            cuts = tuple(map(Cut.parse, entry["cuts"]))
-            layers.append(LayerSpec(entry["name"], cuts[0].front, cuts[0].back, entry["stage"], cuts))
-        return cls(config["depths"], map(Stitch, config["stitches"]), layers)
+        return cls(config["depths"], map(Stitch, config["stitches"]), map(LayerSpec.from_config, config["layers"]))
 
     @cached_property
     def _numbers(self) -> dict[Stitch, int]:
         return {stitch: number for number, stitch in enumerate(self.stitches)}
 
     @cached_property
-    def _layer_of(self) -> dict[Cut, LayerSpec]:
-        return {cut: layer for layer in self.layers for cut in layer.cuts}
+    def _layer_of(self) -> dict[tuple[Cut, str | None], LayerSpec]:
+        return {(cut, layer.after): layer for layer in self.layers for cut in layer.cuts}
 
     def _subspace(self, stitches: Iterable[Stitch]) -> "StitchSpace":
         kept = tuple(stitches)
-        return StitchSpace(self.depths, kept, keep_cuts(self.layers, {cut for s in kept for cut in s.cuts}))
+        hops = {hop for stitch in kept for hop in zip(stitch.cuts, stitch.beginnings, strict=True)}
+        return StitchSpace(
+            self.depths, kept, keep_cuts(self.layers, {(self.layer_of(*hop).name, hop[0]) for hop in hops})
+        )
 
 
 def _why_no_cut(depths: Sequence[Sequence[int]], settings: SpaceSettings) -> str:

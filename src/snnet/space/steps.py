@@ -24,19 +24,20 @@ class Step:
     layer: str = ""
 
 
-def route_steps(route: Stitch, layer_at: Callable[[Cut], str], *, final_norm: bool = True) -> tuple[Step, ...]:
+def route_steps(route: Stitch, layer_at: Callable[[Cut, str], str], *, final_norm: bool = True) -> tuple[Step, ...]:
     """Unfold a route into its steps.
 
     Args:
         route: The stitch.
-        layer_at: Gives the name of the stitching layer at a cut.
+        layer_at: Gives the name of the stitching layer at a cut, and behind a beginning of the route.
         final_norm: Whether a route through several anchors ends with the last one's final norm.
     """
     first, last = route.segments[0], route.segments[-1]
     steps = [Step("stem", first.anchor)]
-    for cut, segment in zip((None, *route.cuts), route.segments, strict=True):
-        if cut is not None:
-            steps.append(Step("stitch", segment.anchor, layer=layer_at(cut)))
+    layers = [layer_at(cut, after) for cut, after in zip(route.cuts, route.beginnings, strict=True)]
+    for layer, segment in zip(("", *layers), route.segments, strict=True):
+        if layer:
+            steps.append(Step("stitch", segment.anchor, layer=layer))
         steps += [Step("block", segment.anchor, index) for index in range(segment.start, segment.stop)]
     return (*steps, Step("head" if final_norm or route.is_anchor else "head without norm", last.anchor))
 

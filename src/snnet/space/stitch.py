@@ -44,7 +44,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cut:
-    """Run anchor `front` up to and including block `leave`, enter anchor `back` at `enter`; printed `0:4->1:6`."""
+    """Run anchor `front` up to and including block `leave`, enter anchor `back` at `enter`; printed `0:4->1:6`.
+
+    A cut from an anchor to itself is a skip: it leaves blocks out.
+    """
 
     front: int
     leave: int
@@ -81,8 +84,11 @@ class Stitch:
         if not self.segments or self.segments[0].start != 0:
             raise SpaceError(f"Stitch {str(self)!r} must begin with block 0 of its first anchor.")
         for front, back in pairwise(self.segments):
-            if front.anchor == back.anchor:
-                raise SpaceError(f"Stitch {str(self)!r} joins anchor {front.anchor} to itself.")
+            if front.anchor == back.anchor and back.start <= front.stop:
+                raise SpaceError(
+                    f"Stitch {str(self)!r} joins anchor {front.anchor} to itself without leaving blocks out; a skip "
+                    f"enters at block {front.stop + 1} or later."
+                )
 
     def __str__(self) -> str:
         return ",".join(map(str, self.segments))
@@ -110,6 +116,12 @@ class Stitch:
         """Where the route changes from one anchor to the next."""
         hops = pairwise(self.segments)
         return tuple(Cut(front.anchor, front.stop - 1, back.anchor, back.start) for front, back in hops)
+
+    @property
+    def beginnings(self) -> tuple[str, ...]:
+        """The segments before each cut, as text: `0:0-5` and `0:0-5,1:6-9` of a route with two."""
+        texts = [str(segment) for segment in self.segments]
+        return tuple(",".join(texts[:number]) for number in range(1, len(texts)))
 
 
 def _parsed(text: str) -> Iterable[Segment]:
