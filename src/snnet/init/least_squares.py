@@ -9,17 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnet.anchors import Anchor
-from snnet.errors import AnchorError, DataError, SpaceError
+from snnet.errors import DataError, SpaceError
 from snnet.init.images import count_images, image_batches
 from snnet.init.normal_equations import NormalEquations, kaiming_solution
-from snnet.init.plan import Node, plan_sums
 from snnet.init.recalibration import has_batch_norm, recalibrate
 from snnet.init.settings import CALIBRATION, RECALIBRATION, CalibrationSettings, Method
 from snnet.init.sums import StreamingSums
-from snnet.layers import LowRankLinear, fit_positions, same_positions, to_positions
+from snnet.init.walk import plan_layers, walk_features
+from snnet.layers import LowRankLinear
 from snnet.network import SNNet
-from snnet.utils import Show, evaluating, fast_linear, html_grid, shows_progress
+from snnet.space import LayerSpec
+from snnet.utils import Show, evaluating, html_grid, shows_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +67,14 @@ class InitReport:
             if math.isnan(layer["relative_residual"]):
                 layer["relative_residual"] = None
         return data
+
+
+def in_turn(layers: Iterable[LayerSpec]) -> list[list[LayerSpec]]:
+    """Return layers in groups: what reaches those of a group depends on layers of the groups before it alone."""
+    groups: dict[int, list[LayerSpec]] = {}
+    for layer in layers:
+        groups.setdefault(0 if layer.after is None else layer.after.count(",") + 1, []).append(layer)
+    return [groups[cuts] for cuts in sorted(groups)]
 
 
 @shows_progress("Initializing")
@@ -121,16 +129,18 @@ def initialize(
     if images is None and method != "kaiming":
         raise DataError("Least squares needs calibration images; give a tensor or a loader, or method='kaiming'.")
     measures = images is not None and recalibration_images > 0 and has_batch_norm(net, anchors=False)
-    if measures and isinstance(images, Iterator):
+    turns = in_turn(net.space.layers)
+    if isinstance(images, Iterator) and (measures or len(turns) > 1):
         raise DataError(
-            "Images that come only once cannot fit layers and measure batch norms, too; give a tensor or a loader, or "
-            "recalibration_images=0."
+            "Images that come only once cannot fit layers behind others that must be fitted first; give a tensor or a "
+            "loader."
+            if len(turns) > 1
+            else "Images that come only once cannot fit layers and measure batch norms, too; give a tensor or a "
+            "loader, or recalibration_images=0."
         )
     # Not inference_mode: a module may cache tensors that later training needs.
     with evaluating(net, device) as place, torch.no_grad():
-        nothing: tuple[int, None] = (0, None)
-        seen, sums = nothing if images is None else _sum_up(net, images, place, max_images, batch_size, progress)
-        fits = _fit_layers(net, sums, method, ridge, progress)
+        seen, fits = _fit_in_turn(net, turns, images, place, max_images, batch_size, method, ridge, progress)
     net.forget_scores()
     net.forget_statistics()
     if images is not None and measures:
@@ -143,12 +153,41 @@ def collect_equations(
 ) -> dict[str, NormalEquations]:
     """Return the normal equations of every layer by name, to measure other maps against the same images."""
     with evaluating(net) as place, torch.no_grad():
-        _, sums = _sum_up(net, images, place, max_images, batch_size, False)
+        _, sums = _sum_up(net, net.space.layers, images, place, max_images, batch_size, False)
         return {layer.name: sums.equations(layer) for layer in net.space.layers}
+
+
+def _fit_in_turn(
+    net: SNNet,
+    turns: Sequence[Sequence[LayerSpec]],
+    images: Tensor | Iterable[Any] | None,
+    device: torch.device,
+    max_images: int | None,
+    batch_size: int,
+    method: Method,
+    ridge: float,
+    progress: Show,
+) -> tuple[int, tuple[LayerFit, ...]]:
+    """Fit groups of layers, each to what reaches it behind those before; an error leaves all as they were."""
+    before = {name: value.clone() for name, value in net.layers.state_dict().items()} if len(turns) > 1 else {}
+    seen, fits = 0, dict[str, LayerFit]()
+    try:
+        for layers in turns:
+            sums = None
+            if images is not None:
+                seen, sums = _sum_up(net, layers, images, device, max_images, batch_size, progress)
+            fits |= {fit.name: fit for fit in _fit_layers(net, layers, sums, method, ridge, progress)}
+    except BaseException:
+        if before:
+            net.layers.load_state_dict(before)
+        raise
+    order = [layer.name for layer in net.space.layers if layer.name in fits]
+    return seen, tuple(fits[name] for name in order)
 
 
 def _sum_up(
     net: SNNet,
+    layers: Sequence[LayerSpec],
     images: Tensor | Iterable[Any],
     device: torch.device,
     max_images: int | None,
@@ -156,52 +195,25 @@ def _sum_up(
     progress: Show,
 ) -> tuple[int, StreamingSums]:
     """Run all images through the anchors; return how many there were, and the sums."""
-    layers = {spec.name: net.layer_named(spec.name) for spec in net.space.layers}
-    fits = {name: layer.target for name, layer in layers.items() if not same_positions(layer.source, layer.target)}
-    plan = plan_sums(net.space.layers, [sum(stages) for stages in net.space.depths], fits)
+    plan = plan_layers(net, layers)
     # Apple's GPUs have no float64; the sums then live on the CPU.
     sums = StreamingSums(plan, torch.device("cpu") if device.type == "mps" else device)
     dtype = next(net.parameters()).dtype
     total, done = count_images(images, max_images), 0
     for batch in image_batches(images, net.input.size, batch_size, max_images):
-        sums.add(_walk(net.family, plan.order, batch.to(device, dtype)))
+        sums.add(walk_features(net, plan.order, batch.to(device, dtype)))
         done += len(batch)
         if progress:
             progress(done, total, "calibration images")
     return done, sums
 
 
-def _walk(anchors: Sequence[Anchor], order: Sequence[Node], images: Tensor) -> Iterator[tuple[Node, Tensor]]:
-    """Yield the rows `(B * N, C)` of each feature in turn; one feature per anchor is alive at a time."""
-    current: dict[int, Tensor] = {}
-    for node in order:
-        anchor, spec = anchors[node.anchor], anchors[node.anchor].feature(node.block)
-        if node.fit is None:
-            with fast_linear(images.device):
-                before = images if node.block < 0 else current[node.anchor]
-                current[node.anchor] = anchor.enter(before) if node.block < 0 else anchor.block(node.block, before)
-            _check_shape(anchor, node, current[node.anchor])
-        positions = to_positions(current[node.anchor], spec)
-        if node.fit is not None:
-            positions = fit_positions(positions, spec, node.fit)
-        yield node, positions.flatten(0, 1)
-
-
-def _check_shape(anchor: Anchor, node: Node, features: Tensor) -> None:
-    spec = anchor.feature(node.block)
-    if tuple(features.shape[1:]) != spec.shape:
-        raise AnchorError(
-            f"{node.where} of {anchor.name} gives features of shape {tuple(features.shape[1:])}, and "
-            f"{type(anchor).__name__}.feature({node.block}) says {spec.shape}: {spec}."
-        )
-
-
 def _fit_layers(
-    net: SNNet, sums: StreamingSums | None, method: str, ridge: float, progress: Show
+    net: SNNet, layers: Sequence[LayerSpec], sums: StreamingSums | None, method: str, ridge: float, progress: Show
 ) -> tuple[LayerFit, ...]:
-    """Solve every layer, then store them all; report what the stored maps give."""
+    """Solve some layers, then store them all; report what the stored maps give."""
     maps, fits, optimal = [], [], method == "least-squares" and ridge == 0
-    for number, layer in enumerate(net.space.layers):
+    for number, layer in enumerate(layers):
         linear, sides = net.layer_named(layer.name).transform, sums.equations(layer) if sums else None
         if method == "kaiming" or sides is None:
             solution = kaiming_solution(linear.in_features, linear.out_features)
@@ -214,7 +226,7 @@ def _fit_layers(
             residual = sides.relative_residual(stored.weight, stored.bias, solution.weight if optimal else None)
         fits.append(LayerFit(layer.name, residual, stored.rank, sides.rows if sides else 0))
         if progress:
-            progress(number + 1, len(net.space.layers), "stitching layers solved")
+            progress(number + 1, len(layers), "stitching layers solved")
     for linear, stored in maps:
         linear.weight.copy_(stored.weight.T)
         linear.bias.copy_(stored.bias)

@@ -13,12 +13,14 @@ Fits = Mapping[str, FeatureSpec]
 class Node(NamedTuple):
     """The output of block `block` of anchor `anchor`; block -1 is the stem.
 
-    Its rows are the positions of the feature map, or, where `fit` is set, as many positions as that one has.
+    Its rows are the positions of the feature map, or, where `fit` is set, as many positions as that one has. Where
+    `after` is set, it is what comes along that beginning of routes, and otherwise what the anchor alone gives.
     """
 
     anchor: int
     block: int
     fit: FeatureSpec | None = None
+    after: str = ""
 
     @property
     def where(self) -> str:
@@ -32,18 +34,32 @@ class Product(NamedTuple):
     fronts: tuple[Node, ...]
     backs: tuple[Node, ...]
 
+    @property
+    def turned(self) -> "Product":
+        """Its transpose."""
+        return Product(self.backs, self.fronts)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """A walk through the anchors: after each feature, the products that are due and the features that are done.
 
-    Anchors advance side by side, in proportion to their depth, so that few features are alive at any time.
+    Anchors advance side by side, in proportion to their depth, so that few features are alive at any time. What comes
+    along routes is there before them.
+
+    Attributes:
+        order: All features.
+        fits: What layers need, by name.
+        due: Feature -> products that are formed once it is there.
+        done: Feature -> features that no later product uses.
+        turned: Products that serve cuts the other way, too: their transposes.
     """
 
     order: tuple[Node, ...]
     fits: Fits
     due: Mapping[Node, tuple[Product, ...]]
     done: Mapping[Node, tuple[Node, ...]]
+    turned: frozenset[Product] = frozenset()
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -53,7 +69,7 @@ class Plan:
 
 def front_nodes(layer: LayerSpec, fits: Fits) -> tuple[Node, ...]:
     """Return `A` of every cut: the output of the block that the cut leaves."""
-    return tuple(Node(cut.front, cut.leave, fits.get(layer.name)) for cut in layer.cuts)
+    return tuple(Node(cut.front, cut.leave, fits.get(layer.name), layer.after or "") for cut in layer.cuts)
 
 
 def back_nodes(layer: LayerSpec) -> tuple[Node, ...]:
@@ -86,7 +102,9 @@ def plan_sums(layers: Sequence[LayerSpec], depths: Sequence[int], fits: Fits | N
     fits = fits or {}
     crosses = [product for layer in layers for product in cross_products(layer, fits)]
     grams = [gram_of(front) for product in crosses for front in product.fronts]
-    products = tuple(dict.fromkeys(grams + crosses))
+    every = dict.fromkeys(grams + crosses)
+    turned = frozenset(p for p in every if p.turned in every and _places(p.fronts) < _places(p.backs))
+    products = tuple(p for p in every if p.turned not in turned)
     used_by = {product: (*product.fronts, *product.backs) for product in products}
     needed = {node for nodes in used_by.values() for node in nodes}
     order = _walk(needed, depths)
@@ -100,13 +118,20 @@ def plan_sums(layers: Sequence[LayerSpec], depths: Sequence[int], fits: Fits | N
         fits,
         {node: tuple(p for p in products if ready[p] == node) for node in order},
         {node: tuple(n for n in order if last_use.get(n) == node) for node in order},
+        turned,
     )
+
+
+def _places(nodes: tuple[Node, ...]) -> list[tuple[int, int, str]]:
+    return [(node.anchor, node.block, node.after) for node in nodes]
 
 
 def _walk(needed: set[Node], depths: Sequence[int]) -> tuple[Node, ...]:
     """Return every feature on the way to the needed ones; no anchor runs further than it must."""
-    last = {anchor: max(n.block for n in needed if n.anchor == anchor) for anchor in {n.anchor for n in needed}}
+    alone = [node for node in needed if not node.after]
+    last = {anchor: max(n.block for n in alone if n.anchor == anchor) for anchor in {n.anchor for n in alone}}
     nodes = {Node(anchor, block) for anchor, stop in last.items() for block in range(-1, stop + 1)}
     # The sort is stable: a feature comes before what is fitted from it.
-    ordered = sorted(nodes) + [node for node in needed if node.fit is not None]
-    return tuple(sorted(ordered, key=lambda node: ((node.block + 1) / depths[node.anchor], node.anchor)))
+    ordered = sorted(nodes) + [node for node in alone if node.fit is not None]
+    walked = sorted(ordered, key=lambda node: ((node.block + 1) / depths[node.anchor], node.anchor))
+    return (*sorted((node for node in needed if node.after), key=lambda node: node.after), *walked)

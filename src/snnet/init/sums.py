@@ -34,7 +34,9 @@ class StreamingSums:
         self.plan = plan
         self._device = device
         self._means = {node: RunningMean() for node in plan.nodes}
-        self._fronts = {front for products in plan.due.values() for product in products for front in product.fronts}
+        products = [product for due in plan.due.values() for product in due]
+        turned = [product.turned for product in plan.turned]
+        self._fronts = {front for product in (*products, *turned) for front in product.fronts}
         self._products: dict[Product, ProductSum] = {}
         self._dtypes: dict[Node, torch.dtype] = {}
 
@@ -96,14 +98,16 @@ class StreamingSums:
         return batch
 
     def _add_product(self, product: Product, alive: dict[Node, BatchRows]) -> None:
-        narrow = all(self._dtypes[front] == torch.float32 for front in product.fronts)
+        deciding = product.fronts + (product.backs if product in self.plan.turned else ())
+        narrow = all(self._dtypes[front] == torch.float32 for front in deciding)
         fronts, backs = ([alive[node] for node in nodes] for nodes in product)
         self._products.setdefault(product, ProductSum()).add(fronts, backs, torch.float32 if narrow else torch.float64)
 
     def _total(self, product: Product) -> Tensor:
-        total = self._products[product].total
+        turned = product not in self._products
+        total = self._products[product.turned if turned else product].total
         assert total is not None, "no batch was added"
-        return total
+        return total.T if turned else total
 
 
 class ProductSum:

@@ -1,0 +1,70 @@
+# Tested in tests/init/test_least_squares.py.
+"""The features that least squares needs, from images: those of the anchors alone, and those that come along routes."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from torch import Tensor
+
+from snnet.anchors import Anchor
+from snnet.errors import AnchorError
+from snnet.init.plan import Node, Plan, plan_sums
+from snnet.layers import fit_positions, same_positions, to_positions
+from snnet.network import SNNet, Tree, walk_tree
+from snnet.space import LayerSpec
+from snnet.utils import fast_linear
+
+
+def plan_layers(net: SNNet, specs: Sequence[LayerSpec]) -> Plan:
+    """Plan the sums of some stitching layers of a network."""
+    layers = {spec.name: net.layer_named(spec.name) for spec in specs}
+    fits = {name: layer.target for name, layer in layers.items() if not same_positions(layer.source, layer.target)}
+    return plan_sums(specs, [sum(stages) for stages in net.space.depths], fits)
+
+
+def walk_features(net: SNNet, order: Sequence[Node], images: Tensor) -> Iterator[tuple[Node, Tensor]]:
+    """Yield the rows `(B * N, C)` of each feature in turn.
+
+    One feature per anchor is alive at a time, besides those that come along routes, which are there from the start.
+    """
+    anchors = net.family
+    current: dict[int, Tensor] = {}
+    arriving = _arriving(net, {node.after for node in order if node.after}, images)
+    for node in order:
+        anchor, spec = anchors[node.anchor], anchors[node.anchor].feature(node.block)
+        if not node.after and node.fit is None:
+            with fast_linear(images.device):
+                before = images if node.block < 0 else current[node.anchor]
+                current[node.anchor] = anchor.enter(before) if node.block < 0 else anchor.block(node.block, before)
+            _check_shape(anchor, node, current[node.anchor])
+        positions = to_positions(arriving[node.after] if node.after else current[node.anchor], spec)
+        if node.fit is not None:
+            positions = fit_positions(positions, spec, node.fit)
+        yield node, positions.flatten(0, 1)
+
+
+def _arriving(net: SNNet, beginnings: Iterable[str], images: Tensor) -> Mapping[str, Tensor]:
+    """Return what each beginning of routes gives, with the batch norms' own statistics."""
+    wanted, tree, found = set(beginnings), Tree(), dict[str, Tensor]()
+    at: dict[str, list[str]] = {}
+    for stitch in net.space:
+        for number, beginning in enumerate(stitch.beginnings):
+            if beginning in wanted:
+                wanted.remove(beginning)
+                # The stem, the blocks so far, and a stitching layer between each two segments.
+                count = 1 + sum(map(len, stitch.segments[: number + 1])) + number
+                steps = net.steps(stitch)[:count]
+                at.setdefault(net.prefixes(stitch)[count - 1], []).append(beginning)
+                tree.add(stitch, steps)
+    with fast_linear(images.device):
+        for node, features in walk_tree(tree, images, lambda node, features: net.run_step(node.step, features)):
+            found.update({beginning: features for beginning in at.get(node.prefix, ())})
+    return found
+
+
+def _check_shape(anchor: Anchor, node: Node, features: Tensor) -> None:
+    spec = anchor.feature(node.block)
+    if tuple(features.shape[1:]) != spec.shape:
+        raise AnchorError(
+            f"{node.where} of {anchor.name} gives features of shape {tuple(features.shape[1:])}, and "
+            f"{type(anchor).__name__}.feature({node.block}) says {spec.shape}: {spec}."
+        )
