@@ -140,7 +140,7 @@ def initialize(
         )
     # Not inference_mode: a module may cache tensors that later training needs.
     with evaluating(net, device) as place, torch.no_grad():
-        seen, fits = _fit_in_turn(net, turns, images, place, max_images, batch_size, method, ridge, progress)
+        seen, fits = fit_in_turn(net, turns, images, place, max_images, batch_size, method, ridge, progress=progress)
     net.forget_scores()
     net.forget_statistics()
     if images is not None and measures:
@@ -153,20 +153,21 @@ def collect_equations(
 ) -> dict[str, NormalEquations]:
     """Return the normal equations of every layer by name, to measure other maps against the same images."""
     with evaluating(net) as place, torch.no_grad():
-        _, sums = _sum_up(net, net.space.layers, images, place, max_images, batch_size, False)
+        _, sums = sum_up(net, net.space.layers, images, place, max_images, batch_size)
         return {layer.name: sums.equations(layer) for layer in net.space.layers}
 
 
-def _fit_in_turn(
+def fit_in_turn(
     net: SNNet,
     turns: Sequence[Sequence[LayerSpec]],
     images: Tensor | Iterable[Any] | None,
     device: torch.device,
     max_images: int | None,
     batch_size: int,
-    method: Method,
-    ridge: float,
-    progress: Show,
+    method: Method = CALIBRATION.method,
+    ridge: float = CALIBRATION.ridge,
+    positions: int | None = None,
+    progress: Show = False,
 ) -> tuple[int, tuple[LayerFit, ...]]:
     """Fit groups of layers, each to what reaches it behind those before; an error leaves all as they were."""
     before = {name: value.clone() for name, value in net.layers.state_dict().items()} if len(turns) > 1 else {}
@@ -175,7 +176,9 @@ def _fit_in_turn(
         for layers in turns:
             sums = None
             if images is not None:
-                seen, sums = _sum_up(net, layers, images, device, max_images, batch_size, progress)
+                seen, sums = sum_up(
+                    net, layers, images, device, max_images, batch_size, positions=positions, progress=progress
+                )
             fits |= {fit.name: fit for fit in _fit_layers(net, layers, sums, method, ridge, progress)}
     except BaseException:
         if before:
@@ -185,23 +188,36 @@ def _fit_in_turn(
     return seen, tuple(fits[name] for name in order)
 
 
-def _sum_up(
+def sum_up(
     net: SNNet,
     layers: Sequence[LayerSpec],
     images: Tensor | Iterable[Any],
     device: torch.device,
     max_images: int | None,
     batch_size: int,
-    progress: Show,
+    *,
+    positions: int | None = None,
+    progress: Show = False,
 ) -> tuple[int, StreamingSums]:
-    """Run all images through the anchors; return how many there were, and the sums."""
+    """Run images through the anchors; return how many there were, and the sums behind the equations of some layers.
+
+    Args:
+        net: The network; it need not have the layers.
+        layers: Which layers.
+        images: As for `initialize`, as are those not named here.
+        device: Where the network is.
+        max_images: At most so many.
+        batch_size: At once.
+        positions: Positions of each image that are summed over, at most; drawn from torch's random state.
+        progress: Called after each batch.
+    """
     plan = plan_layers(net, layers)
     # Apple's GPUs have no float64; the sums then live on the CPU.
     sums = StreamingSums(plan, torch.device("cpu") if device.type == "mps" else device)
     dtype = next(net.parameters()).dtype
     total, done = count_images(images, max_images), 0
     for batch in image_batches(images, net.input.size, batch_size, max_images):
-        sums.add(walk_features(net, plan.order, batch.to(device, dtype)))
+        sums.add(walk_features(net, plan.order, batch.to(device, dtype), positions))
         done += len(batch)
         if progress:
             progress(done, total, "calibration images")

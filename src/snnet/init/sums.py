@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from snnet.errors import AnchorError
-from snnet.init.normal_equations import NormalEquations
+from snnet.init.normal_equations import NormalEquations, Solution
 from snnet.init.plan import Node, Plan, Product, back_nodes, cross_products, front_nodes, gram_of
 from snnet.init.rows import BatchRows, RunningMean, mirrored, product_over_rows
 from snnet.space import LayerSpec
@@ -76,6 +76,33 @@ class StreamingSums:
             back_scatter=within + rows * float((b - mean_b).square().sum()),
             rows=rows * len(layer.cuts),
         )
+
+    def solve_from(self, layers: Sequence[LayerSpec]) -> list[tuple[LayerSpec, Solution, float]]:
+        """Solve layers of one cut each at once where they leave one block, which takes one factorization.
+
+        Returns:
+            Each layer with its map and what part of the variance behind the cut the map leaves unexplained.
+        """
+        found = []
+        fronts: dict[Node, list[LayerSpec]] = {}
+        for layer in layers:
+            fronts.setdefault(front_nodes(layer, self.plan.fits)[0], []).append(layer)
+        for front, group in fronts.items():
+            a, backs = self._means[front], [self._means[back_nodes(layer)[0]] for layer in group]
+            cross = torch.cat([self._total(cross_products(layer, self.plan.fits)[0]) for layer in group], dim=1)
+            means = torch.cat([back.mean for back in backs])
+            scatter = sum(back.scatter for back in backs)
+            gram = mirrored(self._total(gram_of(front)))
+            whole = NormalEquations(gram, cross, a.mean, means, scatter, a.count).solve()
+            widths = [len(back.mean) for back in backs]
+            parts = zip(
+                *(torch.split(one, widths, dim) for one, dim in ((whole.weight, 1), (whole.bias, 0), (cross, 1))),
+                strict=True,
+            )
+            for layer, back, (weight, bias, sides) in zip(group, backs, parts, strict=True):
+                explained = float((weight * sides).sum()) / back.scatter if back.scatter > 0 else 1.0
+                found.append((layer, Solution(weight, bias, whole.rank), max(1 - explained, 0.0)))
+        return found
 
     def _center(self, node: Node, rows: Tensor) -> BatchRows:
         before = self._means[node]

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+import torch
 from torch import Tensor
 
 from snnet.anchors import Anchor
@@ -15,17 +16,30 @@ from snnet.utils import fast_linear
 
 
 def plan_layers(net: SNNet, specs: Sequence[LayerSpec]) -> Plan:
-    """Plan the sums of some stitching layers of a network."""
-    layers = {spec.name: net.layer_named(spec.name) for spec in specs}
-    fits = {name: layer.target for name, layer in layers.items() if not same_positions(layer.source, layer.target)}
+    """Plan the sums of some stitching layers of a network, which need not have them yet."""
+    fits = {}
+    for spec in specs:
+        cut = spec.cuts[0]  # all cuts of a layer are between feature maps of one form
+        source, target = net.anchor(cut.front).feature(cut.leave), net.anchor(cut.back).feature(cut.enter - 1)
+        if not same_positions(source, target):
+            fits[spec.name] = target
     return plan_sums(specs, [sum(stages) for stages in net.space.depths], fits)
 
 
-def walk_features(net: SNNet, order: Sequence[Node], images: Tensor) -> Iterator[tuple[Node, Tensor]]:
+def walk_features(
+    net: SNNet, order: Sequence[Node], images: Tensor, most: int | None = None
+) -> Iterator[tuple[Node, Tensor]]:
     """Yield the rows `(B * N, C)` of each feature in turn.
 
     One feature per anchor is alive at a time, besides those that come along routes, which are there from the start.
+
+    Args:
+        net: The network.
+        order: The features.
+        images: A batch.
+        most: Take this many positions of each image at most: the same, at random, of all features with as many.
     """
+    taken: dict[int, Tensor] = {}
     anchors = net.family
     current: dict[int, Tensor] = {}
     arriving = _arriving(net, {node.after for node in order if node.after}, images)
@@ -39,6 +53,10 @@ def walk_features(net: SNNet, order: Sequence[Node], images: Tensor) -> Iterator
         positions = to_positions(arriving[node.after] if node.after else current[node.anchor], spec)
         if node.fit is not None:
             positions = fit_positions(positions, spec, node.fit)
+        if most is not None and (count := positions.shape[1]) > most:
+            if count not in taken:
+                taken[count] = torch.randperm(count)[:most].to(images.device)
+            positions = positions[:, taken[count]]
         yield node, positions.flatten(0, 1)
 
 
@@ -57,7 +75,7 @@ def _arriving(net: SNNet, beginnings: Iterable[str], images: Tensor) -> Mapping[
                 tree.add(stitch, steps)
     with fast_linear(images.device):
         for node, features in walk_tree(tree, images, lambda node, features: net.run_step(node.step, features)):
-            found.update({beginning: features for beginning in at.get(node.prefix, ())})
+            found.update(dict.fromkeys(at.get(node.prefix, ()), features))
     return found
 
 

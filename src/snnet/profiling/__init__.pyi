@@ -1,3 +1,4 @@
+from .blocks import step_costs as step_costs
 from .costs import count_costs as count_costs
 from .costs import network_params as network_params
 from .costs import step_macs as step_macs

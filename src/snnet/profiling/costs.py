@@ -61,6 +61,13 @@ def step_macs(net: SNNet) -> dict[Step, int]:
     return macs
 
 
+def step_params(net: SNNet) -> dict[Step, int]:
+    """Count the parameters that each step of some stitch of `net` uses; low-rank updates count as merged."""
+    merged = {id(p) for part in net.layers.modules() if isinstance(part, LowRankLinear) for p in (part.up, part.down)}
+    steps = dict.fromkeys(step for stitch in net.space for step in net.steps(stitch))
+    return {step: sum(p.numel() for p in net.step_parameters(step) if id(p) not in merged) for step in steps}
+
+
 def stitch_params(net: SNNet) -> dict[str, int]:
     """Count, for each stitch id, the parameters of everything that the route runs; a shared tensor counts once.
 

@@ -1,0 +1,5 @@
+from .candidates import all_cuts as all_cuts
+from .finding import search as search
+from .report import SearchReport as SearchReport
+from .settings import USUAL_SEARCH as USUAL_SEARCH
+from .settings import SearchSettings as SearchSettings

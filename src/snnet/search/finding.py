@@ -1,0 +1,87 @@
+# Tested in tests/search/test_search.py.
+"""The search as users call it."""
+
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snnet.init import initialize
+from snnet.network import SNNet
+from snnet.profiling import step_costs
+from snnet.search.hunt import Hunt
+from snnet.search.images import take_images
+from snnet.search.report import SearchReport
+from snnet.search.scoring import Judge
+from snnet.search.settings import USUAL_SEARCH, Cost, SearchSettings
+from snnet.space import StitchSpace
+from snnet.utils import Show, evaluating, shows_progress
+
+
+@shows_progress("Searching")
+def search(
+    net: SNNet,
+    images: Tensor | Iterable[Any],
+    *,
+    budgets: int = USUAL_SEARCH.budgets,
+    cost: Cost = USUAL_SEARCH.cost,
+    cuts: int = USUAL_SEARCH.cuts,
+    max_images: int = USUAL_SEARCH.images,
+    seed: int = 0,
+    batch_size: int = 64,
+    device: torch.device | str | None = None,
+    progress: Show = None,
+) -> SearchReport:
+    """Find the routes worth having among all cuts of a family, skips included, and make them the network's stitches.
+
+    A least-squares layer is fitted for every single cut on one half of the images, in one pass. Routes are judged on
+    the other half, by how far their answers are from the largest anchor's (Kullback-Leibler divergence). What a cut
+    causes is first predicted, from the variance that its map leaves unexplained and from the anchor's own gradients,
+    and the most promising routes at every cost are run. They are extended to two and three cuts, with layers fitted to
+    what arrives along the route, and run in turn. For each budget the best route is chosen; anchors stay in any case.
+
+    Args:
+        net: The network; its stitches and stitching layers are replaced. One anchor is enough.
+        images: Clean images, normalized as `net.input` says: `(N, C, H, W)`, or an iterable (a loader) of such tensors
+            or of `(images, labels)`. Labels are not needed; where all images have one, the cross-entropy is added to
+            the divergence.
+        budgets: How many, evenly spaced between half of the cheapest anchor's cost and the largest anchor's.
+        cost: What budgets are of: `macs`, `params`, `memory_mb` (of the weights) or `latency_ms` (on this machine, from
+            the times of blocks).
+        cuts: Cuts of a route, at most: 1 to 3.
+        max_images: Take this many images at most.
+        seed: Of what is drawn at random.
+        batch_size: Images at once.
+        device: Where to run; the network is moved there and back.
+        progress: Called with (done, in all, note) of each part; None shows a bar where someone watches, False nothing.
+
+    Returns:
+        What was chosen, and the table of all candidates.
+
+    Raises:
+        DataError: If there are fewer than four images, or they are not the network's.
+        SpaceError: If a setting is out of range, or no cut joins feature maps of one size.
+        AnchorError: If an anchor yields NaN or infinity.
+
+    Example:
+        >>> net = snnet.stitch("deit_base_patch16_224", pretrained=True, space="search")  # doctest: +SKIP
+        >>> snnet.search(net, images)  # doctest: +SKIP
+    """
+    start = time.perf_counter()
+    settings = SearchSettings(budgets=budgets, cost=cost, cuts=cuts, images=max_images)
+    taken, labels = take_images(net, images, settings.images)
+    half = len(taken) // 2
+    with evaluating(net, device), torch.no_grad(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        judge = Judge(net, taken[half:], None if labels is None else labels[half:], batch_size)
+        hunt = Hunt(net, taken[:half], judge, settings, partial(step_costs, cost=cost), progress)
+        hunt.run_singles()
+        hunt.run_extended()
+        chosen, table = hunt.choose(), hunt.table()
+        net.set_space(StitchSpace.through(net.space.depths, chosen))
+    initialize(net, taken, recalibration_images=0, batch_size=batch_size, device=device, progress=progress)
+    sizes = (half, len(taken) - half)
+    return SearchReport(tuple(net.space), table, cost, tuple(hunt.budgets), sizes, time.perf_counter() - start)

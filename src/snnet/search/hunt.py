@@ -1,0 +1,148 @@
+# Tested in tests/search/test_search.py.
+"""A search under way: fit, predict, run, extend, choose."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from snnet.errors import SpaceError
+from snnet.init import Solution, fit_in_turn, in_turn, sum_up
+from snnet.network import SNNet
+from snnet.search.candidates import Costs, Floats, all_cuts, single, with_routes
+from snnet.search.proposals import Found, Proposals, budgets_between, expected, most_promising
+from snnet.search.report import AGREEMENT, DIVERGENCE, EXPECTED, choose
+from snnet.search.scoring import Judge, Score
+from snnet.search.sensitivity import Sensitivities
+from snnet.search.settings import SearchSettings
+from snnet.space import Step, Stitch, StitchSpace
+from snnet.table import StitchRow, StitchTable
+from snnet.utils import Show
+
+ROWS = 8
+"""Rows of features for each channel of the widest one: enough to tell cuts apart by their least-squares maps."""
+PROBED = 64
+"""Held-out images, at most, whose gradients predict what cuts cause."""
+KEPT, BEAM = 12, 120
+"""Routes of each step of the budgets that are run, and that are extended, in each round."""
+
+
+class Hunt:
+    """Finds routes through the anchors of a network, which does not change.
+
+    Args:
+        net: The network, in evaluation mode.
+        fitting: Images that layers are fitted to.
+        judge: Scores routes.
+        settings: What to look for.
+        count: Gives the cost of each step of a network.
+        progress: Shows how far it is.
+
+    Attributes:
+        budgets: That routes are chosen for.
+        costs: Of all routes that were met.
+        scores: Of those that were run.
+    """
+
+    def __init__(
+        self,
+        net: SNNet,
+        fitting: Tensor,
+        judge: Judge,
+        settings: SearchSettings,
+        count: Callable[[SNNet], Mapping[Step, float]],
+        progress: Show,
+    ) -> None:
+        self.net, self.fitting, self.judge, self.settings, self.progress = net, fitting, judge, settings, progress
+        cuts = all_cuts(net.family, resample=net.resample)
+        if not cuts:
+            raise SpaceError("No cut joins feature maps of one size; choose models that agree, or resample=True.")
+        self.parts = Costs.of(net, cuts, count)
+        anchors = list(StitchSpace.through(net.space.depths))
+        self.costs = dict(zip(anchors, self.parts.whole, strict=True))
+        self.budgets = budgets_between(self.parts.whole, settings.budgets)
+        # What costs more than the largest anchor is of no use.
+        singles = Proposals(cuts, self.parts, net.family).singles()
+        self.cuts = [cut for cut, cost in zip(cuts, singles.costs, strict=True) if cost <= max(self.parts.whole)]
+        self.scores = judge.score(with_routes(net, ()), anchors)
+        widest = max(anchor.feature(block).channels for anchor in net.family for block in range(anchor.depth))
+        self._positions = -(-ROWS * widest // len(fitting))
+        self.proposals = Proposals(self.cuts, self.parts, net.family)
+
+    def run_singles(self) -> None:
+        """Fit all single cuts, and run the most promising."""
+        solutions, residuals, predicted = self._fit()
+        singles = self.proposals.singles()
+        stitches = list(map(self.proposals.stitch, singles.routes))
+        self.costs |= dict(zip(stitches, singles.costs.tolist(), strict=True))
+        left = most_promising(singles.costs, residuals * predicted, self.budgets, KEPT)
+        net = with_routes(self.net, [stitches[number] for number in left])
+        for number in left:
+            linear, solution = net.layer(self.cuts[number]).transform, solutions[number]
+            linear.weight.copy_(solution.weight.T)
+            linear.bias.copy_(solution.bias)
+        found = self._score(net, [stitches[number] for number in left])
+        caused = {number: found[stitches[number]].own for number in left}
+        ends = [self.scores[stitch].divergence for stitch in StitchSpace.through(self.net.space.depths)]
+        self.proposals = Proposals(self.cuts, self.parts, self.net.family, expected(residuals, predicted, caused), ends)
+
+    def run_extended(self) -> None:
+        """Extend routes to more cuts, fit the layers of later cuts to what arrives, and run the most promising."""
+        found, rounds = self.proposals.singles(), []
+        for _ in range(1, self.settings.cuts):
+            beam = most_promising(found.costs, found.divergences, self.budgets, BEAM)
+            found = self.proposals.extended([found.routes[number] for number in beam], self.budgets[-1])
+            rounds.append(found)
+        every = Found.joined(rounds)
+        left = most_promising(every.costs, every.divergences, self.budgets, KEPT)
+        stitches = [self.proposals.stitch(every.routes[number]) for number in left]
+        if not stitches:
+            return
+        self.costs |= dict(zip(stitches, every.costs[left].tolist(), strict=True))
+        net, positions = with_routes(self.net, stitches), self._positions
+        turns, size = in_turn(net.space.layers), self.judge.batch_size
+        fit_in_turn(net, turns, self.fitting, net.device, None, size, positions=positions, progress=self.progress)
+        self._score(net, stitches)
+
+    def choose(self) -> list[Stitch]:
+        """Return the best of what was run for each budget."""
+        badness = {stitch: score.badness for stitch, score in self.scores.items()}
+        return choose({stitch: self.costs[stitch] for stitch in badness}, badness, self.budgets.tolist())
+
+    def table(self) -> StitchTable:
+        """Return all candidates."""
+        singles = self.proposals.singles()
+        hoped = dict(zip(map(self.proposals.stitch, singles.routes), singles.divergences.tolist(), strict=True))
+        rows = []
+        for number, (stitch, cost) in enumerate(self.costs.items()):
+            values: dict[str, float] = {self.settings.cost: cost}
+            if stitch in hoped:
+                values[EXPECTED] = hoped[stitch]
+            if stitch in self.scores:
+                values[DIVERGENCE] = self.scores[stitch].divergence
+                values[AGREEMENT] = self.scores[stitch].agreement
+            rows.append(StitchRow(number, stitch.id, values))
+        depths = [list(stages) for stages in self.net.space.depths]
+        return StitchTable(rows, {"anchors": [anchor.name for anchor in self.net.family], "depths": depths})
+
+    def _fit(self) -> tuple[list[Solution], Floats, Floats]:
+        """Return for each single cut its map, the variance that it leaves, and the divergence that gradients tell."""
+        net, depths, size = self.net, self.net.space.depths, self.judge.batch_size
+        space = StitchSpace.through(depths, [single(cut, depths) for cut in self.cuts])
+        specs = [space.layer_of(cut) for cut in self.cuts]
+        most, progress = self._positions, self.progress
+        _, sums = sum_up(net, specs, self.fitting, net.device, None, size, positions=most, progress=progress)
+        probe = self.judge.images[:PROBED].to(net.device, net.dtype)
+        sensitivities = Sensitivities(net, probe)
+        found = {}
+        for done, (spec, solution, residual) in enumerate(sums.solve_from(specs), start=1):
+            found[spec.cuts[0]] = solution, residual, sensitivities.divergence(spec.cuts[0], solution)
+            if progress:
+                progress(done, len(specs), "cuts fitted")
+        solutions, residuals, predicted = zip(*(found[cut] for cut in self.cuts), strict=True)
+        return list(solutions), np.array(residuals), np.array(predicted)
+
+    def _score(self, net: SNNet, stitches: Sequence[Stitch]) -> dict[Stitch, Score]:
+        scores = self.judge.score(net, stitches, self.progress)
+        self.scores |= scores
+        return scores

@@ -1,0 +1,61 @@
+"""What a change of a feature does to an anchor's answers, from gradients."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn.functional import linear
+
+from snnet.init import Solution
+from snnet.layers import fit_positions, to_positions
+from snnet.network import SNNet
+from snnet.search.candidates import ends_of
+from snnet.search.scoring import log_probabilities
+from snnet.space import Cut
+
+
+class Sensitivities:
+    """How much each anchor's answers change when its features do.
+
+    To second order, the divergence that a small error `e` of a feature causes is half of `e' F e`, where `F`, the
+    Fisher information, is the mean of `g g'` over gradients `g` of log-probabilities of classes that are drawn from
+    the anchor's own answers. So it takes a product of error and gradient, and no run of the blocks behind.
+
+    Args:
+        net: The network, in evaluation mode.
+        images: A few images `(N, C, H, W)`.
+        draws: Classes drawn for each image, from torch's random state.
+    """
+
+    def __init__(self, net: SNNet, images: Tensor, draws: int = 2) -> None:
+        self.net = net
+        self.features: dict[tuple[int, int], Tensor] = {}
+        self.gradients: dict[tuple[int, int], list[Tensor]] = {}
+        for number, anchor in enumerate(net.family):
+            for block, (feature, gradients) in enumerate(self._run(number, images, draws), start=-1):
+                spec = anchor.feature(block)
+                self.features[number, block] = to_positions(feature.detach(), spec)
+                self.gradients[number, block] = [to_positions(gradient, spec) for gradient in gradients]
+
+    def divergence(self, cut: Cut, solution: Solution) -> float:
+        """Return the divergence, in nats, that a map at a cut is expected to cause in the anchor behind it."""
+        source, target = ends_of(self.net.family, cut)
+        front = fit_positions(self.features[cut.front, cut.leave], source, target)
+        back = self.features[cut.back, cut.enter - 1]
+        error = linear(front, solution.weight.T.to(front), solution.bias.to(front)) - back
+        changes = torch.stack([(error * g).flatten(1).sum(1) for g in self.gradients[cut.back, cut.enter - 1]])
+        return float(changes.double().square().mean()) / 2
+
+    def _run(self, number: int, images: Tensor, draws: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
+        """Return each feature of an anchor, from its stem on, with the gradients of the drawn classes."""
+        anchor = self.net.anchor(number)
+        with torch.enable_grad():
+            features = [anchor.enter(images).requires_grad_()]
+            for block in range(anchor.depth):
+                # A copy, for some blocks change what they are given.
+                features.append(anchor.block(block, features[-1].clone()))
+            answers = log_probabilities(anchor.head(features[-1].clone()))
+            classes = torch.multinomial(answers.detach().exp(), draws, replacement=True)
+            drawn = answers.gather(1, classes).sum(0)
+            found = [torch.autograd.grad(one, features, retain_graph=True) for one in drawn]
+        return zip(features, map(list, zip(*found, strict=True)), strict=True)

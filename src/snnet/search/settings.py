@@ -1,0 +1,27 @@
+# Tested in tests/search/test_search.py.
+"""How a search goes, as settings."""
+
+from typing import ClassVar, Literal
+
+from pydantic import Field
+
+from snnet.errors import SNNetError, SpaceError
+from snnet.utils import Settings
+
+Cost = Literal["macs", "params", "memory_mb", "latency_ms"]
+"""What the budgets of a search are of."""
+
+
+class SearchSettings(Settings):
+    """Which routes a search looks for."""
+
+    refused_with: ClassVar[type[SNNetError]] = SpaceError
+
+    budgets: int = Field(24, ge=1, le=1000, description="budgets that routes are chosen for, evenly spaced")
+    cost: Cost = Field("macs", description="what budgets are of: macs, params, memory_mb or latency_ms")
+    cuts: int = Field(3, ge=1, le=3, description="cuts of a route, at most")
+    images: int = Field(512, ge=4, description="images to fit and judge on, half and half")
+
+
+USUAL_SEARCH = SearchSettings()
+"""The defaults."""
