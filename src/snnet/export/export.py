@@ -98,7 +98,7 @@ def export_stitch(
     if real is not None:
         samples["real"] = real
     tell = progress or (lambda *_: None)
-    with write_beside(target) as aside:
+    with write_beside(target, kind.place) as aside:
         tell(0, 2, "writing")
         opened = _written(kind, reference, route, samples["random"], aside)
         tell(1, 2, "comparing")
