@@ -11,6 +11,7 @@ from snnet.cli.options import RUN_IMAGES, Device, Directory, ImagesOfRun, Stitch
 from snnet.cli.sources import is_network, saved_network
 from snnet.errors import CheckpointError
 from snnet.init import RecalibrationSettings
+from snnet.utils import counted
 
 RECALIBRATION = RecalibrationSettings()
 
@@ -72,13 +73,16 @@ def recalibrate(
     check_outside(place, data.name, data.root)
     dataset = of_run.open("train", net.input, net.num_classes, any_classes=True)
     chosen = calibration_images(dataset, size.images, settings.seed)
-    say(f"{len(routes)} stitches on {len(chosen)} images")
+    say(f"{counted(len(routes), 'stitch')} on {counted(len(chosen), 'image')}")
     where, batch = default_device(device), size.batch_size
     with torch_threads(settings.threads), progress("Recalibrating") as report:
         done = run(net, chosen, stitches=routes, anchors=anchors, batch_size=batch, device=where, progress=report)
     net.save_pretrained(place)
     copy_recipe(network, place)
-    show(f"{done.stitches} stitches recalibrated on {done.images} images in {done.seconds:.1f} s; saved in {place}")
+    show(
+        f"{counted(done.stitches, 'stitch')} recalibrated on {counted(done.images, 'image')} in {done.seconds:.1f} s; "
+        f"saved in {place}"
+    )
     show(f"Next: snnet evaluate {place}{family_options()}")
 
 

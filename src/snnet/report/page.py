@@ -26,7 +26,7 @@ from snnet.table import (
     measured,
     pareto_frontier,
 )
-from snnet.utils import write_text
+from snnet.utils import counted, write_text
 
 
 def write_page(
@@ -70,7 +70,7 @@ def write_page(
             "source": shlex.quote(source),
         },
         ["curve.js", "choice.js"],
-        title=title or f"{len(table):,} networks in one",
+        title=title or f"{counted(len(table), 'network')} in one",
         subtitle=_subtitle(table),
         footer=_footer(table),
     )
@@ -216,7 +216,7 @@ def _subtitle(table: StitchTable) -> str:
 def _footer(table: StitchTable) -> str:
     facts = []
     if images := table.meta.get("images"):
-        facts.append(f"scored on {images:,} images" if isinstance(images, int) else f"scored on {images} images")
+        facts.append(f"scored on {counted(images, 'image')}")
     facts += [fact for fact in (describe_profile(table.meta), _day(table.meta.get("date"))) if fact]
     return "MACs are multiply-adds of one forward pass at batch 1. " + (" · ".join(facts) and f"{' · '.join(facts)}.")
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from snnet.errors import TableError
 from snnet.report.view import Axis, anchor_names, axis_of, score_range, series_of
 from snnet.table import COST, ERROR, SCORE, StitchRow, StitchTable, is_predicted, measured, pareto_frontier
-from snnet.utils import write_aside
+from snnet.utils import counted, write_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -197,7 +197,9 @@ def _head(axes: "Axes", table: StitchTable, x: Axis, y: Axis, title: str | None)
     }
     hidden = "".join(f" · {count:,} {what}" for what, count in counts.items() if count)
     frontier = len(pareto_frontier(table, x.column, y.column))
-    heading = title or f"{len(table):,} networks in one, stitched from {len(anchor_names(table))} anchors"
+    heading = (
+        title or f"{counted(len(table), 'network')} in one, stitched from {counted(len(anchor_names(table)), 'anchor')}"
+    )
     axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=INK, pad=26)
     note = f"{y.label} over {x.label} · {shown:,} shown, {frontier} of them on the frontier{hidden}"
     axes.annotate(
