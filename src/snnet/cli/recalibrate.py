@@ -69,8 +69,7 @@ def recalibrate(
     routes = chosen_stitches(net, stitches)
     of_run = images.of(network, {"data.max_corrupt": max_corrupt, "run.seed": seed})
     settings, size = of_run.recipe.run, _of_run(of_run.recipe.recalibration, recalibration)
-    data = of_run.recipe.data
-    check_outside(place, data.name, data.root)
+    check_outside(place, of_run.recipe.data.name, of_run.recipe.data.root)
     dataset = of_run.open("train", net.input, net.num_classes, any_classes=True)
     chosen = calibration_images(dataset, size.images, settings.seed)
     say(f"{counted(len(routes), 'stitch')} on {counted(len(chosen), 'image')}")
@@ -79,10 +78,8 @@ def recalibrate(
         done = run(net, chosen, stitches=routes, anchors=anchors, batch_size=batch, device=where, progress=report)
     net.save_pretrained(place)
     copy_recipe(network, place)
-    show(
-        f"{counted(done.stitches, 'stitch')} recalibrated on {counted(done.images, 'image')} in {done.seconds:.1f} s; "
-        f"saved in {place}"
-    )
+    what = f"{counted(done.stitches, 'stitch')} recalibrated on {counted(done.images, 'image')}"
+    show(f"{what} in {done.seconds:.1f} s; saved in {place}")
     show(f"Next: snnet evaluate {place}{family_options()}")
 
 

@@ -88,9 +88,7 @@ def evaluate(
         tell, count = (progress, batches.count()) if progress else (lambda *_: None, 0)
         done, total = (len(chosen) - len(routes)) * count, len(chosen) * count
         if len(routes) < len(chosen):
-            tell(
-                done, total, f"{len(chosen) - len(routes):,} of {counted(len(chosen), 'stitch')} were evaluated before"
-            )
+            tell(done, total, f"{len(chosen) - len(routes)} of {counted(len(chosen), 'stitch')} were evaluated before")
         with conditions.running():
             for number, group in enumerate(groups, 1):
                 note = f"group {number}/{len(groups)} ({counted(len(group.stitches), 'stitch')})"

@@ -91,7 +91,7 @@ def values_of(stitches: Sequence[Stitch], table: StitchTable, name: str) -> dict
         is_score = column(name).role == "score"
         command = "snnet evaluate NETWORK --split train" if is_score else "snnet profile NETWORK"
         raise TableError(
-            f"The sampler needs {name!r} of every stitch, which {len(lacking):,} of {len(stitches):,} lack "
+            f"The sampler needs {name!r} of every stitch, and {len(lacking):,} of {len(stitches):,} have none "
             f"({', '.join(lacking[:3])}); `{command}` measures it."
         )
     return {stitch.id: table[stitch].values[name] for stitch in stitches}
