@@ -23,6 +23,7 @@ from snnet.training import (
     with_something_to_train,
 )
 from snnet.training.samplers import SAMPLERS, StitchSampler
+from snnet.utils import counted
 
 
 def build_trainer(parts: Parts, directory: Path | None = None, *, scores: StitchTable | None = None) -> Trainer:
@@ -100,9 +101,9 @@ def build_sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
         if not frozen:
             raise
         raise RecipeError(
-            f"{error} Of {len(space)} stitches {len(stitches)} can be drawn, for optim.freeze is "
-            f"{optim.freeze!r} and optim.anchor_lr_scale {optim.anchor_lr_scale}, and "
-            "frozen anchors alone have nothing to train."
+            f"{error} Of {counted(len(space), 'stitch')} {len(stitches):,} can be drawn, for optim.freeze is "
+            f"{optim.freeze!r} and optim.anchor_lr_scale {optim.anchor_lr_scale}, and frozen anchors alone have "
+            "nothing to train."
         ) from error
 
 
