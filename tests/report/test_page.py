@@ -81,3 +81,15 @@ def test_a_report_is_three_files(table: StitchTable, tmp_path: Path) -> None:
     paths = write_report(table, tmp_path / "report", before=table, title="Title")
     assert paths == {name: tmp_path / "report" / name for name in ("curve.png", "curve.svg", "index.html")}
     assert all(path.stat().st_size > 10_000 for path in paths.values())
+
+
+def test_unreliable_times_are_marked_and_explained(table: StitchTable, tmp_path: Path) -> None:
+    page = write_page(table, tmp_path / "index.html")
+    assert not any(data_of(page)["doubts"].values()) and "unreliable time:" not in page.read_text(encoding="utf-8")
+    for part, value in {"latency_ms": 1e-9, "latency_ms_low": 0.99e-9, "latency_ms_high": 1.01e-9}.items():
+        table = table.with_column(part, {row.stitch: value * row.macs for row in table})
+    page = write_page(table.with_column("latency_ms_high", {"0:0-12": 1587.0}), tmp_path / "index.html")
+    assert data_of(page)["doubts"]["latency_ms"] == {"0:0-12": "between 1.246 and 1587 ms"}
+    assert "<footer>MACs are multiply-adds of one forward pass at batch 1. ? marks an unreliable time: the" in (
+        page.read_text(encoding="utf-8")
+    )

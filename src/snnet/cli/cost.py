@@ -3,7 +3,7 @@
 from snnet.cli.console import show, show_json, show_rows, table_json
 from snnet.cli.options import USUAL_FAMILY, FamilyOptions, File, Json
 from snnet.cli.sources import network_shape
-from snnet.utils import human
+from snnet.utils import counted, human
 
 
 def cost(
@@ -33,6 +33,6 @@ def cost(
         show_json({**table_json(table), "params": network_params(net)})
         return
     show_rows(table)
-    show(f"{len(table)} stitches; {human(network_params(net), 4)} parameters for the whole network")
+    show(f"{counted(len(table), 'stitch')}; {human(network_params(net), 4)} parameters for the whole network")
     if output is not None:
         show(f"Written to {output}")

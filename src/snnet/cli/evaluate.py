@@ -12,7 +12,7 @@ from snnet.cli.options import Corrupt, Device, File, ImagesOfRun, Json, Stitches
 from snnet.cli.sources import is_network, saved_network, table_file
 from snnet.errors import DataError
 from snnet.table import ERROR, SCORE, kinds_of
-from snnet.utils import Precision
+from snnet.utils import Precision, counted
 
 if TYPE_CHECKING:
     from snnet.data import EvalBatches
@@ -127,15 +127,15 @@ def evaluate(
     show_rows(table, names=[*(kind.name for kind in kinds_of("cost")), *scores])
     if found:
         _show_prediction(found)
-    show(f"{len(table)} stitches on {batches.images} images; written to {path}")
+    show(f"{counted(len(table), 'stitch')} on {counted(batches.images, 'image')}; written to {path}")
     table_of = network if is_network(network) and output is None else path
     show(f"Next: snnet report {table_of} --output REPORT, or snnet select {table_of} --macs 3G")
 
 
 def _show_prediction(found: "PredictedScores") -> None:
     show(
-        f"{found.measured} stitches measured, {found.predicted} predicted to {found.error:.2f} points of top-1 on "
-        f"average (expected), with {100 * found.work:.0f} % of the work"
+        f"{counted(found.measured, 'stitch')} measured, {found.predicted:,} predicted to {found.error:.2f} points of "
+        f"top-1 on average (expected), with {100 * found.work:.0f} % of the work"
     )
     if found.next:
         show(f"The stitch that would tell most next: {found.next[0]}")

@@ -9,6 +9,7 @@ from snnet.cli.console import loading, progress, say, show, show_json, show_rows
 from snnet.cli.options import RUN_IMAGES, ImagesOfRun, Json, writable
 from snnet.cli.sources import saved_network
 from snnet.errors import ExportError
+from snnet.utils import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,5 +143,5 @@ def _export_bundle(net: "SNNet", stitches: str, output: Path, *, json: bool, **s
         show_json({**facts, "quantization": bundle.manifest.quantization, "table": rows})
         return
     show_rows(bundle.table)
-    show(f"{bundle.path}: {len(bundle.table)} stitches, weights {size / 1e6:.1f} MB in one file")
+    show(f"{bundle.path}: {counted(len(bundle.table), 'stitch')}, weights {size / 1e6:.1f} MB in one file")
     show("Checked: every graph was compared with the network before it was kept.")

@@ -10,6 +10,7 @@ from snnet.cli.console import show, show_rows
 from snnet.cli.options import Directory
 from snnet.cli.sources import LOG, read_table
 from snnet.table import COST, SCORE
+from snnet.utils import counted
 
 
 def report(
@@ -52,6 +53,6 @@ def report(
         paths["training.png"] = drawn
     frontier = pareto_frontier(table, cost, score)
     show_rows(frontier, names=dict.fromkeys((cost, "params", score)))
-    show(f"{len(frontier)} of {len(table)} stitches are on the frontier")
+    show(f"{len(frontier):,} of {counted(len(table), 'stitch')} on the frontier")
     for path in paths.values():
         show(f"Written {path}")

@@ -13,7 +13,7 @@ from torch.utils.data import Dataset, TensorDataset
 from snnet.data import EvalBatches, eval_batches
 from snnet.errors import DataError
 from snnet.network import check_labelled
-from snnet.utils import WHOLE, Share, gather
+from snnet.utils import WHOLE, Share, counted, gather
 
 T = TypeVar("T")
 Batch: TypeAlias = tuple[Tensor, Tensor]
@@ -153,7 +153,10 @@ def _reiterable(data: Data, batch_size: int) -> Iterable[Any]:
     if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
         images, labels = cast(Batch, tuple(data))
         if len(images) != len(labels):
-            raise DataError(f"There are {len(images)} images but {len(labels)} labels; give one label per image.")
+            raise DataError(
+                f"The batch has {counted(len(images), 'image')} but {counted(len(labels), 'label')}; give one label "
+                "per image."
+            )
         return eval_batches(TensorDataset(images, labels), batch_size)
     if isinstance(data, Dataset):
         return eval_batches(data, batch_size)

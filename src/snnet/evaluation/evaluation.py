@@ -14,7 +14,7 @@ from snnet.evaluation.scores import ScoreSheet
 from snnet.network import SNNet, Stitches, Tree, chosen_stitches, run_tree
 from snnet.space import Step, Stitch
 from snnet.table import StitchTable
-from snnet.utils import Precision, Show, from_first, joined, shows_progress
+from snnet.utils import Precision, Show, counted, from_first, joined, shows_progress
 
 
 @shows_progress("Evaluating")
@@ -87,10 +87,10 @@ def evaluate(
         tell, count = (progress, batches.count()) if progress else (lambda *_: None, 0)
         done, total = (len(chosen) - len(routes)) * count, len(chosen) * count
         if len(routes) < len(chosen):
-            tell(done, total, f"{len(chosen) - len(routes)} of {len(chosen)} stitches were evaluated before")
+            tell(done, total, f"{len(chosen) - len(routes)} of {counted(len(chosen), 'stitch')} were evaluated before")
         with conditions.running():
             for number, group in enumerate(groups, 1):
-                note = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
+                note = f"group {number}/{len(groups)} ({counted(len(group.stitches), 'stitch')})"
                 for batch in _run_group(net, group, batches, record):
                     tell(done + batch * len(group.stitches), total, note)
                 if share.is_first:

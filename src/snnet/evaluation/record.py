@@ -17,6 +17,7 @@ from snnet.table import SCORE, Hits, StitchRow, StitchTable, column, without_pre
 from snnet.utils import (
     Precision,
     check_precision,
+    counted,
     evaluating,
     fast_linear,
     gather,
@@ -178,4 +179,4 @@ def _counts(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     if before is None or now is None or before == now:
         return ""
     why = f"; `snnet train` with evaluation.images {before} scores on so many" if before < now else ""
-    return f" ({before} images there, {now} here{why})"
+    return f" ({counted(before, 'image')} there, {now:,} here{why})"

@@ -13,7 +13,7 @@ from snnet.recipes.recipe import Recipe
 from snnet.recipes.trainer import build_mixup, build_sampler, check_in_place, sampler_columns
 from snnet.table import StitchRow, StitchTable, column
 from snnet.training import IN_PLACE, TeacherSettings, build_loss, check_batch_norms, check_trackers
-from snnet.utils import output_fault, started_share
+from snnet.utils import counted, output_fault, started_share
 
 _ANCHORS = (IN_PLACE, "own-anchors", "largest-anchor")
 
@@ -63,8 +63,8 @@ def check_start(recipe: Recipe, directory: Path | None = None) -> Faults:
             check_outside(directory, recipe.data.name, recipe.data.root)
     if batch < count:
         faults.add(
-            f"Batches of {batch} images cannot be divided over {count} processes: give --data.batch-size {count} or "
-            "more, or start fewer processes."
+            f"Batches of {counted(batch, 'image')} cannot be divided over {count} processes: give --data.batch-size "
+            f"{count} or more, or start fewer processes."
         )
     if recipe.augment.mix is not None and batch % 2:
         faults.add(f"augment.mix needs an even number of images; --data.batch-size is {batch}, give {batch + 1}.")

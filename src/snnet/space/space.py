@@ -10,7 +10,7 @@ from snnet.errors import SpaceError, did_you_mean
 from snnet.space.matching import Direction, LayerSpec, cut_sequences, keep_cuts, match_blocks, segments_of
 from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.stitch import Cut, Segment, Stitch, as_number
-from snnet.utils import known_keywords
+from snnet.utils import counted, known_keywords
 
 _log = logging.getLogger(__name__)
 
@@ -113,7 +113,14 @@ class StitchSpace(Sequence[Stitch]):
         return hash((self.depths, self.stitches, self.layers))
 
     def __repr__(self) -> str:
-        return f"StitchSpace({len(self)} stitches of {len(self.depths)} anchors, {len(self.layers)} stitching layers)"
+        return f"StitchSpace({self.counts})"
+
+    @property
+    def counts(self) -> str:
+        """How many stitches, anchors and stitching layers there are, in words."""
+        several = {"stitch": self.stitches, "anchor": self.depths, "stitching layer": self.layers}
+        stitches, anchors, layers = (counted(len(values), name) for name, values in several.items())
+        return f"{stitches} of {anchors}, {layers}"
 
     def find(self, stitch: int | str | Stitch) -> Stitch:
         """Return the stitch of a number, an id, or a value.

@@ -14,7 +14,7 @@ from snnet.table.facts import describe_profile, read_facts
 from snnet.table.hits import Hits, hits_file
 from snnet.table.reliability import cells
 from snnet.table.row import StitchRow, read_row
-from snnet.utils import html_grid, is_intact, parsed_json, sealed, text_grid, write_text
+from snnet.utils import counted, html_grid, is_intact, parsed_json, sealed, text_grid, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ class StitchTable:
         found = self._find(stitch)
         if found is None:
             hint = did_you_mean(str(stitch), self._by_id)
-            raise TableError(f"The table of {len(self)} rows has no stitch {stitch!s}.{hint}")
+            raise TableError(f"The table of {counted(len(self), 'row')} has no stitch {stitch!s}.{hint}")
         return found
 
     def _find(self, stitch: int | str | Stitch) -> StitchRow | None:
@@ -96,8 +96,7 @@ class StitchTable:
 
     @property
     def _title(self) -> str:
-        count = f"{len(self):,} stitch{'' if len(self) == 1 else 'es'}"
-        return ", ".join(filter(None, (f"StitchTable: {count}", describe_profile(self.meta))))
+        return ", ".join(filter(None, (f"StitchTable: {counted(len(self), 'stitch')}", describe_profile(self.meta))))
 
     def _grid(self, count: int) -> tuple[list[str], list[list[str]]]:
         """Return the headings and the first rows as people read them."""

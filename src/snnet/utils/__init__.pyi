@@ -1,4 +1,5 @@
 from .amounts import SCALES as SCALES
+from .amounts import counted as counted
 from .amounts import fixed as fixed
 from .amounts import human as human
 from .amounts import parse_amount as parse_amount
