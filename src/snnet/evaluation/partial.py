@@ -99,10 +99,9 @@ def _sample(conditions: Conditions, batches: Batches, share: float, path: Path |
     tell, count = (progress, batches.count()) if progress else (lambda *_: None, 0)
     note = f"anchors on all images, the others on {100 * share:.0f}%"
     with conditions.running():
-        sample, scores, seen = see_sample(net, batches, share, on_batch=lambda done: tell(done, count, note))
-    record.check_data(seen.to_dict())
-    for stitch, score in scores.items():
-        record.add(stitch, *score.result())
+        sample, sheet = see_sample(net, batches, share, on_batch=lambda done: tell(done, count, note))
+    record.check_data(sheet.seen.to_dict())
+    sheet.file(record)
     record.save(net.table)
     net.table = record.table(net.table)
     return sample

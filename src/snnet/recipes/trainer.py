@@ -9,7 +9,6 @@ from timm.data import Mixup
 
 from snnet.data import Images, calibration_images, eval_batches, fixed_choice, in_shards
 from snnet.errors import RecipeError, SpaceError
-from snnet.profiling import count_costs
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe, SamplerSettings
 from snnet.table import StitchTable, column, without_scores
@@ -89,7 +88,7 @@ def _probe(parts: Parts) -> Probe | None:
 def build_sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
     """Return what draws the stitches; arguments and errors are those of `build_trainer`."""
     section, optim = parts.recipe.sampler, parts.recipe.optim
-    table = without_scores(count_costs(parts.net)) if sampler_columns(section) else StitchTable([])
+    table = without_scores(parts.count_costs()) if sampler_columns(section) else StitchTable([])
     # Other scores that the network has may be those of test images, which must not decide what is trained.
     table = table if scores is None else table.merge(scores)
     kind, space = SAMPLERS.get(section.name), parts.net.space
