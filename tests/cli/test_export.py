@@ -62,7 +62,7 @@ def network(tmp_path: Path) -> Path:
 def test_a_bundle_of_the_frontier(run: Run, network: Path, tmp_path: Path) -> None:
     told = run("export", network, "--format", "onnx-bundle", "--stitches", STITCHES[2], "--output", tmp_path / "out")
     assert told.code == 0, told.err
-    assert "1 stitches, weights" in told.out and STITCHES[2] in told.out
+    assert "1 stitch, weights" in told.out and STITCHES[2] in told.out
     assert [str(stitch) for stitch in Bundle.open(tmp_path / "out").stitches] == [STITCHES[2]]
 
 

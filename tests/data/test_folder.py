@@ -109,7 +109,7 @@ def test_an_empty_root(tmp_path: Path, rgb: InputSpec) -> None:
 
 def test_images_without_class_folders(tmp_path: Path, rgb: InputSpec) -> None:
     write_image(tmp_path / "train" / "x.png", 0)
-    with pytest.raises(DataError, match="train has 1 images but no class folders; put the images of each class"):
+    with pytest.raises(DataError, match="train has 1 image but no class folders; put the images of each class"):
         open_dataset("folder", tmp_path, input=rgb)
 
 

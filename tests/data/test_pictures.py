@@ -62,7 +62,7 @@ def test_what_is_no_image(tmp_path: Path) -> None:
         open_picture(tmp_path / "notes.jpg")
     with pytest.raises(DataError, match=r"nothing\.jpg cannot be read \(No such file or directory\)"):
         open_picture(tmp_path / "nothing.jpg")
-    with pytest.raises(DataError, match="is a folder of 1 images; give the path of an image"):
+    with pytest.raises(DataError, match="is a folder of 1 image; give the path of an image"):
         open_picture(tmp_path)
 
 

@@ -66,7 +66,7 @@ def test_a_folder_without_shards_of_the_split(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"has no shards \(\*.tar\) for the train split; name them train-0000.tar"):
         find_shards(tmp_path, "train")
     write_shards(tmp_path, [1], "part")
-    with pytest.raises(DataError, match=r"has 1 shards, none of them named for the validation split"):
+    with pytest.raises(DataError, match=r"has 1 shard, none of them named for the validation split"):
         find_shards(tmp_path, "validation")
 
 
@@ -77,7 +77,10 @@ def test_a_folder_without_shards_of_the_split(tmp_path: Path) -> None:
         ("[]", "is no info file of shards"),
         ('{"splits": {"test": {}}}', r"lists no train split \(train or training\), only test"),
         ('{"splits": {"train": {}}}', "lists no 'filenames' for its split 'train'"),
-        ('{"splits": {"train": {"filenames": ["a.tar"], "shard_lengths": [1, 2]}}}', "1 filenames and 2 shard_lengths"),
+        (
+            '{"splits": {"train": {"filenames": ["a.tar"], "shard_lengths": [1, 2]}}}',
+            "1 filename and 2 entries in shard_lengths for 'train'; it needs as many",
+        ),
     ],
 )
 def test_faults_of_the_info_file_are_said(tmp_path: Path, text: str, words: str) -> None:

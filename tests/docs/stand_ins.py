@@ -3,13 +3,14 @@
 import tarfile
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from snnet.data import SOURCES, ArraySource, Request
+from snnet.data import SOURCES, ArraySource, Images, Request, TrainBatches
 from snnet.data.embedded import open_embedded
 from snnet.network import SNNet
 from snnet.profiling import count_costs
@@ -53,10 +54,14 @@ def pictures(folder: Path) -> None:
 
 
 def little_data(patch: pytest.MonkeyPatch) -> None:
-    """Let the embedded data have a few images only."""
+    """Let the embedded data have a few images only, and the batches that a page makes of them four."""
 
     def load(request: Request) -> ArraySource:
         whole, count = open_embedded(request), 512 if request.split == "train" else 32
         return ArraySource(whole.pixels[:count], whole.labels[:count], whole.classes)
 
+    def batches(images: Images, batch_size: int, *others: Any, **named: Any) -> TrainBatches:
+        return TrainBatches(images, min(batch_size, 4), *others, **named)
+
+    patch.setattr("snnet.data.TrainBatches", batches)
     patch.setitem(SOURCES._entries, "embedded", load)

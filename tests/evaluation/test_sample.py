@@ -45,11 +45,11 @@ def test_estimates_are_right_on_average_with_the_variance_they_state():
 def test_with_all_images_the_estimates_are_exact(tiny_net):
     generator = torch.Generator().manual_seed(1)
     images, labels = torch.randn(30, 1, 28, 28, generator=generator), torch.randint(10, (30,), generator=generator)
-    sample, scores, seen = see_sample(tiny_net, Batches((images, labels), 10, 8), 1.0)
-    assert seen.images == 30 and sample.share == 1.0
+    sample, sheet = see_sample(tiny_net, Batches((images, labels), 10, 8), 1.0)
+    assert sheet.seen.images == 30 and sample.share == 1.0
     assert sample.noise == pytest.approx(0.0)
     with torch.no_grad():
         for stitch, top1 in zip(sample.stitches, sample.top1, strict=True):
             right = (tiny_net(images, stitch).argmax(1) == labels).double().mean().item()
             assert top1 == pytest.approx(100 * right)
-    assert set(scores) == {stitch.id for stitch in tiny_net.space if stitch.is_anchor}
+    assert set(sheet.scores) == {stitch.id for stitch in tiny_net.space if stitch.is_anchor}

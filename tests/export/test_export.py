@@ -139,9 +139,17 @@ def test_bad_requests(net: SNNet, tmp_path: Path) -> None:
 def test_large_weights_lie_beside(net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("onnxruntime")
     monkeypatch.setattr("snnet.export.files.LARGEST", 1000)
-    report = export_stitch(net, STITCH, tmp_path / "a.onnx")
-    assert {file.name for file in tmp_path.iterdir()} == {"a.onnx", "a.onnx.data"}
-    assert (tmp_path / "a.onnx.data").stat().st_size > report.nbytes / 2
+    others = {"b.onnx.data", "a.onnx.mine.data"}
+    for name in ("a.onnx.data", *others):
+        (tmp_path / name).touch()
+    seen = set()
+    for _ in range(2):
+        report = export_stitch(net, STITCH, tmp_path / "a.onnx")
+        assert (tmp_path / "a.onnx").exists() and others < {file.name for file in tmp_path.iterdir()}
+        (data,) = (file for file in tmp_path.iterdir() if file.name not in {"a.onnx", *others})
+        assert data.stat().st_size > report.nbytes / 2
+        seen.add(data.name)
+    assert len(seen) == 2, "weights bear a name that no earlier graph knows"
     images = torch.randn(2, 1, 28, 28)
     found = EXPORTS.get("onnx")().read(tmp_path / "a.onnx").run(images)
     torch.testing.assert_close(found, net(images, STITCH).detach(), rtol=1e-4, atol=1e-5)

@@ -107,7 +107,12 @@ def test_the_class_reads_as_load_does(tiny_net: SNNet, tmp_path: Path, monkeypat
         assert options == {"token": None, "cache_dir": None, "force_download": False, "local_files_only": False}
         if revision is None:
             raise OSError("no connection")
-        assert set(allow_patterns) == {"config.json", "model.safetensors", "table.jsonl"}
+        assert set(allow_patterns) == {
+            "config.json",
+            "model.safetensors",
+            "table.jsonl",
+            "table.hits.safetensors",
+        }
         return tmp_path
 
     monkeypatch.setattr("snnet.network.restore.snapshot_download", download)

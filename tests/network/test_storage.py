@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from snnet.errors import CheckpointError
+from snnet.evaluation import evaluate
 from snnet.network import SNNet, load
 from snnet.space import StitchSpace
 from snnet.table import StitchRow, StitchTable
@@ -93,3 +94,15 @@ def test_names_of_classes_are_saved_and_unknown_ones_stay_unknown(tmp_path: Path
     del config["classes"], config["digest"]  # as networks were written before
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert load(tmp_path).classes is None
+
+
+def test_hits_are_saved_with_the_table_and_leave_with_it(tiny_net: SNNet, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(1)
+    images, labels = torch.randn(9, 1, 28, 28, generator=generator), torch.randint(10, (9,), generator=generator)
+    evaluate(tiny_net, (images, labels), stitches=[0, 3])
+    tiny_net.save_pretrained(tmp_path)
+    again = load(tmp_path)
+    assert again.table.hits == tiny_net.table.hits and len(again.table.hits) == 2
+    tiny_net.forget_scores()
+    tiny_net.save_pretrained(tmp_path)
+    assert not (tmp_path / "table.hits.safetensors").exists() and load(tmp_path).table.hits is None

@@ -27,6 +27,6 @@ def test_stages_and_what_was_measured_are_listed() -> None:
     net.table = StitchTable([StitchRow(0, net.space[0].id, {"macs": 1.0, "top1": 50.0})])
     text = repr(net)
     assert "conv4, depth 2-2, width 4-8" in text
-    assert "table: 1 stitches with macs, top1" in text
+    assert "table: 1 stitch with macs, top1" in text
     assert text.endswith("on meta, bf16, training mode")
     assert len(text) < 1000 and (net.device, net.dtype) == (torch.device("meta"), torch.bfloat16)

@@ -174,7 +174,7 @@ def test_unreliable_times_are_measured_again_for_longer(
     if reliable:
         assert [row.latency_ms for row in table.anchors] == [10.0, 20.0, 30.0]
     assert told[-1][0] == told[-1][1] == max(passes)
-    assert told[-1][2] == ("batch 1" if max(passes) == 9 else "batch 1, 1 unreliable times again")
+    assert told[-1][2] == ("batch 1" if max(passes) == 9 else "batch 1, 1 unreliable time again")
 
 
 def test_measurements_under_other_conditions_are_not_mixed(tiny_net: SNNet) -> None:

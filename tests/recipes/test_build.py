@@ -5,6 +5,7 @@ import torch
 
 from snnet.data import TensorImages
 from snnet.errors import DataError, RecipeError
+from snnet.profiling import count_costs, step_macs
 from snnet.recipes import build_trainer
 from tests.conftest import build_tiny_net
 from tests.data.image_files import truncate, write_split
@@ -67,3 +68,16 @@ def test_small_images_of_any_reader_are_padded_and_cropped(tmp_path: Path) -> No
     for image, frame in zip(after, padded, strict=True):
         crops = (frame[0, top : top + 28, left : left + 28] for top in range(7) for left in range(7))
         assert any(torch.equal(image[0], crop) for crop in crops)
+
+
+def test_multiply_adds_are_counted_once_for_the_sketch_and_hold_for_the_network(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    counted = []
+    monkeypatch.setattr("snnet.recipes.parts.step_macs", lambda net: counted.append(net) or step_macs(net))
+    parts = build(sampler__name="macs-buckets", network__lora_rank=2)
+    build_trainer(parts, tmp_path)
+    assert len(counted) == 1 and counted[0] is not parts.net
+    found, expected = parts.count_costs(), count_costs(build(network__lora_rank=2).net)
+    assert len(counted) == 1
+    assert [dict(row.values) for row in found] == [dict(row.values) for row in expected]

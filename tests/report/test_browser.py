@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from snnet.report import write_page
-from snnet.table import StitchTable, select
+from snnet.table import StitchTable, doubts, select
 
 webdriver = pytest.importorskip("selenium.webdriver")
 
@@ -283,3 +283,24 @@ def test_predicted_scores_bear_error_bars(browser: Any, table: StitchTable, tmp_
     # A long bar stays within the plot.
     layer = css(browser, '#chart [data-key="errors"]')[0]
     assert layer.get_attribute("clip-path") == "url(#area)"
+
+
+def test_unreliable_times_bear_a_mark_that_says_why(browser: Any, table: StitchTable, tmp_path: Path) -> None:
+    best, other = table[68].stitch, table[6].stitch
+    measured = table.with_column("latency_ms_low", {row.stitch: row.values["latency_ms"] * 0.999 for row in table})
+    measured = measured.with_column("latency_ms_high", {row.stitch: row.values["latency_ms"] * 1.001 for row in table})
+    found = doubts(measured.with_column("latency_ms_high", {best: 99.0}), "latency_ms")
+    page = write_page(measured.with_column("latency_ms_high", {best: 99.0}), tmp_path / "index.html", cost="latency_ms")
+    browser.get(page.as_uri())
+    rings = css(browser, '#chart [data-key="doubts"] .doubt')
+    assert best in found and other not in found and len(rings) == len(found)
+    assert " ms ?" in hover(browser, best)
+    assert f"unreliable time: {found[best]}" in [one.get_attribute("title") for one in css(browser, "#choice-facts dd")]
+    assert " ?" not in hover(browser, other)
+    (entry,) = css(browser, '[data-toggles="doubts"]')
+    assert entry.text == "unreliable time (?)"
+    assert "? marks an unreliable time: the machine had other work" in css(browser, "footer")[0].text
+    entry.click()
+    assert not any(visible(browser, ring) for ring in rings)
+    css(browser, '[data-cost="macs"]')[0].click()
+    assert not css(browser, '#chart [data-key="doubts"] .doubt') and browser.get_log("browser") == []

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from snnet.errors import TableError
-from snnet.report import write_page, write_report
+from snnet.report import draw_curve, write_page, write_report
 from snnet.table import StitchRow, StitchTable, pareto_frontier, select
 
 
@@ -81,3 +81,32 @@ def test_a_report_is_three_files(table: StitchTable, tmp_path: Path) -> None:
     paths = write_report(table, tmp_path / "report", before=table, title="Title")
     assert paths == {name: tmp_path / "report" / name for name in ("curve.png", "curve.svg", "index.html")}
     assert all(path.stat().st_size > 10_000 for path in paths.values())
+
+
+def test_unreliable_times_are_marked_and_explained(table: StitchTable, tmp_path: Path) -> None:
+    page = write_page(table, tmp_path / "index.html")
+    assert not any(data_of(page)["doubts"].values()) and "unreliable time:" not in page.read_text(encoding="utf-8")
+    for part, value in {"latency_ms": 1e-9, "latency_ms_low": 0.99e-9, "latency_ms_high": 1.01e-9}.items():
+        table = table.with_column(part, {row.stitch: value * row.macs for row in table})
+    page = write_page(table.with_column("latency_ms_high", {"0:0-12": 1587.0}), tmp_path / "index.html")
+    assert data_of(page)["doubts"]["latency_ms"] == {"0:0-12": "between 1.246 and 1587 ms"}
+    assert "<footer>MACs are multiply-adds of one forward pass at batch 1. ? marks an unreliable time: the" in (
+        page.read_text(encoding="utf-8")
+    )
+
+
+def test_a_place_that_cannot_be_written_is_told_as_the_command_line_tells_it(
+    table: StitchTable, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("theirs")
+    with pytest.raises(TableError, match=r"file cannot be made, for .*file is a file; name a directory"):
+        write_report(table, tmp_path / "file")
+    for path, words in (
+        (tmp_path / "file" / "a", "another place than in"),
+        (tmp_path, "it is a directory; name a file"),
+    ):
+        with pytest.raises(TableError, match=words):
+            write_page(table, path)
+    with pytest.raises(TableError, match="another place than in"):
+        draw_curve(table, tmp_path / "file" / "a.png")
+    assert (tmp_path / "file").read_text() == "theirs"

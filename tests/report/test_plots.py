@@ -38,6 +38,18 @@ def test_stitches_without_a_score_are_left_out(table: StitchTable, tmp_path: Pat
     assert counts[:3] == [33, 34, 2]
 
 
+def test_unreliable_times_bear_a_ring(table: StitchTable, tmp_path: Path) -> None:
+    for part, value in {"latency_ms": 1e-9, "latency_ms_low": 0.99e-9, "latency_ms_high": 1.01e-9}.items():
+        table = table.with_column(part, {row.stitch: value * row.macs for row in table})
+    marked = table.with_column("latency_ms_high", {table[3].stitch: 1587.0, table[4].stitch: 1587.0})
+    for cost, rings in (("latency_ms", 2), ("macs", 0)):
+        text = draw_curve(marked, tmp_path / "curve.svg", cost=cost).read_text(encoding="utf-8")
+        assert text.count("<!-- unreliable time -->") == (rings > 0)
+        groups = [group for group in ET.fromstring(text).iter(f"{SVG}g") if "PathColl" in group.get("id", "")]
+        counts = [len(list(group.iter(f"{SVG}use"))) for group in groups]
+        assert counts[2:4] == ([rings, 3] if rings else [3, 1])
+
+
 def test_stitches_alone_and_one_stitch_can_be_drawn(table: StitchTable, tmp_path: Path) -> None:
     assert draw_curve(table.stitched, tmp_path / "stitched.png").stat().st_size > 10_000
     assert draw_curve(table.where(lambda row: row.index == 0), tmp_path / "one.pdf").read_bytes().startswith(b"%PDF")

@@ -162,9 +162,7 @@ def test_a_failure_is_told_and_others_answer(net: SNNet, images: torch.Tensor) -
     engine = WatchedEngine(net)
     engine.failing = {net.space[4]}
     with Runtime(net, engine) as runtime:
-        with pytest.raises(
-            EngineError, match=rf"1 stitches cannot be made ready, the first of them {net.space[4]}: no"
-        ):
+        with pytest.raises(EngineError, match=rf"1 stitch cannot be made ready, the first of them {net.space[4]}: no"):
             runtime.wait_ready()
         assert runtime.run(images, latency_ms=5).stitch == net.space[3]
         with pytest.raises(EngineError, match="is not ready: no such kernel"):

@@ -81,7 +81,7 @@ def test_every_limit_that_cannot_be_met_is_named() -> None:
 def test_unscored_tables_name_the_command() -> None:
     with pytest.raises(BudgetError, match="`snnet evaluate` adds it"):
         select(StitchTable([StitchRow(0, "0:0-4", {"macs": 1})]), macs=5)
-    with pytest.raises(BudgetError, match="None of the 1 stitches has a finite 'top1'"):
+    with pytest.raises(BudgetError, match="None of the 1 stitch has a finite 'top1'"):
         select(StitchTable([StitchRow(0, "0:0-4", {"top1": math.nan})]))
 
 

@@ -104,7 +104,9 @@ def evaluation(directory: Path) -> dict[str, Any]:
     table = evaluate(net, data, stitches=range(3), batch_size=7, output=directory / "table.jsonl")
     batches = [(data.images[:30], data.labels[:30]), (data.images[30:], data.labels[30:])]
     other = evaluate(net, batches, stitches=range(3))
-    return {"rows": [dict(row.values) for row in table], "other": [dict(row.values) for row in other], **table.meta}
+    bits = [table.hits and table.hits.bits, other.hits and other.hits.bits]
+    rows, others = ([dict(row.values) for row in one] for one in (table, other))
+    return {"rows": rows, "other": others, "bits": bits, **table.meta}
 
 
 def shuffled_message() -> str:

@@ -91,6 +91,7 @@ def test_evaluation_counts_each_image_once(runs: Runs, tmp_path: Path, count: in
     for name in ("rows", "other"):
         for one, other in zip(expected[name], several[name], strict=True):
             assert other == pytest.approx(one, abs=1e-6)
+    assert several["bits"] == expected["bits"] and len(several["bits"][0]) == 3
 
 
 @counts

@@ -32,5 +32,5 @@ def test_a_short_epoch_is_refused() -> None:
         def epoch(self, epoch: int, start_batch: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
             yield torch.zeros(1, 1, 28, 28), torch.zeros(1)
 
-    with pytest.raises(DataError, match="gave 1 batches from number 0 on where 5 were expected"):
+    with pytest.raises(DataError, match="gave 1 batch from number 0 on where 5 were expected"):
         list(islice(step_batches(Short(), 1, 0), 2))

@@ -1,6 +1,6 @@
 import pytest
 
-from snnet.utils import fixed, human, parse_amount
+from snnet.utils import counted, fixed, human, parse_amount
 
 
 @pytest.mark.parametrize(("text", "value"), [("3e9", 3e9), ("3G", 3e9), ("30m", 30e6), ("1.5k", 1500), ("8", 8)])
@@ -41,3 +41,21 @@ def test_numbers_have_three_digits_as_far_as_three_decimals_reach(value: float, 
 
 def test_no_count_has_an_exponent() -> None:
     assert human(999.7) == "1000" and human(999_700) == "1000 k" and human(-4608338304) == "-4.61 G"
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "text"),
+    [
+        (1, "image", "1 image"),
+        (0, "image", "0 images"),
+        (12345, "test image", "12,345 test images"),
+        (2, "stitch", "2 stitches"),
+        (2, "class", "2 classes"),
+        (3, "entry", "3 entries"),
+        (2, "day", "2 days"),
+        ("some", "image", "some images"),
+        (None, "thread", "None threads"),
+    ],
+)
+def test_counts_before_nouns(count: object, noun: str, text: str) -> None:
+    assert counted(count, noun) == text

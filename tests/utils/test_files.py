@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from snnet.export import EXPORTS
 from snnet.utils import output_fault, write_aside, write_beside, write_folder, write_json, write_text
 from snnet.utils.files import _MACHINE
 
@@ -30,7 +31,7 @@ def test_several_files_come_together_or_not_at_all(tmp_path: Path) -> None:
     (tmp_path / "a.xml").write_text("old")
     for fails in (True, False):
         try:
-            with write_beside(tmp_path / "a.xml") as path:
+            with write_beside(tmp_path / "a.xml", EXPORTS.get("torch")().place) as path:
                 path.write_text("new")
                 path.with_suffix(".bin").write_text("weights")
                 if fails:

@@ -13,6 +13,7 @@ from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, sample_images
 from snnet.anchors.build import MODELS, build_model, load_checkpoint, sized_source
 from snnet.anchors.generic import GenericAnchor, is_timm_model
 from snnet.errors import AnchorError, CheckpointError
+from snnet.utils import counted
 
 AnchorLike = str | AnchorSource | nn.Module
 """A timm name, `hf-hub:ORG/NAME`, `NAME@FILE`, an `AnchorSource`, a built model, or an `Anchor`."""
@@ -55,8 +56,9 @@ def load_anchor(
         anchor = source if isinstance(source, Anchor) else _view(source, name, None)
         if num_classes not in (None, anchor.num_classes):
             raise AnchorError(
-                f"{anchor.name} is a built model of {anchor.num_classes} classes, and num_classes={num_classes} "
-                f"replaces only classifiers of models that are named; build it with {num_classes} classes."
+                f"{anchor.name} is a built model of {counted(anchor.num_classes, 'class')}, and "
+                f"num_classes={num_classes} replaces only classifiers of models that are named; build it with "
+                f"{counted(num_classes, 'class')}."
             )
     else:
         anchor = _named_anchor(_read_source(source, pretrained, kwargs), num_classes, size)
@@ -128,8 +130,9 @@ def replace_classifier(anchor: Anchor, num_classes: int) -> None:
     reset = getattr(anchor.model, "reset_classifier", None)
     if reset is None:
         raise AnchorError(
-            f"{anchor.name} has {anchor.num_classes} classes and cannot get a classifier for {num_classes}: give "
-            f"{type(anchor.model).__name__} a method reset_classifier(num_classes), or build it with {num_classes}."
+            f"{anchor.name} has {counted(anchor.num_classes, 'class')} and cannot get a classifier for {num_classes}: "
+            f"give {type(anchor.model).__name__} a method reset_classifier(num_classes), or build it with "
+            f"{num_classes}."
         )
     reset(num_classes)
 

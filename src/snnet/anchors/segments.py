@@ -15,7 +15,7 @@ from snnet.anchors.shapes import feature_shapes, map_spec
 from snnet.anchors.trace import batch_shape
 from snnet.errors import AnchorError
 from snnet.space import FeatureSpec, InputSpec, Layout
-from snnet.utils import evaluating, trying_training
+from snnet.utils import counted, evaluating, trying_training
 
 
 class SegmentedAnchor(Anchor):
@@ -54,8 +54,8 @@ class SegmentedAnchor(Anchor):
         self._num_classes, self._writers = self._prove(None, 1e-5)
         if num_classes not in (None, self._num_classes):
             raise AnchorError(
-                f"{name} gives {self._num_classes} logits, and num_classes={num_classes}; leave num_classes out, or "
-                "build the model with as many classes."
+                f"{name} gives {counted(self._num_classes, 'logit')}, and num_classes={num_classes}; leave num_classes "
+                "out, or build the model with as many classes."
             )
         # timm's models without a classifier say 0, whatever they give.
         self._counts_classes = getattr(model, "num_classes", None) in (0, self._num_classes)
@@ -98,8 +98,8 @@ class SegmentedAnchor(Anchor):
             if height * width == positions:
                 return FeatureSpec(shape[1], "tokens", (height, width), self._prefix_tokens)
         raise AnchorError(
-            f"The output of {_where(block)} of {self.name} has shape {batch_shape(shape)}, which is neither a "
-            f"feature map (B, C, H, W) or (B, H, W, C), nor {self._prefix_tokens} prefix tokens before a "
+            f"The output of {_where(block)} of {self.name} has shape {batch_shape(shape)}, which is neither a feature "
+            f"map (B, C, H, W) or (B, H, W, C), nor {counted(self._prefix_tokens, 'prefix token')} before a "
             f"{'square' if self._grid is None else 'x'.join(map(str, self._grid))} grid (B, N, C); give layout, "
             "prefix_tokens or grid, or name other blocks."
         )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from snnet.errors import CheckpointError
+from snnet.utils import counted
 
 _SHOWN = 5
 
@@ -56,7 +57,7 @@ def _fault(tensor: Tensor, may_be_whole: bool) -> str | None:
     if tensor.is_complex() or not (tensor.is_floating_point() or may_be_whole):
         return f"is {str(tensor.dtype).removeprefix('torch.')}"
     if tensor.is_floating_point() and not tensor.isfinite().all():
-        return f"has {int((~tensor.isfinite()).sum())} of {tensor.numel()} numbers that are not finite"
+        return f"has {int((~tensor.isfinite()).sum())} of {counted(tensor.numel(), 'number')} that are not finite"
     return None
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from snnet.cli.console import cell, loading, progress, say, show, show_choices, show_table
 from snnet.cli.options import Directory, Seed, writable
 from snnet.table import COST, SCORE, column, kinds_of
-from snnet.utils import human
+from snnet.utils import counted, human
 
 if TYPE_CHECKING:
     from snnet.recipes import DemoResult
@@ -73,7 +73,7 @@ def show_summary(result: "DemoResult") -> None:
     tables = (result.before.stitched, result.after.stitched)
     for title, function in (("mean", fmean), ("lowest", min), ("highest", max)):
         scores = [column(SCORE).text(function([row.values[SCORE] for row in table])) for table in tables]
-        rows.append([f"{len(tables[0])} stitches, {title}", "", *scores])
+        rows.append([f"{counted(len(tables[0]), 'stitch')}, {title}", "", *scores])
     gaps = [f"{result.mean_gap(table):+.2f}" for table in tables]
     drops = [f"{-result.worst_drop(table):+.2f}" for table in tables]
     rows.append(["mean gap to the lines between the anchors", "", *gaps])

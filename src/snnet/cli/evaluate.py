@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, show, show_json, show_rows, table_json
-from snnet.cli.options import Corrupt, Device, File, ImagesOfRun, Json, Stitches, default_device
+from snnet.cli.options import Corrupt, Device, ImagesOfRun, Json, Stitches, default_device
 from snnet.cli.sources import is_network, saved_network, table_file
 from snnet.errors import DataError
 from snnet.table import ERROR, SCORE, kinds_of
-from snnet.utils import Precision
+from snnet.utils import Precision, counted
 
 if TYPE_CHECKING:
     from snnet.data import EvalBatches
@@ -37,11 +37,11 @@ class ImageOptions(ImagesOfRun):
         Raises:
             DataError: If there are none, or the output lies among them.
         """
-        from snnet.data import check_outside, eval_batches
+        from snnet.data import eval_batches
 
         of_run = self.of(network, {"data.max_corrupt": self.max_corrupt})
         recipe = of_run.recipe
-        check_outside(output, recipe.data.name, recipe.data.root)
+        recipe.data.check_outside(output)
         size = recipe.evaluation.batch_size if self.batch_size is None else self.batch_size
         workers = recipe.data.workers if self.workers is None else self.workers
         return recipe, eval_batches(of_run.open(self.split, net.input, net.num_classes), size, workers)
@@ -77,7 +77,7 @@ def evaluate(
     stitches: Stitches = "all",
     device: Device = None,
     precision: Precision | None = None,
-    output: File | None = None,
+    output: Path | None = None,
     predicting: PredictOptions = _MEASURE_ALL,
     json: Json = False,
 ) -> None:
@@ -127,15 +127,15 @@ def evaluate(
     show_rows(table, names=[*(kind.name for kind in kinds_of("cost")), *scores])
     if found:
         _show_prediction(found)
-    show(f"{len(table)} stitches on {batches.images} images; written to {path}")
+    show(f"{counted(len(table), 'stitch')} on {counted(batches.images, 'image')}; written to {path}")
     table_of = network if is_network(network) and output is None else path
     show(f"Next: snnet report {table_of} --output REPORT, or snnet select {table_of} --macs 3G")
 
 
 def _show_prediction(found: "PredictedScores") -> None:
     show(
-        f"{found.measured} stitches measured, {found.predicted} predicted to {found.error:.2f} points of top-1 on "
-        f"average (expected), with {100 * found.work:.0f} % of the work"
+        f"{counted(found.measured, 'stitch')} measured, {found.predicted:,} predicted to {found.error:.2f} points of "
+        f"top-1 on average (expected), with {100 * found.work:.0f} % of the work"
     )
     if found.next:
         show(f"The stitch that would tell most next: {found.next[0]}")

@@ -9,6 +9,7 @@ from snnet.cli.console import loading, progress, say, show, show_json, show_rows
 from snnet.cli.options import RUN_IMAGES, ImagesOfRun, Json, writable
 from snnet.cli.sources import saved_network
 from snnet.errors import ExportError
+from snnet.utils import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -66,7 +67,6 @@ def export(
         snnet export runs/deit --stitches frontier --format onnx-bundle --output bundle
     """
     loading()
-    from snnet.data import check_outside
     from snnet.export import export_stitch
 
     writable(output, is_file=format != BUNDLE)
@@ -74,7 +74,7 @@ def export(
     # A file is compared on real images if they are at hand, and needs none.
     of_run = images.of(network) if images != RUN_IMAGES or quantize is not None else None
     if of_run is not None:
-        check_outside(output, of_run.recipe.data.name, of_run.recipe.data.root)
+        of_run.recipe.data.check_outside(output)
     net = saved_network(network)
     compared = _real_images(net, of_run)
     if format == BUNDLE:
@@ -142,5 +142,5 @@ def _export_bundle(net: "SNNet", stitches: str, output: Path, *, json: bool, **s
         show_json({**facts, "quantization": bundle.manifest.quantization, "table": rows})
         return
     show_rows(bundle.table)
-    show(f"{bundle.path}: {len(bundle.table)} stitches, weights {size / 1e6:.1f} MB in one file")
+    show(f"{bundle.path}: {counted(len(bundle.table), 'stitch')}, weights {size / 1e6:.1f} MB in one file")
     show("Checked: every graph was compared with the network before it was kept.")

@@ -11,6 +11,7 @@ from snnet.cli.families import family_options
 from snnet.cli.options import IMAGES, USUAL_FAMILY, Corrupt, Device, Directory, FamilyOptions, Seed, default_device
 from snnet.cli.sources import stitched
 from snnet.init import CalibrationSettings, RecalibrationSettings
+from snnet.utils import counted
 
 CALIBRATION = CalibrationSettings()
 
@@ -73,7 +74,7 @@ def init(
     dataset = open_dataset(
         source.data, source.root, "train", input=net.input, max_corrupt=source.max_corrupt, upright=source.upright
     )
-    say(f"{len(net.space)} stitches of {len(net.anchors)} anchors, {len(net.space.layers)} stitching layers")
+    say(net.space.counts)
     measured = recalibration_images if has_batch_norm(net, anchors=False) else 0
     chosen = calibration_images(dataset, max(calibration.images, measured), source.seed)
     with progress("Initializing") as report:
@@ -89,6 +90,6 @@ def init(
     count_costs(net)
     net.save_pretrained(output)
     show_table(*fit.grid(), left=("layer",))
-    show(f"Fitted on {fit.images} images in {fit.seconds:.1f} s; network saved in {output}")
+    show(f"Fitted on {counted(fit.images, 'image')} in {fit.seconds:.1f} s; network saved in {output}")
     needed = family_options()
     show(f"Next: snnet train {output}{needed} --output RUN, or snnet evaluate {output}{needed}")

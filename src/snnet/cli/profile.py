@@ -2,12 +2,13 @@
 """`snnet profile`: latency, throughput, memory and energy on the machine at hand."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, say, show, show_json, show_rows, table_json
-from snnet.cli.options import Device, File, Json, Stitches, default_device
+from snnet.cli.options import Device, Json, Stitches, default_device
 from snnet.cli.sources import saved_network, table_file
 from snnet.profiling import USUAL_MEASURE, MeasureSettings
 from snnet.table import (
@@ -23,7 +24,7 @@ from snnet.table import (
     kinds_of,
     without_profile,
 )
-from snnet.utils import Precision
+from snnet.utils import Precision, counted
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
@@ -39,7 +40,7 @@ def profile(
     device: Device = None,
     precision: Precision | None = None,
     threads: int | None = None,
-    output: File | None = None,
+    output: Path | None = None,
     json: Json = False,
 ) -> None:
     """Measure what stitches take on this machine: latency, throughput, memory, and energy where there is a meter.
@@ -88,14 +89,14 @@ def profile(
     show_rows(shown, names=_columns(shown, sizes))
     _show_doubts(table, sizes)
     _show_facts(table)
-    show(f"{len(shown)} of {len(table)} stitches; written to {path}")
+    show(f"{len(shown):,} of {counted(len(table), 'stitch')}; written to {path}")
 
 
 def _columns(table: StitchTable, sizes: Sequence[int]) -> list[str]:
     """Return the columns that are shown: costs, the score, and of each batch size the times without their interval."""
-    counted = [kind.name for kind in kinds_of("cost")]
+    added_up = [kind.name for kind in kinds_of("cost")]
     kinds = [name for kind in kinds_of("cost", per_batch=True) for name in kind.shown]
-    wanted = [*counted, SCORE, *(at_batch(name, size) for size in sizes for name in kinds)]
+    wanted = [*added_up, SCORE, *(at_batch(name, size) for size in sizes for name in kinds)]
     return [name for name in wanted if name in table.columns]
 
 
@@ -103,7 +104,7 @@ def _show_doubts(table: StitchTable, sizes: Sequence[int]) -> None:
     for name in (at_batch(LATENCY, size) for size in sizes):
         if found := doubts(table, name):
             say(
-                f"{name} of {len(found)} stitches is unreliable (?), such as {next(iter(found))}: "
+                f"{name} of {counted(len(found), 'stitch')} is unreliable (?), such as {next(iter(found))}: "
                 f"{next(iter(found.values()))}. Measure again when this machine is idle, or longer (--repeats)."
             )
 
@@ -113,8 +114,9 @@ def _show_facts(table: StitchTable) -> None:
     facts: dict[str, Any] = table.meta[PROFILE]
     for size, worth in facts.get("prediction", {}).items():
         show(
-            f"Batch {size}: predicted from {worth['steps']} steps; on {worth['checked_on']} measured stitches off by "
-            f"{worth['mean_error_percent']:.1f} % on average, {worth['worst_error_percent']:.1f} % at worst"
+            f"Batch {size}: predicted from {counted(worth['steps'], 'step')}; on "
+            f"{counted(worth['checked_on'], 'measured stitch')} off by {worth['mean_error_percent']:.1f} % on average, "
+            f"{worth['worst_error_percent']:.1f} % at worst"
         )
     show(f"Memory is {facts['memory']}", f"All {describe_profile(table.meta)}")
     if not any(column(name).kind == ENERGY for name in table.columns):

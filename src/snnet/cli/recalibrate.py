@@ -11,6 +11,7 @@ from snnet.cli.options import RUN_IMAGES, Device, Directory, ImagesOfRun, Stitch
 from snnet.cli.sources import is_network, saved_network
 from snnet.errors import CheckpointError
 from snnet.init import RecalibrationSettings
+from snnet.utils import counted
 
 RECALIBRATION = RecalibrationSettings()
 
@@ -49,7 +50,7 @@ def recalibrate(
         snnet recalibrate runs/resnet --data folder --root /data/mine --images 1024 --output runs/resnet-mine
     """
     loading()
-    from snnet.data import calibration_images, check_outside
+    from snnet.data import calibration_images
     from snnet.init import has_batch_norm
     from snnet.init import recalibrate as run
     from snnet.network import chosen_stitches
@@ -68,17 +69,17 @@ def recalibrate(
     routes = chosen_stitches(net, stitches)
     of_run = images.of(network, {"data.max_corrupt": max_corrupt, "run.seed": seed})
     settings, size = of_run.recipe.run, _of_run(of_run.recipe.recalibration, recalibration)
-    data = of_run.recipe.data
-    check_outside(place, data.name, data.root)
+    of_run.recipe.data.check_outside(place)
     dataset = of_run.open("train", net.input, net.num_classes, any_classes=True)
     chosen = calibration_images(dataset, size.images, settings.seed)
-    say(f"{len(routes)} stitches on {len(chosen)} images")
+    say(f"{counted(len(routes), 'stitch')} on {counted(len(chosen), 'image')}")
     where, batch = default_device(device), size.batch_size
     with torch_threads(settings.threads), progress("Recalibrating") as report:
         done = run(net, chosen, stitches=routes, anchors=anchors, batch_size=batch, device=where, progress=report)
     net.save_pretrained(place)
     copy_recipe(network, place)
-    show(f"{done.stitches} stitches recalibrated on {done.images} images in {done.seconds:.1f} s; saved in {place}")
+    what = f"{counted(done.stitches, 'stitch')} recalibrated on {counted(done.images, 'image')}"
+    show(f"{what} in {done.seconds:.1f} s; saved in {place}")
     show(f"Next: snnet evaluate {place}{family_options()}")
 
 

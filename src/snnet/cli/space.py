@@ -34,4 +34,4 @@ def space(
     )
     show_table(headings, cells)
     show("Blocks of " + ", ".join(f"[{number}] {name}" for number, name in enumerate(names)))
-    show(f"{len(found)} stitches, {len(found.layers)} stitching layers")
+    show(found.counts)

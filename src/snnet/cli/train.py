@@ -10,6 +10,7 @@ from snnet.cli.options import data_of, parse_overrides
 from snnet.cli.sources import is_network, names_published
 from snnet.errors import RecipeError
 from snnet.table import SCORE, StitchTable, column, kinds_of
+from snnet.utils import counted
 
 if TYPE_CHECKING:
     from snnet.recipes import Recipe
@@ -71,7 +72,7 @@ def train(
     say(f"Looking at the images, {recipe.data.name}, and at the network ...", style="dim")
     with open_run(recipe, output, stage=progress, say=say) as run:
         parts = run.parts
-        say(f"{len(parts.net.space)} stitches of {len(parts.net.anchors)} anchors on {parts.device}")
+        say(f"{parts.net.space.counts} on {parts.device}")
         if parts.new_heads:
             say(f"The anchors begin with fresh classifiers, for {parts.new_heads}.")
         _show_end(run.finish(), recipe, output)
@@ -88,7 +89,7 @@ def _show_end(table: StitchTable | None, recipe: "Recipe", output: Path) -> None
     if len(table.stitched):
         known, scores = column(SCORE), [row.values[SCORE] for row in table.stitched]
         ends = f"{known.text(min(scores))} to {known.text(max(scores))}"
-        show(f"{len(scores)} stitches between them: {known.heading} {ends}")
+        show(f"{counted(len(scores), 'stitch')} between them: {known.heading} {ends}")
         show_choices(table, recipe.evaluation.budgets or _some_budgets(table))
     show(f"Next: snnet report {output} --output {output / 'report'}, or snnet select {output} --macs N")
 

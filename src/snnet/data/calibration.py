@@ -12,6 +12,7 @@ from snnet.data.corrupt import CorruptImageError
 from snnet.data.images import ImageDataset, TensorImages, in_shards, size, skipped_images
 from snnet.data.seeding import generator
 from snnet.errors import DataError
+from snnet.utils import counted
 
 # In shards, how many images may be decoded for one that is taken.
 _LOOKS = 10
@@ -35,7 +36,7 @@ def calibration_images(dataset: Dataset[Any], count: int, seed: int = 0) -> Tens
         return clean.images[order[:count]]
     images = _take(clean, order, count)
     if not images:
-        raise DataError(f"There is no calibration image: {count} were asked for, of {size(clean)} images.")
+        raise DataError(f"There is no calibration image: {count} were asked for, of {counted(size(clean), 'image')}.")
     return torch.stack(images)
 
 

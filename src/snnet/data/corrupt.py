@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from snnet.errors import DataError
+from snnet.utils import counted
 
 _log = logging.getLogger(__name__)
 
@@ -101,14 +102,14 @@ class SkippedImages:
         self.faults.update(faults)
         if len(self) > self.limit:
             raise DataError(
-                f"{len(self)} of {self.total} images do not decode, more than max_corrupt={self.limit}: "
+                f"{len(self):,} of {counted(self.total, 'image')} do not decode, more than max_corrupt={self.limit}: "
                 f"{self._examples()}; repair or remove them, or raise max_corrupt."
             )
 
     @property
     def summary(self) -> str:
         """How many images were skipped, with the first of their names."""
-        return f"{len(self)} of {self.total} images do not decode and were skipped: {self._examples()}"
+        return f"{len(self):,} of {counted(self.total, 'image')} do not decode and were skipped: {self._examples()}"
 
     def report(self) -> None:
         """Log the summary, if more images were skipped than at the last report."""

@@ -18,6 +18,7 @@ from snnet.data.transforms import Augmentation, CleanTransform, train_transform
 from snnet.data.walk import subfolders
 from snnet.errors import DataError, did_you_mean
 from snnet.space import InputSpec
+from snnet.utils import counted
 
 Images: TypeAlias = ImageDataset | TensorImages
 """A split of a data set, whichever way it is read."""
@@ -63,7 +64,7 @@ def open_dataset(
     images = _open(request, input, augment, num_classes, max_corrupt, upright=upright)
     # What lies in memory as it is taken is no news.
     level = logging.DEBUG if isinstance(images, TensorImages) else logging.INFO
-    _tell(f"{where(name, root)}: {len(images)} images of the {split} split", images, input, level=level)
+    _tell(f"{where(name, root)}: {counted(len(images), 'image')} of the {split} split", images, input, level=level)
     return images
 
 
@@ -128,7 +129,7 @@ def open_pair(
         return _held_out(train, source, input)
     validation = open_split(Request(name, place, "validation", download), augment=None)
     _check_apart(train, validation, here)
-    told = f"{here}: {len(train)} images for training and {len(validation)} for validation"
+    told = f"{here}: {counted(len(train), 'image')} for training and {len(validation):,} for validation"
     _tell(told, train, input, validation)
     return train, validation
 
@@ -163,22 +164,22 @@ def _held_out(images: Images, source: FolderSource, input: InputSpec) -> tuple[I
     assert isinstance(images, ImageDataset)
     first, second = hold_out(source)
     told = (
-        f"{source.folder} holds classes but no splits: of its {len(images)} images, {len(first)} are for training and "
-        f"{len(second)} are held out for validation (to choose them yourself, move them into train/CLASS and "
-        "validation/CLASS)"
+        f"{source.folder} holds classes but no splits: of its {counted(len(images), 'image')}, {len(first):,} are for "
+        f"training and {len(second)} are held out for validation (to choose them yourself, move them into train/CLASS "
+        "and validation/CLASS)"
     )
     _tell(told, images, input, level=logging.WARNING)
     clean, limit = images.clean_transform, images.max_corrupt
     return ImageDataset(first, images.transform, clean, limit), ImageDataset(second, clean, clean, limit)
 
 
-def _tell(counted: str, images: Images, input: InputSpec, *others: Images, level: int = logging.INFO) -> None:
+def _tell(told: str, images: Images, input: InputSpec, *others: Images, level: int = logging.INFO) -> None:
     """Log, once, what was found and what becomes of it."""
     sources = [source for part in (images, *others) if (source := getattr(part, "source", None))]
     left_out = sum((Counter(source.left_out) for source in sources), Counter[str]())
     lost = sum(len(source.faults) for source in sources)
     height, width = input.size[1:]
-    parts = [counted, f"{len(images.classes) or 'unnamed'} classes"]
+    parts = [told, counted(len(images.classes), "class") if images.classes else "unnamed classes"]
     parts.append(f"read as {width}x{height} pixels in {'grey' if input.size[0] == 1 else 'RGB'}")
     parts += [f"links to nothing: {lost}"] if lost else []
     kinds = ", ".join(f"{count} {ending}" for ending, count in left_out.most_common())
@@ -198,8 +199,9 @@ def _checked(images: Images, where: str, num_classes: int | None) -> Images:
         images.name_classes(num_classes)
     if num_classes is not None and len(images.classes) != num_classes:
         raise DataError(
-            f"{where} has {len(images.classes)} classes ({_some(images.classes)}) but the network has {num_classes}; "
-            f"use data with {num_classes} classes, or stitch anchors with num_classes={len(images.classes)}."
+            f"{where} has {counted(len(images.classes), 'class')} ({_some(images.classes)}) but the network has "
+            f"{num_classes}; use data with {counted(num_classes, 'class')}, or stitch anchors with "
+            f"num_classes={len(images.classes)}."
         )
     return images
 

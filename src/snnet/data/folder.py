@@ -13,6 +13,7 @@ from snnet.data.sources import SOURCES, ImageSource, Request, SourcePart
 from snnet.data.splits import SPLIT_NAMES, find_split, is_split
 from snnet.data.walk import USUAL_ENDINGS, picture_endings, subfolders, walk
 from snnet.errors import DataError
+from snnet.utils import counted
 
 # One in so many images of a class is for validation where a folder has no splits.
 HELD_OUT = 5
@@ -98,7 +99,7 @@ def class_names(folder: Path) -> tuple[str, ...]:
         check_text(folder, names)
         return names
     loose = sum(1 for path in folder.iterdir() if path.suffix.lower() in picture_endings())
-    what = f"has {loose} images but no class folders" if loose else "is empty: it has no class folders"
+    what = f"has {counted(loose, 'image')} but no class folders" if loose else "is empty: it has no class folders"
     raise DataError(f"{folder} {what}; put the images of each class into a folder of their own, {folder}/CLASS/x.jpg.")
 
 

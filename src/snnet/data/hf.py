@@ -13,7 +13,7 @@ from snnet.data.sources import SOURCES, ImageSource, Request
 from snnet.data.splits import find_split
 from snnet.data.torchvision import build
 from snnet.errors import DataError
-from snnet.utils import require
+from snnet.utils import counted, require
 
 
 class HfSource(ImageSource):
@@ -38,8 +38,8 @@ class HfSource(ImageSource):
         unlabeled = [place for place, label in enumerate(self.labels) if label is None or label < 0]
         if unlabeled:
             raise DataError(
-                f"{name} has no label for {len(unlabeled)} of {len(self.labels)} images, the first at place "
-                f"{unlabeled[0]}; is this split of the data labeled?"
+                f"{name} has no label for {len(unlabeled):,} of {counted(len(self.labels), 'image')}, the first at "
+                f"place {unlabeled[0]}; is this split of the data labeled?"
             )
         columns = rows.select_columns([self._image, self._label])
         self._rows = columns.cast_column(self._image, datasets.Image(decode=False))

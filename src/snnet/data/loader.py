@@ -15,7 +15,7 @@ from snnet.data.seeding import derive, generator, seeded
 from snnet.data.sources import shuffled_places
 from snnet.data.transforms import BatchAugment
 from snnet.errors import DataError
-from snnet.utils import WHOLE, Share
+from snnet.utils import WHOLE, Share, counted
 
 Batch = tuple[Tensor, Tensor]
 """Images `(B, C, H, W)` and labels `(B,)`."""
@@ -57,14 +57,16 @@ class TrainBatches:
         if isinstance(dataset, IterableDataset):
             raise DataError("An IterableDataset has no places to draw from; give a data set that can be indexed.")
         if buffer is not None and not in_shards(dataset):
-            raise DataError(f"A shuffle buffer of {buffer} images is for shards; this data is shuffled whole.")
+            raise DataError(
+                f"A shuffle buffer of {counted(buffer, 'image')} is for shards; this data is shuffled whole."
+            )
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.augment, self.workers, self.buffer = augment, workers, buffer
         self.images = size(dataset)
         if not 1 <= batch_size <= self.images:
             raise DataError(
-                f"A batch size of {batch_size} does not fit {self.images} images; choose 1 to {self.images}: "
-                f"batch_size={self.images} in Python, --data.batch-size {self.images} for a recipe."
+                f"A batch size of {batch_size} does not fit {counted(self.images, 'image')}; choose 1 to "
+                f"{self.images}: batch_size={self.images} in Python, --data.batch-size {self.images} for a recipe."
             )
 
     def __len__(self) -> int:
@@ -207,7 +209,7 @@ def _load(samples: Dataset[_Read], picks: Sequence[Tensor], workers: int, skippe
             yield batch
     skipped.report()
     if len(skipped) == skipped.total:
-        raise DataError(f"None of the {skipped.total} images decodes; the first: {skipped.reasons[0]}")
+        raise DataError(f"None of the {counted(skipped.total, 'image')} decodes; the first: {skipped.reasons[0]}")
 
 
 def _collate(reads: Sequence[_Read]) -> tuple[Batch | None, dict[int, str], str | None]:

@@ -14,6 +14,7 @@ from snnet.data.pixel_modes import to_rgb
 from snnet.data.walk import pictures_in
 from snnet.errors import DataError, did_you_mean
 from snnet.space import InputSpec
+from snnet.utils import counted
 
 Picture: TypeAlias = Image.Image | str | os.PathLike[str]
 """A picture as Pillow has it, or the path of one."""
@@ -36,7 +37,7 @@ def open_picture(picture: Picture) -> Image.Image:
         data = path.read_bytes()
     except IsADirectoryError:
         count = len(pictures_in(path))
-        raise DataError(f"{picture} is a folder of {count} images; give the path of an image.") from None
+        raise DataError(f"{picture} is a folder of {counted(count, 'image')}; give the path of an image.") from None
     except OSError as error:
         raise DataError(f"{picture} cannot be read ({error.strerror}); give the path of an image.") from error
     try:
@@ -81,7 +82,7 @@ def check_channels(spec: InputSpec) -> int:
     """
     channels = spec.size[0]
     if channels not in (1, 3):
-        raise DataError(f"The anchors take {channels} channels; image data sets give 1 (grey) or 3 (RGB).")
+        raise DataError(f"The anchors take {counted(channels, 'channel')}; image data sets give 1 (grey) or 3 (RGB).")
     return channels
 
 

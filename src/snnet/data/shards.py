@@ -14,7 +14,7 @@ import yaml
 from snnet.data.splits import SPLIT_NAMES, find_split
 from snnet.data.walk import walk
 from snnet.errors import DataError
-from snnet.utils import require
+from snnet.utils import counted, require
 
 INFO_FILES = ("_info.json", "info.json", "_info.yaml", "info.yaml")
 
@@ -75,8 +75,8 @@ class Shard:
             raise _unreadable(self.path, error) from error
         if self.length not in (None, len(found)):
             raise DataError(
-                f"Shard {self.path} holds {len(found)} samples where {self.length} are expected; copy it anew, or "
-                "correct the shard_lengths of the info file."
+                f"Shard {self.path} holds {counted(len(found), 'sample')} where {self.length:,} are expected; copy it "
+                "anew, or correct the shard_lengths of the info file."
             )
         self.length = len(found)
         return found
@@ -95,7 +95,7 @@ class Shard:
         except OSError as error:
             raise _unreadable(self.path, error) from error
         if len(data) < member.size:
-            raise _cut_off(self.path, f"{member.offset + len(data)} bytes")
+            raise _cut_off(self.path, counted(member.offset + len(data), "byte"))
         return data
 
     def close(self) -> None:
@@ -168,7 +168,8 @@ def find_shards(root: Path, split: str) -> tuple[list[Shard], tuple[str, ...], s
     missing = [str(shard.path) for shard in shards if not shard.path.is_file()]
     if missing:
         raise DataError(
-            f"{len(missing)} of {len(shards)} shards are missing: {', '.join(missing[:3])}; copy them anew."
+            f"{len(missing):,} of {counted(len(shards), 'shard')} are missing: {', '.join(missing[:3])}; copy them "
+            "anew."
         )
     classes, path = info.get("classes"), root / "classnames.txt"
     if not classes and path.is_file():
@@ -209,8 +210,8 @@ def _listed(root: Path, splits: Mapping[str, Any], split: str) -> tuple[list[Sha
     lengths = entry.get("shard_lengths") or [None] * len(files)
     if len(lengths) != len(files):
         raise DataError(
-            f"The info file in {root} has {len(files)} filenames and {len(lengths)} shard_lengths for {name!r}; "
-            "it needs as many."
+            f"The info file in {root} has {counted(len(files), 'filename')} and {counted(len(lengths), 'entry')} in "
+            f"shard_lengths for {name!r}; it needs as many."
         )
     shards = [Shard(root / file, length) for file, length in zip(files, lengths, strict=True)]
     return shards, entry.get("alt_label") or None
@@ -223,6 +224,6 @@ def _named(root: Path, split: str) -> list[Shard]:
         found = [Shard(path) for path in paths if name in re.split("[^a-z]+", str(path.relative_to(root)).lower())]
         if found:
             return found
-    what = f"{len(paths)} shards, none of them named for" if paths else "no shards (*.tar) for"
+    what = f"{counted(len(paths), 'shard')}, none of them named for" if paths else "no shards (*.tar) for"
     wanted = " or ".join(f"{name}-0000.tar" for name in SPLIT_NAMES[split][:2])
     raise DataError(f"{root} has {what} the {split} split; name them {wanted}, or list them in {INFO_FILES[0]}.")

@@ -1,7 +1,8 @@
 """Accuracy and loss of stitches: resumable, no step run twice on a batch; and predicted where a few say enough."""
 
-from snnet.evaluation.evaluation import Scores, evaluate, plan_groups
+from snnet.evaluation.evaluation import evaluate, plan_groups
 from snnet.evaluation.partial import evaluate_some
 from snnet.evaluation.prediction import PredictedScores, predict_scores
+from snnet.evaluation.scores import Scores
 
 __all__ = ["PredictedScores", "Scores", "evaluate", "evaluate_some", "plan_groups", "predict_scores"]

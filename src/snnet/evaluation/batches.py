@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -13,8 +13,9 @@ from torch.utils.data import Dataset, TensorDataset
 from snnet.data import EvalBatches, eval_batches
 from snnet.errors import DataError
 from snnet.network import check_labelled
-from snnet.utils import WHOLE, Share, gather
+from snnet.utils import WHOLE, Share, counted, gather
 
+T = TypeVar("T")
 Batch: TypeAlias = tuple[Tensor, Tensor]
 _NO_IMAGES = "The data has no images; evaluation needs at least one batch of (images, labels)."
 Data: TypeAlias = Iterable[Sequence[Tensor]] | Dataset[Any] | tuple[Tensor, Tensor]
@@ -34,12 +35,14 @@ class Fingerprint:
     images: int = 0
     pixels: int = 0
 
-    def add(self, images: Tensor, labels: Tensor) -> None:
-        """Take one batch of images `(B, C, H, W)` and labels `(B,)` into account."""
+    def add(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Take one batch of images `(B, C, H, W)` and labels `(B,)` into account; return a checksum of each, `(B,)`."""
         self.images += len(labels)
         counts = torch.bincount(labels, minlength=len(self.labels)).tolist()
         self.labels = [a + b for a, b in zip(self.labels, counts, strict=True)]
-        self.pixels = (self.pixels + int((_checksums(images) * (2 * labels + 1)).sum())) % 2**64
+        checksums = _checksums(images) * (2 * labels + 1)
+        self.pixels = (self.pixels + int(checksums.sum())) % 2**64
+        return checksums
 
     def to_dict(self) -> dict[str, Any]:
         """Return short plain values, as they are written into a table's facts."""
@@ -110,6 +113,10 @@ class Batches:
             found.add(images, labels)
         return self.together(found)
 
+    def gathered(self, own: T) -> list[T]:
+        """Return the small picklable value of each process that has a part of the images, in their order."""
+        return [own] if self.share == WHOLE else gather(own)
+
     def together(self, own: Fingerprint) -> Fingerprint:
         """Return the fingerprint of what all processes have seen in one pass, once each has made it.
 
@@ -146,7 +153,10 @@ def _reiterable(data: Data, batch_size: int) -> Iterable[Any]:
     if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
         images, labels = cast(Batch, tuple(data))
         if len(images) != len(labels):
-            raise DataError(f"There are {len(images)} images but {len(labels)} labels; give one label per image.")
+            raise DataError(
+                f"The batch has {counted(len(images), 'image')} but {counted(len(labels), 'label')}; give one label "
+                "per image."
+            )
         return eval_batches(TensorDataset(images, labels), batch_size)
     if isinstance(data, Dataset):
         return eval_batches(data, batch_size)

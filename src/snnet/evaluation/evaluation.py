@@ -5,17 +5,16 @@ from functools import cache
 from pathlib import Path
 
 import torch
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from snnet.data import check_classes, classes_of
 from snnet.errors import DataError
-from snnet.evaluation.batches import Batches, Data, Fingerprint
+from snnet.evaluation.batches import Batches, Data
 from snnet.evaluation.record import Conditions, Record
+from snnet.evaluation.scores import ScoreSheet
 from snnet.network import SNNet, Stitches, Tree, chosen_stitches, run_tree
 from snnet.space import Step, Stitch
 from snnet.table import StitchTable
-from snnet.utils import Precision, Show, from_first, joined, shows_progress, sum_numbers
+from snnet.utils import Precision, Show, counted, from_first, joined, shows_progress
 
 
 @shows_progress("Evaluating")
@@ -88,10 +87,10 @@ def evaluate(
         tell, count = (progress, batches.count()) if progress else (lambda *_: None, 0)
         done, total = (len(chosen) - len(routes)) * count, len(chosen) * count
         if len(routes) < len(chosen):
-            tell(done, total, f"{len(chosen) - len(routes)} of {len(chosen)} stitches were evaluated before")
+            tell(done, total, f"{len(chosen) - len(routes)} of {counted(len(chosen), 'stitch')} were evaluated before")
         with conditions.running():
             for number, group in enumerate(groups, 1):
-                note = f"group {number}/{len(groups)} ({len(group.stitches)} stitches)"
+                note = f"group {number}/{len(groups)} ({counted(len(group.stitches), 'stitch')})"
                 for batch in _run_group(net, group, batches, record):
                     tell(done + batch * len(group.stitches), total, note)
                 if share.is_first:
@@ -140,74 +139,19 @@ def plan_groups(
 
 def _run_group(net: SNNet, group: Tree, batches: Batches, record: Record) -> Iterator[int]:
     """Yield the number of batches after each; at the end, file the scores."""
-    scores = {stitch: Scores() for stitch in group.stitches}
-    seen = Fingerprint([0] * batches.classes)
+    sheet = ScoreSheet(group.stitches, batches)
     for number, (images, labels) in enumerate(batches, 1):
         images, labels = images.to(net.device, non_blocking=True), labels.to(net.device, non_blocking=True)
-        seen.add(images, labels)
+        sheet.see(images, labels)
         # Only here: a data set that caches what it reads must not be left with inference tensors.
         with torch.inference_mode():
             for stitch, logits in run_tree(net, group, images):
-                scores[stitch].add(logits, labels)
+                sheet.scores[stitch].add(logits, labels)
         yield number
-    seen = batches.together(seen)
+    seen = batches.together(sheet.seen)
     if record.facts.setdefault("data", seen.to_dict()) != seen.to_dict():
         raise DataError(
             "The data gave other images or labels than on the pass before; all stitches must see the same images: "
             "turn off random augmentation and random subsets."
         )
-    sums = iter(sum_numbers([number for score in scores.values() for number in score.sums]))
-    for stitch, score in scores.items():
-        record.add(stitch, *score.result([next(sums) for _ in score.sums]))
-
-
-class Scores:
-    """Running sums for one stitch.
-
-    An image whose loss is not finite (logits with NaN, for instance) counts as wrong.
-    """
-
-    def __init__(self) -> None:
-        self.images = 0
-        self._sums: Tensor | None = None
-
-    def add(self, logits: Tensor, labels: Tensor) -> None:
-        """Take logits `(B, classes)` and labels `(B,)` into account; top-5 is top-`min(5, classes)`."""
-        logits = logits.float()
-        losses = cross_entropy(logits, labels, reduction="none")
-        hits, sound = _hits(logits, labels, losses)
-        sums = torch.stack([hits[:, 0].sum(), hits.sum(), losses.double().sum(), (~sound).sum()])
-        self._sums = sums if self._sums is None else self._sums + sums
-        self.images += len(labels)
-
-    @property
-    def sums(self) -> list[float]:
-        """What this process has summed: images, and what `result` is made of."""
-        return [float(self.images), *([0.0] * 4 if self._sums is None else self._sums.tolist())]
-
-    def result(self, sums: Sequence[float] | None = None) -> tuple[dict[str, float], int]:
-        """Return top-1 and top-5 (percent) and mean loss (nats), and the number of images without a finite loss.
-
-        Where there are such images the loss is left out.
-
-        Args:
-            sums: `sums` added over several processes; this one's own if None.
-        """
-        images, top1, top5, loss, broken = self.sums if sums is None else sums
-        assert images, "no batch was added"
-        values = {"top1": 100 * top1 / images, "top5": 100 * top5 / images}
-        return (values, int(broken)) if broken else ({**values, "loss": loss / images}, 0)
-
-
-def top1_hits(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return which images `(B,)` count as right, exactly as `Scores` counts them."""
-    logits = logits.float()
-    return _hits(logits, labels, cross_entropy(logits, labels, reduction="none"))[0][:, 0]
-
-
-def _hits(logits: Tensor, labels: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
-    """Return hits by rank `(B, 5)`, and which images `(B,)` have a finite loss."""
-    sound = losses.isfinite()
-    # topk ranks NaN highest, so a broken row could hit by chance.
-    ranked = logits.topk(min(5, logits.shape[1]), dim=1).indices
-    return (ranked == labels[:, None]) & sound[:, None], sound
+    sheet.file(record)

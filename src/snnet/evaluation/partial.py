@@ -14,7 +14,7 @@ from snnet.evaluation.record import Conditions, Record
 from snnet.evaluation.sample import ImageSample, see_sample
 from snnet.network import SNNet
 from snnet.table import COST, StitchTable, measured
-from snnet.utils import Precision, Show, shows_progress
+from snnet.utils import Precision, Show, counted, shows_progress
 
 # Each round is one more pass over the data, so a round takes a twentieth of the stitches.
 _ROUNDS = 20
@@ -73,7 +73,8 @@ def evaluate_some(
     )
     # Now, and not after minutes.
     if lacking := len(net.space) - sum(measured(row, COST) for row in _in_space(net)):
-        raise TableError(f"{lacking} of {len(net.space)} stitches have no MACs; `snnet.profile(net)` counts them.")
+        of = counted(len(net.space), "stitch")
+        raise TableError(f"{lacking:,} of {of} have no MACs; `snnet.profile(net)` counts them.")
     seen = None
     if sample > 0 and len(net.space) > len(net.anchors):
         seen = _sample(Conditions.of(net, precision, device), batches, sample, path, progress)
@@ -98,10 +99,9 @@ def _sample(conditions: Conditions, batches: Batches, share: float, path: Path |
     tell, count = (progress, batches.count()) if progress else (lambda *_: None, 0)
     note = f"anchors on all images, the others on {100 * share:.0f}%"
     with conditions.running():
-        sample, scores, seen = see_sample(net, batches, share, on_batch=lambda done: tell(done, count, note))
-    record.check_data(seen.to_dict())
-    for stitch, score in scores.items():
-        record.add(stitch, *score.result())
+        sample, sheet = see_sample(net, batches, share, on_batch=lambda done: tell(done, count, note))
+    record.check_data(sheet.seen.to_dict())
+    sheet.file(record)
     record.save(net.table)
     net.table = record.table(net.table)
     return sample

@@ -97,7 +97,7 @@ def predict_scores(
     facts = {"measured": int(have.sum()), "error": round(error, 3), "work": round(work, 3)}
     filled = known.with_column(score, values).with_column(score + ERROR, errors)
     meta = {**filled.meta, PREDICTION: facts} if errors else filled.meta
-    return PredictedScores(StitchTable(filled.rows, meta), int(have.sum()), error, following, work)
+    return PredictedScores(StitchTable(filled, meta), int(have.sum()), error, following, work)
 
 
 def _posterior(

@@ -13,14 +13,15 @@ from torch import nn
 from snnet.errors import DataError, RecipeError, TableError
 from snnet.network import SNNet
 from snnet.space import StitchSpace
-from snnet.table import SCORE, StitchRow, StitchTable, column, without_predictions, without_scores
+from snnet.table import SCORE, Hits, StitchRow, StitchTable, column, without_predictions, without_scores
 from snnet.utils import (
     Precision,
+    check_output,
     check_precision,
+    counted,
     evaluating,
     fast_linear,
     gather,
-    output_fault,
     precision_of,
     torch_dtype,
 )
@@ -105,10 +106,9 @@ class Record:
         self.facts = dict(facts)
         self.scores: dict[str, dict[str, float]] = {}
         self.nonfinite: dict[str, int] = {}
+        self._bits: dict[str, int] = {}
         if path is not None:
-            if fault := output_fault(path, is_file=True):
-                raise TableError(f"{fault}.")
-            path.parent.mkdir(parents=True, exist_ok=True)
+            check_output(path, TableError, is_file=True).parent.mkdir(parents=True, exist_ok=True)
         # What was predicted there is not known, and is predicted anew from what will be.
         self.written = without_predictions(StitchTable.load(path) if path and path.exists() else StitchTable([]))
         for row in self.written:
@@ -127,9 +127,10 @@ class Record:
         """
         self._compare({"data": self.facts.setdefault("data", dict(data))}, {"data": dict(data)})
 
-    def add(self, stitch: str, values: Mapping[str, float], nonfinite: int) -> None:
-        """File the scores of a finished stitch."""
+    def add(self, stitch: str, values: Mapping[str, float], nonfinite: int, bits: int) -> None:
+        """File the scores of a finished stitch, and its hits (`Hits.bits`)."""
         self.scores[stitch] = dict(values)
+        self._bits[stitch] = bits
         if nonfinite:
             self.nonfinite[stitch] = nonfinite
 
@@ -152,7 +153,9 @@ class Record:
         nonfinite = {**(base.meta.get("nonfinite", {}) if same else {}), **self.nonfinite}
         images = (self.facts.get("data") or {}).get("images")
         meta = {"evaluation": dict(self.facts), "images": images, "nonfinite": nonfinite}
-        return StitchTable(rows, {**self.written.meta, **base.meta, **meta})
+        # Of those that lie there and are of other facts nothing is taken.
+        hits = Hits(images or 0, self._bits, self.facts).over(self.written.hits).over(base.hits)
+        return StitchTable(rows, {**self.written.meta, **base.meta, **meta}, hits)
 
     def save(self, costs: StitchTable | None) -> None:
         """Rewrite the file, whole or not at all."""
@@ -174,4 +177,4 @@ def _counts(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     if before is None or now is None or before == now:
         return ""
     why = f"; `snnet train` with evaluation.images {before} scores on so many" if before < now else ""
-    return f" ({before} images there, {now} here{why})"
+    return f" ({counted(before, 'image')} there, {now:,} here{why})"

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from snnet.evaluation.batches import Batches, Fingerprint
-from snnet.evaluation.evaluation import Scores, top1_hits
+from snnet.evaluation.batches import Batches
 from snnet.evaluation.gaussian import Array
+from snnet.evaluation.scores import ScoreSheet, top1_hits
 from snnet.network import SNNet, Tree, run_tree
 
 _LEAST = 0.02  # probability of an image about which all anchors are sure
@@ -122,7 +122,7 @@ def see_sample(
     share: float,
     *,
     on_batch: Callable[[int], None] = lambda _: None,
-) -> tuple[ImageSample, dict[str, Scores], Fingerprint]:
+) -> tuple[ImageSample, ScoreSheet]:
     """Run the anchors on all images and the other stitches of the space on some, in one pass.
 
     Args:
@@ -132,21 +132,20 @@ def see_sample(
         on_batch: Called with the number of batches done.
 
     Returns:
-        What the others did on the images taken, the scores of the anchors, and the fingerprint of all images.
+        What the others did on the images taken, and what the anchors did on all.
     """
     guides, others = Tree(), Tree()
     for route in net.space:
         (guides if route.is_anchor else others).add(route, net.steps(route))
-    scores = {stitch: Scores() for stitch in guides.stitches}
-    sums, seen = SampleSums(others.stitches), Fingerprint([0] * batches.classes)
+    sheet, sums = ScoreSheet(guides.stitches, batches), SampleSums(others.stitches)
     generator = torch.Generator().manual_seed(0)
     for number, (images, labels) in enumerate(batches, 1):
         images, labels = images.to(net.device, non_blocking=True), labels.to(net.device)
-        seen.add(images, labels)
+        sheet.see(images, labels)
         with torch.inference_mode():
             logits = dict(run_tree(net, guides, images))
             for stitch, given in logits.items():
-                scores[stitch].add(given, labels)
+                sheet.scores[stitch].add(given, labels)
             base, doubt = _guide(list(logits.values()), labels)
             likely = inclusion_probabilities(doubt, share).cpu()
             chosen = draw(likely, generator)
@@ -156,7 +155,7 @@ def see_sample(
         rows = [hits[stitch] if hits else torch.zeros(0) for stitch in others.stitches]
         sums.add(base.cpu(), chosen, likely, torch.stack(rows))
         on_batch(number)
-    return sums.result(), scores, seen
+    return sums.result(), sheet
 
 
 def _guide(logits: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:

@@ -2,9 +2,12 @@
 """The kinds of files: programs of `torch.export`, ONNX for whatever reads it, OpenVINO for Intel's CPUs and GPUs."""
 
 import json
+import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +16,7 @@ from snnet.errors import ExportError
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
 from snnet.export.onnx_graph import INPUT, OUTPUT, onnx_model
 from snnet.export.program import export_program, quiet
-from snnet.utils import require
+from snnet.utils import require, write_aside, write_text
 
 if TYPE_CHECKING:
     import openvino
@@ -22,11 +25,12 @@ FACTS = "snnet.json"
 """Name of the extra file in an archive of `torch.export` that holds the facts."""
 LARGEST = 2**31 - 2**20
 """Bytes of weights above which they lie in a file of their own: one file of the format ends at 2 GiB."""
+_PAGE = 4096
 
 
 @EXPORTS.register("onnx")
 class OnnxFile(ExportFormat):
-    """`.onnx`, checked with onnxruntime; weights of 2 GiB and more lie beside it in `.onnx.data`."""
+    """`.onnx`, checked with onnxruntime; weights of 2 GiB and more lie beside it in a `.data` that it names."""
 
     suffix = ".onnx"
     packages = ("onnx", "onnxscript", "onnxruntime")
@@ -37,7 +41,8 @@ class OnnxFile(ExportFormat):
         model = onnx_model(module, images)
         onnx.helper.set_model_props(model, dict(facts))
         size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
-        onnx.save_model(model, path, save_as_external_data=size > LARGEST, location=f"{path.name}.data")
+        beside = f"{path.name}.{uuid4().hex[:8]}.data"
+        onnx.save_model(model, path, save_as_external_data=size > LARGEST, location=beside)
 
     def read(self, path: Path) -> OpenedFile:
         """Open the file with onnxruntime on the CPU."""
@@ -50,6 +55,15 @@ class OnnxFile(ExportFormat):
             return torch.from_numpy(session.run([OUTPUT], {INPUT: images.numpy()})[0])
 
         return OpenedFile(run, session.get_modelmeta().custom_metadata_map)
+
+    def place(self, written: Path, target: Path) -> None:
+        """Move weights first, then the graph that names them, and remove the weights of earlier graphs."""
+        kept = {file.name for file in written.parent.iterdir()}
+        super().place(written, target)
+        data = re.compile(rf"{re.escape(target.name)}(\.[0-9a-f]{{8}})?\.data")
+        for file in list(target.parent.iterdir()):
+            if data.fullmatch(file.name) and file.name not in kept:
+                file.unlink(missing_ok=True)
 
 
 @EXPORTS.register("openvino")
@@ -78,6 +92,26 @@ class OpenVinoFile(ExportFormat):
         names = model.get_rt_info("snnet").astype(dict)
         return OpenedFile(run, {f"snnet.{name}": model.get_rt_info(["snnet", name]).astype(str) for name in names})
 
+    def place(self, written: Path, target: Path) -> None:
+        """Let graph and weights take the place of earlier ones, though no two files can be exchanged at once.
+
+        OpenVINO finds the weights by name, and a graph says where in them each tensor begins. So for the time between,
+        one file holds the weights of both: the old at its beginning and the new behind a gap that both fit into, and
+        the new graph looks there, until they stand at the beginning, too. Every file on the way is whole.
+        """
+        new, old = written.with_suffix(".bin"), target.with_suffix(".bin")
+        if target.exists() and old.exists():
+            graph = written.read_text(encoding="utf-8")
+            gap = -(-max(new.stat().st_size, old.stat().st_size) // _PAGE) * _PAGE
+            for first, begin in ((old, gap), (new, 0)):
+                with write_aside(old) as both:
+                    _join(first, new, gap, both)
+                write_text(target, _looking_from(begin, graph))
+        else:
+            target.unlink(missing_ok=True)  # half of an export
+        new.replace(old)
+        written.replace(target)
+
 
 @EXPORTS.register("torch")
 class TorchFile(ExportFormat):
@@ -102,6 +136,21 @@ class TorchFile(ExportFormat):
             return logits
 
         return OpenedFile(run, json.loads(extra[FACTS]))
+
+
+def _looking_from(begin: int, graph: str) -> str:
+    """Return a graph of OpenVINO that finds its tensors so many bytes further on."""
+    place = re.compile(r'(<data [^>]*\boffset=")(\d+)(?=" size=")')
+    return place.sub(lambda found: f"{found[1]}{int(found[2]) + begin}", graph)
+
+
+def _join(first: Path, second: Path, gap: int, path: Path) -> None:
+    """Write two files into one, the second from byte `gap` on."""
+    with path.open("wb") as joined:
+        for file, begin in ((first, 0), (second, gap)):
+            joined.seek(begin)
+            with file.open("rb") as source:
+                shutil.copyfileobj(source, joined)
 
 
 def openvino_model(module: nn.Module, images: Tensor) -> "openvino.Model":

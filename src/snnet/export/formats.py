@@ -40,7 +40,7 @@ class ExportFormat(ABC):
         Args:
             module: In evaluation mode, on the CPU; images `(B, C, H, W)` to logits.
             images: Example; its numbers do not matter.
-            path: The file. Others may be written beside it, with names that begin like its own.
+            path: The file. Others may be written beside it, with names that begin like its own; see `place`.
             facts: For the metadata.
 
         Raises:
@@ -51,6 +51,17 @@ class ExportFormat(ABC):
     @abstractmethod
     def read(self, path: Path) -> OpenedFile:
         """Read a file as its users will."""
+
+    def place(self, written: Path, target: Path) -> None:
+        """Move a written file to its place, and before it those beside it, so that a kill leaves old or new, whole.
+
+        That holds for one file, and for several if the others' names are new each time and the file tells them.
+        Formats with names that stay the same override this.
+        """
+        for file in written.parent.iterdir():
+            if file != written:
+                file.replace(target.parent / file.name)
+        written.replace(target)
 
 
 EXPORTS: Registry[type[ExportFormat]] = Registry("export format", "snnet.exports", ("snnet.export.files",))

@@ -19,7 +19,7 @@ from snnet.init.walk import plan_layers, walk_features
 from snnet.layers import LowRankLinear
 from snnet.network import SNNet
 from snnet.space import LayerSpec
-from snnet.utils import Show, evaluating, html_grid, shows_progress
+from snnet.utils import Show, counted, evaluating, html_grid, shows_progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,9 @@ class InitReport:
     def __repr__(self) -> str:
         found = [layer.relative_residual for layer in self.layers if not math.isnan(layer.relative_residual)]
         ends = f", relative residual {min(found):.4f} to {max(found):.4f}" if found else ""
-        return f"InitReport({self.method}, {len(self.layers)} layers on {self.images} images{ends})"
+        return (
+            f"InitReport({self.method}, {counted(len(self.layers), 'layer')} on {counted(self.images, 'image')}{ends})"
+        )
 
     def _repr_html_(self) -> str:
         return html_grid(*self.grid(), left=("layer",), caption=repr(self))

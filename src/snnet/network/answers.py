@@ -11,6 +11,7 @@ from snnet.data import Pixels, normalized_pixels, open_picture
 from snnet.errors import DataError, EngineError, SpaceError
 from snnet.space import InputSpec, Stitch
 from snnet.table import SCORE, StitchTable, measured
+from snnet.utils import counted
 
 IMAGES_AT_ONCE = 32
 # Of pixels that were not divided by 255; noise and augmentation leave normalized ones far below.
@@ -135,8 +136,8 @@ def _ask(source: Answering, images: Sequence[Any], stitch: Stitch, run: Run) -> 
     classes = source.classes
     if classes is not None and len(classes) != logits.shape[1]:
         raise DataError(
-            f"The network has {len(classes)} names of classes and gives {logits.shape[1]} logits; set net.classes to "
-            "one name for each, or to None."
+            f"The network has {counted(len(classes), 'name')} of classes and gives "
+            f"{counted(logits.shape[1], 'logit')}; set net.classes to one name for each, or to None."
         )
     if not np.isfinite(logits).all():
         raise EngineError(

@@ -11,7 +11,7 @@ from torch import nn
 from snnet.anchors import Anchor
 from snnet.network.interface import Network
 from snnet.table import COST, SCORE, StitchRow, StitchTable, column, measured, pareto_frontier
-from snnet.utils import human, precision_of
+from snnet.utils import counted, human, precision_of
 
 MARKER = "Written by snnet, and again whenever the network is saved. Remove this line to keep your own text."
 _TAGS = ("image-classification", "stitchable-neural-network")
@@ -78,13 +78,12 @@ def summary(net: Network) -> str:
     weights = list(net.parameters())
     table = "none yet: snnet.profile(net) measures costs, snnet.evaluate(net, data) scores"
     if net.table is not None:
-        table = f"{len(net.table)} stitches with {', '.join(net.table.columns) or 'nothing measured'}"
+        table = f"{counted(len(net.table), 'stitch')} with {', '.join(net.table.columns) or 'nothing measured'}"
     mode = "training" if net.training else "evaluation"
     lines = [
-        f"SNNet: {len(net.space)} stitches of {len(net.family)} anchors, {len(net.space.layers)} stitching layers, "
-        f"{human(sum(weight.numel() for weight in weights))} parameters",
+        f"SNNet: {net.space.counts}, {human(sum(weight.numel() for weight in weights))} parameters",
         *(f"  anchor {number}: {_line(anchor)}" for number, anchor in enumerate(net.family)),
-        f"  images: {' x '.join(map(str, net.input.size))}, {net.family[0].num_classes} classes",
+        f"  images: {' x '.join(map(str, net.input.size))}, {counted(net.family[0].num_classes, 'class')}",
         f"  table: {table}",
         f"  on {weights[0].device}, {precision_of(weights[0].dtype)}, {mode} mode",
     ]

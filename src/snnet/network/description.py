@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from snnet.anchors import MODELS, AnchorSource
 from snnet.errors import CheckpointError
 from snnet.space import Cut, Stitch, StitchSpace, check_route
-from snnet.utils import Record, read_record
+from snnet.utils import Record, counted, read_record
 
 FORMAT, VERSION = "snnet", 1
 _FROM_OUTSIDE = {"pretrained", "checkpoint_path", "cache_dir"}
@@ -100,7 +100,9 @@ class NetworkRecord(Record):
     @model_validator(mode="after")
     def _agrees(self) -> "NetworkRecord":
         if len(self.anchors) != len(self.space.depths):
-            raise ValueError(f"it has {len(self.anchors)} anchors, and its space is of {len(self.space.depths)}")
+            raise ValueError(
+                f"it has {counted(len(self.anchors), 'anchor')}, and its space is of {len(self.space.depths)}"
+            )
         return self
 
     @classmethod

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from snnet.errors import DataError
 from snnet.network.interface import Network
+from snnet.utils import counted
 
 # What mixed precision turns into the type that it computes in.
 _MIXED = (torch.float32, torch.bfloat16, torch.float16)
@@ -105,7 +106,7 @@ def check_labelled(batch: Any, classes: int) -> tuple[Tensor, Tensor]:
     outside = labels[(labels < 0) | (labels >= classes)]
     if len(outside):
         raise DataError(
-            f"Label {int(outside[0])} does not fit a network of {classes} classes (0 to {classes - 1}); "
-            "use data with the network's classes, or stitch anchors with num_classes set to the data's."
+            f"Label {int(outside[0])} does not fit a network of {counted(classes, 'class')} (0 to {classes - 1}); use "
+            "data with the network's classes, or stitch anchors with num_classes set to the data's."
         )
     return images, labels

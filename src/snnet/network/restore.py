@@ -15,7 +15,7 @@ from snnet.anchors import Anchor, AnchorLike, check_fit, check_tensors, load_anc
 from snnet.errors import AnchorError, CheckpointError, SNNetError, TableError
 from snnet.network.description import AnchorRecord, NetworkRecord
 from snnet.network.interface import Network
-from snnet.network.storage import CONFIG, HUB_ERRORS, OF_WEIGHTS, SETTINGS, TABLE, WEIGHTS
+from snnet.network.storage import CONFIG, HITS, HUB_ERRORS, OF_WEIGHTS, SETTINGS, TABLE, WEIGHTS
 from snnet.space import StitchSpace
 from snnet.table import StitchTable
 from snnet.utils import file_digest, finish_folder, known_keywords
@@ -121,7 +121,7 @@ def _find_directory(model_id: str | Path, **options: Any) -> Path:
         return path
     try:
         # A repository may hold exports and bundles besides, larger than the network.
-        return Path(snapshot_download(str(model_id), allow_patterns=[CONFIG, TABLE, WEIGHTS], **options))
+        return Path(snapshot_download(str(model_id), allow_patterns=[CONFIG, TABLE, HITS, WEIGHTS], **options))
     except HUB_ERRORS as error:
         raise CheckpointError(
             f"There is no directory {model_id}, and the hub does not give it either: {error}"

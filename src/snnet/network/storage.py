@@ -14,7 +14,7 @@ from snnet.errors import CheckpointError
 from snnet.network.card import is_generated, model_card
 from snnet.network.description import FORMAT, VERSION
 from snnet.network.interface import Network
-from snnet.table import StitchTable
+from snnet.table import StitchTable, hits_file
 from snnet.utils import file_digest, sealed, write_folder, write_json, write_text
 
 _log = logging.getLogger(__name__)
@@ -22,6 +22,7 @@ HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTP
 """What the hub's client raises; the last is the base of its HTTP library's errors, of connection for example."""
 
 WEIGHTS, CONFIG, TABLE, CARD = "model.safetensors", "config.json", "table.jsonl", "README.md"
+HITS = hits_file(TABLE).name
 OF_WEIGHTS = "weights"
 """The fact of a saved table that says with which weights it was written."""
 SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
@@ -36,7 +37,7 @@ def save_network(net: Network, directory: str | Path) -> None:
     """
     target = Path(directory)
     try:
-        with write_folder(target, last=CONFIG, gone=[TABLE]) as fresh:
+        with write_folder(target, last=CONFIG, gone=[TABLE, HITS]) as fresh:
             _write(net, fresh)
             if not is_generated(target / CARD):
                 (fresh / CARD).unlink()

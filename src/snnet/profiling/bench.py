@@ -17,7 +17,7 @@ from snnet.profiling.timing import MeasureSettings, Stopwatch, run_rounds, summa
 from snnet.runtime.engines import EagerEngine, NetworkEngine, Ready
 from snnet.space import Step, Stitch
 from snnet.table import COST, StitchRow, doubts
-from snnet.utils import Show
+from snnet.utils import Show, counted
 
 
 @dataclass
@@ -123,7 +123,7 @@ class Bench:
             if not left:
                 break
             settings = replace(settings, repeats=2 * settings.repeats)
-            note = f"batch {len(images)}, {len(left)} unreliable times again"
+            note = f"batch {len(images)}, {counted(len(left), 'unreliable time')} again"
         for ready in loaded.values():
             ready.close()
         return found

@@ -1,5 +1,6 @@
 """What is counted: multiply-adds and parameters of steps, stitches and networks."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 import torch
@@ -12,13 +13,18 @@ from snnet.table import StitchRow, StitchTable
 from snnet.utils import MacCounter, stand_in, versions
 
 
-def count_costs(net: SNNet) -> StitchTable:
+def count_costs(net: SNNet, macs: Mapping[Step, int] | None = None) -> StitchTable:
     """Count the multiply-adds (batch 1) and parameters of every stitch, and keep the result in `net.table`.
 
     MACs come for all stitches from one count per step of a route. What else `net.table` has is kept; the rows are
     those of the space, in its order.
+
+    Args:
+        net: What is counted.
+        macs: Multiply-adds of its steps by `step_macs`, where they are known from before.
     """
-    macs, params = step_macs(net), stitch_params(net)
+    params = stitch_params(net)
+    macs = step_macs(net) if macs is None else macs
     rows = (
         StitchRow(
             index,

@@ -12,6 +12,7 @@ from snnet.errors import RecipeError
 from snnet.profiling.timing import Key, Stopwatch
 from snnet.runtime.engines import Ready
 from snnet.space import Step, Stitch
+from snnet.utils import counted
 
 CALIBRATED, CHECKED, SHARE = 4, 8, 6
 """Whole stitches that are measured besides the steps: to calibrate, and to find the error; at most one in `SHARE`."""
@@ -71,8 +72,8 @@ def choose_whole(
     """
     if len(routes) < FEWEST:
         raise RecipeError(
-            f"Of {len(routes)} stitches none is left to predict from blocks; measure them whole, or name {FEWEST} "
-            "or more."
+            f"Of {counted(len(routes), 'stitch')} none is left to predict from blocks; measure them whole, or name "
+            f"{FEWEST} or more."
         )
     part = max(2, len(routes) // SHARE)
     ordered = sorted(routes, key=lambda route: (rough[route], route.id))

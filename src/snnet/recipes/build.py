@@ -12,7 +12,7 @@ from snnet.recipes.preflight import Faults, check_parts, check_root, check_start
 from snnet.recipes.recipe import NetworkSettings, Recipe
 from snnet.space import InputSpec, SpaceSettings
 from snnet.training import drop_path_settings, with_drop_path
-from snnet.utils import first_on_machine
+from snnet.utils import counted, first_on_machine
 
 
 def build_parts(recipe: Recipe, faults: Faults | None = None) -> Parts:
@@ -60,7 +60,7 @@ def _sketch(
     with faults:
         train = TrainBatches(images, data.batch_size, seed, shift, data.workers, buffer=data.shuffle_buffer)
     others = " or ".join(map(str, sorted(fresh)))
-    why = f"the data has {classes} classes and the anchors {others}" if fresh else ""
+    why = f"the data has {counted(classes, 'class')} and the anchors {others}" if fresh else ""
     new_heads = why or ("the recipe asks for it" if recipe.network.new_heads else "")
     chosen = fixed_choice(clean, recipe.evaluation.images)
     validation = eval_batches(chosen, recipe.evaluation.batch_size, data.workers)

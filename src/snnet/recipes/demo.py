@@ -9,7 +9,6 @@ from statistics import fmean
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import RecipeError
 from snnet.init import InitReport
-from snnet.profiling import count_costs
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.run import TABLE, Run, open_run
 from snnet.report import write_report
@@ -116,7 +115,7 @@ def run_demo(
 def _before(run: Run) -> tuple[InitReport | None, StitchTable]:
     """Initialize and evaluate, unless training has begun and both are behind."""
     path = run.directory / BEFORE
-    costs = count_costs(run.parts.net)
+    costs = run.parts.count_costs()
     for budget in run.parts.recipe.evaluation.budgets:
         # Minutes before the choice is made, for it cannot be made later either.
         select(costs, prefer="params", macs=budget)

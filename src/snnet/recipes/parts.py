@@ -1,13 +1,16 @@
 # Tested in tests/recipes/test_build.py.
 """The parts that a recipe describes, once they are built."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from snnet.data import EvalBatches, Images, TrainBatches
 from snnet.errors import RecipeError
 from snnet.init import has_batch_norm
 from snnet.network import SNNet
+from snnet.profiling import count_costs, step_macs
 from snnet.recipes.recipe import Recipe
+from snnet.space import Step
+from snnet.table import StitchTable
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class Parts:
     train: TrainBatches
     validation: EvalBatches
     new_heads: str = ""
+    _macs: dict[Step, int] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         optim = self.recipe.optim
@@ -38,6 +42,12 @@ class Parts:
                 f"classes; optim.freeze is {optim.freeze!r} and optim.anchor_lr_scale {optim.anchor_lr_scale}: set "
                 "them to 'nothing' and above 0."
             )
+
+    def count_costs(self) -> StitchTable:
+        """Count the costs of the network into its table; steps are run once, for no step of a recipe changes them."""
+        # The network on the meta device, and the one in its place later, hold one dictionary.
+        self._macs.update({} if self._macs else step_macs(self.net))
+        return count_costs(self.net, self._macs)
 
     @property
     def device(self) -> str:

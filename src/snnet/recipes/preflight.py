@@ -6,14 +6,13 @@ from typing import Self
 
 import torch
 
-from snnet.data import check_outside
 from snnet.errors import DataError, RecipeError, SNNetError
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.trainer import build_mixup, build_sampler, check_in_place, sampler_columns
 from snnet.table import StitchRow, StitchTable, column
 from snnet.training import IN_PLACE, TeacherSettings, build_loss, check_batch_norms, check_trackers
-from snnet.utils import output_fault, started_share
+from snnet.utils import counted, output_fault, started_share
 
 _ANCHORS = (IN_PLACE, "own-anchors", "largest-anchor")
 
@@ -60,11 +59,11 @@ def check_start(recipe: Recipe, directory: Path | None = None) -> Faults:
         faults.add(f"--output {fault}.")
     if directory is not None:
         with faults:
-            check_outside(directory, recipe.data.name, recipe.data.root)
+            recipe.data.check_outside(directory)
     if batch < count:
         faults.add(
-            f"Batches of {batch} images cannot be divided over {count} processes: give --data.batch-size {count} or "
-            "more, or start fewer processes."
+            f"Batches of {counted(batch, 'image')} cannot be divided over {count} processes: give --data.batch-size "
+            f"{count} or more, or start fewer processes."
         )
     if recipe.augment.mix is not None and batch % 2:
         faults.add(f"augment.mix needs an even number of images; --data.batch-size is {batch}, give {batch + 1}.")

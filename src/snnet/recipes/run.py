@@ -13,7 +13,6 @@ from snnet.errors import RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, RecalibrationReport, has_batch_norm, initialize, recalibrate
 from snnet.network import StitchLike
-from snnet.profiling import count_costs
 from snnet.recipes.build import build_parts
 from snnet.recipes.parts import Parts
 from snnet.recipes.preflight import check_start
@@ -148,7 +147,7 @@ class Run:
         net = self.parts.net.cpu()
         # What `snnet profile` has written there is kept.
         net.table = from_first(lambda: StitchTable.load(path) if path.is_file() else None)
-        count_costs(net)
+        self.parts.count_costs()
         chosen = self._chosen() if stitches is None else stitches
         return self._scored(path, self.parts.validation, title, chosen) if chosen else StitchTable([])
 

@@ -9,7 +9,6 @@ from timm.data import Mixup
 
 from snnet.data import Images, calibration_images, eval_batches, fixed_choice, in_shards
 from snnet.errors import RecipeError, SpaceError
-from snnet.profiling import count_costs
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe, SamplerSettings
 from snnet.table import StitchTable, column, without_scores
@@ -24,6 +23,7 @@ from snnet.training import (
     with_something_to_train,
 )
 from snnet.training.samplers import SAMPLERS, StitchSampler
+from snnet.utils import counted
 
 
 def build_trainer(parts: Parts, directory: Path | None = None, *, scores: StitchTable | None = None) -> Trainer:
@@ -88,7 +88,7 @@ def _probe(parts: Parts) -> Probe | None:
 def build_sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
     """Return what draws the stitches; arguments and errors are those of `build_trainer`."""
     section, optim = parts.recipe.sampler, parts.recipe.optim
-    table = without_scores(count_costs(parts.net)) if sampler_columns(section) else StitchTable([])
+    table = without_scores(parts.count_costs()) if sampler_columns(section) else StitchTable([])
     # Other scores that the network has may be those of test images, which must not decide what is trained.
     table = table if scores is None else table.merge(scores)
     kind, space = SAMPLERS.get(section.name), parts.net.space
@@ -101,9 +101,9 @@ def build_sampler(parts: Parts, scores: StitchTable | None) -> StitchSampler:
         if not frozen:
             raise
         raise RecipeError(
-            f"{error} Of {len(space)} stitches {len(stitches)} can be drawn, for optim.freeze is "
-            f"{optim.freeze!r} and optim.anchor_lr_scale {optim.anchor_lr_scale}, and "
-            "frozen anchors alone have nothing to train."
+            f"{error} Of {counted(len(space), 'stitch')} {len(stitches):,} can be drawn, for optim.freeze is "
+            f"{optim.freeze!r} and optim.anchor_lr_scale {optim.anchor_lr_scale}, and frozen anchors alone have "
+            "nothing to train."
         ) from error
 
 

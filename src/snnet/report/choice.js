@@ -70,7 +70,7 @@ function facts(list, row, names) {
   });
   for (const name of names) {
     html("dt", column[name].label, list);
-    html("dd", format(name, value(row, name)), list);
+    html("dd", costText(row, name), list, doubtTitle(row, name));
   }
 }
 
@@ -171,7 +171,7 @@ function look(row) {
   html("b", `${column[D.score].label}: ${scoreText(row)}`, tip);
   html("code", `stitch ${row.index} · ${row.id}`, tip);
   // On a phone the tip would cover the chart; what it leaves out stands below.
-  if (isNarrow()) html("div", `${column[state.cost].label}: ${format(state.cost, value(row, state.cost))}`, tip);
+  if (isNarrow()) html("div", `${column[state.cost].label}: ${costText(row, state.cost)}`, tip);
   else facts(html("dl", "", tip), row, measures);
   ring(row, "halo");
   return showRow(row);
@@ -217,7 +217,7 @@ function drawTable() {
     html("td", row.index, line);
     html("code", row.id, html("td", "", line));
     html("td", scoreText(row), line, { className: "score-cell" });
-    for (const { name } of costs) html("td", format(name, value(row, name)), line);
+    for (const { name } of costs) html("td", costText(row, name), line, doubtTitle(row, name));
     html("td", row.route.map(([a, start, stop]) => `${stop - start} ${D.anchors[a].short}`).join(" → "), line);
     line.dataset.stitch = row.id;
     line.onclick = () => choose(line, row);

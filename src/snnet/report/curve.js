@@ -30,6 +30,10 @@ const scored = (row) => value(row, D.score) !== undefined && value(row, state.co
 // Predicted scores bear their standard error.
 const scoreText = (row) => format(D.score, value(row, D.score))
   + (row.error === undefined ? "" : ` ± ${(row.error / column[D.score].scale).toFixed(2)}, predicted`);
+// An unreliable time bears a question mark, and says why.
+const doubt = (row, name) => D.doubts[name][row.id];
+const costText = (row, name) => format(name, value(row, name)) + (doubt(row, name) ? " ?" : "");
+const doubtTitle = (row, name) => (doubt(row, name) ? { title: `${D.unreliable}: ${doubt(row, name)}` } : {});
 const starPath = "M0,-11L2.7,-3.7 10.5,-3.4 4.4,1.4 6.5,8.9 0,4.6 -6.5,8.9 -4.4,1.4 -10.5,-3.4 -2.7,-3.7Z";
 
 // ---- the curve
@@ -95,6 +99,12 @@ function drawErrors(layer, s) {
   }
 }
 
+function drawDoubts(layer, s) {
+  for (const row of D.rows.filter((one) => doubt(one, state.cost) && scored(one))) {
+    svg("circle", { class: "doubt", cx: s.x(value(row, state.cost)), cy: s.y(value(row, D.score)), r: row.series < 0 ? 11 : 7.5 }, layer);
+  }
+}
+
 const keyOf = (row) => (!scored(row) ? "unscored" : row.series < 0 ? "anchors" : `series-${row.series}`);
 let points = [], scale = null;
 
@@ -115,6 +125,7 @@ function drawChart() {
   for (const key of ["unscored", ...D.series.map((_, n) => `series-${n}`), "anchors"]) layers[key] = layer(key);
   points = D.rows.filter((row) => value(row, state.cost) !== undefined)
     .map((row) => ({ row, key: keyOf(row), at: drawRow(layers[keyOf(row)], row, scale) }));
+  drawDoubts(layer("doubts"), scale);
   svg("g", { id: "budget-front" }, chart);
   for (const key of state.hidden) setShown(key, false);
 }
@@ -140,6 +151,8 @@ function legendEntries() {
       draw: (g) => svg("circle", { class: "before", cx: 8, cy: 7, r: 4 }, g) }] : []),
     ...(D.rows.some((row) => row.error !== undefined) ? [{ key: "errors", label: "error of a prediction",
       draw: (g) => svg("path", { class: "error", d: "M8,1V13" }, g) }] : []),
+    ...(D.costs.some((name) => Object.keys(D.doubts[name]).length) ? [{ key: "doubts", label: `${D.unreliable} (?)`,
+      draw: (g) => svg("circle", { class: "doubt", cx: 8, cy: 7, r: 6 }, g) }] : []),
     ...(unscored ? [ticked] : []),
   ];
 }

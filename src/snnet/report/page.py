@@ -12,7 +12,16 @@ from typing import Any
 
 from snnet.errors import TableError
 from snnet.report.plots import draw_curve
-from snnet.report.view import anchor_depths, anchor_names, axis_of, cost_columns, score_range, series_of, short_names
+from snnet.report.view import (
+    UNRELIABLE,
+    anchor_depths,
+    anchor_names,
+    axis_of,
+    cost_columns,
+    score_range,
+    series_of,
+    short_names,
+)
 from snnet.table import (
     COST,
     ERROR,
@@ -23,10 +32,11 @@ from snnet.table import (
     StitchTable,
     column,
     describe_profile,
+    doubts,
     measured,
     pareto_frontier,
 )
-from snnet.utils import write_text
+from snnet.utils import check_output, counted, write_text
 
 
 def write_page(
@@ -56,7 +66,7 @@ def write_page(
         source: What the commands that the page offers name: the directory of the network or the file of the table.
 
     Raises:
-        TableError: If the table has neither MACs, parameters nor latencies.
+        TableError: If the table has neither MACs, parameters nor latencies, or no file can be written there.
     """
     costs = cost_columns(table)
     if not costs:
@@ -70,7 +80,7 @@ def write_page(
             "source": shlex.quote(source),
         },
         ["curve.js", "choice.js"],
-        title=title or f"{len(table):,} networks in one",
+        title=title or f"{counted(len(table), 'network')} in one",
         subtitle=_subtitle(table),
         footer=_footer(table),
     )
@@ -104,7 +114,7 @@ def write_report(
     Returns:
         Name of each file -> its path.
     """
-    out = Path(directory)
+    out = check_output(Path(directory), TableError)
     told: dict[str, Any] = {
         "before": before,
         "before_label": before_label,
@@ -125,7 +135,11 @@ def fill_page(path: str | Path, page: str, data: dict[str, Any], scripts: Sequen
         data: What the scripts draw.
         scripts: Files of the scripts, besides what all pages share.
         **texts: What people read, by the name of its place.
+
+    Raises:
+        TableError: If nothing can be written there.
     """
+    check_output(Path(path), TableError, is_file=True)
     here = files("snnet.report")
     # "<" would let a name in the data end the script element.
     parts = {name: html.escape(text) for name, text in texts.items()} | {
@@ -152,6 +166,8 @@ def _data(
         ],
         "series": [{"label": one.label, "color": one.color} for one in series],
         "rows": [_row(row, group.get(row.stitch, -1), [*costs, *extra, score], score) for row in table],
+        "doubts": {name: doubts(table, name) for name in [*costs, *extra]},
+        "unreliable": UNRELIABLE,
         "before": before_label if before is not None else None,
         "views": {cost: _view(table, before, cost, score) for cost in costs},
     }
@@ -216,9 +232,12 @@ def _subtitle(table: StitchTable) -> str:
 def _footer(table: StitchTable) -> str:
     facts = []
     if images := table.meta.get("images"):
-        facts.append(f"scored on {images:,} images" if isinstance(images, int) else f"scored on {images} images")
+        facts.append(f"scored on {counted(images, 'image')}")
     facts += [fact for fact in (describe_profile(table.meta), _day(table.meta.get("date"))) if fact]
-    return "MACs are multiply-adds of one forward pass at batch 1. " + (" · ".join(facts) and f"{' · '.join(facts)}.")
+    notes = ["MACs are multiply-adds of one forward pass at batch 1."]
+    if any(doubts(table, name) for name in cost_columns(table)):
+        notes.append(f"? marks an {UNRELIABLE}: the machine had other work; `snnet profile` measures it again.")
+    return " ".join([*notes, " · ".join(facts) + "." * bool(facts)]).rstrip()
 
 
 def _day(date: Any) -> str | None:

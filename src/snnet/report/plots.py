@@ -12,9 +12,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from snnet.errors import TableError
-from snnet.report.view import Axis, anchor_names, axis_of, score_range, series_of
-from snnet.table import COST, ERROR, SCORE, StitchRow, StitchTable, is_predicted, measured, pareto_frontier
-from snnet.utils import write_aside
+from snnet.report.view import UNRELIABLE, Axis, anchor_names, axis_of, score_range, series_of
+from snnet.table import COST, ERROR, SCORE, StitchRow, StitchTable, doubts, is_predicted, measured, pareto_frontier
+from snnet.utils import check_output, counted, write_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,6 +68,7 @@ def draw_curve(
         points = points_of(series.rows, x, y)
         draw_marks(axes, points, s=s, color=series.color, linewidths=width, label=series.label, zorder=4)
     _draw_anchors(axes, table, x, y)
+    _draw_doubts(axes, table, x, y)
     _head(axes, table, x, y, title)
     axes.margins(x=0.045)
     _legend(figure, axes)
@@ -78,8 +79,9 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure, whole or not at all, in the format of the suffix.
 
     Raises:
-        TableError: If there is no such format.
+        TableError: If there is no such format, or no file can be written there.
     """
+    check_output(Path(path), TableError, is_file=True)
     kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise TableError(f"A curve cannot be written as {Path(path).name!r}; end the name in .{', .'.join(FORMATS)}.")
@@ -145,6 +147,13 @@ def _draw_errors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
         axes.vlines(at, middle - errors, middle + errors, color=_FAINT, linewidth=0.9, label="predicted", zorder=3)
 
 
+def _draw_doubts(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
+    """Draw a ring around every stitch whose cost is an unreliable time."""
+    at, scores = points_of([table[stitch] for stitch in doubts(table, x.column)], x, y)
+    if len(at):
+        axes.scatter(at, scores, s=150, facecolors="none", edgecolors=INK, linestyles=":", label=UNRELIABLE, zorder=5)
+
+
 def _draw_anchors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
     rows = [row for row in table.anchors if measured(row, x.column, y.column)]
     names, points = anchor_names(table), points_of(rows, x, y)
@@ -184,7 +193,7 @@ def _legend(figure: Figure, axes: "Axes") -> None:
         columnspacing=1.6,
         scatterpoints=1,
     )
-    size_marks(legend, 30, anchors=90)
+    size_marks(legend, 30, anchors=90, **{UNRELIABLE: 90})
 
 
 def _head(axes: "Axes", table: StitchTable, x: Axis, y: Axis, title: str | None) -> None:
@@ -197,7 +206,9 @@ def _head(axes: "Axes", table: StitchTable, x: Axis, y: Axis, title: str | None)
     }
     hidden = "".join(f" · {count:,} {what}" for what, count in counts.items() if count)
     frontier = len(pareto_frontier(table, x.column, y.column))
-    heading = title or f"{len(table):,} networks in one, stitched from {len(anchor_names(table))} anchors"
+    heading = (
+        title or f"{counted(len(table), 'network')} in one, stitched from {counted(len(anchor_names(table)), 'anchor')}"
+    )
     axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=INK, pad=26)
     note = f"{y.label} over {x.label} · {shown:,} shown, {frontier} of them on the frontier{hidden}"
     axes.annotate(

@@ -10,6 +10,7 @@ from snnet.report.plots import INK, MUTED, RULE, save_figure
 from snnet.report.view import PALETTE, anchor_names, axis_of, series_of
 from snnet.space import Stitch
 from snnet.table import SCORE, StitchTable
+from snnet.utils import counted
 
 _PREFIX = f"{SCORE}/"
 
@@ -67,7 +68,7 @@ def _figure(curves: Curves, table: StitchTable) -> Figure:
         axes.annotate(label, (step, height), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)
     axes.set_xlabel("step", fontsize=10, color=INK)
     axes.set_ylabel(axis_of(table, SCORE).title, fontsize=10, color=INK)
-    heading = f"{len(curves)} stitches while all {len(table)} were trained"
+    heading = f"{counted(len(curves), 'stitch')} while all {len(table):,} were trained"
     axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=INK)
     return figure
 

@@ -8,6 +8,7 @@ from snnet.utils import SCALES
 
 # Okabe and Ito's palette, darkened where it is too light on white: told apart with any color vision.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8569a", "#8a6d00", "#3c9ccf", "#6b4ea0", "#7a7a7a")
+UNRELIABLE = "unreliable time"
 
 
 @dataclass(frozen=True)

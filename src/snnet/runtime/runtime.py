@@ -23,7 +23,7 @@ from snnet.runtime.records import Answer, Counters, Images, Switch
 from snnet.runtime.shelf import Shelf
 from snnet.space import Stitch
 from snnet.table import SCORE, StitchTable, pareto_frontier
-from snnet.utils import Show, shows_progress
+from snnet.utils import Show, counted, shows_progress
 
 _LOG = logging.getLogger(__name__)
 _TELLING = 0.2  # seconds
@@ -223,12 +223,14 @@ class Runtime:
         end = time.monotonic() + (math.inf if timeout is None else timeout)
         while not self._shelf.wait(timeout=min(_TELLING, max(end - time.monotonic(), 0.0))):
             if time.monotonic() >= end:
-                raise EngineError(f"After {timeout} s {self._shelf.waiting} stitches are still not ready; wait longer.")
+                raise EngineError(
+                    f"After {timeout} s {counted(self._shelf.waiting, 'stitch')} still not ready; wait longer."
+                )
             tell(len(self.ready), len(self.ready) + self._shelf.waiting, "")
         tell(len(self.ready), len(self.ready), "")
         for stitch, error in (failures := self._shelf.failures).items():
             raise EngineError(
-                f"{len(failures)} stitches cannot be made ready, the first of them {stitch}: {error}"
+                f"{counted(len(failures), 'stitch')} cannot be made ready, the first of them {stitch}: {error}"
             ) from error
 
     def counters(self) -> Counters:

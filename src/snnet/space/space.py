@@ -11,7 +11,7 @@ from snnet.space.matching import Direction, LayerSpec, cut_sequences, keep_cuts,
 from snnet.space.routes import layers_along, whole_anchors
 from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.stitch import Cut, Stitch, as_number
-from snnet.utils import known_keywords
+from snnet.utils import counted, known_keywords
 
 _log = logging.getLogger(__name__)
 
@@ -88,13 +88,9 @@ class StitchSpace(Sequence[Stitch]):
 
     @classmethod
     def through(cls, depths: Sequence[Sequence[int]], routes: Iterable[Stitch] = ()) -> "StitchSpace":
-        """Make the space of all anchors and any routes, in the order given, each cut with a stitching layer of its own.
+        """Return the space of all anchors and, behind them, any routes in their order: either way between anchors, skips.
 
-        Routes that begin alike share the layers of their common beginning, and no others.
-
-        Args:
-            depths: Blocks per stage of each anchor, as for `build`.
-            routes: Cuts in either direction and skips; anchors among them stay at the front.
+        Each cut has a stitching layer of its own, which routes share that begin alike up to there.
 
         Raises:
             SpaceError: If a route leaves the anchors.
@@ -130,7 +126,14 @@ class StitchSpace(Sequence[Stitch]):
         return hash((self.depths, self.stitches, self.layers))
 
     def __repr__(self) -> str:
-        return f"StitchSpace({len(self)} stitches of {len(self.depths)} anchors, {len(self.layers)} stitching layers)"
+        return f"StitchSpace({self.counts})"
+
+    @property
+    def counts(self) -> str:
+        """How many stitches, anchors and stitching layers there are, in words."""
+        several = {"stitch": self.stitches, "anchor": self.depths, "stitching layer": self.layers}
+        stitches, anchors, layers = (counted(len(values), name) for name, values in several.items())
+        return f"{stitches} of {anchors}, {layers}"
 
     def find(self, stitch: int | str | Stitch) -> Stitch:
         """Return the stitch of a number, an id, or a value.
@@ -163,11 +166,7 @@ class StitchSpace(Sequence[Stitch]):
         return number
 
     def layer_of(self, cut: Cut, after: str | None = None) -> LayerSpec:
-        """Return the stitching layer that serves a cut.
-
-        Args:
-            cut: The cut.
-            after: The beginning of the route before it, where layers serve their cuts behind one beginning alone.
+        """Return the stitching layer that serves a cut, behind the beginning `after` of a route where that matters.
 
         Raises:
             SpaceError: If no stitch of the space makes this cut there.

@@ -4,6 +4,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from snnet.utils import counted
+
 Layout = Literal["tokens", "NHWC", "NCHW"]
 """Order of the axes of a feature map; `tokens` is `(B, N, C)`."""
 
@@ -34,8 +36,8 @@ class FeatureSpec:
 
     def __str__(self) -> str:
         height, width = self.grid
-        prefix = f"{self.prefix_tokens} tokens and " if self.prefix_tokens else ""
-        return f"{prefix}{height}x{width} positions of {self.channels} channels ({self.layout})"
+        prefix = f"{counted(self.prefix_tokens, 'token')} and " if self.prefix_tokens else ""
+        return f"{prefix}{height}x{width} positions of {counted(self.channels, 'channel')} ({self.layout})"
 
 
 @dataclass(frozen=True, slots=True)

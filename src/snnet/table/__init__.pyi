@@ -22,6 +22,12 @@ from .frontier import gap_to_lines as gap_to_lines
 from .frontier import hypervolume as hypervolume
 from .frontier import line_between_anchors as line_between_anchors
 from .frontier import pareto_frontier as pareto_frontier
+from .height import Gain as Gain
+from .height import Height as Height
+from .height import frontier_gain as frontier_gain
+from .height import frontier_height as frontier_height
+from .hits import Hits as Hits
+from .hits import hits_file as hits_file
 from .reliability import cells as cells
 from .reliability import doubts as doubts
 from .reliability import warn_of_doubts as warn_of_doubts

@@ -16,6 +16,7 @@ from snnet.table.reliability import warn_of_doubts
 from snnet.table.row import StitchRow
 from snnet.table.table import StitchTable
 from snnet.table.values import measured, missing_column
+from snnet.utils import counted
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,8 @@ class Ranking:
         candidates = [row for row in self.table if measured(row, self.prefer)]
         if not candidates:
             command = column(self.prefer).command or "snnet evaluate"
-            return f"None of the {len(self.table)} stitches has a finite {self.prefer!r}; `{command}` measures it."
+            stitches = counted(len(self.table), "stitch")
+            return f"None of the {stitches} has a finite {self.prefer!r}; `{command}` measures it."
         unmet = [name for name in budget.limits if not any(budget.admits(row, name) for row in candidates)]
         parts = [f"No {'ready ' * ready}stitch keeps {budget}."]
         if not unmet and not ready:

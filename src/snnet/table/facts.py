@@ -7,7 +7,7 @@ from pydantic import Field
 
 from snnet.errors import SNNetError, TableError
 from snnet.table.columns import column
-from snnet.utils import Machine, Record, checked_record, precision_of
+from snnet.utils import Machine, Record, checked_record, counted, precision_of
 
 PROFILE = "profile"
 """The fact of a table that says under what its latencies, throughputs, memory and energy were measured."""
@@ -78,7 +78,7 @@ def describe_profile(meta: Mapping[str, Any]) -> str | None:
     facts = meta.get(PROFILE)
     if not facts:
         return None
-    threads = f"{facts.get('threads')} thread{'' if facts.get('threads') == 1 else 's'}"
+    threads = counted(facts.get("threads"), "thread")
     how = f"{facts.get('engine')} on {facts.get('device')}, {facts.get('precision')}, {threads}"
     return f"measured on {Machine.of(facts.get('machine') or {})}: {how}, {str(facts.get('date'))[:10]}"
 

@@ -35,7 +35,7 @@ def pareto_frontier(table: StitchTable, cost: str = COST, score: str = SCORE) ->
         if lowest < best:
             best = lowest
             frontier += [row for row in tied if badness(row.values[score]) == lowest]
-    return StitchTable(frontier, table.meta)
+    return StitchTable(frontier, table.meta, table.hits)
 
 
 def hypervolume(

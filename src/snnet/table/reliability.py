@@ -8,6 +8,7 @@ from collections.abc import Container, Iterable, Sequence
 from snnet.errors import MeasurementWarning
 from snnet.table.columns import COST, LATENCY, THROUGHPUT, at_batch, column
 from snnet.table.row import StitchRow
+from snnet.utils import counted
 
 WIDE, WIDEST = 0.1, 0.5
 """Shares of a median. An interval below the first is narrow enough for any budget; one above the second for none."""
@@ -76,9 +77,9 @@ def warn_of_doubts(rows: Iterable[StitchRow], names: Iterable[str], among: Conta
         if found:
             stitch, why = next(iter(found.items()))
             warnings.warn(
-                f"The choice depends on {name}, which is unreliable for {len(found)} of {len(given)} stitches, such as "
-                f"{stitch}: {why}. The machine had other work while it was measured; measure again when it is idle "
-                "(`snnet profile`).",
+                f"The choice depends on {name}, which is unreliable for {len(found):,} of "
+                f"{counted(len(given), 'stitch')}, such as {stitch}: {why}. The machine had other work while it was "
+                "measured; measure again when it is idle (`snnet profile`).",
                 MeasurementWarning,
                 stacklevel=level + 1,
             )

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from snnet.errors import TableError, did_you_mean
 from snnet.space import Stitch, as_number
-from snnet.table.columns import column, in_order
+from snnet.table.columns import SCORE, column, in_order
 from snnet.table.facts import describe_profile, read_facts
+from snnet.table.hits import Hits, hits_file
 from snnet.table.reliability import cells
 from snnet.table.row import StitchRow, read_row
-from snnet.utils import html_grid, is_intact, parsed_json, sealed, text_grid, write_text
+from snnet.utils import counted, html_grid, is_intact, parsed_json, sealed, text_grid, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,12 +30,16 @@ class StitchTable:
     Args:
         rows: One row per stitch, in the order of the space.
         meta: Facts about the whole table: names and depths of the anchors, versions, date, the machine of latencies.
+        hits: What stitches got right, image by image; those of `rows` if that is a table.
 
     Raises:
         TableError: If two rows bear the same stitch.
     """
 
-    def __init__(self, rows: Iterable[StitchRow], meta: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, rows: Iterable[StitchRow], meta: Mapping[str, Any] | None = None, hits: Hits | None = None
+    ) -> None:
+        self._hits: Hits | None = rows._hits if hits is None and isinstance(rows, StitchTable) else hits
         self.rows = tuple(rows)
         self.meta: dict[str, Any] = dict(meta or {})
         if len(self._by_id) != len(self.rows):
@@ -47,6 +52,12 @@ class StitchTable:
     @cached_property
     def _by_index(self) -> dict[int, StitchRow]:
         return {row.index: row for row in self.rows}
+
+    @cached_property
+    def hits(self) -> Hits | None:
+        """What stitches got right, image by image, of those whose top-1 it adds up to; None if there are none."""
+        scores = {row.stitch: row.get(SCORE) for row in self}
+        return self._hits and self._hits.behind(scores, self.meta.get("evaluation") or {})
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -66,7 +77,7 @@ class StitchTable:
         found = self._find(stitch)
         if found is None:
             hint = did_you_mean(str(stitch), self._by_id)
-            raise TableError(f"The table of {len(self)} rows has no stitch {stitch!s}.{hint}")
+            raise TableError(f"The table of {counted(len(self), 'row')} has no stitch {stitch!s}.{hint}")
         return found
 
     def _find(self, stitch: int | str | Stitch) -> StitchRow | None:
@@ -85,8 +96,7 @@ class StitchTable:
 
     @property
     def _title(self) -> str:
-        count = f"{len(self):,} stitch{'' if len(self) == 1 else 'es'}"
-        return ", ".join(filter(None, (f"StitchTable: {count}", describe_profile(self.meta))))
+        return ", ".join(filter(None, (f"StitchTable: {counted(len(self), 'stitch')}", describe_profile(self.meta))))
 
     def _grid(self, count: int) -> tuple[list[str], list[list[str]]]:
         """Return the headings and the first rows as people read them."""
@@ -122,7 +132,7 @@ class StitchTable:
 
     def where(self, keep: Callable[[StitchRow], bool]) -> "StitchTable":
         """Return the rows for which `keep` is true, with their numbers unchanged."""
-        return StitchTable((row for row in self.rows if keep(row)), self.meta)
+        return StitchTable((row for row in self.rows if keep(row)), self.meta, self._hits)
 
     def with_column(self, name: str, values: Mapping[str, float]) -> "StitchTable":
         """Return a table in which the stitches named in `values` have that value in column `name`.
@@ -138,7 +148,7 @@ class StitchTable:
 
     def with_values(self, values: Callable[[StitchRow], Mapping[str, float]]) -> "StitchTable":
         """Return the table with the values of each row that a function gives for it."""
-        return StitchTable((StitchRow(row.index, row.stitch, values(row)) for row in self.rows), self.meta)
+        return StitchTable((StitchRow(row.index, row.stitch, values(row)) for row in self.rows), self.meta, self._hits)
 
     def without(self, *names: str) -> "StitchTable":
         """Return the table without these columns, as far as it has them."""
@@ -158,7 +168,8 @@ class StitchTable:
                 )
         found = {row.stitch: row.values for row in other}
         rows = self.with_values(lambda row: {**row.values, **found.get(row.stitch, {})})
-        return StitchTable(rows, {**self.meta, **other.meta})
+        hits = self._hits if other._hits is None else other._hits.over(self._hits)
+        return StitchTable(rows, {**self.meta, **other.meta}, hits)
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return a DataFrame with columns `index`, `stitch` and one per measured quantity."""
@@ -167,19 +178,28 @@ class StitchTable:
         return pd.DataFrame([row.to_dict() for row in self.rows], columns=["index", "stitch", *self.columns])
 
     def save(self, path: str | Path) -> Path:
-        """Write the table as JSON Lines, whole or not at all: a line of facts, then a line per stitch."""
+        """Write the table as JSON Lines, whole or not at all: a line of facts, then a line per stitch.
+
+        Its hits lie beside it, in a file of their own (`hits_file`).
+        """
+        if self.hits is not None:  # before the rows, which hits of other facts do not disturb
+            self.hits.save(hits_file(path))
         rows = [row.to_dict() for row in self.rows]
         seal = sealed({"meta": self.meta, "rows": rows})["digest"]
         head = {"format": FORMAT, "version": VERSION, "meta": self.meta, "digest": seal}
         lines = [json.dumps(line) for line in [head, *rows]]
-        return write_text(path, "\n".join(lines) + "\n")
+        written = write_text(path, "\n".join(lines) + "\n")
+        if self.hits is None:
+            hits_file(path).unlink(missing_ok=True)
+        return written
 
     @classmethod
     def load(cls, path: str | Path) -> "StitchTable":
-        """Read a table that `save` wrote, or a JSON object with its rows under `stitches`.
+        """Read a table that `save` wrote, with its hits, or a JSON object with its rows under `stitches`.
 
         Raises:
-            TableError: If the file is missing or is not such a table; the message names the line.
+            TableError: If the file is missing or is not such a table, the message names the line; or if the file of
+                its hits is damaged.
         """
         source = Path(path)
         if not source.is_file():
@@ -216,11 +236,14 @@ class StitchTable:
                 f"{source} is damaged or was changed: its digest is another; write the table anew, or remove 'digest' "
                 "from its first line to take it as it is."
             )
-        return cls._checked(source, rows, facts)
+        found = hits_file(source)
+        return cls._checked(source, rows, facts, Hits.load(found) if found.is_file() else None)
 
     @classmethod
-    def _checked(cls, source: Path, rows: list[StitchRow], facts: dict[str, Any]) -> "StitchTable":
+    def _checked(
+        cls, source: Path, rows: list[StitchRow], facts: dict[str, Any], hits: Hits | None = None
+    ) -> "StitchTable":
         for what, found in (("stitch", [row.stitch for row in rows]), ("index", [row.index for row in rows])):
             if twice := [value for value, count in Counter(found).items() if count > 1]:
                 raise TableError(f"{source} has the {what} {twice[0]!r} in two rows; write the table anew.")
-        return cls(rows, facts)
+        return cls(rows, facts, hits)

@@ -9,6 +9,7 @@ import torch
 from snnet.anchors import Anchor, load_anchor, rebuildable_source
 from snnet.errors import RecipeError
 from snnet.network import SNNet
+from snnet.utils import counted
 
 
 def drop_path_settings(rates: Sequence[float] | None, count: int) -> list[dict[str, Any]]:
@@ -25,7 +26,10 @@ def drop_path_settings(rates: Sequence[float] | None, count: int) -> list[dict[s
     if rates is None:
         return [{} for _ in range(count)]
     if len(rates) not in (1, count):
-        raise RecipeError(f"network.drop_path has {len(rates)} rates for {count} anchors; give one, or one for each.")
+        raise RecipeError(
+            f"network.drop_path has {counted(len(rates), 'rate')} for {counted(count, 'anchor')}; give one, or one for "
+            "each."
+        )
     return [{"drop_path_rate": rate} for rate in (rates if len(rates) == count else list(rates) * count)]
 
 

@@ -13,7 +13,7 @@ from snnet.anchors import batch_norms
 from snnet.errors import RecipeError
 from snnet.network import SNNet
 from snnet.training.settings import OptimSettings
-from snnet.utils import Share, started_share
+from snnet.utils import Share, counted, started_share
 
 
 def parameter_groups(net: SNNet, *, weight_decay: float, anchor_lr_scale: float = 1.0) -> list[dict[str, Any]]:
@@ -88,7 +88,9 @@ def build_schedule(optimizer: Optimizer, settings: OptimSettings, steps: int, wa
         RecipeError: If warm-up takes all steps.
     """
     if steps <= warmup:
-        raise RecipeError(f"Warm-up takes {warmup} of {steps} steps in all, and must leave some; lower it.")
+        raise RecipeError(
+            f"Warm-up takes {warmup:,} of {counted(steps, 'step')} in all, and must leave some; lower it."
+        )
     return CosineLRScheduler(
         optimizer,
         # timm warns of a cosine of one step; the first of two has the same rate.

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from snnet.errors import RecipeError
-from snnet.utils import Precision, Settings, check_precision
+from snnet.utils import Precision, Settings, check_precision, counted
 
 Sharding = Literal["none", "fsdp"]
 """Whether weights and optimizer state are divided over processes."""
@@ -76,7 +76,10 @@ class RunSettings(Settings):
         """
         steps = self.in_steps(self.epochs, batches) if self.epochs is not None else self.steps or 0
         if steps < 1:
-            raise RecipeError(f"{self.epochs} epochs of {batches} batches are no whole step; set run.epochs higher.")
+            raise RecipeError(
+                f"{counted(self.epochs, 'epoch')} of {counted(batches, 'batch')} make no whole step; set run.epochs "
+                "higher."
+            )
         return steps
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader, IterableDataset, RandomSampler, default
 
 from snnet.data import TrainBatches
 from snnet.errors import DataError
-from snnet.utils import WHOLE, Share
+from snnet.utils import WHOLE, Share, counted
 
 _FIX = "give Trainer snnet.data.TrainBatches(dataset, batch_size) instead"
 _log = logging.getLogger(__name__)
@@ -54,8 +54,8 @@ def _endless(batches: Batches, start: int, share: Share) -> Iterator[Batch]:
             given += 1
         if given != len(batches) - first:
             raise DataError(
-                f"Epoch {epoch} gave {given} batches from number {first} on where {len(batches) - first} were "
-                "expected; a run could not be resumed on such data."
+                f"Epoch {epoch} gave {counted(given, 'batch')} from number {first} on where {len(batches) - first} "
+                "were expected; a run could not be resumed on such data."
             )
         epoch, first = epoch + 1, 0
 

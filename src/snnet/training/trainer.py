@@ -32,7 +32,7 @@ from snnet.training.samplers.samplers import (
 from snnet.training.settings import OptimSettings, RunSettings, TrainResult, TrainStatus
 from snnet.training.stream import Batch, Batches, as_batches, step_batches
 from snnet.training.trackers import check_trackers
-from snnet.utils import Show, fast_linear, from_first, joined, losing_none, share, shows_progress, sum_numbers
+from snnet.utils import Show, counted, fast_linear, from_first, joined, losing_none, share, shows_progress, sum_numbers
 
 LOG, TRACKING = "log.jsonl", "tracking"
 _log = logging.getLogger(__name__)
@@ -169,14 +169,17 @@ class _Run:
         self.trainer, self.on_step, self.progress = trainer, on_step, progress
         self.settings, self.steps = trainer.run, trainer.steps
         parts = (trainer.run, trainer.optim, trainer.loss, trainer.mixup)
-        facts = run_facts(trainer.net, trainer.batches, trainer.sampler, *parts, trainer.facts)
+        facts = run_facts(
+            trainer.net, trainer.batches, trainer.sampler, *parts, trainer.facts, warmup=trainer.asked_warmup
+        )
         self.share = share()
         self.say = on_message if on_message and self.share.is_first else lambda _: None
         if trainer.warmup < trainer.asked_warmup and self.share.is_first:
             (on_message or _log.warning)(
-                f"A warm-up of {trainer.optim.warmup_epochs:g} epochs is {trainer.asked_warmup} steps and the run has "
-                f"{self.steps}: it is shortened to {trainer.warmup} steps, as optim.warmup_epochs "
-                f"{trainer.warmup * self.settings.accumulation / len(trainer.batches):.2g} would say."
+                f"A warm-up of {trainer.optim.warmup_epochs:g} epochs is {counted(trainer.asked_warmup, 'step')} and "
+                f"the run has {self.steps}: it is shortened to {counted(trainer.warmup, 'step')}, as "
+                f"optim.warmup_epochs {trainer.warmup * self.settings.accumulation / len(trainer.batches):.2g} would "
+                "say."
             )
         self.store: CheckpointStore | None = None
         if trainer.directory is not None:
@@ -251,8 +254,9 @@ class _Run:
         totals = [int(total) for total in sums[len(asked) + 1 :]]
         if batches and not wanted and sums[len(asked)]:
             raise DataError(
-                f"Batches of {min(totals)} images cannot be divided over {self.share.count} processes, each of which "
-                "needs one at least; take larger batches or fewer processes."
+                f"Batches of {counted(min(totals), 'image')} cannot be divided over "
+                f"{counted(self.share.count, 'process')}, each of which needs one at least; take larger batches or "
+                "fewer processes."
             )
         return totals
 

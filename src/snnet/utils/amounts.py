@@ -1,6 +1,7 @@
-"""Numbers as people write and read them: `3G`, `4.61 G`."""
+"""Numbers as people write and read them: `3G`, `4.61 G`, `12,345 images`."""
 
 import math
+import re
 
 SCALES = ((1e9, "G"), (1e6, "M"), (1e3, "k"))
 """Factors with their units, the largest first."""
@@ -39,3 +40,18 @@ def fixed(value: float, digits: int = 3) -> str:
     """Return a number with so many digits, as in `4.61` and `13.9`; all those before the point, at most three after."""
     before = math.floor(math.log10(abs(value))) + 1 if value else 1
     return f"{value:.{max(0, min(3, digits - before))}f}"
+
+
+def counted(count: object, noun: str) -> str:
+    """Return how many there are of something, as in `1 image` and `12,345 images`.
+
+    Args:
+        count: The number; what a file gives in place of one is shown as it is.
+        noun: What one of them is called.
+    """
+    shown = f"{count:,}" if isinstance(count, int) else str(count)
+    if count == 1:
+        return f"{shown} {noun}"
+    if re.search("(s|x|ch|sh)$", noun):
+        return f"{shown} {noun}es"
+    return f"{shown} {noun[:-1]}ies" if re.search("[^aeiou]y$", noun) else f"{shown} {noun}s"

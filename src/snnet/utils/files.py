@@ -6,7 +6,7 @@ import platform
 import re
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from hashlib import file_digest as digest_of
@@ -47,22 +47,18 @@ def write_aside(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def write_beside(path: str | Path) -> Iterator[Path]:
+def write_beside(path: str | Path, place: Callable[[Path, Path], None]) -> Iterator[Path]:
     """Yield a path of the same name in a temporary folder beside `path`; for formats that write several files.
 
-    Once the block has ended well, everything in the folder moves beside `path`, what bears its own name last. On any
-    error the folder is removed and what stood there before is untouched.
+    Once the block has ended well, `place` takes the written path and `path` and moves there all that is in the folder.
+    On any error before that the folder is removed and what stood there before is untouched.
     """
     target = Path(path)
     with _folder_aside(target) as folder:
         yield folder / target.name
-        written = sorted(folder.iterdir(), key=lambda file: file.name == target.name)
-        for file in written:
+        for file in folder.iterdir():
             _flush_to_disk(file)
-        if len(written) > 1:  # a kill may so leave nothing to read, and never one file of then and one of now
-            target.unlink(missing_ok=True)
-        for file in written:
-            file.replace(target.parent / file.name)
+        place(folder / target.name, target)
 
 
 @contextmanager
@@ -140,6 +136,13 @@ def output_fault(path: Path, *, is_file: bool = False) -> str | None:
     if not os.access(place, os.W_OK | os.X_OK):
         return f"{path} cannot be written, for {place} is not yours to write in; name another"
     return None
+
+
+def check_output(path: Path, error: type[Exception], *, is_file: bool = False) -> Path:
+    """Return a path, and raise such an error if no directory, or no file, can be written there."""
+    if fault := output_fault(path, is_file=is_file):
+        raise error(f"{fault}.")
+    return path
 
 
 def write_text(path: str | Path, text: str) -> Path:

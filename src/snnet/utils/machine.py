@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from snnet.utils.amounts import counted
+
 _CPUINFO, _BOARD = Path("/proc/cpuinfo"), Path("/proc/device-tree/model")
 
 
@@ -50,8 +52,7 @@ class Machine:
         return same and set(measured.gpus) <= set(self.gpus)
 
     def __str__(self) -> str:
-        cores = f"{self.cores} core{'' if self.cores == 1 else 's'}"
-        return ", ".join([self.cpu, cores, *self.gpus])
+        return ", ".join([self.cpu, counted(self.cores, "core"), *self.gpus])
 
 
 @cache

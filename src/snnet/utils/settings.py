@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from pydantic_core import ErrorDetails
 
 from snnet.errors import RecipeError, SNNetError, did_you_mean
+from snnet.utils.amounts import counted
 
 _SHORT = Repr()
 _SHORT.maxstring = _SHORT.maxother = 200
@@ -58,7 +59,7 @@ class Settings(BaseModel):
         """Refuse what no counter of torch or numpy holds."""
         for number in value if isinstance(value, tuple) else (value,):
             if isinstance(number, int) and abs(number) >= 2**63:
-                raise ValueError(f"a number of {len(str(abs(number)))} digits is beyond what can be counted")
+                raise ValueError(f"a number of {counted(len(str(abs(number))), 'digit')} is beyond what can be counted")
         return value
 
 
@@ -131,7 +132,7 @@ def _refuse(kind: type[Settings], origin: str, faults: Sequence[str]) -> None:
 
 
 def _count(faults: int) -> str:
-    return f"{faults} faults" if faults > 1 else "a fault"
+    return "a fault" if faults == 1 else counted(faults, "fault")
 
 
 def _fault(kind: type[BaseModel], detail: ErrorDetails) -> str:

@@ -13,6 +13,7 @@ from snnet.export.bundle.sessions import open_session
 from snnet.network import Prediction, predict_images
 from snnet.space import Stitch
 from snnet.table import select
+from snnet.utils import counted
 
 
 class Bundle:
@@ -55,7 +56,7 @@ class Bundle:
         return cls(folder, manifest)
 
     def __repr__(self) -> str:
-        return f"Bundle({str(self.path)!r}, {len(self.table)} stitches)"
+        return f"Bundle({str(self.path)!r}, {counted(len(self.table), 'stitch')})"
 
     def select(self, **limits: Any) -> Stitch:
         """Return the best of its stitches within every limit; see `snnet.select` for what may be asked.

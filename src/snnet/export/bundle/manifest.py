@@ -14,7 +14,7 @@ from snnet.errors import ExportError
 from snnet.export.bundle.sessions import graph_name
 from snnet.space import InputSpec
 from snnet.table import RowRecord, StitchTable, read_facts
-from snnet.utils import InnerPath, Record, file_digest, finish_folder, read_record, sealed, write_json
+from snnet.utils import InnerPath, Record, counted, file_digest, finish_folder, read_record, sealed, write_json
 
 _log = logging.getLogger(__name__)
 
@@ -147,7 +147,7 @@ class _Input(Record):
     @model_validator(mode="after")
     def _agrees(self) -> "_Input":
         if not len(self.mean) == len(self.std) == self.size[0]:
-            raise ValueError(f"mean and std have one number for each of {self.size[0]} channels")
+            raise ValueError(f"mean and std have one number for each of {counted(self.size[0], 'channel')}")
         return self
 
 

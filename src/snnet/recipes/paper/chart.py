@@ -10,6 +10,7 @@ from pathlib import Path
 from snnet.errors import TableError
 from snnet.report import Bubble, BubbleGroup, draw_bubbles, write_bubble_page
 from snnet.table import StitchRow, StitchTable, measured
+from snnet.utils import counted
 
 # Every file names its source in its first line.
 _DATA = Path(str(files("snnet.recipes.paper") / "data"))
@@ -109,7 +110,7 @@ def write_chart(
     stitched = [BubbleGroup(label, tuple(stitches_as_bubbles(t)), main=True) for label, t in networks.items()]
     groups = (*model_groups(alone), *stitched)
     count = sum(len(group.bubbles) for group in stitched)
-    title = f"{count:,} stitches among {len(alone):,} individual models"
+    title = f"{counted(count, 'stitch')} among {counted(len(alone), 'individual model')}"
     out = Path(output)
     page = write_bubble_page(groups, out / f"{stem}.html", title=title)
     return (page, *(draw_bubbles(groups, out / f"{stem}{suffix}", title=title) for suffix in (".png", ".svg")))

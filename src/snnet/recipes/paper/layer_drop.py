@@ -11,6 +11,7 @@ from snnet.errors import RecipeError
 from snnet.network import SNNet
 from snnet.recipes.parts import Parts
 from snnet.space import FeatureSpec, InputSpec, StitchSpace
+from snnet.utils import counted
 
 _TWELFTHS = (2, 3, 4, 6, 8, 10, 12)
 
@@ -32,11 +33,11 @@ class CroppedAnchor(Anchor):
     def __init__(self, whole: Anchor, kept: Sequence[int], drop: float = 0.0) -> None:
         if len(whole.depths) > 1:
             raise RecipeError(
-                f"{whole.name} has {len(whole.depths)} stages; LayerDrop here takes anchors of one stage."
+                f"{whole.name} has {counted(len(whole.depths), 'stage')}; LayerDrop here takes anchors of one stage."
             )
         if not 0 <= drop < 1:
             raise RecipeError(f"The probability of dropping a block is {drop}; it must be at least 0 and below 1.")
-        super().__init__(whole.model, f"{whole.name}, {len(kept)} of {whole.depth} blocks")
+        super().__init__(whole.model, f"{whole.name}, {len(kept)} of {counted(whole.depth, 'block')}")
         # Past torch, which would list the model a second time.
         self.__dict__["whole"] = whole
         self.kept = tuple(kept)

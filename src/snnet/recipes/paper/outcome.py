@@ -13,7 +13,7 @@ from snnet.recipes.paper.runs import Bench, joined
 from snnet.recipes.paper.verdict import MEASURES, Range, Verdict, judge, shown
 from snnet.report import Panel, draw_comparison
 from snnet.table import StitchTable
-from snnet.utils import write_text
+from snnet.utils import counted, write_text
 
 _SCALES: Mapping[Scale, str] = {
     "embedded": "Embedded scale: small models, Fashion-MNIST; the paper's settings and data are `--scale imagenet`",
@@ -166,8 +166,8 @@ def _settings(outcome: Outcome) -> Iterator[str]:
     share = fmean(row.top1 for row in first) / 100
     error = 100 * math.sqrt(share * (1 - share) / images)
     yield (
-        f"{_SCALES[outcome.scale]}. {images:,} test images: one stitch at {100 * share:.0f} % has a standard error of "
-        f"{error:.2f} points. Seed {outcome.seed}, one run each. Budgets from {low} to {high} MACs."
+        f"{_SCALES[outcome.scale]}. {counted(images, 'test image')}: one stitch at {100 * share:.0f} % has a standard "
+        f"error of {error:.2f} points. Seed {outcome.seed}, one run each. Budgets from {low} to {high} MACs."
     )
     meanings = "; ".join(f"*{measure.heading}*: {measure.meaning}" for measure in MEASURES.values())
     yield f"{meanings}. Top-1 in percent."

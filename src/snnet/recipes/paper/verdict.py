@@ -7,6 +7,7 @@ from statistics import fmean
 from snnet.errors import TableError
 from snnet.recipes.paper.catalogue import Claim, MeasureName
 from snnet.table import StitchTable, gap_to_lines, measured, pareto_frontier
+from snnet.utils import counted
 
 Range = tuple[float, float]
 """The lowest and the highest budget, in MACs."""
@@ -133,7 +134,7 @@ class Verdict:
         holding = sum(finding.holds is True for finding in self.findings)
         if holding in (0, len(self.findings)):
             return "confirmed" if holding else "not confirmed"
-        return f"confirmed in part, {holding} of {len(self.findings)} comparisons"
+        return f"confirmed in part, {holding} of {counted(len(self.findings), 'comparison')}"
 
 
 def judge(claims: Sequence[Claim], tables: Mapping[str, StitchTable], budgets: Range) -> Verdict:

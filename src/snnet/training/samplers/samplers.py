@@ -9,7 +9,7 @@ import torch
 from snnet.errors import RecipeError, SpaceError, TableError, TrainingError
 from snnet.space import Stitch
 from snnet.table import StitchTable, column, measured
-from snnet.utils import Registry
+from snnet.utils import Registry, counted
 
 
 class StitchSampler(ABC):
@@ -91,7 +91,7 @@ def values_of(stitches: Sequence[Stitch], table: StitchTable, name: str) -> dict
         is_score = column(name).role == "score"
         command = "snnet evaluate NETWORK --split train" if is_score else "snnet profile NETWORK"
         raise TableError(
-            f"The sampler needs {name!r} of every stitch, and {len(lacking)} of {len(stitches)} have none "
+            f"The sampler needs {name!r} of every stitch, and {len(lacking):,} of {len(stitches):,} have none "
             f"({', '.join(lacking[:3])}); `{command}` measures it."
         )
     return {stitch.id: table[stitch].values[name] for stitch in stitches}
@@ -156,8 +156,8 @@ class AnchorShareSampler(StitchSampler):
         self.others = [stitch for stitch in stitches if not stitch.is_anchor]
         if not self.anchors or not self.others:
             raise SpaceError(
-                f"The space has {len(self.anchors)} anchors and {len(self.others)} other stitches; "
-                "a share of anchors needs both. Use UniformSampler."
+                f"The space has {counted(len(self.anchors), 'anchor')} and "
+                f"{counted(len(self.others), 'other stitch')}; a share of anchors needs both. Use UniformSampler."
             )
 
     def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:  # noqa: ARG002

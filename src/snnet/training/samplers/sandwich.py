@@ -9,6 +9,7 @@ from snnet.errors import RecipeError
 from snnet.space import Stitch
 from snnet.table import COST
 from snnet.training.samplers.samplers import SAMPLERS, StitchSampler, check_not_empty
+from snnet.utils import counted
 
 
 @SAMPLERS.register("sandwich")
@@ -35,8 +36,8 @@ class SandwichSampler(StitchSampler):
         self.others = [stitch for stitch in stitches if stitch not in self.ends]
         if not 0 <= random <= len(self.others):
             raise RecipeError(
-                f"random is {random}; a step can take 0 to {len(self.others)} stitches besides the largest and the "
-                "smallest."
+                f"random is {random}; a step can take 0 to {counted(len(self.others), 'stitch')} besides the largest "
+                "and the smallest."
             )
         self.random = random
 
