@@ -9,6 +9,7 @@ from . import profiling as profiling
 from . import recipes as recipes
 from . import report as report
 from . import runtime as runtime
+from . import searching as searching
 from . import space as space
 from . import table as table
 from . import training as training
@@ -31,6 +32,7 @@ from .profiling import profile as profile
 from .report import write_report as write_report
 from .runtime import Governor as Governor
 from .runtime import Runtime as Runtime
+from .searching import search as search
 from .space import Stitch as Stitch
 from .space import StitchSpace as StitchSpace
 from .table import StitchTable as StitchTable

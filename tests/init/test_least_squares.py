@@ -7,9 +7,10 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from snnet.errors import AnchorError, DataError, SNNetError, SpaceError
 from snnet.init import InitReport, collect_equations, initialize
+from snnet.init.plan import Node, Product, plan_sums
 from snnet.layers import fit_positions
 from snnet.network import SNNet
-from snnet.space import StitchSpace
+from snnet.space import Stitch, StitchSpace
 from tests.conftest import build_tiny_anchor, build_tiny_net
 from tests.init.reference import lstsq_map, relative_residual, stacked
 
@@ -294,3 +295,65 @@ def test_a_report_is_a_line_and_a_table(tiny_net: SNNet) -> None:
     page = report._repr_html_()
     assert page.count("<tr>") == 1 + len(report.layers) and report.layers[-1].name in page and f"{worst:.4f}" in page
     assert repr(initialize(tiny_net, None, method="kaiming")).endswith("layers on 0 images)")
+
+
+def build_routed_net(*routes: str) -> SNNet:
+    torch.manual_seed(0)
+    anchors = [build_tiny_anchor(16), build_tiny_anchor(32)]
+    return SNNet(anchors, StitchSpace.through([anchor.depths for anchor in anchors], map(Stitch, routes))).eval()
+
+
+def test_layers_behind_others_are_fitted_to_what_arrives() -> None:
+    """Against lstsq on features that the route itself gives, run step by step."""
+    net = build_routed_net("1:0-1,0:2-3,1:3-4", "1:0-1,1:3-4", "1:0-1,0:1-2,0:3-4")
+    images = sample(30)
+    report = initialize(net, images, batch_size=7)
+    assert [fit.name for fit in report.layers] == [layer.name for layer in net.space.layers]
+    for fit, layer in zip(report.layers, net.space.layers, strict=True):
+        (cut,) = layer.cuts
+        route = next(
+            s
+            for s in net.space
+            for hop in zip(s.cuts, s.beginnings, strict=True)
+            if net.layer(*hop) is net.layer_named(layer.name)
+        )
+        features = images
+        for step in net.steps(route):
+            if step.layer == layer.name:
+                break
+            features = net.run_step(step, features).detach()
+        a = features.flatten(0, 1).double()
+        back = net.anchor(cut.back)
+        b = back.run(back.enter(images), 0, cut.enter).detach().flatten(0, 1).double()
+        best = relative_residual(a, b, *lstsq_map(a, b))
+        # Features of one anchor resemble each other, so the rounding of float32 products shows.
+        assert fit.relative_residual == pytest.approx(best, abs=2e-5)
+        transform = net.layer_named(layer.name).transform
+        assert relative_residual(a, b, transform.weight.T, transform.bias) == pytest.approx(best, abs=1e-8)
+
+
+def test_a_fault_in_a_later_turn_leaves_all_layers_as_they_were() -> None:
+    net = build_routed_net("1:0-1,0:2-3,1:3-4")
+    before = maps(net)
+    calls = 0
+
+    def fail(done: int, total: int, note: str) -> None:
+        nonlocal calls
+        calls += note == "stitching layers solved"
+        if calls == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        initialize(net, sample(20), progress=fail)
+    assert calls == 2 and all(torch.equal(value, before[name]) for name, value in maps(net).items())
+    with pytest.raises(DataError, match="come only once cannot fit layers behind others"):
+        initialize(net, iter([sample(20)]))
+
+
+def test_cuts_both_ways_share_products() -> None:
+    """A product of two features serves cuts in both directions; one that serves none of the other way is not turned."""
+    layers = StitchSpace.through([[4], [4]], map(Stitch, ["0:0-2,1:3-4", "1:0-3,0:2-4", "0:0-1,1:2-4"])).layers
+    plan = plan_sums(layers, [4, 4])
+    pairs = {product for due in plan.due.values() for product in due if product.fronts != product.backs}
+    assert pairs == {Product((Node(0, 1),), (Node(1, 2),)), Product((Node(0, 0),), (Node(1, 1),))}
+    assert plan.turned == {Product((Node(0, 1),), (Node(1, 2),))}

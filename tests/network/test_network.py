@@ -10,7 +10,7 @@ import snnet
 from snnet.anchors import Anchor, AnchorSource, load_anchor
 from snnet.errors import AnchorError, BudgetError, CheckpointError, SpaceError
 from snnet.network import SNNet, load, stitch
-from snnet.space import Cut, Step, StitchSpace
+from snnet.space import Cut, Step, Stitch, StitchSpace
 from snnet.table import StitchRow, StitchTable
 from tests.conftest import build_tiny_net
 
@@ -252,3 +252,26 @@ def test_numbers_of_any_kind_and_mistyped_directories(tiny_net: SNNet, tmp_path:
         load(str(tmp_path / "typo"))
     with pytest.raises(SpaceError, match="has no stitches"):
         SNNet(list(tiny_net.anchors), tiny_net.space.where(lambda _: False))
+
+
+def test_another_space_keeps_the_layers_that_both_have(tiny_net: SNNet) -> None:
+    depths, images = tiny_net.space.depths, torch.randn(2, 1, 28, 28)
+    first = StitchSpace.through(depths, map(Stitch, ["2:0-2,2:3-4", "2:0-2,1:3-4,2:3-4"]))
+    assert tiny_net.set_space(first) is tiny_net and tiny_net.space is first and tiny_net.table is None
+    kept, before = tiny_net.layer_named("at_2_0_2_2_3"), tiny_net(images, "2:0-2,2:3-4")
+    assert set(tiny_net.layers) == {layer.name for layer in first.layers}
+    tiny_net.set_space(StitchSpace.through(depths, map(Stitch, ["0:0-1,2:1-4", "2:0-2,2:3-4"])))
+    assert tiny_net.layer_named("at_2_0_2_2_3") is kept and torch.equal(tiny_net(images, 4), before)
+    with pytest.raises(SpaceError, match="No stitch"):
+        tiny_net(images, "2:0-2,1:3-4,2:3-4")
+    with pytest.raises(AnchorError, match="space is for depths"):
+        tiny_net.set_space(StitchSpace.through([[4]]))
+
+
+def test_one_model_is_a_family_where_its_skips_are_searched() -> None:
+    net = stitch("vit_fm_tiny", space="search")
+    assert [stitch_.id for stitch_ in net.space] == ["0:0-12"] and not len(net.layers)
+    with pytest.raises(SpaceError, match="has no windows; leave kernel_size or space='search' out"):
+        stitch("vit_fm_tiny", kernel_size=3, space="search")
+    with pytest.raises(SpaceError, match="search among the skips of one"):
+        stitch("vit_fm_tiny")

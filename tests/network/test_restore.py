@@ -64,7 +64,7 @@ def test_damaged_networks_are_refused(tiny_net: SNNet, tmp_path: Path) -> None:
         (lambda config: config["space"].pop("layers"), r"is damaged: space\.layers: missing"),
         (lambda config: config["space"]["layers"][0].update(cuts=[]), r"space\.layers\.0\.cuts: .* at least 1 item"),
         (lambda config: config["space"].update(stitches=["0"]), r"space\.stitches\.0: '0' is not a stitch; write"),
-        (lambda config: config["space"].update(stitches=["7:0-6"]), r"space: stitch 7:0-6 leaves the anchors, which"),
+        (lambda config: config["space"].update(stitches=["7:0-6"]), r"space: Stitch 7:0-6 leaves the anchors, which"),
         (lambda config: config.update(version="1"), r"version: should be a valid integer, got '1'"),
         (lambda config: config.update(classes=5), r"classes: should be a valid list, got 5"),
         (lambda config: config.update(classes=["one"]), r"classes: 1 names are no names of 10 classes"),

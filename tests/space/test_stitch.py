@@ -49,12 +49,19 @@ def test_what_is_not_a_stitch_is_refused(text: str) -> None:
     [
         ("0:5-5", "is empty"),
         ("0:1-5", "must begin with block 0"),
-        ("0:0-5,0:6-12", "joins anchor 0 to itself"),
+        ("0:0-5,0:5-12", "joins anchor 0 to itself without leaving blocks out; a skip enters at block 6 or later"),
+        ("0:0-5,0:3-12", "joins anchor 0 to itself"),
     ],
 )
 def test_impossible_routes_are_refused(text: str, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         Stitch(text)
+
+
+def test_a_skip_leaves_blocks_of_one_anchor_out() -> None:
+    skip = Stitch("2:0-7,2:11-12")
+    assert skip.cuts == (Cut(2, 6, 2, 11),) and skip.beginnings == ("2:0-7",) and not skip.is_anchor
+    assert Stitch("0:0-5,1:6-9,0:2-3").beginnings == ("0:0-5", "0:0-5,1:6-9")
 
 
 def test_a_text_that_is_no_cut_is_refused() -> None:

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 import snnet
 from snnet.errors import RecipeError, SNNetError, SpaceError
 from snnet.network import FamilySettings
+from snnet.network.build import Windows
 from snnet.space import SpaceSettings, StitchSpace
 from snnet.utils import Settings, checked_settings, known_keywords, setting_names
 
@@ -98,6 +99,9 @@ def test_keywords_have_the_defaults_of_the_settings() -> None:
     for function, settings in ((StitchSpace.build, SpaceSettings()), (snnet.stitch, FamilySettings())):
         defaults = {name: value.default for name, value in signature(function).parameters.items()}
         own = {name: value for name, value in dict(settings).items() if name != "lora_rank"}  # that is set afterwards
+        if "windows" in defaults:  # handed on as they are given
+            own = {name: value for name, value in own.items() if name not in Windows.__annotations__}
+            assert set(Windows.__annotations__) == set(SpaceSettings.model_fields)
         assert {name: defaults[name] for name in own} == own
 
 

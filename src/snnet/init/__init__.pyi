@@ -3,10 +3,10 @@ from .least_squares import InitReport as InitReport
 from .least_squares import LayerFit as LayerFit
 from .least_squares import collect_equations as collect_equations
 from .least_squares import fit_in_turn as fit_in_turn
-from .least_squares import in_turn as in_turn
 from .least_squares import initialize as initialize
 from .least_squares import sum_up as sum_up
 from .normal_equations import Solution as Solution
+from .plan import in_turn as in_turn
 from .recalibration import RecalibrationReport as RecalibrationReport
 from .recalibration import has_batch_norm as has_batch_norm
 from .recalibration import recalibrate as recalibrate

@@ -12,6 +12,7 @@ from torch import Tensor
 from snnet.errors import DataError, SpaceError
 from snnet.init.images import count_images, image_batches
 from snnet.init.normal_equations import NormalEquations, kaiming_solution
+from snnet.init.plan import in_turn
 from snnet.init.recalibration import has_batch_norm, recalibrate
 from snnet.init.settings import CALIBRATION, RECALIBRATION, CalibrationSettings, Method
 from snnet.init.sums import StreamingSums
@@ -71,14 +72,6 @@ class InitReport:
         return data
 
 
-def in_turn(layers: Iterable[LayerSpec]) -> list[list[LayerSpec]]:
-    """Return layers in groups: what reaches those of a group depends on layers of the groups before it alone."""
-    groups: dict[int, list[LayerSpec]] = {}
-    for layer in layers:
-        groups.setdefault(0 if layer.after is None else layer.after.count(",") + 1, []).append(layer)
-    return [groups[cuts] for cuts in sorted(groups)]
-
-
 @shows_progress("Initializing")
 def initialize(
     net: SNNet,
@@ -133,13 +126,9 @@ def initialize(
     measures = images is not None and recalibration_images > 0 and has_batch_norm(net, anchors=False)
     turns = in_turn(net.space.layers)
     if isinstance(images, Iterator) and (measures or len(turns) > 1):
-        raise DataError(
-            "Images that come only once cannot fit layers behind others that must be fitted first; give a tensor or a "
-            "loader."
-            if len(turns) > 1
-            else "Images that come only once cannot fit layers and measure batch norms, too; give a tensor or a "
-            "loader, or recalibration_images=0."
-        )
+        what = "layers behind others" if len(turns) > 1 else "layers and measure batch norms, too"
+        hint = "" if len(turns) > 1 else ", or recalibration_images=0"
+        raise DataError(f"Images that come only once cannot fit {what}; give a tensor or a loader{hint}.")
     # Not inference_mode: a module may cache tensors that later training needs.
     with evaluating(net, device) as place, torch.no_grad():
         seen, fits = fit_in_turn(net, turns, images, place, max_images, batch_size, method, ridge, progress=progress)

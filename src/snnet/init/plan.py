@@ -1,6 +1,6 @@
 """Which products of which features the normal equations need, each once, and in what order to compute them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -65,6 +65,14 @@ class Plan:
     def nodes(self) -> tuple[Node, ...]:
         """The features that some product uses."""
         return tuple(dict.fromkeys(node for nodes in self.done.values() for node in nodes))
+
+
+def in_turn(layers: Iterable[LayerSpec]) -> list[list[LayerSpec]]:
+    """Return layers in groups: what reaches those of a group depends on layers of the groups before it alone."""
+    groups: dict[int, list[LayerSpec]] = {}
+    for layer in layers:
+        groups.setdefault(0 if layer.after is None else layer.after.count(",") + 1, []).append(layer)
+    return [groups[cuts] for cuts in sorted(groups)]
 
 
 def front_nodes(layer: LayerSpec, fits: Fits) -> tuple[Node, ...]:

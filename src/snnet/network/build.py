@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
 import torch
 
@@ -14,8 +14,18 @@ from snnet.network.family import anchor_macs, check_family, usual_stages
 from snnet.network.network import SNNet
 from snnet.network.published import FAMILIES, load_published, recognized_family
 from snnet.network.restore import read_network
-from snnet.space import USUAL_SPACE, Direction, SpaceSettings, StitchSpace
+from snnet.space import Direction, SpaceSettings, StitchSpace
 from snnet.utils import known_keywords
+
+
+class Windows(TypedDict, total=False):
+    """The keywords of `StitchSpace.build`."""
+
+    kernel_size: int
+    stride: int
+    nearest: bool
+    direction: Direction
+    stages: Sequence[int | Sequence[int]] | None
 
 
 @known_keywords(SpaceError)
@@ -25,11 +35,8 @@ def stitch(
     num_classes: int | None = None,
     image_size: int | tuple[int, int] | None = None,
     resample: bool = False,
-    kernel_size: int = USUAL_SPACE.kernel_size,
-    stride: int = USUAL_SPACE.stride,
-    nearest: bool = USUAL_SPACE.nearest,
-    direction: Direction = USUAL_SPACE.direction,
-    stages: Sequence[int | Sequence[int]] | None = USUAL_SPACE.stages,
+    space: Literal["windows", "search"] = "windows",
+    **windows: Unpack[Windows],
 ) -> SNNet:
     """Turn a family of models into one stitchable network, its anchors in the order of their MACs.
 
@@ -38,18 +45,17 @@ def stitch(
     Weights that come from nowhere, those of the stitching layers to begin with, are drawn from torch's random state.
 
     Args:
-        anchors: Two or more of: timm names, `hf-hub:ORG/NAME`, `NAME@FILE`, `AnchorSource`, built models.
+        anchors: Two or more, or one whose skips are searched, of: timm names, `hf-hub:ORG/NAME`, `NAME@FILE`,
+            `AnchorSource`, built models.
         pretrained: Load the published weights of models given by name.
         num_classes: Give models that are built by name a classifier of this width.
         image_size: Build models that are given by name for images of this height and width, or of one number for both;
             by default each for its own, and all must agree.
         resample: Let stitching layers join grids that differ by an integer factor.
-        kernel_size: Blocks in a sliding window of paired stitching.
-        stride: Blocks by which the window moves.
-        nearest: Join only neighboring anchors; otherwise every subset of two or more.
-        direction: `fast-to-slow`, `slow-to-fast`, or `both`.
-        stages: Stages to stitch, as in `StitchSpace.build`; by default those that every anchor's family stitches by
-            default, as far as there is a cut in them.
+        space: `windows` of cuts, as `windows` say; or `search`: the anchors alone, one of which is enough, among whose
+            cuts and skips `snnet.search` then finds the stitches.
+        windows: `kernel_size`, `stride`, `nearest`, `direction` and `stages`, as for `StitchSpace.build`; by default
+            the stages are those that every anchor's family stitches by default, as far as there is a cut in them.
 
     Returns:
         The network; its stitching layers are random until `initialize` sets them.
@@ -66,19 +72,24 @@ def stitch(
     """
     if not anchors:
         raise AnchorError("stitch() was given no anchors; name two or more, such as 'deit_tiny_patch16_224'.")
-    space = SpaceSettings(kernel_size=kernel_size, stride=stride, nearest=nearest, direction=direction, stages=stages)
+    chosen = SpaceSettings(**windows)
+    if space == "search" and windows:
+        raise SpaceError(
+            f"A space that is searched has no windows; leave {' and '.join(windows)} or space='search' out."
+        )
     family = [
         load_anchor(source, pretrained=pretrained, num_classes=num_classes, image_size=image_size) for source in anchors
     ]
     own_sizes = image_size is None and len({anchor.input.size for anchor in family}) > 1
-    check_family(
-        family, size=_common_size(anchors, family, {**dict(space), "resample": resample}) if own_sizes else None
-    )
+    settings = {**windows, "resample": resample, "space": space}
+    check_family(family, size=_common_size(anchors, family, settings) if own_sizes else None)
     family.sort(key=anchor_macs)
-    if space.stages is None:
-        space = space.model_copy(update={"stages": usual_stages(family)})
-    built = StitchSpace.build([anchor.depths for anchor in family], **dict(space))
-    return SNNet(family, built, resample=resample)
+    depths = [anchor.depths for anchor in family]
+    if space == "search":
+        return SNNet(family, StitchSpace.through(depths), resample=resample)
+    if chosen.stages is None:
+        chosen = chosen.model_copy(update={"stages": usual_stages(family)})
+    return SNNet(family, StitchSpace.build(depths, **dict(chosen)), resample=resample)
 
 
 def _common_size(names: Sequence[AnchorLike], family: Sequence[Anchor], settings: Mapping[str, Any]) -> int | None:

@@ -2,6 +2,7 @@ from .blocks import step_costs as step_costs
 from .costs import count_costs as count_costs
 from .costs import network_params as network_params
 from .costs import step_macs as step_macs
+from .costs import step_params as step_params
 from .costs import stitch_params as stitch_params
 from .energy import find_meter as find_meter
 from .memory import memory_bytes as memory_bytes

@@ -88,7 +88,7 @@ class StitchSpace(Sequence[Stitch]):
 
     @classmethod
     def through(cls, depths: Sequence[Sequence[int]], routes: Iterable[Stitch] = ()) -> "StitchSpace":
-        """Return the space of all anchors and, behind them, any routes in their order: either way between anchors, skips.
+        """Return the space of all anchors and then any routes, in their order: cuts in either direction, and skips.
 
         Each cut has a stitching layer of its own, which routes share that begin alike up to there.
 

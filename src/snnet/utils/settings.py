@@ -113,7 +113,7 @@ def known_keywords(refused_with: type[SNNetError]) -> Callable[[Callable[P, R]],
     """Return a decorator that refuses keywords that a function does not have, with the nearest that it has."""
 
     def decorate(function: Callable[P, R]) -> Callable[P, R]:
-        known = [name for name, given in signature(function).parameters.items() if given.kind != given.VAR_POSITIONAL]
+        known = list(_keywords(function))
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -125,6 +125,16 @@ def known_keywords(refused_with: type[SNNetError]) -> Callable[[Callable[P, R]],
         return call
 
     return decorate
+
+
+def _keywords(function: Callable[..., Any]) -> Iterator[str]:
+    """Yield the names of a function's keywords, those of an unpacked `TypedDict` included."""
+    for name, given in signature(function).parameters.items():
+        if given.kind == given.VAR_KEYWORD:
+            for names in get_args(given.annotation):
+                yield from names.__annotations__
+        elif given.kind != given.VAR_POSITIONAL:
+            yield name
 
 
 def _refuse(kind: type[Settings], origin: str, faults: Sequence[str]) -> None:

@@ -9,8 +9,8 @@ from torch.nn.functional import linear
 from snnet.init import Solution
 from snnet.layers import fit_positions, to_positions
 from snnet.network import SNNet
-from snnet.search.candidates import ends_of
-from snnet.search.scoring import log_probabilities
+from snnet.searching.candidates import ends_of
+from snnet.searching.scoring import log_probabilities
 from snnet.space import Cut
 
 

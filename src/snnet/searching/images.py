@@ -1,4 +1,4 @@
-# Tested in tests/search/test_search.py.
+# Tested in tests/searching/test_finding.py.
 """Calibration images with the labels that some of them come with."""
 
 import sys

@@ -1,4 +1,4 @@
-# Tested in tests/search/test_search.py.
+# Tested in tests/searching/test_finding.py.
 """How a search goes, as settings."""
 
 from typing import ClassVar, Literal

@@ -1,3 +1,4 @@
+# Tested in tests/searching/test_finding.py.
 """What a search tried, what it found, and what is kept of it."""
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,3 @@
-# Tested in tests/search/test_search.py.
 """The search as users call it."""
 
 import time
@@ -12,12 +11,12 @@ from torch import Tensor
 from snnet.init import initialize
 from snnet.network import SNNet
 from snnet.profiling import step_costs
-from snnet.search.hunt import Hunt
-from snnet.search.images import take_images
-from snnet.search.report import SearchReport
-from snnet.search.scoring import Judge
-from snnet.search.settings import USUAL_SEARCH, Cost, SearchSettings
-from snnet.space import StitchSpace
+from snnet.searching.candidates import with_routes
+from snnet.searching.hunt import Hunt
+from snnet.searching.images import take_images
+from snnet.searching.report import SearchReport
+from snnet.searching.scoring import Judge
+from snnet.searching.settings import USUAL_SEARCH, Cost, SearchSettings
 from snnet.utils import Show, evaluating, shows_progress
 
 
@@ -80,8 +79,9 @@ def search(
         hunt = Hunt(net, taken[:half], judge, settings, partial(step_costs, cost=cost), progress)
         hunt.run_singles()
         hunt.run_extended()
-        chosen, table = hunt.choose(), hunt.table()
-        net.set_space(StitchSpace.through(net.space.depths, chosen))
-    initialize(net, taken, recalibration_images=0, batch_size=batch_size, device=device, progress=progress)
+        # The network changes only once all is done: an error leaves it as it was.
+        found = with_routes(net, hunt.choose())
+        initialize(found, taken, recalibration_images=0, batch_size=batch_size, progress=progress)
+        net.set_space(found.space).layers.load_state_dict(found.layers.state_dict())
     sizes = (half, len(taken) - half)
-    return SearchReport(tuple(net.space), table, cost, tuple(hunt.budgets), sizes, time.perf_counter() - start)
+    return SearchReport(tuple(net.space), hunt.table(), cost, tuple(hunt.budgets), sizes, time.perf_counter() - start)

@@ -1,4 +1,4 @@
-# Tested in tests/search/test_search.py.
+# Tested in tests/searching/test_finding.py.
 """A search under way: fit, predict, run, extend, choose."""
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,12 +9,12 @@ from torch import Tensor
 from snnet.errors import SpaceError
 from snnet.init import Solution, fit_in_turn, in_turn, sum_up
 from snnet.network import SNNet
-from snnet.search.candidates import Costs, Floats, all_cuts, single, with_routes
-from snnet.search.proposals import Found, Proposals, budgets_between, expected, most_promising
-from snnet.search.report import AGREEMENT, DIVERGENCE, EXPECTED, choose
-from snnet.search.scoring import Judge, Score
-from snnet.search.sensitivity import Sensitivities
-from snnet.search.settings import SearchSettings
+from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
+from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
+from snnet.searching.report import AGREEMENT, DIVERGENCE, EXPECTED, choose
+from snnet.searching.scoring import Judge, Score
+from snnet.searching.sensitivity import Sensitivities
+from snnet.searching.settings import SearchSettings
 from snnet.space import Step, Stitch, StitchSpace
 from snnet.table import StitchRow, StitchTable
 from snnet.utils import Show

@@ -1,4 +1,4 @@
-# Tested in tests/search/test_search.py.
+# Tested in tests/searching/test_finding.py.
 """How well routes do what the largest anchor does, on held-out images."""
 
 from collections.abc import Sequence

@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 
 from snnet.anchors import Anchor
-from snnet.search.candidates import Costs, Floats
+from snnet.searching.candidates import Costs, Floats
 from snnet.space import Cut, Segment, Stitch
 
 Route = tuple[int, ...]

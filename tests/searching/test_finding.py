@@ -1,0 +1,154 @@
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+import snnet
+from snnet.errors import DataError, SpaceError
+from snnet.network import SNNet, stitch
+from snnet.profiling import count_costs
+from snnet.searching import search
+from snnet.searching.report import AGREEMENT, DIVERGENCE, EXPECTED, choose
+from snnet.searching.scoring import Judge, log_probabilities
+from snnet.space import Stitch
+from tests.conftest import build_tiny_anchor
+
+
+def images(count: int = 40) -> Tensor:
+    return torch.randn(count, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+
+
+def tiny_family(anchors: int = 2) -> SNNet:
+    torch.manual_seed(0)
+    return stitch(*(build_tiny_anchor(width, depth=5) for width in (16, 32)[-anchors:]), space="search").eval()
+
+
+@pytest.mark.parametrize("anchors", [1, 2])
+def test_a_search_finds_routes_and_makes_them_the_networks(anchors: int, tmp_path: Path) -> None:
+    net = tiny_family(anchors)
+    own = [anchor(images()).detach() for anchor in net.family]
+    report = search(net, images(), budgets=6, progress=False)
+    assert tuple(net.space) == report.chosen and len(report.chosen) > anchors + 1
+    assert [stitch_.is_anchor for stitch_ in net.space[:anchors]] == [True] * anchors
+    for number, answer in enumerate(own):
+        assert torch.equal(net(images(), number), answer)
+    counted = {row.stitch: row.macs for row in count_costs(net)}
+    rows = {row.stitch: row for row in report.table}
+    for chosen in report.chosen:
+        assert rows[chosen.id].macs == counted[chosen.id] <= max(counted.values())
+        assert rows[chosen.id].divergence >= 0 and 0 <= rows[chosen.id].agreement <= 100
+    best = [rows[chosen.id].divergence for chosen in report.chosen[anchors:]]
+    assert best == sorted(best, reverse=True)
+    assert "stitches chosen among" in repr(report) and report._repr_html_().count("<tr") == len(report.chosen) + 1
+    assert report.to_dict()["chosen"] == [chosen.id for chosen in net.space]
+    net.save_pretrained(tmp_path / "net")
+    again = snnet.load(tmp_path / "net")
+    for number in range(len(net.space)):
+        assert torch.equal(again(images(3), number), net(images(3), number))
+
+
+def test_the_same_seed_finds_the_same() -> None:
+    found = [search(tiny_family(), images(), budgets=4, seed=3, progress=False) for _ in range(2)]
+    assert found[0].chosen == found[1].chosen
+    assert [row.values for row in found[0].table] == [row.values for row in found[1].table]
+    net = tiny_family(1)
+    state = torch.random.get_rng_state()
+    search(net, images(), budgets=2, cuts=1, progress=False)
+    assert torch.equal(torch.random.get_rng_state(), state)
+
+
+def test_candidates_are_all_single_cuts_and_what_was_run(tmp_path: Path) -> None:
+    report = search(tiny_family(1), images(), budgets=5, cuts=2, progress=False)
+    singles = [row for row in report.table if EXPECTED in row.values]
+    assert {row.stitch for row in singles} == {f"0:0-{i + 1},0:{k}-5" for i in range(5) for k in range(i + 2, 5)}
+    others = [row for row in report.table if EXPECTED not in row.values]
+    assert all(DIVERGENCE in row.values and AGREEMENT in row.values for row in others)
+    assert {len(row.route.cuts) for row in others} == {0, 2}
+    report.table.save(tmp_path / "search.jsonl")
+    assert len(snnet.StitchTable.load(tmp_path / "search.jsonl")) == len(report.table)
+
+
+def test_scores_are_those_of_the_routes_themselves(tiny_net: SNNet) -> None:
+    labels = torch.arange(20) % 10
+    judge = Judge(tiny_net, images(20), labels, batch_size=7)
+    scores = judge.score(tiny_net, list(tiny_net.space)[:6])
+    largest = tiny_net(images(20), 2).detach().log_softmax(1)
+    for route, score in scores.items():
+        found = tiny_net(images(20), route).detach().log_softmax(1)
+        own = tiny_net(images(20), route.segments[-1].anchor).detach().log_softmax(1)
+        kl = torch.nn.functional.kl_div
+        assert score.divergence == pytest.approx(
+            float(kl(found, largest, reduction="batchmean", log_target=True)), abs=1e-6
+        )
+        assert score.own == pytest.approx(float(kl(found, own, reduction="batchmean", log_target=True)), abs=1e-6)
+        assert score.loss == pytest.approx(float(torch.nn.functional.cross_entropy(found, labels)), rel=1e-5)
+        assert score.agreement == pytest.approx(100 * float((found.argmax(1) == largest.argmax(1)).float().mean()))
+        assert score.badness == score.divergence + score.loss
+    assert torch.equal(judge.answers[1], log_probabilities(tiny_net(images(20), 1)).detach())
+
+
+def test_labels_are_optional_and_checked() -> None:
+    labels = torch.arange(40) % 10
+    pairs = [(images()[:16], labels[:16]), (images()[16:], labels[16:])]
+    told = search(tiny_family(1), pairs, budgets=3, cuts=1, progress=False)
+    silent = search(tiny_family(1), images(), budgets=3, cuts=1, progress=False)
+    assert [row.values for row in told.table] == [row.values for row in silent.table] and told.images == silent.images
+    with pytest.raises(DataError, match="Label 10 does not fit"):
+        search(tiny_family(1), [(images(), labels + 5)], progress=False)
+
+
+@pytest.mark.parametrize("cost", ["params", "memory_mb", "latency_ms"])
+def test_budgets_of_other_costs(cost: str) -> None:
+    net = tiny_family(1)
+    report = search(net, images(20), budgets=3, cuts=1, cost=cost, progress=False)  # type: ignore[arg-type]
+    costs = [row.values[cost] for row in report.table if row.stitch in {stitch_.id for stitch_ in report.chosen[1:]}]
+    assert costs == sorted(costs) and all(0 < value <= max(report.budgets) for value in costs)
+    if cost == "params":
+        counted = {row.stitch: row.params for row in count_costs(net)}
+        assert all(row.params == counted[row.stitch] for row in report.table if row.stitch in counted)
+
+
+def test_the_best_within_each_budget() -> None:
+    a, b, c, d = map(Stitch, ["0:0-5", "0:0-1,0:2-5", "0:0-1,0:3-5", "0:0-2,0:3-5"])
+    costs, badness = {a: 10.0, b: 8.0, c: 6.0, d: 8.0}, {a: 0.0, b: 0.3, c: 0.5, d: 0.2}
+    assert choose(costs, badness, [5, 7, 9, 9.5, 12]) == [c, d, a]
+    assert choose(costs, {**badness, c: 0.1}, [7, 9]) == [c]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"budgets": 0}, "budgets"),
+        ({"cuts": 4}, "cuts"),
+        ({"cost": "energy_mj"}, "cost"),
+        ({"max_images": 3}, "images"),
+    ],
+)
+def test_settings_out_of_range_are_refused(options: dict[str, object], words: str) -> None:
+    with pytest.raises(SpaceError, match=words):
+        search(tiny_family(1), images(), **options)  # type: ignore[arg-type]
+
+
+def test_too_few_images_are_refused_and_an_error_leaves_the_network() -> None:
+    net = tiny_family(1)
+    with pytest.raises(DataError, match="3 are too few"):
+        search(net, images(3))
+    with pytest.raises(DataError, match="images"):
+        search(net, torch.zeros(8, 3, 28, 28))
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    def stop_at_last(done: int, total: int, note: str) -> None:
+        if note == "stitching layers solved" and done == total:
+            notes.append(note)
+            if len(notes) == 3:
+                raise KeyboardInterrupt
+
+    notes: list[str] = []
+    for late in (stop, stop_at_last):
+        with pytest.raises(KeyboardInterrupt):
+            search(net, images(), cuts=2, progress=late)
+        assert len(net.space) == 1 and not len(net.layers)
+    assert len(notes) == 3
