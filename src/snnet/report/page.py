@@ -33,6 +33,7 @@ from snnet.table import (
     column,
     describe_profile,
     doubts,
+    gain_if_known,
     measured,
     pareto_frontier,
 )
@@ -82,6 +83,7 @@ def write_page(
         ["curve.js", "choice.js"],
         title=title or f"{counted(len(table), 'network')} in one",
         subtitle=_subtitle(table),
+        gain=str(gain_if_known(table) or ""),
         footer=_footer(table),
     )
 
