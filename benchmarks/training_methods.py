@@ -39,6 +39,7 @@ METHODS = ("default", "paper")
 PAPER_SETTINGS = {"swin": {"optim.anchor_lr_scale": 0.1}, "cnn": {"optim.lr": 2e-3}}
 FIGURES = {
     "gain": "gain over the anchors",
+    "fair": "fair height %",
     "mean": "mean top-1 %",
     "smallest": "smallest anchor lost",
     "lost": "most lost by an anchor",
@@ -114,6 +115,7 @@ def figures(result: DemoResult) -> dict[str, float]:
     area = hypervolume(result.after, reference=(max(macs), 0.0))
     return {
         "gain": result.gain.points,
+        "fair": result.gain.frontier.percent,
         "mean": statistics.fmean(row.top1 for row in result.after),
         "smallest": losses[0],
         "lost": max(losses),
