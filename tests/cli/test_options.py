@@ -90,3 +90,15 @@ def test_no_output_lies_among_the_images(run: Run, saved: Path, tmp_path: Path) 
         outcome = run(*tokens)
         assert outcome.code == 2 and "among the class folders" in outcome.err
         assert not Path(tokens[-1]).exists()
+
+
+def test_no_report_lies_among_the_images_of_its_run(run: Run, saved: Path, tmp_path: Path) -> None:
+    write_split(tmp_path / "pets" / "train")
+    write_split(tmp_path / "pets" / "val")
+    output, recipe = tmp_path / "pets" / "val" / "report", saved / "recipe.yaml"
+    recipe.write_text(
+        f"data: {{name: folder, root: {tmp_path / 'pets'}}}\nnetwork: {{saved: {saved}}}\nrun: {{epochs: 1}}\n"
+    )
+    outcome = run("report", saved, "--output", output)
+    assert outcome.code == 2 and "among the class folders" in outcome.err and not output.exists()
+    assert "`snnet evaluate` adds it" in run("report", saved, "--output", tmp_path / "report").err

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from snnet.errors import TableError
-from snnet.report import write_page, write_report
+from snnet.report import draw_curve, write_page, write_report
 from snnet.table import StitchRow, StitchTable, pareto_frontier, select
 
 
@@ -93,3 +93,20 @@ def test_unreliable_times_are_marked_and_explained(table: StitchTable, tmp_path:
     assert "<footer>MACs are multiply-adds of one forward pass at batch 1. ? marks an unreliable time: the" in (
         page.read_text(encoding="utf-8")
     )
+
+
+def test_a_place_that_cannot_be_written_is_told_as_the_command_line_tells_it(
+    table: StitchTable, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("theirs")
+    with pytest.raises(TableError, match=r"file cannot be made, for .*file is a file; name a directory"):
+        write_report(table, tmp_path / "file")
+    for path, words in (
+        (tmp_path / "file" / "a", "another place than in"),
+        (tmp_path, "it is a directory; name a file"),
+    ):
+        with pytest.raises(TableError, match=words):
+            write_page(table, path)
+    with pytest.raises(TableError, match="another place than in"):
+        draw_curve(table, tmp_path / "file" / "a.png")
+    assert (tmp_path / "file").read_text() == "theirs"

@@ -18,6 +18,7 @@ def facts(net: SNNet, **changed: Any) -> dict[str, Any]:
         "loss": StitchLoss(distillation=Distillation(anchor_teacher(net))),
         "mixup": Mixup(num_classes=10),
         "others": {"data": {"name": "embedded"}},
+        "warmup": 1,
     }
     return dict(run_facts(net, TinyBatches(), **{**parts, **changed}))
 
@@ -31,6 +32,7 @@ def test_facts_are_flat_plain_values(tiny_net: SNNet) -> None:
         "embedded",
         "UniformSampler",
     )
+    assert found["optim.warmup_steps"] == 1
     assert "log_every" not in found and found == facts(tiny_net)
 
 

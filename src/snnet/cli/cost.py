@@ -1,7 +1,9 @@
 """`snnet cost`: MACs and parameters of every stitch."""
 
+from pathlib import Path
+
 from snnet.cli.console import show, show_json, show_rows, table_json
-from snnet.cli.options import USUAL_FAMILY, FamilyOptions, File, Json
+from snnet.cli.options import USUAL_FAMILY, FamilyOptions, Json, writable
 from snnet.cli.sources import network_shape
 from snnet.utils import counted, human
 
@@ -9,7 +11,7 @@ from snnet.utils import counted, human
 def cost(
     *sources: str,
     options: FamilyOptions = USUAL_FAMILY,
-    output: File | None = None,
+    output: Path | None = None,
     json: Json = False,
 ) -> None:
     """Count the multiply-adds (batch 1) and parameters of every stitch, without running anything.
@@ -23,6 +25,8 @@ def cost(
         snnet cost deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224
         snnet cost runs/deit --output costs.jsonl
     """
+    if output is not None:
+        writable(output, is_file=True)
     net = network_shape(sources, **options.given())
     from snnet.profiling import count_costs, network_params
 

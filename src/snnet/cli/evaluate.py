@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, say, show, show_gain, show_json, show_rows, table_json
-from snnet.cli.options import Corrupt, Device, File, ImagesOfRun, Json, Stitches, default_device
+from snnet.cli.options import Corrupt, Device, ImagesOfRun, Json, Stitches, default_device
 from snnet.cli.sources import is_network, saved_network, table_file
 from snnet.errors import DataError
 from snnet.table import ERROR, SCORE, kinds_of
@@ -37,11 +37,11 @@ class ImageOptions(ImagesOfRun):
         Raises:
             DataError: If there are none, or the output lies among them.
         """
-        from snnet.data import check_outside, eval_batches
+        from snnet.data import eval_batches
 
         of_run = self.of(network, {"data.max_corrupt": self.max_corrupt})
         recipe = of_run.recipe
-        check_outside(output, recipe.data.name, recipe.data.root)
+        recipe.data.check_outside(output)
         size = recipe.evaluation.batch_size if self.batch_size is None else self.batch_size
         workers = recipe.data.workers if self.workers is None else self.workers
         return recipe, eval_batches(of_run.open(self.split, net.input, net.num_classes), size, workers)
@@ -77,7 +77,7 @@ def evaluate(
     stitches: Stitches = "all",
     device: Device = None,
     precision: Precision | None = None,
-    output: File | None = None,
+    output: Path | None = None,
     predicting: PredictOptions = _MEASURE_ALL,
     json: Json = False,
 ) -> None:

@@ -67,7 +67,6 @@ def export(
         snnet export runs/deit --stitches frontier --format onnx-bundle --output bundle
     """
     loading()
-    from snnet.data import check_outside
     from snnet.export import export_stitch
 
     writable(output, is_file=format != BUNDLE)
@@ -75,7 +74,7 @@ def export(
     # A file is compared on real images if they are at hand, and needs none.
     of_run = images.of(network) if images != RUN_IMAGES or quantize is not None else None
     if of_run is not None:
-        check_outside(output, of_run.recipe.data.name, of_run.recipe.data.root)
+        of_run.recipe.data.check_outside(output)
     net = saved_network(network)
     compared = _real_images(net, of_run)
     if format == BUNDLE:

@@ -13,7 +13,7 @@ from snnet.cli.console import say
 from snnet.errors import RecipeError, TableError
 from snnet.network import FamilySettings
 from snnet.table import COLUMNS, Column
-from snnet.utils import output_fault, parse_amount
+from snnet.utils import check_output, parse_amount
 
 if TYPE_CHECKING:
     from snnet.recipes import RunData
@@ -23,9 +23,7 @@ Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON fo
 
 def writable(path: Path, *, is_file: bool = False) -> Path:
     """Return where results go; refuse it before any work if no directory, or no file, can be written there."""
-    if fault := output_fault(path, is_file=is_file):
-        raise RecipeError(f"{fault}.")
-    return path
+    return check_output(path, RecipeError, is_file=is_file)
 
 
 def _check_directory(_: type, path: Path | None) -> None:
@@ -33,13 +31,7 @@ def _check_directory(_: type, path: Path | None) -> None:
         writable(path)
 
 
-def _check_file(_: type, path: Path | None) -> None:
-    if path is not None:
-        writable(path, is_file=True)
-
-
 Directory = Annotated[Path, Parameter(validator=_check_directory)]
-File = Annotated[Path, Parameter(validator=_check_file)]
 Seed = Annotated[int, Parameter(validator=Number(gte=0, lt=2**63))]
 IMAGES = (
     "Images: embedded (in the package), folder (one folder per class), wds/NAME (shards of a WebDataset), "

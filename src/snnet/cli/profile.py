@@ -2,12 +2,13 @@
 """`snnet profile`: latency, throughput, memory and energy on the machine at hand."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, say, show, show_json, show_rows, table_json
-from snnet.cli.options import Device, File, Json, Stitches, default_device
+from snnet.cli.options import Device, Json, Stitches, default_device
 from snnet.cli.sources import saved_network, table_file
 from snnet.profiling import USUAL_MEASURE, MeasureSettings
 from snnet.table import (
@@ -39,7 +40,7 @@ def profile(
     device: Device = None,
     precision: Precision | None = None,
     threads: int | None = None,
-    output: File | None = None,
+    output: Path | None = None,
     json: Json = False,
 ) -> None:
     """Measure what stitches take on this machine: latency, throughput, memory, and energy where there is a meter.

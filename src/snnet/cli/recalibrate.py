@@ -50,7 +50,7 @@ def recalibrate(
         snnet recalibrate runs/resnet --data folder --root /data/mine --images 1024 --output runs/resnet-mine
     """
     loading()
-    from snnet.data import calibration_images, check_outside
+    from snnet.data import calibration_images
     from snnet.init import has_batch_norm
     from snnet.init import recalibrate as run
     from snnet.network import chosen_stitches
@@ -69,7 +69,7 @@ def recalibrate(
     routes = chosen_stitches(net, stitches)
     of_run = images.of(network, {"data.max_corrupt": max_corrupt, "run.seed": seed})
     settings, size = of_run.recipe.run, _of_run(of_run.recipe.recalibration, recalibration)
-    check_outside(place, of_run.recipe.data.name, of_run.recipe.data.root)
+    of_run.recipe.data.check_outside(place)
     dataset = of_run.open("train", net.input, net.num_classes, any_classes=True)
     chosen = calibration_images(dataset, size.images, settings.seed)
     say(f"{counted(len(routes), 'stitch')} on {counted(len(chosen), 'image')}")

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from snnet.cli.console import show, show_gain, show_rows
+from snnet.cli.console import loading, show, show_gain, show_rows
 from snnet.cli.options import Directory
-from snnet.cli.sources import LOG, read_table
+from snnet.cli.sources import LOG, RECIPE, read_table
 from snnet.table import COST, SCORE
 from snnet.utils import counted
 
@@ -45,6 +45,11 @@ def report(
     from snnet.report import draw_training, write_report
     from snnet.table import pareto_frontier, without_predictions
 
+    if (recipe := Path(source) / RECIPE).is_file():
+        loading()
+        from snnet.recipes import Recipe
+
+        Recipe.load(recipe).data.check_outside(output)
     table = without_predictions(read_table(source)) if measured else read_table(source)
     earlier = read_table(before) if before else None
     paths = write_report(table, output, before=earlier, cost=cost, score=score, title=title, source=source)

@@ -14,7 +14,7 @@ from snnet.table import StitchTable
 if TYPE_CHECKING:
     from snnet.network import SNNet
 
-TABLE, CONFIG, LOG = "table.jsonl", "config.json", "log.jsonl"
+TABLE, CONFIG, LOG, RECIPE = "table.jsonl", "config.json", "log.jsonl", "recipe.yaml"
 _HUB = "hf-hub:"
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _HUB_ADDRESS = re.compile(

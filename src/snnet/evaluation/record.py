@@ -16,12 +16,12 @@ from snnet.space import StitchSpace
 from snnet.table import SCORE, Hits, StitchRow, StitchTable, column, without_predictions, without_scores
 from snnet.utils import (
     Precision,
+    check_output,
     check_precision,
     counted,
     evaluating,
     fast_linear,
     gather,
-    output_fault,
     precision_of,
     torch_dtype,
 )
@@ -108,9 +108,7 @@ class Record:
         self.nonfinite: dict[str, int] = {}
         self._bits: dict[str, int] = {}
         if path is not None:
-            if fault := output_fault(path, is_file=True):
-                raise TableError(f"{fault}.")
-            path.parent.mkdir(parents=True, exist_ok=True)
+            check_output(path, TableError, is_file=True).parent.mkdir(parents=True, exist_ok=True)
         # What was predicted there is not known, and is predicted anew from what will be.
         self.written = without_predictions(StitchTable.load(path) if path and path.exists() else StitchTable([]))
         for row in self.written:

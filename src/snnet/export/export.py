@@ -14,7 +14,7 @@ from snnet.errors import DataError, ExportError
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
 from snnet.network import SNNet, StitchLike, check_images, replicate, to_plain
 from snnet.space import InputSpec, Stitch
-from snnet.utils import Show, output_fault, shows_progress, versions, write_beside
+from snnet.utils import Show, check_output, shows_progress, versions, write_beside
 
 _RANDOM, _REAL = 3, 8  # images to compare on
 _BATCHES = (1, 3)
@@ -88,8 +88,7 @@ def export_stitch(
     kind = EXPORTS.get(name)()
     if target.suffix != kind.suffix:
         raise ExportError(f"{target} does not end as files of format {name} do; call it {target.stem}{kind.suffix}.")
-    if fault := output_fault(target, is_file=True):
-        raise ExportError(f"{fault}.")
+    check_output(target, ExportError, is_file=True)
     if images is not None and not len(check_images(images, net.input.size)):
         raise DataError("There is no image to compare on; give one at least, or None for embedded ones.")
     reference = replicate(net, to_plain)

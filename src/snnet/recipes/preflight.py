@@ -6,7 +6,6 @@ from typing import Self
 
 import torch
 
-from snnet.data import check_outside
 from snnet.errors import DataError, RecipeError, SNNetError
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe
@@ -60,7 +59,7 @@ def check_start(recipe: Recipe, directory: Path | None = None) -> Faults:
         faults.add(f"--output {fault}.")
     if directory is not None:
         with faults:
-            check_outside(directory, recipe.data.name, recipe.data.root)
+            recipe.data.check_outside(directory)
     if batch < count:
         faults.add(
             f"Batches of {counted(batch, 'image')} cannot be divided over {count} processes: give --data.batch-size "

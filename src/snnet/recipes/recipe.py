@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from snnet.data import Augmentation, BatchAugment
+from snnet.data import Augmentation, BatchAugment, check_outside
 from snnet.errors import RecipeError, did_you_mean
 from snnet.init import CalibrationSettings, RecalibrationSettings
 from snnet.network import FamilySettings
@@ -70,6 +70,10 @@ class DataSettings(Settings):
     def source(self) -> dict[str, Any]:
         """Which images they are, as keywords of `open_dataset`."""
         return self.model_dump(include={"name", "root", "max_corrupt", "download", "upright"})
+
+    def check_outside(self, output: Path) -> None:
+        """Refuse an output among the images; see `snnet.data.check_outside`."""
+        check_outside(output, self.name, self.root)
 
 
 class MixSettings(Settings):

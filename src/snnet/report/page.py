@@ -37,7 +37,7 @@ from snnet.table import (
     measured,
     pareto_frontier,
 )
-from snnet.utils import counted, write_text
+from snnet.utils import check_output, counted, write_text
 
 
 def write_page(
@@ -67,7 +67,7 @@ def write_page(
         source: What the commands that the page offers name: the directory of the network or the file of the table.
 
     Raises:
-        TableError: If the table has neither MACs, parameters nor latencies.
+        TableError: If the table has neither MACs, parameters nor latencies, or no file can be written there.
     """
     costs = cost_columns(table)
     if not costs:
@@ -116,7 +116,7 @@ def write_report(
     Returns:
         Name of each file -> its path.
     """
-    out = Path(directory)
+    out = check_output(Path(directory), TableError)
     told: dict[str, Any] = {
         "before": before,
         "before_label": before_label,
@@ -137,7 +137,11 @@ def fill_page(path: str | Path, page: str, data: dict[str, Any], scripts: Sequen
         data: What the scripts draw.
         scripts: Files of the scripts, besides what all pages share.
         **texts: What people read, by the name of its place.
+
+    Raises:
+        TableError: If nothing can be written there.
     """
+    check_output(Path(path), TableError, is_file=True)
     here = files("snnet.report")
     # "<" would let a name in the data end the script element.
     parts = {name: html.escape(text) for name, text in texts.items()} | {

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from snnet.errors import TableError
 from snnet.report.view import UNRELIABLE, Axis, anchor_names, axis_of, score_range, series_of
 from snnet.table import COST, ERROR, SCORE, StitchRow, StitchTable, doubts, is_predicted, measured, pareto_frontier
-from snnet.utils import counted, write_aside
+from snnet.utils import check_output, counted, write_aside
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,8 +79,9 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     """Write a figure, whole or not at all, in the format of the suffix.
 
     Raises:
-        TableError: If there is no such format.
+        TableError: If there is no such format, or no file can be written there.
     """
+    check_output(Path(path), TableError, is_file=True)
     kind = Path(path).suffix.lower().removeprefix(".")
     if kind not in FORMATS:
         raise TableError(f"A curve cannot be written as {Path(path).name!r}; end the name in .{', .'.join(FORMATS)}.")

@@ -27,13 +27,27 @@ def run_facts(
     loss: StitchLoss,
     mixup: object,
     others: Mapping[str, Any],
+    *,
+    warmup: int,
 ) -> Settings:
-    """Return the facts of a run; weights of a teacher and the space are given by their checksum."""
+    """Return the facts of a run; weights of a teacher and the space are given by their checksum.
+
+    Args:
+        net: What is trained.
+        batches: On what.
+        sampler: Which stitches.
+        run: How long, and how.
+        optim: By which steps.
+        loss: Towards what.
+        mixup: What mixes a batch; None for nothing.
+        others: What the caller adds.
+        warmup: Steps over which the rate was asked to rise.
+    """
     # Of the length steps count, and names are those of version 0.1.0.
     how = run.model_dump(exclude={"epochs", "threads", *FREE_SETTINGS})
     how |= {"steps": run.length(len(batches)), "clip_norm": optim.clip_norm}
     moves = optim.model_dump(exclude={"warmup_epochs", "clip_norm"})
-    moves["warmup_steps"] = run.in_steps(optim.warmup_epochs, len(batches))
+    moves["warmup_steps"] = warmup
     network = {
         "anchors": [anchor.name for anchor in net.family],
         "space": content_digest(net.space.to_config()),

@@ -169,7 +169,9 @@ class _Run:
         self.trainer, self.on_step, self.progress = trainer, on_step, progress
         self.settings, self.steps = trainer.run, trainer.steps
         parts = (trainer.run, trainer.optim, trainer.loss, trainer.mixup)
-        facts = run_facts(trainer.net, trainer.batches, trainer.sampler, *parts, trainer.facts)
+        facts = run_facts(
+            trainer.net, trainer.batches, trainer.sampler, *parts, trainer.facts, warmup=trainer.asked_warmup
+        )
         self.share = share()
         self.say = on_message if on_message and self.share.is_first else lambda _: None
         if trainer.warmup < trainer.asked_warmup and self.share.is_first:

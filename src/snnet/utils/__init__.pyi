@@ -14,6 +14,7 @@ from .distributed import losing_none as losing_none
 from .distributed import share as share
 from .distributed import sum_numbers as sum_numbers
 from .distributed import sum_tensors as sum_tensors
+from .files import check_output as check_output
 from .files import file_digest as file_digest
 from .files import finish_folder as finish_folder
 from .files import output_fault as output_fault

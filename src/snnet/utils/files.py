@@ -138,6 +138,13 @@ def output_fault(path: Path, *, is_file: bool = False) -> str | None:
     return None
 
 
+def check_output(path: Path, error: type[Exception], *, is_file: bool = False) -> Path:
+    """Return a path, and raise such an error if no directory, or no file, can be written there."""
+    if fault := output_fault(path, is_file=is_file):
+        raise error(f"{fault}.")
+    return path
+
+
 def write_text(path: str | Path, text: str) -> Path:
     """Write `text` as UTF-8, whole or not at all, and return the path."""
     with write_aside(path) as partial:

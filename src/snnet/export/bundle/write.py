@@ -16,8 +16,8 @@ from snnet.network import SNNet, Stitches, chosen_stitches
 from snnet.table import StitchRow, StitchTable, column
 from snnet.utils import (
     Show,
+    check_output,
     finish_folder,
-    output_fault,
     remove_left_behind,
     require,
     shows_progress,
@@ -109,9 +109,7 @@ def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> Stitch
 
 
 def _check_free(target: Path) -> None:
-    if fault := output_fault(target):
-        raise ExportError(f"{fault}.")
-    if target.is_dir():
+    if check_output(target, ExportError).is_dir():
         remove_left_behind(target)
         finish_folder(target, last=MANIFEST)
     if target.exists() and not (target / MANIFEST).is_file() and any(target.iterdir()):
