@@ -49,6 +49,12 @@ def test_the_input_is_what_the_built_model_takes(model: nn.Module) -> None:
     assert deit.input.mean == (0.485, 0.456, 0.406)
 
 
+def test_what_a_model_makes_of_images_before_its_first_convolution_is_not_the_images() -> None:
+    with torch.device("meta"):
+        anchor = load_anchor("csatv2", image_size=256)  # a cosine transform makes 64 channels of three
+    assert anchor.input.size == (3, 256, 256)
+
+
 @pytest.mark.parametrize(
     ("name", "size"),
     [

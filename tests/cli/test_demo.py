@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from snnet.recipes import Recipe
+from snnet.table import StitchTable, frontier_gain
 from tests.cli.conftest import Run
 from tests.recipes.test_demo import QUICK
 
@@ -18,6 +19,8 @@ def test_the_demo_prints_table_choices_summary_and_paths(
     assert lines[8].split()[:2] == ["7", "0:0-5,1:8-10"]
     for words in ("The best stitch under a budget", "resnet_fm_base", "6 stitches, mean", "mean gap to the lines"):
         assert words in outcome.out
+    gain = str(frontier_gain(StitchTable.load(tmp_path / "demo" / "table.jsonl")))
+    assert lines[10] == gain and f"**{gain}**" in (tmp_path / "demo" / "README.md").read_text(encoding="utf-8")
     assert str(tmp_path / "demo" / "index.html") in outcome.out
     assert "Training: 2/2" in outcome.err
     assert "seed: 2" in (tmp_path / "demo" / "recipe.yaml").read_text()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from snnet import StitchTable
+from snnet.table import frontier_gain
 from tests.cli.conftest import Run
 from tests.data.image_files import write_split
 
@@ -23,6 +24,25 @@ def test_evaluate_writes_the_table_beside_the_network(scored: Path) -> None:
     table = StitchTable.load(scored / "table.jsonl")
     assert len(table) == 23 and len([row for row in table if "top1" in row.values]) == 4
     assert table[0].get("macs") and table[0].get("top5")
+
+
+def test_the_gain_over_the_anchors_is_told_first(run: Run, scored: Path, tmp_path: Path) -> None:
+    outcome = run("evaluate", scored, "--stitches", "0 3", "--batch-size", "1000")
+    gain = str(frontier_gain(StitchTable.load(scored / "table.jsonl")))
+    assert gain.startswith("Gain over keeping the anchors: ")
+    # Those of all stitches evaluated so far, also where the anchors were not asked for this time.
+    assert [line for line in outcome.out.splitlines() if line.startswith("Gain")] == [gain]
+    assert run("report", scored, "--output", tmp_path / "page").out.splitlines()[0] == gain
+    text = (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
+    assert f'<p id="gain">{gain}</p>' in text
+
+
+def test_scores_without_hits_have_no_gain_and_it_is_said(run: Run, scored: Path, tmp_path: Path) -> None:
+    (scored / "table.hits.safetensors").unlink()
+    outcome = run("evaluate", scored, "--stitches", "0 1 2 3", "--batch-size", "1000")
+    assert "No gain over the anchors: these scores are without hits" in outcome.err and "Gain" not in outcome.out
+    assert "Gain" not in run("report", scored, "--output", tmp_path / "page").out
+    assert '<p id="gain"></p>' in (tmp_path / "page" / "index.html").read_text(encoding="utf-8")
 
 
 def test_evaluate_again_takes_what_is_there(run: Run, scored: Path) -> None:

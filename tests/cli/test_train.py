@@ -7,6 +7,7 @@ import pytest
 import snnet
 from snnet import StitchTable
 from snnet.recipes import Recipe
+from snnet.table import frontier_gain
 from snnet.utils import human
 from tests.cli.conftest import Run
 from tests.data.image_files import write_split
@@ -124,6 +125,9 @@ def test_the_end_names_the_best_under_budgets_that_nobody_had_to_give(run: Run, 
     assert "Looking at the images, embedded" in outcome.err
     table = snnet.load(tmp_path / "run").table
     assert table is not None
+    told = [line for line in outcome.out.splitlines() if line.startswith("Gain over keeping the anchors: ")]
+    assert told == [str(frontier_gain(table))] and set(table.hits.before) == {row.stitch for row in table.anchors}
+    assert f"**{told[0]}**" in (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
     costs = [row.macs for row in table]
     chosen = outcome.out.partition("The best stitch under a budget")[2].splitlines()[2:5]
     for part, line in zip((0.25, 0.5, 0.75), chosen, strict=True):

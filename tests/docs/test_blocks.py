@@ -53,7 +53,7 @@ def prepare(page: Path, folder: Path, bundle: Path) -> None:
     """Make what one page takes for given and others do without."""
     if page.name in ("bundle.md", "predict.md"):
         shutil.copytree(bundle, folder / "bundle")
-    if page.name == "prediction.md":  # evaluates in earnest, and takes up no scores that it did not measure
+    if page.name in ("evaluation.md", "prediction.md"):  # they evaluate in earnest, and take up no scores of others
         (folder / "runs" / "mine" / "table.jsonl").unlink()
 
 

@@ -13,6 +13,7 @@ from snnet.cli.demo import Family
 from snnet.errors import BudgetError, RecipeError
 from snnet.recipes import DemoResult, Recipe, run_demo
 from snnet.recipes.demo import FAMILIES
+from snnet.table import frontier_gain
 from snnet.utils import Progress
 
 QUICK = {
@@ -72,6 +73,13 @@ def test_network_curve_and_page_are_written(result: DemoResult, output: Path) ->
         assert path.stat().st_size > 0
     net = snnet.load(output)
     assert net.select(macs=1e9) == max(result.after, key=lambda row: (row.top1, -row.macs)).route
+
+
+def test_the_gain_is_over_the_anchors_as_they_came(result: DemoResult, output: Path) -> None:
+    hits = StitchTable.load(output / "table.jsonl").hits
+    assert hits is not None and hits.before == result.before.anchors.hits.bits
+    assert result.gain == frontier_gain(result.after) == frontier_gain(result.after, hits)
+    assert result.gain.anchors.images == 12 and len(hits) == 71
 
 
 def test_three_budgets(result: DemoResult) -> None:

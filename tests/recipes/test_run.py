@@ -13,6 +13,7 @@ from snnet.evaluation import evaluate
 from snnet.recipes import Recipe, Run, build_parts, build_trainer
 from snnet.recipes.trainer import wants_scores
 from snnet.space import uncut_anchor
+from snnet.table import StitchTable
 from snnet.training.samplers import WeightedSampler
 from tests.recipes.small import NEED, SMALL, build
 
@@ -28,6 +29,22 @@ def test_the_steps_of_a_run(tmp_path: Path) -> None:
     assert trainer.fit().steps == 2
     table = run.evaluate(tmp_path / "scores.jsonl")
     assert len(table) == 2 and table[0].top1 >= 0
+
+
+def test_anchors_are_scored_as_they_came_and_training_does_not_notice(tmp_path: Path) -> None:
+    parts, blind = build(evaluation__stitches="all"), build(evaluation__stitches="none")
+    anchors = [stitch.id for stitch in parts.net.space if stitch.is_anchor]
+    came = evaluate(copy.deepcopy(parts.net), parts.validation, stitches=anchors)
+    table = Run(parts, tmp_path / "run").finish()
+    assert Run(blind, tmp_path / "blind").finish() is None and not (tmp_path / "blind" / "before.jsonl").exists()
+    state = blind.net.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in parts.net.state_dict().items())
+    before = StitchTable.load(tmp_path / "run" / "before.jsonl")
+    assert before.anchors.column("loss") == came.column("loss") != table.anchors.column("loss")
+    hits = StitchTable.load(tmp_path / "run" / "table.jsonl").hits
+    assert len(hits) == 36 and hits.before == came.hits.bits and hits == table.hits
+    again = Run(build(evaluation__stitches="all"), tmp_path / "run", begun=True).finish()
+    assert again.hits == hits, "a run that goes on knows how they came"
 
 
 def test_the_recipe_says_how_anchors_are_built_and_joined(tmp_path: Path) -> None:

@@ -7,7 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snnet.errors import TableError
-from snnet.table import Hits, StitchRow, StitchTable, frontier_gain, frontier_height, select
+from snnet.table import (
+    Gain,
+    Hits,
+    StitchRow,
+    StitchTable,
+    frontier_gain,
+    frontier_height,
+    gain_if_known,
+    knowing_before,
+    select,
+)
 
 Rows = list[tuple[str, float, list[bool]]]
 
@@ -134,7 +144,7 @@ def test_anchors_as_they_came_can_be_kept_too() -> None:
     came = Hits.of({"0:0-4": [n % 10 < 8 for n in images], "1:0-4": [False for _ in images]})
     gain = frontier_gain(table, hits.with_before(came))
     assert gain.points == pytest.approx(-20) and gain.anchors.percent == pytest.approx(80)
-    assert str(gain).startswith("Gain over keeping the anchors: -20.00 ± 4.02 points (frontier 60.00 %")
+    assert str(gain).startswith("Gain over keeping the anchors: -20.00 ± 4.02 points: the anchors alone are better (")
     assert frontier_height(table, hits.with_before(came)).percent == pytest.approx(60)
 
 
@@ -169,3 +179,30 @@ def test_what_has_no_height_is_said(change: object, options: dict[str, object], 
     table, hits = made(rows)
     with pytest.raises(TableError, match=message):
         frontier_height(change(table), **{"hits": hits, **options})  # type: ignore[operator,arg-type]
+
+
+def test_a_gain_is_told_where_it_is_known_and_counts_what_it_leaves_out() -> None:
+    rows: Rows = [("0:0-4", 1, [True, False] * 4), ("1:0-4", 3, [True] * 8), ("0:0-2,1:2-4", 2, [True] * 8)]
+    costs, hits = made(rows)
+    scores = {stitch: hits.score(stitch) for stitch, _, _ in rows}
+    table = StitchTable(list(costs.with_column("top1", scores)), {}, hits)
+    gain = gain_if_known(table)
+    assert gain == frontier_gain(table) and gain.left_out == 0 and "left out" not in str(gain)
+    guessed = StitchTable([*table, StitchRow(3, "0:0-1,1:1-4", {"macs": 2, "top1": 99.0})], {}, hits)
+    assert gain_if_known(guessed).points == gain.points
+    assert str(gain_if_known(guessed)).endswith("reported on the other; 1 stitch without hits left out)")
+    for other in (costs, table.anchors, table.stitched, table.without("macs"), StitchTable(list(table))):
+        assert gain_if_known(other) is None
+
+
+def test_what_is_nearly_nothing_is_not_minus_nothing() -> None:
+    height = frontier_height(*made([("0:0-4", 1, [True] * 8)]))
+    assert "anchors: +0.00 ± 0.00 points (" in str(Gain(-0.001, 0.002, height, height))
+
+
+def test_a_table_learns_how_its_anchors_were() -> None:
+    rows: Rows = [("0:0-4", 1, [True, False] * 4), ("1:0-4", 3, [True] * 8)]
+    costs, hits = made(rows)
+    table = StitchTable(list(costs.with_column("top1", {"0:0-4": 50.0, "1:0-4": 100.0})), {}, hits)
+    assert knowing_before(table, table).hits.before == hits.bits
+    assert knowing_before(costs, table) is costs and knowing_before(table, costs).hits == table.hits

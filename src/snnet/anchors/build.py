@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from snnet.anchors.anchor import Anchor, AnchorSource
-from snnet.anchors.images import input_spec, patched_size
+from snnet.anchors.images import patched_size
 from snnet.anchors.reading import read_tensors
 from snnet.anchors.states import check_fit, check_tensors, without_prefix
 from snnet.errors import AnchorError, did_you_mean
@@ -89,7 +89,9 @@ def sized_source(source: AnchorSource, size: Sequence[int]) -> AnchorSource:
     with torch.device("meta"):
         usual = build_model(replace(source, pretrained=False))
     record = settings.get("pretrained_cfg_overlay", {})
-    settings["pretrained_cfg_overlay"] = {**record, "input_size": (input_spec(usual).size[0], height, width)}
+    # A first convolution may take other channels than the images have: what the model makes of them before it.
+    channels = settings.get("in_chans", usual.pretrained_cfg["input_size"][0])  # type: ignore[index]
+    settings["pretrained_cfg_overlay"] = {**record, "input_size": (channels, height, width)}
     if patched_size(usual):
         settings["img_size"] = (height, width)
     return replace(source, kwargs=tuple(settings.items()))

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from snnet.errors import BudgetError, MeasurementWarning
-from snnet.table import COST, SCORE, StitchRow, StitchTable, cells, column, select
+from snnet.table import COST, SCORE, StitchRow, StitchTable, cells, column, gain_if_known, select
 from snnet.utils import Progress, human, is_watched, started_share, text_grid
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -171,6 +171,12 @@ def show_rows(table: StitchTable, *, names: Iterable[str] | None = None) -> None
 def cell(row: StitchRow, name: str) -> str:
     """Return one value as a person reads it."""
     return column(name).text(row.get(name))
+
+
+def show_gain(table: StitchTable) -> None:
+    """Print by how much the stitches are better than keeping the anchors, where hits of single images tell."""
+    if (gain := gain_if_known(table)) is not None:
+        show(Text(str(gain), "bold"))
 
 
 def show_choices(table: StitchTable, budgets: Iterable[float]) -> None:

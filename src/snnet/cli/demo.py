@@ -4,7 +4,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import TYPE_CHECKING, Literal
 
-from snnet.cli.console import cell, loading, progress, say, show, show_choices, show_table
+from snnet.cli.console import cell, loading, progress, say, show, show_choices, show_gain, show_table
 from snnet.cli.options import Directory, Seed, writable
 from snnet.table import COST, SCORE, column, kinds_of
 from snnet.utils import counted, human
@@ -40,6 +40,8 @@ def demo(*, family: Family = "vit", output: Directory | None = None, seed: Seed 
     directory = writable(output or Path("snnet-demo" if family == "vit" else f"snnet-demo-{family}"))
     result = run_demo(directory, family=family, seed=seed, stage=progress, say=say)
     show_stitches(result)
+    show("")
+    show_gain(result.after)
     show("")
     show_choices(result.after, result.choices)
     show("")

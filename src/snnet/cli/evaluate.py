@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from snnet.cli.console import loading, progress, show, show_json, show_rows, table_json
+from snnet.cli.console import loading, progress, say, show, show_gain, show_json, show_rows, table_json
 from snnet.cli.options import Corrupt, Device, ImagesOfRun, Json, Stitches, default_device
 from snnet.cli.sources import is_network, saved_network, table_file
 from snnet.errors import DataError
@@ -125,6 +125,9 @@ def evaluate(
         return
     scores = (SCORE, SCORE + ERROR) if found else (kind.name for kind in kinds_of("score"))
     show_rows(table, names=[*(kind.name for kind in kinds_of("cost")), *scores])
+    show_gain(net.table or table)
+    if not table.hits:
+        say("No gain over the anchors: these scores are without hits of single images; --output FILE measures anew.")
     if found:
         _show_prediction(found)
     show(f"{counted(len(table), 'stitch')} on {counted(batches.images, 'image')}; written to {path}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from snnet.cli.console import loading, show, show_rows
+from snnet.cli.console import loading, show, show_gain, show_rows
 from snnet.cli.options import Directory
 from snnet.cli.sources import LOG, RECIPE, read_table
 from snnet.table import COST, SCORE
@@ -57,6 +57,7 @@ def report(
     if log.is_file() and (drawn := draw_training(log, output / "training.png", table)):
         paths["training.png"] = drawn
     frontier = pareto_frontier(table, cost, score)
+    show_gain(table)
     show_rows(frontier, names=dict.fromkeys((cost, "params", score)))
     show(f"{len(frontier):,} of {counted(len(table), 'stitch')} on the frontier")
     for path in paths.values():

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from snnet.cli.console import loading, progress, say, show, show_choices, show_rows
+from snnet.cli.console import loading, progress, say, show, show_choices, show_gain, show_rows
 from snnet.cli.options import data_of, parse_overrides
 from snnet.cli.sources import is_network, names_published
 from snnet.errors import RecipeError
@@ -85,6 +85,7 @@ def _show_end(table: StitchTable | None, recipe: "Recipe", output: Path) -> None
     show(f"Network saved in {output}")
     if table is None:
         return
+    show_gain(table)
     show_rows(table.anchors, names=[kind.name for role in ("cost", "score") for kind in kinds_of(role)])
     if len(table.stitched):
         known, scores = column(SCORE), [row.values[SCORE] for row in table.stitched]

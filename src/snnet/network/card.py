@@ -10,7 +10,7 @@ from torch import nn
 
 from snnet.anchors import Anchor
 from snnet.network.interface import Network
-from snnet.table import COST, SCORE, StitchRow, StitchTable, column, measured, pareto_frontier
+from snnet.table import COST, SCORE, StitchRow, StitchTable, column, gain_if_known, measured, pareto_frontier
 from snnet.utils import counted, human, precision_of
 
 MARKER = "Written by snnet, and again whenever the network is saved. Remove this line to keep your own text."
@@ -54,6 +54,7 @@ def model_card(
         repo_id=repo_id or "path/to/network",
         recipe=recipe and recipe.strip(),
         picture=picture,
+        gain=None if table is None else gain_if_known(table),
     )
     return card
 

@@ -10,16 +10,14 @@ from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import RecipeError
 from snnet.init import InitReport
 from snnet.recipes.recipe import Recipe
-from snnet.recipes.run import TABLE, Run, open_run
+from snnet.recipes.run import BEFORE, TABLE, Run, open_run
 from snnet.report import write_report
-from snnet.table import SCORE, StitchRow, StitchTable, anchor_regression, gap_to_lines, select
+from snnet.table import SCORE, Gain, StitchRow, StitchTable, anchor_regression, frontier_gain, gap_to_lines, select
 from snnet.training import RunSettings
 from snnet.utils import Stage, silent
 
 FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
 """Families that come with the package -> their recipes."""
-
-BEFORE = "before.jsonl"
 
 
 @dataclass(frozen=True, repr=False)
@@ -53,6 +51,11 @@ class DemoResult:
         """The table after fine-tuning, with the scores before it."""
         scores = {row.stitch: row.values[SCORE] for row in self.before if SCORE in row.values}
         return self.after.with_column(f"{SCORE}_before", scores)
+
+    @property
+    def gain(self) -> Gain:
+        """By how much the stitches after fine-tuning are better than keeping the anchors, as they came or are now."""
+        return frontier_gain(self.after)
 
     @property
     def anchor_losses(self) -> dict[str, float]:

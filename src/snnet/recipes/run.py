@@ -19,11 +19,11 @@ from snnet.recipes.preflight import check_start
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.run_directory import check_directory, claim_directory
 from snnet.recipes.trainer import build_trainer, wants_scores
-from snnet.table import StitchTable
+from snnet.table import StitchTable, knowing_before
 from snnet.training import TrainResult
 from snnet.utils import Stage, copy_from_first, from_first, joined, share, silent, torch_threads
 
-STARTING_SCORES, TABLE = "starting_scores.jsonl", "table.jsonl"
+STARTING_SCORES, BEFORE, TABLE = "starting_scores.jsonl", "before.jsonl", "table.jsonl"
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,10 @@ class Run:
         """
         if not self.begun:
             self.initialize()
+            # Stitches are worth what they add to the anchors as they came, if those know the classes.
+            if self.parts.recipe.evaluation.stitches == "all" and not self.parts.new_heads:
+                anchors = self.parts.net.space.where(max_segments=1)
+                self.evaluate(self.directory / BEFORE, stitches=anchors, title="Evaluating the anchors")
         self.train()
         table = self.evaluate(self.directory / TABLE)
         self.save()
@@ -149,7 +153,14 @@ class Run:
         net.table = from_first(lambda: StitchTable.load(path) if path.is_file() else None)
         self.parts.count_costs()
         chosen = self._chosen() if stitches is None else stitches
-        return self._scored(path, self.parts.validation, title, chosen) if chosen else StitchTable([])
+        if not chosen:
+            return StitchTable([])
+        table, before = self._scored(path, self.parts.validation, title, chosen), self.directory / BEFORE
+        if path != before and from_first(before.is_file):
+            anchors = from_first(lambda: StitchTable.load(before))
+            assert net.table is not None
+            net.table, table = (knowing_before(one, anchors) for one in (net.table, table))
+        return table
 
     def _scored(
         self, path: Path, batches: EvalBatches, title: str, stitches: Sequence[StitchLike] | None = None

@@ -33,6 +33,7 @@ from snnet.table import (
     column,
     describe_profile,
     doubts,
+    gain_if_known,
     measured,
     pareto_frontier,
 )
@@ -82,6 +83,7 @@ def write_page(
         ["curve.js", "choice.js"],
         title=title or f"{counted(len(table), 'network')} in one",
         subtitle=_subtitle(table),
+        gain=str(gain_if_known(table) or ""),
         footer=_footer(table),
     )
 
@@ -200,13 +202,8 @@ def _row(row: StitchRow, series: int, columns: list[str], score: str) -> dict[st
 def _view(table: StitchTable, before: StitchTable | None, cost: str, score: str) -> dict[str, Any]:
     """What the page needs to draw the stitches over one cost, with the best one for every budget."""
     have = [row.values[cost] for row in table if measured(row, cost)]
-    view: dict[str, Any] = {
-        "ends": [min(have), max(have)],
-        "frontier": [],
-        "choices": [],
-        "range": [0, 1],
-        "before": [],
-    }
+    ends = [min(have), max(have)]
+    view: dict[str, Any] = {"ends": ends, "frontier": [], "choices": [], "range": [0, 1], "before": []}
     if not any(measured(row, cost, score) for row in table):
         return view
     position = {row.stitch: number for number, row in enumerate(table)}

@@ -26,6 +26,8 @@ from .height import Gain as Gain
 from .height import Height as Height
 from .height import frontier_gain as frontier_gain
 from .height import frontier_height as frontier_height
+from .height import gain_if_known as gain_if_known
+from .height import knowing_before as knowing_before
 from .hits import Hits as Hits
 from .hits import hits_file as hits_file
 from .reliability import cells as cells

@@ -12,10 +12,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from snnet.errors import TableError
-from snnet.table.columns import COST, column
+from snnet.table.columns import COST, SCORE, column
 from snnet.table.hits import Hits
 from snnet.table.table import StitchTable
 from snnet.table.values import measured, require_columns
+from snnet.utils import counted
 
 _BUDGETS = 200
 # Cost, for the axis, and what is right, for each candidate.
@@ -54,20 +55,25 @@ class Gain:
         standard_error: Of the difference, paired: both have reported on the same images.
         frontier: Height of the one.
         anchors: Height of the other: the anchors alone.
+        left_out: Scored stitches that have no hits and could not be chosen, such as predicted ones.
     """
 
     points: float
     standard_error: float
     frontier: Height
     anchors: Height
+    left_out: int = 0
 
     def __str__(self) -> str:
-        height, sign = self.frontier, "" if self.points < 0 else "+"
+        height, points = self.frontier, round(self.points, 2) + 0.0  # which makes no -0.00
+        # Two standard errors are seldom chance.
+        verdict = ": the anchors alone are better" if self.points + 2 * self.standard_error < 0 else ""
+        without = f"; {counted(self.left_out, 'stitch')} without hits left out" if self.left_out else ""
         split = "half" if height.folds == 2 else f"{height.folds - 1} of {height.folds} parts"
         return (
-            f"Gain over keeping the anchors: {sign}{self.points:.2f} ± {self.standard_error:.2f} points "
+            f"Gain over keeping the anchors: {points:+.2f} ± {self.standard_error:.2f} points{verdict} "
             f"(frontier {height.percent:.2f} %, anchors alone {self.anchors.percent:.2f} %; chosen on {split} of the "
-            f"{height.images:,} images, reported on the other{'s' if height.folds > 2 else ''})"
+            f"{height.images:,} images, reported on the other{'s' if height.folds > 2 else ''}{without})"
         )
 
 
@@ -132,8 +138,22 @@ def frontier_gain(
     differences = [Counter(fold) for fold in ours]
     for fold, kept in zip(differences, theirs, strict=True):
         fold.subtract(kept)
-    heights = (_height(one, known.images, cost, budgets) for one in (ours, theirs))
-    return Gain(*_mean(differences, known.images), *heights)
+    frontier, anchors = (_height(one, known.images, cost, budgets) for one in (ours, theirs))
+    left_out = sum(measured(row, cost, SCORE) and row.stitch not in found for row in table)
+    return Gain(*_mean(differences, known.images), frontier, anchors, left_out)
+
+
+def gain_if_known(table: StitchTable) -> Gain | None:
+    """Return the gain over budgets of MACs, or None where the table lacks hits of stitches or of anchors, or MACs."""
+    try:
+        return frontier_gain(table) if table.stitched.hits else None
+    except TableError:
+        return None
+
+
+def knowing_before(table: StitchTable, before: StitchTable) -> StitchTable:
+    """Return a table whose hits tell, too, how the anchors were in a table of before they were trained."""
+    return table if table.hits is None else StitchTable(table, table.meta, table.hits.with_before(before.anchors.hits))
 
 
 def _hits_of(table: StitchTable, hits: Hits | None) -> Hits:
