@@ -312,10 +312,7 @@ def test_layers_behind_others_are_fitted_to_what_arrives() -> None:
     for fit, layer in zip(report.layers, net.space.layers, strict=True):
         (cut,) = layer.cuts
         route = next(
-            s
-            for s in net.space
-            for hop in zip(s.cuts, s.beginnings, strict=True)
-            if net.layer(*hop) is net.layer_named(layer.name)
+            s for s in net.space for hop in zip(s.cuts, s.beginnings, strict=True) if net.space.layer_of(*hop) == layer
         )
         features = images
         for step in net.steps(route):

@@ -32,11 +32,11 @@ def test_a_space_of_any_routes(found: list[Stitch]) -> None:
     assert StitchSpace.from_config(space.to_config()) == space
     assert len({layer.name for layer in space.layers}) == len(space.layers)
     for stitch in space:
-        for cut, after in zip(stitch.cuts, stitch.beginnings, strict=True):
+        for number, (cut, after) in enumerate(zip(stitch.cuts, stitch.beginnings, strict=True)):
             layer = space.layer_of(cut, after)
             assert layer.cuts == (cut,) and layer.after in (None, after)
             # Layers behind a beginning serve it alone; the first of a route serves its cut behind whatever comes.
-            assert (layer.after is None) == (cut == stitch.cuts[0])
+            assert (layer.after is None) == (number == 0)
 
 
 @given(st.lists(routes(), min_size=1, max_size=8), st.data())

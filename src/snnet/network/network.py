@@ -190,9 +190,9 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         found = (p for step in self.steps(stitch) for p in self.step_parameters(step))
         return list({id(parameter): parameter for parameter in found}.values())
 
-    def layer(self, cut: Cut, after: str | None = None) -> StitchingLayer:
-        """Return the stitching layer that serves a cut, behind a beginning of routes; see `StitchSpace.layer_of`."""
-        return self.layer_named(self.space.layer_of(cut, after).name)
+    def layer(self, cut: Cut) -> StitchingLayer:
+        """Return the stitching layer that serves a cut, whatever comes before it."""
+        return self.layer_named(self.space.layer_of(cut).name)
 
     def layer_named(self, name: str) -> StitchingLayer:
         """Return one stitching layer, typed."""

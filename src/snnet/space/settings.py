@@ -1,13 +1,13 @@
 # Tested in tests/space/test_space.py.
 """Which stitches a family has, as settings."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator
 
 from snnet.errors import SNNetError, SpaceError
-from snnet.space.matching import Direction
+from snnet.space.matching import Direction, match_blocks
 from snnet.utils import Settings
 
 
@@ -37,3 +37,23 @@ class SpaceSettings(Settings):
 
 USUAL_SPACE = SpaceSettings()
 """The defaults."""
+
+
+def why_no_cut(depths: Sequence[Sequence[int]], settings: SpaceSettings) -> str:
+    """Return that there is no cut, why, and a setting under which there is one."""
+    where = "" if settings.stages is None else f" in stages {list(settings.stages)}"
+    why = (
+        f"Anchors of depths {[list(d) for d in depths]} have no {settings.direction} cut{where}: in families with "
+        "several stages, or of unequal depth, a cut must move on (leave < enter)"
+    )
+    others: dict[str, dict[str, Any]] = {
+        "with kernel_size=2 (--kernel-size 2)": {"kernel_size": 2},
+        "with direction='slow-to-fast' (--direction slow-to-fast)": {"direction": "slow-to-fast"},
+        "with direction='fast-to-slow' (--direction fast-to-slow)": {"direction": "fast-to-slow"},
+        "in other stages; leave stages out": {"stages": None},
+    }
+    for way, change in others.items():
+        changed = settings.model_copy(update=change)
+        if changed != settings and match_blocks(depths, **dict(changed))[2]:
+            return f"{why}. There is one {way}."
+    return f"{why}, and no setting gives one; choose anchors with more blocks in a stage."

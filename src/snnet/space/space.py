@@ -9,7 +9,7 @@ from typing import Any, overload
 from snnet.errors import SpaceError, did_you_mean
 from snnet.space.matching import Direction, LayerSpec, cut_sequences, keep_cuts, match_blocks, segments_of
 from snnet.space.routes import layers_along, whole_anchors
-from snnet.space.settings import USUAL_SPACE, SpaceSettings
+from snnet.space.settings import USUAL_SPACE, SpaceSettings, why_no_cut
 from snnet.space.stitch import Cut, Stitch, as_number
 from snnet.utils import counted, known_keywords
 
@@ -76,7 +76,7 @@ class StitchSpace(Sequence[Stitch]):
             for route in cut_sequences(chain, cuts, group[chain[0]])
         ]
         if not routes:
-            raise SpaceError(_why_no_cut(depths, chosen))
+            raise SpaceError(why_no_cut(depths, chosen))
         cut = {(layer.front, layer.stage) for layer in layers}
         if uncut := [group for group in groups if not cut.intersection(enumerate(group))]:
             _log.warning(
@@ -91,6 +91,10 @@ class StitchSpace(Sequence[Stitch]):
         """Return the space of all anchors and then any routes, in their order: cuts in either direction, and skips.
 
         Each cut has a stitching layer of its own, which routes share that begin alike up to there.
+
+        Args:
+            depths: Blocks per stage of each anchor.
+            routes: Those besides the anchors.
 
         Raises:
             SpaceError: If a route leaves the anchors.
@@ -166,7 +170,11 @@ class StitchSpace(Sequence[Stitch]):
         return number
 
     def layer_of(self, cut: Cut, after: str | None = None) -> LayerSpec:
-        """Return the stitching layer that serves a cut, behind the beginning `after` of a route where that matters.
+        """Return the stitching layer that serves a cut.
+
+        Args:
+            cut: The cut.
+            after: The beginning of the route before it, which some layers serve alone.
 
         Raises:
             SpaceError: If no stitch of the space makes this cut there.
@@ -226,23 +234,3 @@ class StitchSpace(Sequence[Stitch]):
         return StitchSpace(
             self.depths, kept, keep_cuts(self.layers, {(self.layer_of(*hop).name, hop[0]) for hop in hops})
         )
-
-
-def _why_no_cut(depths: Sequence[Sequence[int]], settings: SpaceSettings) -> str:
-    """Return that there is no cut, why, and a setting under which there is one."""
-    where = "" if settings.stages is None else f" in stages {list(settings.stages)}"
-    why = (
-        f"Anchors of depths {[list(d) for d in depths]} have no {settings.direction} cut{where}: in families with "
-        "several stages, or of unequal depth, a cut must move on (leave < enter)"
-    )
-    others: dict[str, dict[str, Any]] = {
-        "with kernel_size=2 (--kernel-size 2)": {"kernel_size": 2},
-        "with direction='slow-to-fast' (--direction slow-to-fast)": {"direction": "slow-to-fast"},
-        "with direction='fast-to-slow' (--direction fast-to-slow)": {"direction": "fast-to-slow"},
-        "in other stages; leave stages out": {"stages": None},
-    }
-    for way, change in others.items():
-        changed = settings.model_copy(update=change)
-        if changed != settings and match_blocks(depths, **dict(changed))[2]:
-            return f"{why}. There is one {way}."
-    return f"{why}, and no setting gives one; choose anchors with more blocks in a stage."
