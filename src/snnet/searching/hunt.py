@@ -11,12 +11,12 @@ from snnet.init import Solution, fit_in_turn, in_turn, sum_up
 from snnet.network import SNNet
 from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
 from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
-from snnet.searching.report import AGREEMENT, DIVERGENCE, EXPECTED, choose
+from snnet.searching.report import choose
 from snnet.searching.scoring import Judge, Score
 from snnet.searching.sensitivity import Sensitivities
 from snnet.searching.settings import SearchSettings
 from snnet.space import Step, Stitch, StitchSpace
-from snnet.table import StitchRow, StitchTable
+from snnet.table import AGREEMENT, DIVERGENCE, EXPECTED, StitchRow, StitchTable
 from snnet.utils import Show
 
 ROWS = 8
