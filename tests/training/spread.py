@@ -128,8 +128,14 @@ def alone_and_together() -> list[list[dict[str, Any]]]:
     return tables
 
 
-def run_all(directory: Path, apart: object, *, everything: bool) -> None:
+def run_all(directory: Path) -> None:
     """Do everything once and let the first process write it down."""
+    apart = alone_and_together()
+    with processes.joined("cpu"):
+        _run_joined(directory, apart, everything=processes.share().count == 2)
+
+
+def _run_joined(directory: Path, apart: object, *, everything: bool) -> None:
     found: dict[str, Any] = {"apart": apart, "same": finish(trainer(build_net(), directory / "same"))}
     found["evaluation"] = evaluation(directory)
     if everything:
@@ -143,9 +149,7 @@ def run_all(directory: Path, apart: object, *, everything: bool) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    parted = alone_and_together()
-    with processes.joined("cpu"):
-        run_all(Path(sys.argv[1]), parted, everything=processes.share().count == 2)
+    run_all(Path(sys.argv[1]))
     # All is written and the group is closed. Threads of torch that wake while the interpreter ends may abort it.
     sys.stdout.flush()
     os._exit(0)

@@ -3,12 +3,13 @@
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from snnet.training import TrainingInterrupted, TrainStatus
-from tests.distributed import torchrun
+from tests.distributed import fork, torchrun
 from tests.training import spread, waiting
 
 
@@ -24,19 +25,38 @@ def test_all_stop_together_and_save_once(tmp_path: Path) -> None:
     assert names == ["step-00000003.pt", "step-00000004.pt"]
 
 
-def test_a_killed_process_ends_the_job_and_fewer_go_on(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_killed_process_ends_the_job(tmp_path: Path) -> None:
     launcher, pids = start_and_wait(tmp_path, step=7)
     os.kill(pids[1], signal.SIGKILL)
     (tmp_path / "go").touch()
     told = launcher.communicate(timeout=200)[1]
     assert launcher.returncode != 0
-    assert "Process 0 of 2 lost the others" in told and "as many processes as there are now" in told, told
-    assert f"The last good checkpoint is {tmp_path}/checkpoints/step-00000006.pt" in told
+    assert_lost(told, tmp_path)
+
+
+def test_a_process_that_lost_the_others_ends_and_fewer_go_on(tmp_path: Path) -> None:
+    output = tmp_path / "told.txt"
+    output.touch()
+    first, second = fork(2, partial(waiting.main, tmp_path, 7), output)
+    while "waiting\n" not in output.read_text():
+        assert first.is_alive() and second.is_alive(), output.read_text()
+        time.sleep(0.02)
+    second.kill()
+    (tmp_path / "go").touch()
+    first.join(200)
+    assert first.exitcode
+    assert_lost(output.read_text(), tmp_path)
 
     messages: list[str] = []
     resumed = spread.finish(waiting.build(tmp_path), resume=True, on_message=messages.append)
     assert "Resuming after step 6 of 12" in messages[0]
     spread.assert_equal(spread.finish(waiting.build(tmp_path / "whole")), resumed)
+
+
+def assert_lost(told: str, directory: Path) -> None:
+    assert "Process 0 of 2 lost the others" in told and "as many processes as there are now" in told, told
+    assert f"The last good checkpoint is {directory}/checkpoints/step-00000006.pt" in told
 
 
 def start_and_wait(directory: Path, step: int):  # type: ignore[no-untyped-def]

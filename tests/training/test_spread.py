@@ -1,20 +1,20 @@
 """What runs end with in one, two and three processes."""
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from tests.distributed import torchrun
+from tests.distributed import fork, torchrun
 from tests.training import spread
 from tests.training.spread import assert_equal
 
 Found = dict[str, Any]
 
 counts = pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
-"""Batches do not divide evenly in either."""
+"""Batches do not divide evenly in either. Two are forked, three started by torchrun."""
 
 
 class Runs:
@@ -26,9 +26,15 @@ class Runs:
     @cache  # noqa: B019 (as long as the module's tests)
     def directory(self, count: int) -> Path:
         directory = self.directories.mktemp(f"in{count}")
-        process = torchrun(count, "tests.training.spread", directory)
-        _, told = process.communicate(timeout=600)
-        assert process.returncode == 0, told
+        if count == 2:
+            processes = fork(count, partial(spread.run_all, directory), directory / "told.txt")
+            for process in processes:
+                process.join(600)
+            assert [process.exitcode for process in processes] == [0, 0], (directory / "told.txt").read_text()
+        else:
+            launcher = torchrun(count, "tests.training.spread", directory)
+            _, told = launcher.communicate(timeout=600)
+            assert launcher.returncode == 0, told
         return directory
 
     @cache  # noqa: B019

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import torch
 
@@ -35,6 +36,10 @@ def run(directory: Path, step: int) -> None:
         build(directory).fit(resume=True, on_step=wait)
 
 
-if __name__ == "__main__":
+def main(directory: Path, step: int) -> NoReturn:
     torch.set_num_threads(1)
-    sys.exit(guarded(lambda: run(Path(sys.argv[1]), int(sys.argv[2])), debug=False))
+    sys.exit(guarded(lambda: run(directory, step), debug=False))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
