@@ -1,7 +1,8 @@
 """`snnet search`: from pretrained models, or a saved network, to the stitches worth having."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
@@ -11,6 +12,10 @@ from snnet.cli.options import RUN_IMAGES, USUAL_FAMILY, Device, Directory, Famil
 from snnet.cli.sources import is_network, saved_network, stitched
 from snnet.errors import CheckpointError
 from snnet.searching import USUAL_SEARCH, SearchSettings
+
+if TYPE_CHECKING:
+    from snnet.network import SNNet
+    from snnet.searching import SearchReport
 
 SEARCH = "search"
 """What the candidates of a search, as a table and as a picture, are called in the network's directory."""
@@ -48,12 +53,8 @@ def search(
         snnet search runs/deit --budgets 12 --cost latency_ms --output runs/deit-fast
     """  # noqa: E501
     loading()
-    import torch
-
     from snnet.data import labelled_images
-    from snnet.profiling import count_costs
     from snnet.recipes import copy_recipe
-    from snnet.report import draw_search
     from snnet.searching import search as find
     from snnet.utils import torch_threads
 
@@ -63,28 +64,16 @@ def search(
         raise CheckpointError(f"{' '.join(anchors) or 'Nothing'} is no directory to save in; give --output DIR.")
     of_run = images.of(anchors[0] if saved else "", {"run.seed": seed})
     of_run.recipe.data.check_outside(place)
-    if saved:
-        net = saved_network(anchors[0], options.given())
-    else:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(of_run.recipe.run.seed)
-            net = stitched(*anchors, pretrained=pretrained, space="search", **options.given())
+    run = of_run.recipe.run
+    net = saved_network(anchors[0], options.given()) if saved else _family(anchors, pretrained, run.seed, options)
     dataset = of_run.open("train", net.input, net.num_classes, any_classes=not labels)
-    pair = labelled_images(dataset, settings.images, of_run.recipe.run.seed)
+    pair = labelled_images(dataset, settings.images, run.seed)
     say(f"Searching all cuts of {', '.join(anchor.name for anchor in net.family)} on {len(pair[0])} images")
-    with torch_threads(of_run.recipe.run.threads), progress("Searching") as report:
-        found = find(
-            net,
-            [pair] if labels else pair[0],
-            **{"max_images" if name == "images" else name: value for name, value in dict(settings).items()},
-            seed=of_run.recipe.run.seed,
-            device=default_device(device),
-            progress=report,
-        )
-    count_costs(net)
-    net.save_pretrained(place)
-    found.table.save(place / f"{SEARCH}.jsonl")
-    draw_search(found.table, place / f"{SEARCH}.png", found.chosen, cost=settings.cost)
+    told = {"max_images" if name == "images" else name: value for name, value in dict(settings).items()}
+    with torch_threads(run.threads), progress("Searching") as report:
+        where = default_device(device)
+        found = find(net, [pair] if labels else pair[0], **told, seed=run.seed, device=where, progress=report)
+    _save(net, found, place)
     if saved:
         copy_recipe(anchors[0], place)
     show_table(*found.grid(), left=("stitch",))
@@ -92,3 +81,23 @@ def search(
     show(f"All candidates: {place / SEARCH}.jsonl, and as a picture {place / SEARCH}.png")
     needed = family_options()
     show(f"Next: snnet evaluate {place}{needed}, or snnet train {place}{needed} --output RUN")
+
+
+def _family(anchors: Sequence[str], pretrained: bool, seed: int, options: FamilyOptions) -> "SNNet":
+    """Return the anchors as a network without stitches."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return stitched(*anchors, pretrained=pretrained, space="search", **options.given())
+
+
+def _save(net: "SNNet", found: "SearchReport", place: Path) -> None:
+    """Save a network, and beside it all candidates and their picture."""
+    from snnet.profiling import count_costs
+    from snnet.report import draw_search
+
+    count_costs(net)
+    net.save_pretrained(place)
+    found.table.save(place / f"{SEARCH}.jsonl")
+    draw_search(found.table, place / f"{SEARCH}.png", found.chosen, cost=found.cost)

@@ -2,17 +2,20 @@
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from snnet.errors import TableError
-from snnet.report.plots import INK, MUTED, draw_frame, save_figure, size_marks
+from snnet.report.plots import HALO, INK, MUTED, draw_frame, save_figure, size_marks
 from snnet.report.view import PALETTE, Axis, anchor_names, axis_of
 from snnet.space import Stitch
 from snnet.table import COST, DIVERGENCE, EXPECTED, StitchRow, StitchTable, measured
 from snnet.utils import counted
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _GREY, _FAINT = "#9aa2ab", "#dfe3e8"
 
@@ -60,21 +63,25 @@ def draw_search(table: StitchTable, path: str | Path, chosen: Collection[Stitch]
     whole = [row for row in run if row.route.is_anchor]
     stars = points(whole, DIVERGENCE)
     axes.scatter(*stars, s=210, marker="*", color=INK, edgecolors="white", label="anchors", zorder=5)
-    beside: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "fontsize": 9, "color": INK}
+    beside: dict[str, Any] = {
+        "textcoords": "offset points",
+        "ha": "right",
+        "fontsize": 9,
+        "color": INK,
+        "path_effects": HALO,
+    }
     for row, at_cost, value in zip(whole, *stars, strict=True):
         axes.annotate(anchor_names(table)[row.route.anchors[0]], (at_cost, value), xytext=(-8, -14), **beside)
-    axes.set_title(
-        f"{counted(len(chosen), 'stitch')} chosen among {len(table):,} candidates",
-        loc="left",
-        fontsize=13,
-        fontweight="bold",
-        color=INK,
-        pad=26,
-    )
-    note = f"{y.label}, on held-out images without labels · {len(run):,} routes run"
+    _head(figure, axes, f"{counted(len(chosen), 'stitch')} chosen among {len(table):,} candidates", len(run), y)
+    return save_figure(figure, path)
+
+
+def _head(figure: Figure, axes: "Axes", title: str, run: int, y: Axis) -> None:
+    """Draw title, note and legend."""
+    axes.set_title(title, loc="left", fontsize=13, fontweight="bold", color=INK, pad=26)
+    note = f"{y.label}, on held-out images · {run:,} routes run"
     axes.annotate(
         note, (0, 1), xycoords="axes fraction", xytext=(0, 10), textcoords="offset points", fontsize=9, color=MUTED
     )
     legend = figure.legend(loc="outside lower left", ncols=5, frameon=False, fontsize=9, labelcolor=INK)
     size_marks(legend, 30, anchors=90)
-    return save_figure(figure, path)
