@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.utils.data import TensorDataset
 
-from snnet.data import Augmentation, ImageDataset, TensorImages, calibration_images, open_dataset
+from snnet.data import Augmentation, ImageDataset, TensorImages, calibration_images, labelled_images, open_dataset
 from snnet.errors import DataError
 from snnet.space import InputSpec
 from tests.data.image_files import truncate
@@ -20,6 +20,8 @@ def uneven() -> TensorImages:
 @pytest.mark.parametrize(("count", "each"), [(3, [1, 1, 1]), (9, [4, 3, 2]), (30, [18, 10, 2]), (99, [40, 10, 2])])
 def test_classes_are_balanced_as_far_as_they_go(uneven: TensorImages, count: int, each: list[int]) -> None:
     chosen = calibration_images(uneven, count).flatten().long()
+    images, labels = labelled_images(uneven, count)
+    assert torch.equal(images.flatten().long(), chosen) and torch.equal(labels, chosen)
     counts = torch.bincount(chosen, minlength=3).tolist()
     assert len(chosen) == min(count, 52)
     assert counts == each or (count == 9 and sorted(counts) == [2, 3, 4])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from snnet.report import write_page
-from snnet.table import StitchTable, doubts, select
+from snnet.table import StitchRow, StitchTable, doubts, select
 
 webdriver = pytest.importorskip("selenium.webdriver")
 
@@ -143,6 +143,27 @@ def test_the_route_shows_the_blocks_that_run(page: Any, table: StitchTable) -> N
     assert runs == {f"{s.anchor}:{block}" for s in route.segments for block in range(s.start, s.stop)}
     assert len(css(page, "#route .cell")) == 36
     assert len(css(page, "#route .hop")) == len(route.segments) - 1 == 1
+
+
+def test_a_skip_is_an_arc_and_what_runs_twice_says_so(browser: Any, tmp_path: Path) -> None:
+    routes = ["0:0-12", "1:0-12", "0:0-5,0:8-12", "1:0-2,0:2-6,1:1-3,0:3-12"]
+    rows = [StitchRow(n, route, {"macs": 1e9 * (n + 1), "top1": 60.0 + n}) for n, route in enumerate(routes)]
+    browser.get(write_page(StitchTable(rows), tmp_path / "index.html").as_uri())
+    marks = [mark.get_attribute("data-stitch") for mark in css(browser, "#chart .mark")]
+    assert sorted(marks) == sorted(routes)
+    hover(browser, routes[2])
+    assert [block.get_attribute("data-block") for block in css(browser, "#route .skipped")] == ["0:5", "0:6", "0:7"]
+    assert len(css(browser, "#route .hop")) == len(css(browser, "#route .skip")) == 1
+    arc, row = at(css(browser, "#route .skip")[0]), at(css(browser, "#route .cell")[0])
+    assert arc[1] < row[1] - 8 and arc[3] <= row[1] + 1  # over the blocks and not across them
+    assert at(css(browser, "#route")[0])[1] <= arc[1]
+    hover(browser, routes[3])
+    twice = {block.get_attribute("data-block") for block in css(browser, '#route [data-runs="2"]')}
+    assert twice == {"1:1", "0:3", "0:4", "0:5"} and not css(browser, "#route .skipped, #route .skip")
+    assert [number.text for number in css(browser, "#route .hop-number")] == ["1", "2", "3"]
+    assert [text.text for text in css(browser, "#route .cell-text") if "×" in text.text] == ["2×"] * 4  # noqa: RUF001
+    assert "anchor 0 with skips" in css(browser, "#legend")[0].text
+    assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 def press(page: Any, *keys: str) -> None:

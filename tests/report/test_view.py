@@ -68,6 +68,32 @@ def test_series_gather_the_routes_through_the_same_anchors(reference_dir: Path) 
     assert len({one.color for one in series}) == 2
 
 
+def test_a_skip_makes_no_series_of_its_own_and_directions_do() -> None:
+    def labels(*routes: str) -> list[tuple[str, int]]:
+        rows = [StitchRow(n, route, {}) for n, route in enumerate(["0:0-9", "1:0-9", "2:0-9", *routes])]
+        series = series_of(StitchTable(rows, {"anchors": ["deit_tiny", "deit_small", "deit_base"]}))
+        assert len({one.color for one in series}) == len(series)
+        return [(one.label, len(one.rows)) for one in series]
+
+    skips = ["0:0-2,0:4-9", "0:0-2,0:3-5,0:7-9", "0:0-1,1:3-5,1:7-9", "0:0-1,1:3-9", "1:0-2,0:4-9", "1:0-2,0:4-6,1:2-9"]
+    assert labels(*skips) == [
+        ("tiny with skips", 2),
+        ("tiny → small", 2),
+        ("small → tiny", 1),
+        ("small → tiny → small", 1),
+    ]
+    # Beyond the colors, the ends of a route tell.
+    more = [f"{a}:0-2,{b}:1-3,{c}:4-9" for a in range(3) for b in range(3) for c in range(2) if a != b and b != c]
+    found = labels(*skips, *more)
+    assert found[:2] == [("tiny … tiny", 4), ("tiny … small", 3)] and ("small … small", 3) in found
+    assert sum(count for _, count in found) == len(skips) + len(more)
+
+
+def test_one_anchor_alone_keeps_its_name() -> None:
+    table = StitchTable([StitchRow(0, "0:0-4", {}), StitchRow(1, "0:0-1,0:2-4", {})], {"anchors": ["vit_small"]})
+    assert [one.label for one in series_of(table)] == ["vit_small with skips"]
+
+
 def test_a_bad_start_does_not_squeeze_the_curve() -> None:
     table = StitchTable([StitchRow(n, f"{n}:0-4", {"macs": 1, "top1": 70.0 + 10 * n}) for n in (0, 1)])
     low, high = score_range(table, table.with_column("top1", {"0:0-4": 1.0}), "macs", "top1")

@@ -9,9 +9,10 @@ from snnet.errors import DataError, SpaceError
 from snnet.network import SNNet, stitch
 from snnet.profiling import count_costs
 from snnet.searching import search
-from snnet.searching.report import AGREEMENT, DIVERGENCE, EXPECTED, choose
+from snnet.searching.report import choose
 from snnet.searching.scoring import Judge, log_probabilities
 from snnet.space import Stitch
+from snnet.table import AGREEMENT, DIVERGENCE, EXPECTED
 from tests.conftest import build_tiny_anchor
 
 
@@ -38,8 +39,7 @@ def test_a_search_finds_routes_and_makes_them_the_networks(anchors: int, tmp_pat
     for chosen in report.chosen:
         assert rows[chosen.id].macs == counted[chosen.id] <= max(counted.values())
         assert rows[chosen.id].divergence >= 0 and 0 <= rows[chosen.id].agreement <= 100
-    best = [rows[chosen.id].divergence for chosen in report.chosen[anchors:]]
-    assert best == sorted(best, reverse=True)
+    assert len(report.chosen) <= 6 + anchors
     assert "stitches chosen among" in repr(report) and report._repr_html_().count("<tr") == len(report.chosen) + 1
     assert report.to_dict()["chosen"] == [chosen.id for chosen in net.space]
     net.save_pretrained(tmp_path / "net")
@@ -114,6 +114,10 @@ def test_the_best_within_each_budget() -> None:
     costs, badness = {a: 10.0, b: 8.0, c: 6.0, d: 8.0}, {a: 0.0, b: 0.3, c: 0.5, d: 0.2}
     assert choose(costs, badness, [5, 7, 9, 9.5, 12]) == [c, d, a]
     assert choose(costs, {**badness, c: 0.1}, [7, 9]) == [c]
+    # Room is filled with what is nearly as good.
+    assert choose(costs, {**badness, b: 0.25}, [7, 9, 9.5, 12]) == [c, d, b, a]
+    assert choose(costs, {**badness, b: 0.251}, [7, 9, 9.5, 12]) == [c, d, a]
+    assert choose(costs, {**badness, b: 0.25}, [7, 9, 12]) == [c, d, a]
 
 
 @pytest.mark.parametrize(

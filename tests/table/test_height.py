@@ -156,10 +156,38 @@ def test_costs_of_which_more_is_better_run_the_other_way() -> None:
     assert (found.low, found.high) == (100, 300) and found.percent == frontier_height(table, hits).percent
 
 
-def test_one_anchor_alone_has_one_budget() -> None:
-    rows: Rows = [("0:0-4", 4, [True, False] * 4), ("1:0-2,0:2-4", 3, [True, True, True, False] * 2)]
-    table, hits = made(rows)
-    assert frontier_gain(table, hits).points == pytest.approx(25)
+def test_one_anchor_alone_has_budgets_from_half_of_its_cost() -> None:
+    """The anchor is right on 80 of 100 images; from 1/2 to 3/4 of its cost a skip is on 60, from there one on 90."""
+    images = range(100)
+    rows: Rows = [("0:0-4", 400, [n % 10 < 8 for n in images]), ("0:0-1,0:3-4", 100, [n % 10 < 6 for n in images])]
+    table, hits = made([*rows, ("0:0-1,0:2-4", 300, [n % 10 < 9 for n in images])])
+    gain = frontier_gain(table, hits)
+    assert (gain.frontier.low, gain.frontier.high) == (gain.anchors.low, gain.anchors.high) == (200, 400)
+    assert gain.anchors.percent == pytest.approx(80) and gain.frontier.percent == pytest.approx(75)
+    assert gain.frontier == frontier_height(table, hits) and gain.points == pytest.approx(-5)
+    assert str(gain) == (
+        f"At 50 to 100 % of the anchor's cost, against all of the anchor: -5.00 ± {gain.standard_error:.2f} points "
+        "(frontier 75.00 %, anchor 80.00 %; chosen on half of the 100 images, reported on the other)"
+    )
+    came = hits.with_before(Hits.of({"0:0-4": [True for _ in images]}))
+    assert frontier_gain(table, came).points == pytest.approx(-25)
+
+
+@pytest.mark.parametrize(("cheapest", "low"), [(300, 300), (100, 200), (500, 400)])
+def test_budgets_of_one_anchor_lie_where_there_are_routes(cheapest: float, low: float) -> None:
+    table, hits = made([("0:0-4", 400, [True, False] * 4), ("0:0-1,0:3-4", cheapest, [True] * 8)])
+    gain = frontier_gain(table, hits)
+    assert (gain.frontier.low, gain.frontier.high, gain.at_any_budget) == (low, 400, low < 400)
+    assert gain.points == pytest.approx(50 if cheapest <= 400 else 0)
+    assert str(gain).startswith("At " if low < 400 else "Gain over keeping the anchors: +0.00")
+
+
+def test_of_throughput_half_the_cost_is_twice_as_much() -> None:
+    table, hits = made([("0:0-4", 400, [True, False] * 4), ("0:0-1,0:3-4", 100, [True] * 8)])
+    fast = table.with_column("throughput", {"0:0-4": 100, "0:0-1,0:3-4": 400})
+    gain = frontier_gain(fast, hits, cost="throughput")
+    assert (gain.frontier.low, gain.frontier.high) == (100, 200) and gain.points == pytest.approx(50)
+    assert str(gain).startswith("At 50 to 100 % of the anchor's cost")
 
 
 @pytest.mark.parametrize(

@@ -20,16 +20,18 @@ from snnet.utils import started_share
 
 _IN_SEVERAL_PROCESSES = ("train", "evaluate")
 COMMANDS = (
-    *("demo", "space", "cost", "init", "train", "recalibrate", "evaluate"),
+    *("demo", "space", "cost", "init", "search", "train", "recalibrate", "evaluate"),
     *("profile", "select", "predict", "export", "report", "push", "experiment"),
 )
 """The name of each is that of its file, and of the function in it."""
+OTHER_NAMES = {"search": ("stitch",)}
 
 _ABOUT = """Stitch a family of pretrained models into one network with a route for every budget.
 
 A first look, in minutes and without a download: `snnet demo`.
 
-A network of your own: `snnet init` makes one, `snnet train` trains it, `snnet evaluate` and `snnet profile`
+A network of your own: `snnet search` makes one of the routes worth having, `snnet init` one of the paper's windows of
+cuts, `snnet train` trains it, `snnet evaluate` and `snnet profile`
 measure its stitches, `snnet select` chooses one under a budget, `snnet predict` asks it what is in pictures,
 `snnet export` writes it as a file for other programs, `snnet report` draws the curve, `snnet push` uploads the network.
 Where anchors have batch norm, `snnet recalibrate` measures its statistics for every stitch.
@@ -55,7 +57,8 @@ def build_app() -> App:
     for number, name in enumerate(COMMANDS):
         command = getattr(import_module(f"snnet.cli.{name}"), name)
         _, examples, commands = (getdoc(command) or "").partition("Examples:\n")
-        app.command(command, name=name, sort_key=number, help_epilogue=f"{examples}\n{commands}")
+        names = (name, *OTHER_NAMES.get(name, ()))
+        app.command(command, name=names, sort_key=number, help_epilogue=f"{examples}\n{commands}")
     return app
 
 

@@ -1,4 +1,5 @@
 from .calibration import calibration_images as calibration_images
+from .calibration import labelled_images as labelled_images
 from .corrupt import CorruptImageError as CorruptImageError
 from .corrupt import SkippedImages as SkippedImages
 from .datasets import Images as Images

@@ -12,7 +12,6 @@ from snnet.data.corrupt import CorruptImageError
 from snnet.data.images import ImageDataset, TensorImages, in_shards, size, skipped_images
 from snnet.data.seeding import generator
 from snnet.errors import DataError
-from snnet.utils import counted
 
 # In shards, how many images may be decoded for one that is taken.
 _LOOKS = 10
@@ -28,16 +27,22 @@ def calibration_images(dataset: Dataset[Any], count: int, seed: int = 0) -> Tens
     Raises:
         DataError: If there is no image, or the data set is somebody's own `IterableDataset`.
     """
+    return labelled_images(dataset, count, seed)[0]
+
+
+def labelled_images(dataset: Dataset[Any], count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Return what `calibration_images` does, and the labels `(count,)`."""
     if isinstance(dataset, IterableDataset):
         raise DataError("Calibration images cannot be drawn from an IterableDataset, which has no order of its own.")
     clean = dataset.clean() if isinstance(dataset, (ImageDataset, TensorImages)) else dataset
     order = _balanced_order(clean, seed)
     if isinstance(clean, TensorImages):
-        return clean.images[order[:count]]
-    images = _take(clean, order, count)
-    if not images:
-        raise DataError(f"There is no calibration image: {count} were asked for, of {counted(size(clean), 'image')}.")
-    return torch.stack(images)
+        return clean.images[order[:count]], torch.as_tensor(clean.labels)[order[:count]]
+    taken = _take(clean, order, count)
+    if not taken:
+        raise DataError(f"There is no calibration image: {count} were asked for, of {size(clean)} images.")
+    images, labels = zip(*taken, strict=True)
+    return torch.stack(images), torch.tensor(labels)
 
 
 def _balanced_order(dataset: Dataset[Any], seed: int) -> list[int]:
@@ -57,8 +62,8 @@ def _balanced_order(dataset: Dataset[Any], seed: int) -> list[int]:
     return sorted(shuffled, key=rounds.__getitem__)
 
 
-def _take(dataset: Dataset[Any], order: Iterable[int], count: int) -> list[Tensor]:
-    """Return the first images that decode, and count the others.
+def _take(dataset: Dataset[Any], order: Iterable[int], count: int) -> list[tuple[Tensor, int]]:
+    """Return the first images that decode, with their labels, and count the others.
 
     In shards only reading an image tells its label. There those of a class that has its share are passed over at first,
     until `_LOOKS` times the images that are wanted have been looked at.
@@ -66,8 +71,8 @@ def _take(dataset: Dataset[Any], order: Iterable[int], count: int) -> list[Tenso
     classes = len(dataset.classes) if in_shards(dataset) else 0
     share = -(-count // classes) if classes else count
     taken: Counter[int] = Counter()
-    images: list[Tensor] = []
-    over: list[Tensor] = []
+    images: list[tuple[Tensor, int]] = []
+    over: list[tuple[Tensor, int]] = []
     faults: dict[int, str] = {}
     for index in order:
         if len(images) == count or len(images) + len(over) == _LOOKS * count:
@@ -78,7 +83,7 @@ def _take(dataset: Dataset[Any], order: Iterable[int], count: int) -> list[Tenso
             faults[index] = str(error)
             continue
         taken[int(label)] += 1
-        (images if taken[int(label)] <= share else over).append(image)
+        (images if taken[int(label)] <= share else over).append((image, int(label)))
     skipped = skipped_images(dataset)
     skipped.add(faults)
     skipped.report()

@@ -4,6 +4,7 @@ from snnet.report.bubbles import Bubble, BubbleGroup, draw_bubbles, write_bubble
 from snnet.report.compare import Panel, draw_comparison
 from snnet.report.page import write_page, write_report
 from snnet.report.plots import draw_curve
+from snnet.report.searched import draw_search
 from snnet.report.training import draw_training
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "draw_bubbles",
     "draw_comparison",
     "draw_curve",
+    "draw_search",
     "draw_training",
     "write_bubble_page",
     "write_page",

@@ -115,13 +115,16 @@ function drawRoute(row) {
   const room = D.anchors.map((a) => (width - left - 12 - (a.depths.length - 1) * gap) / a.blocks);
   const cell = Math.min(26, ...room);
   const color = row.series < 0 ? "var(--accent)" : D.series[row.series].color;
-  const top = (a) => a * pitch + 2, stageOf = (a, k) => {
+  const hops = row.route.slice(1).map(([b, enter], n) => ({ a: row.route[n][0], leave: row.route[n][2] - 1, b, enter }));
+  // Skips are arcs over the row of their anchor.
+  const head = hops.some(({ a, b }) => a === b && a === 0) ? 16 : 2;
+  const top = (a) => a * pitch + head, stageOf = (a, k) => {
     let stage = 0;
     for (let end = D.anchors[a].depths[0]; k >= end; end += D.anchors[a].depths[++stage]);
     return stage;
   };
   const x = (a, k) => left + k * cell + stageOf(a, k) * gap;
-  picture.setAttribute("viewBox", `0 0 ${width} ${D.anchors.length * pitch - 28}`);
+  picture.setAttribute("viewBox", `0 0 ${width} ${D.anchors.length * pitch - 30 + head}`);
   picture.replaceChildren();
   D.anchors.forEach((anchor, a) => {
     const first = row.route[0][0] === a, last = row.route.at(-1)[0] === a, end = x(a, anchor.blocks - 1) + cell;
@@ -130,20 +133,25 @@ function drawRoute(row) {
     svg("circle", { class: first ? "end on" : "end", cx: left - 9, cy: top(a) + size / 2, r: 4 }, picture);
     svg("circle", { class: last ? "end on" : "end", cx: end + 7, cy: top(a) + size / 2, r: 4 }, picture);
     for (let k = 0; k < anchor.blocks; k++) {
-      const runs = row.route.some(([b, start, stop]) => a === b && start <= k && k < stop);
+      const runs = row.route.filter(([b, start, stop]) => a === b && start <= k && k < stop).length;
+      const skipped = !runs && hops.some((hop) => hop.a === a && hop.b === a && hop.leave < k && k < hop.enter);
       const box = { x: x(a, k), y: top(a), width: cell - Math.min(3, cell / 5), height: size, rx: Math.min(3, cell / 6) };
-      const block = svg("rect", { class: runs ? "cell run" : "cell", ...box, "data-block": `${a}:${k}` }, picture);
+      const kind = runs ? "cell run" : skipped ? "cell skipped" : "cell";
+      const block = svg("rect", { class: kind, ...box, "data-block": `${a}:${k}`, "data-runs": runs }, picture);
       if (runs) block.style.fill = color;
       const middle = { x: box.x + box.width / 2, y: top(a) + size / 2 + 3.5 };
-      if (cell > 15) svg("text", { class: runs ? "cell-text run-text" : "cell-text", ...middle }, picture, k);
+      if (cell > 15) svg("text", { class: runs ? "cell-text run-text" : "cell-text", ...middle }, picture, runs > 1 ? `${runs}×` : k);
     }
   });
-  row.route.slice(1).forEach(([b, enter], n) => {
-    const [a, , stop] = row.route[n], down = b > a, tip = down ? top(b) - 3 : top(b) + size + 3;
-    const x1 = x(a, stop - 1) + cell / 2 - 1.5, x2 = x(b, enter) + cell / 2 - 1.5, y1 = top(a) + (down ? size : 0);
-    const bend = (tip - y1) / 2, d = `M${x1},${y1}C${x1},${y1 + bend} ${x2},${tip - bend} ${x2},${tip}`;
-    svg("path", { class: "hop", d }, picture);
+  hops.forEach(({ a, leave, b, enter }, n) => {
+    const skip = a === b, down = b > a || skip, tip = down ? top(b) - 3 : top(b) + size + 3;
+    const x1 = x(a, leave) + cell / 2 - 1.5, x2 = x(b, enter) + cell / 2 - 1.5, y1 = top(a) + (down && !skip ? size : 0);
+    const bend = (tip - y1) / 2, [c1, c2] = skip ? [top(a) - 16, top(a) - 16] : [y1 + bend, tip - bend];
+    svg("path", { class: skip ? "hop skip" : "hop", d: `M${x1},${y1}C${x1},${c1} ${x2},${c2} ${x2},${tip}` }, picture);
     svg("path", { class: "hop-head", d: `M${x2 - 4.5},${tip - (down ? 5 : -5)}h9L${x2},${tip + (down ? 3 : -3)}Z` }, picture);
+    // Where a route comes back, the order does not show by itself.
+    const middle = { x: (x1 + x2) / 2 + (skip ? 0 : 8), y: skip ? top(a) - 3 : (y1 + tip) / 2 + 3 };
+    if (hops.length > 1) svg("text", { class: "hop-number", ...middle }, picture, n + 1);
   });
 }
 

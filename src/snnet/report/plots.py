@@ -26,7 +26,7 @@ INK, MUTED, _FAINT, RULE = "#1f2328", "#656d76", "#b6bcc4", "#e6e8eb"
 # Beyond so many stitches, dots are drawn smaller.
 _CROWD = 200
 _STEPS = [1, 2, 5, 10]
-_HALO = [withStroke(linewidth=3, foreground="white")]
+HALO = [withStroke(linewidth=3, foreground="white")]
 
 
 def draw_curve(
@@ -171,7 +171,7 @@ def _draw_anchors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
             fontsize=9,
             fontweight="bold",
             color=INK,
-            path_effects=_HALO,
+            path_effects=HALO,
             zorder=7,
         )
 

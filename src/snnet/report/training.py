@@ -53,7 +53,7 @@ def _figure(curves: Curves, table: StitchTable) -> Figure:
     axes.grid(axis="y", color=RULE, linewidth=0.8)
     axes.tick_params(length=0, labelsize=9, labelcolor=MUTED)
     axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-    names, colors = anchor_names(table), {series.anchors: series.color for series in series_of(table)}
+    names, colors = anchor_names(table), {row.stitch: one.color for one in series_of(table) for row in one.rows}
     ends: list[tuple[float, int, str]] = []
     for stitch, points in curves.items():
         route = Stitch(stitch)
@@ -61,7 +61,7 @@ def _figure(curves: Curves, table: StitchTable) -> Figure:
         if route.is_anchor:
             label, color, width = names[route.anchors[0]], INK, 1.8
         else:
-            label, color, width = stitch, colors.get(route.anchors, PALETTE[-1]), 1.0
+            label, color, width = stitch, colors.get(stitch, PALETTE[-1]), 1.0
         axes.plot(steps, scores, marker="o", markersize=2.5, color=color, linewidth=width)
         ends.append((scores[-1], steps[-1], label))
     for (_, step, label), height in zip(sorted(ends), _apart(sorted(end[0] for end in ends)), strict=True):

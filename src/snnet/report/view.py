@@ -1,6 +1,7 @@
 """What pictures of a table have in common: names, colors, units, and which rows go together."""
 
 from dataclasses import dataclass
+from itertools import groupby
 
 from snnet.errors import TableError
 from snnet.table import COLUMNS, StitchRow, StitchTable, at_batch, column, measured, measured_batches, require_columns
@@ -13,9 +14,8 @@ UNRELIABLE = "unreliable time"
 
 @dataclass(frozen=True)
 class Series:
-    """The stitches that pass through the same anchors, drawn in one color."""
+    """The stitches that pass through the same anchors in the same order, drawn in one color."""
 
-    anchors: tuple[int, ...]
     label: str
     color: str
     rows: tuple[StitchRow, ...]
@@ -91,14 +91,22 @@ def short_names(table: StitchTable) -> list[str]:
 
 
 def series_of(table: StitchTable) -> list[Series]:
-    """Return the stitches grouped by the anchors they pass through, in the order of the table."""
-    names = short_names(table)
+    """Return the stitches grouped by the anchors they pass through, in the order of the table.
+
+    A skip stays in its anchor, so that it makes no other group. Where there are more groups than colors, only the first
+    and the last anchor tell.
+    """
+    ways = {row.stitch: tuple(anchor for anchor, _ in groupby(row.route.anchors)) for row in table.stitched}
+    many = len(set(ways.values())) > len(PALETTE)
     groups: dict[tuple[int, ...], list[StitchRow]] = {}
     for row in table.stitched:
-        groups.setdefault(row.route.anchors, []).append(row)
+        way = ways[row.stitch]
+        groups.setdefault((way[0], way[-1]) if many else way, []).append(row)
+    names, arrow = short_names(table), " … " if many else " → "
+    labels = [arrow.join(names[a] for a in way) if len(way) > 1 else f"{names[way[0]]} with skips" for way in groups]
     return [
-        Series(anchors, " → ".join(names[a] for a in anchors), PALETTE[number % len(PALETTE)], tuple(rows))
-        for number, (anchors, rows) in enumerate(groups.items())
+        Series(label, PALETTE[number % len(PALETTE)], tuple(rows))
+        for number, (label, rows) in enumerate(zip(labels, groups.values(), strict=True))
     ]
 
 

@@ -1,6 +1,7 @@
 # Tested in tests/searching/test_finding.py.
 """A search under way: fit, predict, run, extend, choose."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -11,18 +12,20 @@ from snnet.init import Solution, fit_in_turn, in_turn, sum_up
 from snnet.network import SNNet
 from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
 from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
-from snnet.searching.report import AGREEMENT, DIVERGENCE, EXPECTED, choose
+from snnet.searching.report import choose
 from snnet.searching.scoring import Judge, Score
 from snnet.searching.sensitivity import Sensitivities
 from snnet.searching.settings import SearchSettings
 from snnet.space import Step, Stitch, StitchSpace
-from snnet.table import StitchRow, StitchTable
+from snnet.table import AGREEMENT, DIVERGENCE, EXPECTED, StitchRow, StitchTable
 from snnet.utils import Show
 
 ROWS = 8
 """Rows of features for each channel of the widest one: enough to tell cuts apart by their least-squares maps."""
 PROBED = 64
 """Held-out images, at most, whose gradients predict what cuts cause."""
+MEMORY = 2**27
+"""Bytes of features, and four times as many of their products, that are kept for one part of the work."""
 KEPT, BEAM = 12, 120
 """Routes of each step of the budgets that are run, and that are extended, in each round."""
 
@@ -65,8 +68,12 @@ class Hunt:
         singles = Proposals(cuts, self.parts, net.family).singles()
         self.cuts = [cut for cut, cost in zip(cuts, singles.costs, strict=True) if cost <= max(self.parts.whole)]
         self.scores = judge.score(with_routes(net, ()), anchors)
-        widest = max(anchor.feature(block).channels for anchor in net.family for block in range(anchor.depth))
-        self._positions = -(-ROWS * widest // len(fitting))
+        specs = [anchor.feature(block) for anchor in net.family for block in range(-1, anchor.depth)]
+        self._widest = max(spec.channels for spec in specs)
+        self._positions = -(-ROWS * self._widest // len(fitting))
+        every = sum(spec.channels * min(self._positions, math.prod(spec.grid) + spec.prefix_tokens) for spec in specs)
+        self._fitted_together = min(judge.batch_size, max(1, MEMORY // (4 * every)))
+        self._probed = min(PROBED, max(4, MEMORY // (3 * sum(math.prod(spec.shape) for spec in specs))))
         self.proposals = Proposals(self.cuts, self.parts, net.family)
 
     def run_singles(self) -> None:
@@ -99,10 +106,15 @@ class Hunt:
         if not stitches:
             return
         self.costs |= dict(zip(stitches, every.costs[left].tolist(), strict=True))
-        net, positions = with_routes(self.net, stitches), self._positions
-        turns, size = in_turn(net.space.layers), self.judge.batch_size
-        fit_in_turn(net, turns, self.fitting, net.device, None, size, positions=positions, progress=self.progress)
-        self._score(net, stitches)
+        size, most, progress = self._fitted_together, self._positions, self.progress
+        # Each later cut has products of its own, of its features with themselves and with those behind it.
+        together = max(1, 4 * MEMORY // (2 * 8 * self._widest**2 * (self.settings.cuts - 1)))
+        for start in range(0, len(stitches), together):
+            part = stitches[start : start + together]
+            net = with_routes(self.net, part)
+            turns = in_turn(net.space.layers)
+            fit_in_turn(net, turns, self.fitting, net.device, None, size, positions=most, progress=progress)
+            self._score(net, part)
 
     def choose(self) -> list[Stitch]:
         """Return the best of what was run for each budget."""
@@ -127,12 +139,12 @@ class Hunt:
 
     def _fit(self) -> tuple[list[Solution], Floats, Floats]:
         """Return for each single cut its map, the variance that it leaves, and the divergence that gradients tell."""
-        net, depths, size = self.net, self.net.space.depths, self.judge.batch_size
+        net, depths, size = self.net, self.net.space.depths, self._fitted_together
         space = StitchSpace.through(depths, [single(cut, depths) for cut in self.cuts])
         specs = [space.layer_of(cut) for cut in self.cuts]
         most, progress = self._positions, self.progress
         _, sums = sum_up(net, specs, self.fitting, net.device, None, size, positions=most, progress=progress)
-        probe = self.judge.images[:PROBED].to(net.device, net.dtype)
+        probe = self.judge.images[: self._probed].to(net.device, net.dtype)
         sensitivities = Sensitivities(net, probe)
         found = {}
         for done, (spec, solution, residual) in enumerate(sums.solve_from(specs), start=1):

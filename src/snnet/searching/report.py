@@ -1,16 +1,17 @@
 # Tested in tests/searching/test_finding.py.
 """What a search tried, what it found, and what is kept of it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from snnet.space import Stitch
-from snnet.table import StitchTable, column
+from snnet.table import AGREEMENT, DIVERGENCE, StitchTable, column
 from snnet.utils import html_grid
 
-DIVERGENCE, AGREEMENT, EXPECTED = "divergence", "agreement", "expected_divergence"
-"""Columns of a search: see `Score`, and the divergence expected of routes that were not run."""
+NEAR = 1.25
+"""How many times as bad as the best within its cost a route may be to be chosen besides."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -65,14 +66,23 @@ class SearchReport:
         }
 
 
-def choose(
-    costs: Mapping[Stitch, float], divergences: Mapping[Stitch, float], budgets: Sequence[float]
-) -> list[Stitch]:
-    """Return the best route within each budget, each once, by rising cost; of equals the cheapest."""
+def choose(costs: Mapping[Stitch, float], badness: Mapping[Stitch, float], budgets: Sequence[float]) -> list[Stitch]:
+    """Return routes by rising cost, as many as there are budgets at most.
+
+    The best route within each budget comes first, of equals the cheapest. One may be the best within several budgets;
+    what is left is then filled with those that are the least worse than the best that costs no more, up to `NEAR` times
+    as bad: which of them is better on other images is not known.
+    """
+    ordered = sorted(costs, key=lambda route: (costs[route], badness[route], route.id))
     found: dict[Stitch, None] = {}
-    ordered = sorted(costs, key=lambda route: (costs[route], divergences[route], route.id))
     for budget in budgets:
         within = [route for route in ordered if costs[route] <= budget]
         if within:
-            found[min(within, key=divergences.__getitem__)] = None
-    return list(found)
+            found[min(within, key=badness.__getitem__)] = None
+    best, near = math.inf, list[tuple[float, Stitch]]()
+    for route in ordered:
+        best = min(best, badness[route])
+        if route not in found and badness[route] <= NEAR * best and costs[route] <= budgets[-1]:
+            near.append((badness[route] / best if best else 1.0, route))
+    found |= dict.fromkeys(route for _, route in sorted(near)[: len(budgets) - len(found)])
+    return [route for route in ordered if route in found]

@@ -13,6 +13,9 @@ from snnet.searching.candidates import ends_of
 from snnet.searching.scoring import log_probabilities
 from snnet.space import Cut
 
+TOGETHER = 8
+"""Images whose features inside of blocks are kept at once, for the backward pass."""
+
 
 class Sensitivities:
     """How much each anchor's answers change when its features do.
@@ -32,10 +35,12 @@ class Sensitivities:
         self.features: dict[tuple[int, int], Tensor] = {}
         self.gradients: dict[tuple[int, int], list[Tensor]] = {}
         for number, anchor in enumerate(net.family):
-            for block, (feature, gradients) in enumerate(self._run(number, images, draws), start=-1):
+            parts = [list(self._run(number, part, draws)) for part in torch.split(images, TOGETHER)]
+            for block, found in enumerate(zip(*parts, strict=True), start=-1):
                 spec = anchor.feature(block)
-                self.features[number, block] = to_positions(feature.detach(), spec)
-                self.gradients[number, block] = [to_positions(gradient, spec) for gradient in gradients]
+                self.features[number, block] = torch.cat([to_positions(feature.detach(), spec) for feature, _ in found])
+                drawn = zip(*(gradients for _, gradients in found), strict=True)
+                self.gradients[number, block] = [torch.cat([to_positions(g, spec) for g in draw]) for draw in drawn]
 
     def divergence(self, cut: Cut, solution: Solution) -> float:
         """Return the divergence, in nats, that a map at a cut is expected to cause in the anchor behind it."""

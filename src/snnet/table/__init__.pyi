@@ -1,10 +1,13 @@
 from .budget import Budget as Budget
 from .budget import Ranking as Ranking
 from .budget import select as select
+from .columns import AGREEMENT as AGREEMENT
 from .columns import COLUMNS as COLUMNS
 from .columns import COST as COST
+from .columns import DIVERGENCE as DIVERGENCE
 from .columns import ENERGY as ENERGY
 from .columns import ERROR as ERROR
+from .columns import EXPECTED as EXPECTED
 from .columns import LATENCY as LATENCY
 from .columns import MEMORY as MEMORY
 from .columns import SCORE as SCORE

@@ -15,6 +15,8 @@ SCORE = "top1"
 """The column of scores that is meant where none is named."""
 LATENCY = "latency_ms"
 """The column of a machine's measurements that is meant where none is named."""
+DIVERGENCE, AGREEMENT, EXPECTED = "divergence", "agreement", "expected_divergence"
+"""Columns of a search: how far a route answers from the largest anchor, found by running it, and as expected."""
 ENERGY = "energy_mj"
 MEMORY = "memory_mb"
 THROUGHPUT = "throughput"
@@ -136,6 +138,15 @@ for _kind in (
         form=".2f",
     ),
     Column(name="loss", label="Loss", short="loss", about="mean cross-entropy, in nats", role="score"),
+    Column(name=DIVERGENCE, label="Divergence", unit="nats", about="mean divergence from the largest anchor's answers"),
+    Column(
+        name=AGREEMENT,
+        label="Agreement",
+        unit="%",
+        about="percent of images with the largest anchor's first guess",
+        higher_is_better=True,
+        form=".2f",
+    ),
     Column(
         name=LATENCY,
         label="Latency",

@@ -56,6 +56,7 @@ class Gain:
         frontier: Height of the one.
         anchors: Height of the other: the anchors alone.
         left_out: Scored stitches that have no hits and could not be chosen, such as predicted ones.
+        at_any_budget: Whether there is one anchor alone, which is then compared with at smaller budgets, too.
     """
 
     points: float
@@ -63,16 +64,21 @@ class Gain:
     frontier: Height
     anchors: Height
     left_out: int = 0
+    at_any_budget: bool = False
 
     def __str__(self) -> str:
         height, points = self.frontier, round(self.points, 2) + 0.0  # which makes no -0.00
         # Two standard errors are seldom chance.
         verdict = ": the anchors alone are better" if self.points + 2 * self.standard_error < 0 else ""
+        about, other = "Gain over keeping the anchors", "anchors alone"
+        if self.at_any_budget:  # it keeps none of the smaller ones, so that to be a little worse is no verdict
+            about = f"At {100 * height.low / height.high:.0f} to 100 % of the anchor's cost, against all of the anchor"
+            verdict, other = "", "anchor"
         without = f"; {counted(self.left_out, 'stitch')} without hits left out" if self.left_out else ""
         split = "half" if height.folds == 2 else f"{height.folds - 1} of {height.folds} parts"
         return (
-            f"Gain over keeping the anchors: {points:+.2f} ± {self.standard_error:.2f} points{verdict} "
-            f"(frontier {height.percent:.2f} %, anchors alone {self.anchors.percent:.2f} %; chosen on {split} of the "
+            f"{about}: {points:+.2f} ± {self.standard_error:.2f} points{verdict} "
+            f"(frontier {height.percent:.2f} %, {other} {self.anchors.percent:.2f} %; chosen on {split} of the "
             f"{height.images:,} images, reported on the other{'s' if height.folds > 2 else ''}{without})"
         )
 
@@ -95,7 +101,8 @@ def frontier_height(
         hits: What they got right; those that the table was evaluated with if None.
         cost: Column of the budgets.
         folds: Parts of the images, 2 or more; with few images, more of them choose.
-        between: Smallest and largest budget; by default the costs of the cheapest and the most expensive anchor.
+        between: Smallest and largest budget; by default the costs of the cheapest and the most expensive anchor, or
+            of one anchor alone from half of its cost on, as far as there are stitches.
 
     Raises:
         TableError: If there are no hits, no anchors, no such column, a budget that nothing keeps, or other folds than
@@ -103,7 +110,7 @@ def frontier_height(
     """
     known = _hits_of(table, hits)
     found = _candidates(table, known, cost)
-    ends = tuple(map(column(cost).badness, between)) if between else [at for at, _ in _anchors(found, table)]
+    ends = tuple(map(column(cost).badness, between)) if between else _ends(found, table)
     budgets = _budgets(ends)
     return _height(_chosen(found.values(), known.images, folds, budgets), known.images, cost, budgets)
 
@@ -120,10 +127,12 @@ def frontier_gain(
     The anchors alone are chosen for each budget as the stitches are. Where hits tell how the anchors were before
     training, each can be had as it came or as it is now.
 
+    One anchor alone counts at all budgets, though it keeps none under its own cost: what is lost is a negative gain.
+
     Args:
         table: Stitches with the cost, anchors among them.
         hits: As for `frontier_height`.
-        cost: Column of the budgets, between the cheapest and the most expensive anchor.
+        cost: Column of the budgets; they lie where `frontier_height` has them.
         folds: As for `frontier_height`.
 
     Raises:
@@ -133,14 +142,15 @@ def frontier_gain(
     found = _candidates(table, known, cost)
     alone = _anchors(found, table)
     came = [(found[name][0], bits) for name, bits in known.before.items() if name in found]
-    budgets = _budgets([at for at, _ in alone])
-    ours, theirs = (_chosen(some, known.images, folds, budgets) for some in (found.values(), [*alone, *came]))
+    budgets = _budgets(_ends(found, table))
+    kept = [(budgets[0], bits) if len(alone) == 1 else (at, bits) for at, bits in (*alone, *came)]
+    ours, theirs = (_chosen(some, known.images, folds, budgets) for some in (found.values(), kept))
     differences = [Counter(fold) for fold in ours]
-    for fold, kept in zip(differences, theirs, strict=True):
-        fold.subtract(kept)
+    for fold, other in zip(differences, theirs, strict=True):
+        fold.subtract(other)
     frontier, anchors = (_height(one, known.images, cost, budgets) for one in (ours, theirs))
     left_out = sum(measured(row, cost, SCORE) and row.stitch not in found for row in table)
-    return Gain(*_mean(differences, known.images), frontier, anchors, left_out)
+    return Gain(*_mean(differences, known.images), frontier, anchors, left_out, budgets[0] < min(alone)[0])
 
 
 def gain_if_known(table: StitchTable) -> Gain | None:
@@ -180,6 +190,14 @@ def _anchors(found: Mapping[str, _Candidate], table: StitchTable) -> list[_Candi
     if not names:
         raise TableError("The table has no anchors, between whose costs the budgets lie; say between=(LOW, HIGH).")
     return [found[name] for name in names]
+
+
+def _ends(found: Mapping[str, _Candidate], table: StitchTable) -> list[float]:
+    """Return costs between the least and largest of which the budgets lie."""
+    ends = [at for at, _ in _anchors(found, table)]
+    if len(ends) == 1:  # what is below zero is better the more it is, as throughput
+        ends.append(max(min(ends[0] / 2, 2 * ends[0]), min(found.values())[0]))
+    return ends
 
 
 def _budgets(ends: Iterable[float]) -> list[float]:

@@ -117,7 +117,7 @@ class StitchTable:
 
     @property
     def stitched(self) -> "StitchTable":
-        """The rows of routes through two or more anchors."""
+        """The rows of routes with a cut: all but the anchors."""
         return self.where(lambda row: not row.route.is_anchor)
 
     def column(self, name: str) -> list[float | None]:

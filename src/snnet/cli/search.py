@@ -1,0 +1,103 @@
+"""`snnet search`: from pretrained models, or a saved network, to the stitches worth having."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+from snnet.cli.console import loading, progress, say, show, show_table
+from snnet.cli.families import family_options
+from snnet.cli.options import RUN_IMAGES, USUAL_FAMILY, Device, Directory, FamilyOptions, ImagesOfRun, default_device
+from snnet.cli.sources import is_network, saved_network, stitched
+from snnet.errors import CheckpointError
+from snnet.searching import USUAL_SEARCH, SearchSettings
+
+if TYPE_CHECKING:
+    from snnet.network import SNNet
+    from snnet.searching import SearchReport
+
+SEARCH = "search"
+"""What the candidates of a search, as a table and as a picture, are called in the network's directory."""
+
+
+def search(
+    *anchors: str,
+    output: Directory | None = None,
+    images: ImagesOfRun = RUN_IMAGES,
+    settings: Annotated[SearchSettings, Parameter(name="*")] = USUAL_SEARCH,
+    labels: bool = False,
+    seed: int | None = None,
+    pretrained: bool = True,
+    options: FamilyOptions = USUAL_FAMILY,
+    device: Device = None,
+) -> None:
+    """Find the stitches worth having among all cuts of a family, and save the network that has them.
+
+    One model is enough: its stitches leave blocks out. No training is needed. All single cuts are fitted by least
+    squares on one half of the images, the most promising routes are run on the other and extended to more cuts, and for
+    each budget the one is kept that answers most like the largest anchor. All candidates are saved beside the network,
+    search.jsonl, with a picture of them, search.png.
+
+    Args:
+        anchors: timm names, hf-hub:ORG/NAME, or NAME@FILE for local weights, one or more; or one saved network, whose
+            stitches are replaced.
+        output: Directory to save the network in; that of a saved network by default.
+        labels: Let the labels of the images count, too; on images that the anchors were trained on they tell little.
+        seed: Decides which images are taken; that of the run, or 0.
+        pretrained: Take published weights of anchors without a file.
+
+    Examples:
+        snnet search vit_fm_base --output runs/one
+        snnet search deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224 --data folder --root /data/imagenet --output runs/deit
+        snnet search runs/deit --budgets 12 --cost latency_ms --output runs/deit-fast
+    """  # noqa: E501
+    loading()
+    from snnet.data import labelled_images
+    from snnet.recipes import copy_recipe
+    from snnet.searching import search as find
+    from snnet.utils import torch_threads
+
+    saved = len(anchors) == 1 and is_network(anchors[0])
+    place = output or (Path(anchors[0]) if saved else None)
+    if place is None:
+        raise CheckpointError(f"{' '.join(anchors) or 'Nothing'} is no directory to save in; give --output DIR.")
+    of_run = images.of(anchors[0] if saved else "", {"run.seed": seed})
+    of_run.recipe.data.check_outside(place)
+    run = of_run.recipe.run
+    net = saved_network(anchors[0], options.given()) if saved else _family(anchors, pretrained, run.seed, options)
+    dataset = of_run.open("train", net.input, net.num_classes, any_classes=not labels)
+    pair = labelled_images(dataset, settings.images, run.seed)
+    say(f"Searching all cuts of {', '.join(anchor.name for anchor in net.family)} on {len(pair[0])} images")
+    told = {"max_images" if name == "images" else name: value for name, value in dict(settings).items()}
+    with torch_threads(run.threads), progress("Searching") as report:
+        where = default_device(device)
+        found = find(net, [pair] if labels else pair[0], **told, seed=run.seed, device=where, progress=report)
+    _save(net, found, place)
+    if saved:
+        copy_recipe(anchors[0], place)
+    show_table(*found.grid(), left=("stitch",))
+    show(f"{repr(found).partition('(')[2].rstrip(')')}; network saved in {place}")
+    show(f"All candidates: {place / SEARCH}.jsonl, and as a picture {place / SEARCH}.png")
+    needed = family_options()
+    show(f"Next: snnet evaluate {place}{needed}, or snnet train {place}{needed} --output RUN")
+
+
+def _family(anchors: Sequence[str], pretrained: bool, seed: int, options: FamilyOptions) -> "SNNet":
+    """Return the anchors as a network without stitches."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return stitched(*anchors, pretrained=pretrained, space="search", **options.given())
+
+
+def _save(net: "SNNet", found: "SearchReport", place: Path) -> None:
+    """Save a network, and beside it all candidates and their picture."""
+    from snnet.profiling import count_costs
+    from snnet.report import draw_search
+
+    count_costs(net)
+    net.save_pretrained(place)
+    found.table.save(place / f"{SEARCH}.jsonl")
+    draw_search(found.table, place / f"{SEARCH}.png", found.chosen, cost=found.cost)
