@@ -1,9 +1,11 @@
 """A bundle that many tests read, made once: exporting a step takes a second."""
 
+import os
 from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from snnet.export.bundle import Bundle, write_bundle
 from snnet.network import SNNet
@@ -46,10 +48,13 @@ def small_net() -> SNNet:
 
 @pytest.fixture(scope="session")
 def written(small_net: SNNet, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle on disk, to be read only."""
+    """A bundle on disk, to be read only, which all processes that test share."""
     pytest.importorskip("onnxruntime")
-    folder = tmp_path_factory.mktemp("bundles") / "bundle"
-    write_bundle(small_net, folder, STITCHES)
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "bundle"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            write_bundle(small_net, folder, STITCHES)
     return folder
 
 

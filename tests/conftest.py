@@ -57,11 +57,15 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def operators_listed_once() -> Iterator[None]:
-    """For each export torch lists anew what ONNX can express, which takes longer than to export a tiny step."""
+    """For each export torch lists anew its operators, and what ONNX can express, longer than it exports a tiny step."""
+    from torch.export import decomp_utils, exported_program
     from torch.onnx._internal.exporter._registration import ONNXRegistry
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
+        listed = cache(exported_program._collect_all_valid_cia_ops)  # never changed by those who ask
+        for module in (decomp_utils, exported_program):
+            patch.setattr(module, "_collect_all_valid_cia_ops", listed)
         yield
 
 

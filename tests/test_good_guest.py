@@ -25,7 +25,8 @@ from snnet.export.bundle import write_bundle
 from snnet.network import SNNet
 from snnet.profiling import count_costs
 from snnet.training import RunSettings
-from tests.conftest import build_tiny_anchor, build_tiny_net
+from tests.bundles import build_small_net
+from tests.conftest import build_tiny_anchor
 from tests.training.killable import TinyBatches
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGALRM)
@@ -144,8 +145,8 @@ def test_the_process_is_left_as_it_was(
 ) -> None:
     pytest.importorskip("onnxruntime" if name in ("export_stitch", "write_bundle") else "torch")
     monkeypatch.chdir(tmp_path)
-    net = build_tiny_net()
-    net.classes = None
+    net = build_small_net()
+    net.classes = net.table = None
     handler = logging.NullHandler()
     mine = PartialState(cpu=True)
     logging.getLogger("snnet").addHandler(handler)

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 import snnet
-from snnet.export.bundle import write_bundle
 from snnet.network import Prediction, SNNet
 from snnet.table import StitchTable
 from tests.cli.conftest import Run
@@ -141,20 +140,21 @@ def test_bad_input_exits_with_2(
     assert outcome.code == 2 and words in outcome.err and not outcome.out
 
 
-def test_a_bundle_answers_alike_and_without_torch(run: Run, scored: Path, photos: Path, tmp_path: Path) -> None:
-    pytest.importorskip("onnxruntime")
-    write_bundle(snnet.load(scored), tmp_path / "bundle", [4])
+def test_a_bundle_answers_alike_and_without_torch(
+    run: Run, written: Path, small_net: SNNet, photos: Path, tmp_path: Path
+) -> None:
+    small_net.save_pretrained(tmp_path / "net")
     code = f"""
 import sys
 sys.modules["torch"] = sys.modules["timm"] = None
 from snnet.cli import main
-sys.exit(main(["predict", {str(tmp_path / "bundle")!r}, {str(photos)!r}, "--stitch", "4", "--json"]))
+sys.exit(main(["predict", {str(written)!r}, {str(photos)!r}, "--stitch", "0:0-1,1:1-2", "--json"]))
 """
     told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    expected = run("predict", scored, photos, "--stitch", "4", "--json").out.splitlines()
+    expected = run("predict", tmp_path / "net", photos, "--stitch", "0:0-1,1:1-2", "--json").out.splitlines()
     for ours, theirs in zip(map(json.loads, told.stdout.splitlines()), map(json.loads, expected), strict=True):
         assert (ours["image"], ours["stitch"]) == (theirs["image"], theirs["stitch"])
         [one], [other] = ours["labels"], theirs["labels"]
         assert one["name"] == other["name"] and one["probability"] == pytest.approx(other["probability"], abs=1e-3)
-    refused = run("predict", tmp_path / "bundle", photos, "--device", "cuda")
+    refused = run("predict", written, photos, "--device", "cuda")
     assert refused.code == 2 and "is a bundle, which runs on the CPU" in refused.err

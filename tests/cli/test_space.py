@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from snnet.profiling import count_costs
 from tests.cli.conftest import Run
+from tests.helpers.routes import build_free_net
 
 DEIT = ("deit_tiny_patch16_224", "deit_small_patch16_224", "deit_base_patch16_224")
 
@@ -85,3 +87,25 @@ def test_in_a_process_of_its_own() -> None:
         check=True,
     )
     assert done.stdout.splitlines()[-1].startswith("732 stitches")
+
+
+@pytest.mark.parametrize("anchors", [1, 2])
+def test_saved_networks_of_any_routes(run: Run, anchors: int, tmp_path: Path) -> None:
+    net = build_free_net(anchors)
+    scores = {stitch.id: 60.0 + number for number, stitch in enumerate(net.space)}
+    net.table = count_costs(net).with_column("top1", scores)
+    net.save_pretrained(tmp_path / "net")
+    listed = json.loads(run("space", tmp_path / "net", "--json").out)
+    assert [row["stitch"] for row in listed["stitches"]] == [stitch.id for stitch in net.space]
+    told = run("space", tmp_path / "net").out.splitlines()
+    assert told[-1] == net.space.counts
+    for stitch in net.space:  # blocks of each anchor, those that run twice counted twice
+        blocks = [sum(len(part) for part in stitch.segments if part.anchor == number) for number in range(anchors)]
+        line = next(line.split() for line in told if stitch.id in line.split())
+        assert line[2:] == [str(count) if count else "·" for count in blocks]
+    counted = json.loads(run("cost", tmp_path / "net", "--json").out)
+    assert [row["macs"] for row in counted["stitches"]] == [row.macs for row in net.table]
+    most = max(row.macs for row in net.table if row.stitch == net.space[-1].id)
+    assert run("select", tmp_path / "net", "--macs", most).out.split()[0] == net.space[-1].id
+    outcome = run("report", tmp_path / "net", "--output", tmp_path / "report")
+    assert outcome.code == 0 and (tmp_path / "report" / "index.html").is_file(), outcome.err

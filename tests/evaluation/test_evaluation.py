@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,8 @@ from snnet.evaluation import evaluate, plan_groups
 from snnet.network import SNNet, run_tree
 from snnet.space import Stitch, StitchSpace
 from snnet.table import StitchRow, StitchTable
+from tests.conftest import build_tiny_net
+from tests.helpers.routes import build_free_net
 
 
 @pytest.fixture(autouse=True)
@@ -79,15 +82,17 @@ def test_shared_prefixes_equal_a_plain_loop(space, data, tiny_anchors):
             torch.testing.assert_close(found[stitch.id], net(images, stitch), rtol=1e-5, atol=1e-5)
 
 
-def test_scores_equal_a_plain_loop(tiny_net, data):
+@pytest.mark.parametrize("build", [build_tiny_net, partial(build_free_net, 1), partial(build_free_net, 2)])
+def test_scores_equal_a_plain_loop(build, data):
+    net = build()
     images, labels = data
-    table = evaluate(tiny_net, data, batch_size=16)
-    assert [row.stitch for row in table] == [stitch.id for stitch in tiny_net.space]
+    table = evaluate(net, data, batch_size=16)
+    assert [row.stitch for row in table] == [stitch.id for stitch in net.space]
     assert table.meta["images"] == 40
     assert table.meta["nonfinite"] == {}
     for row in table:
         with torch.no_grad():
-            logits = tiny_net(images, row.stitch)
+            logits = net(images, row.stitch)
         rank = (logits > logits.gather(1, labels[:, None])).sum(1)
         assert row.top1 == pytest.approx(100 * (rank < 1).float().mean().item())
         assert row.top5 == pytest.approx(100 * (rank < 5).float().mean().item())

@@ -111,3 +111,25 @@ def test_what_never_varies_is_left_out():
     routes = [Stitch(text) for text in ("0:0-4", "1:0-4", "0:0-1,1:1-4", "0:0-2,1:2-4")]
     assert route_features(routes, [4, 4]).shape == (4, 1)
     assert route_features(routes[:2], [4, 4]).shape == (2, 1)
+
+
+@pytest.mark.parametrize("anchors", [1, 2])
+def test_scores_of_skips_and_of_routes_that_come_back_are_predicted(anchors):
+    alone = [Stitch("0:0-9"), Stitch("1:0-9")][:anchors]
+    last = anchors - 1
+    skips = [f"0:0-{i},{last}:{k}-9" for i in range(1, 7) for k in range(i + 1, 9)]
+    same = [f"{last}:0-1,0:3-5,0:7-9", f"{last}:0-2,0:4-5,0:6-9", f"{last}:0-2,0:3-4,0:7-9"]
+    routes = [*alone, *map(Stitch, [*skips, *same])]
+    truth = {s.id: 80.0 + 5 * s.anchors[-1] - 3 * (9 - sum(map(len, s.segments))) for s in routes}
+    macs = {s.id: float(sum((1 + 2 * part.anchor) * len(part) for part in s.segments)) for s in routes}
+    seen = {s.id for n, s in enumerate(routes) if s.is_anchor or n % 3 == 0 or s.id in same}
+    rows = [
+        StitchRow(n, s.id, {"macs": macs[s.id], **({"top1": truth[s.id]} if s.id in seen else {})})
+        for n, s in enumerate(routes)
+    ]
+    found = predict_scores(StitchTable(rows))
+    assert found.measured == len(seen) and found.predicted == len(routes) - len(seen)
+    errors = [abs(row.top1 - truth[row.stitch]) for row in found.table if row.stitch not in seen]
+    middle = fmean(truth[one] for one in seen)
+    assert fmean(errors) < 0.4 * fmean(abs(truth[s.id] - middle) for s in routes if s.id not in seen)
+    assert all(row.values["top1_error"] > 0 for row in found.table if row.stitch not in seen)

@@ -16,6 +16,7 @@ from snnet.network import SNNet
 from snnet.table import StitchRow, StitchTable
 from tests.batch_norm_family import build_conv_net
 from tests.conftest import build_tiny_net
+from tests.helpers.routes import build_free_net
 
 STITCH = "0:0-2,1:2-4"
 FILES = {"torch": "a.pt2", "onnx": "a.onnx", "openvino": "a.xml"}
@@ -153,3 +154,17 @@ def test_large_weights_lie_beside(net: SNNet, tmp_path: Path, monkeypatch: pytes
     images = torch.randn(2, 1, 28, 28)
     found = EXPORTS.get("onnx")().read(tmp_path / "a.onnx").run(images)
     torch.testing.assert_close(found, net(images, STITCH).detach(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("format", ["torch", *(pytest.param(name, marks=pytest.mark.slow) for name in NEEDS)])
+def test_blocks_that_run_twice_are_there_once(format: str, tmp_path: Path) -> None:
+    if format in NEEDS:
+        pytest.importorskip(NEEDS[format])
+    net, stitch = build_free_net(2), "1:0-1,0:1-2,1:0-1,0:1-4"
+    report = export_stitch(net, stitch, tmp_path / FILES[format])
+    assert report.stitch.id == stitch and max(report.errors.values()) < 1e-4
+    if format == "torch":
+        images = torch.randn(3, 1, 28, 28)
+        found = torch.export.load(tmp_path / FILES[format])
+        torch.testing.assert_close(found.module()(images), net(images, stitch), rtol=1e-5, atol=1e-5)
+        assert sum(p.numel() for p in found.state_dict.values()) == sum(p.numel() for p in net.parameters_of(stitch))

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import snnet
 from snnet.data import TensorImages, open_dataset
-from snnet.errors import AnchorError, CheckpointError, DataError, SpaceError, TableError
+from snnet.errors import AnchorError, CheckpointError, DataError, ExportError, SpaceError, TableError
 from snnet.evaluation import evaluate
 from snnet.evaluation.record import network_digest
 from snnet.init import has_batch_norm, initialize, recalibrate
@@ -39,6 +39,11 @@ def stitched(net: SNNet) -> list[Stitch]:
     return [stitch for stitch in net.space if not stitch.is_anchor]
 
 
+def norms(net: SNNet, stitch: Stitch) -> list[str]:
+    """Beginnings of a route that end with batch norms."""
+    return [p for step, p in zip(net.steps(stitch), net.prefixes(stitch), strict=True) if net.step_norms(step)]
+
+
 class Mean(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         return x.mean(dim=(2, 3))
@@ -50,9 +55,11 @@ def reference(net: SNNet, stitch: Stitch) -> nn.Sequential:
     parts: list[nn.Module] = [models[0].conv1, models[0].bn1]
     for number, segment in enumerate(stitch.segments):
         if number:
-            parts.append(net.layer(stitch.cuts[number - 1]))
+            hop = stitch.cuts[number - 1], stitch.beginnings[number - 1]
+            parts.append(net.layer_named(net.space.layer_of(*hop).name))
         parts += models[number].blocks[segment.start : segment.stop]
-    return nn.Sequential(*deepcopy(parts), Mean(), *deepcopy([models[-1].norm, models[-1].fc])).eval()
+    # One by one, for a block that runs twice sees other features each time.
+    return nn.Sequential(*map(deepcopy, parts), Mean(), *deepcopy([models[-1].norm, models[-1].fc])).eval()
 
 
 def learn(model: nn.Module, images: Tensor) -> nn.Module:
@@ -75,6 +82,34 @@ def test_every_stitch_gives_what_torch_gives_for_the_route_as_a_model(net: SNNet
         torch.testing.assert_close(net(images, stitch), expected(images), rtol=1e-5, atol=1e-5)
         assert not torch.allclose(net(images, stitch), before[stitch], rtol=1e-2, atol=1e-2)
         assert torch.equal(net.at(stitch)(images), net(images, stitch))
+
+
+@pytest.mark.parametrize(
+    ("anchors", "routes"),
+    [
+        (1, ["0:0-1,0:2-4"]),
+        (2, ["1:0-2,0:2-4", "0:0-1,0:2-4", "1:0-1,0:1-2,1:2-4", "1:0-1,0:1-2,1:0-1,0:1-4", "1:0-1,0:0-1,1:1-4"]),
+    ],
+)
+def test_skips_and_blocks_that_run_twice_have_statistics_of_their_own(
+    anchors: int, routes: list[str], images: Tensor
+) -> None:
+    family = build_conv_net((4, 6)).family[:anchors]
+    net = SNNet(family, StitchSpace.through([anchor.depths for anchor in family], map(Stitch, routes))).eval()
+    assert len(initialize(net, images, recalibration_images=0).layers) == len(net.layers)
+    assert recalibrate(net, images).prefixes == len({prefix for stitch in net.space for prefix in norms(net, stitch)})
+    for stitch in net.space:
+        expected = learn(reference(net, stitch), images)(images)
+        torch.testing.assert_close(net(images, stitch), expected, rtol=1e-5, atol=1e-5)
+        if stitch.id != "1:0-1,0:1-2,1:0-1,0:1-4":
+            torch.testing.assert_close(net.at(stitch).to_module(fold_batch_norm=True)(images), expected)
+        else:
+            with pytest.raises(ExportError, match=r"runs block 0 of anchor 1 twice, .* write a bundle, choose another"):
+                net.at(stitch).to_module()
+    scores = evaluate(net, (images, torch.arange(24) % 10), progress=False)
+    for row in scores:
+        right = (net(images, row.stitch).argmax(1) == torch.arange(24) % 10).float().mean()
+        assert row.top1 == pytest.approx(100 * float(right))
 
 
 def test_statistics_are_torchs(net: SNNet, images: Tensor) -> None:

@@ -13,6 +13,7 @@ from snnet.network import SNNet, load, stitch
 from snnet.space import Cut, Step, Stitch, StitchSpace
 from snnet.table import StitchRow, StitchTable
 from tests.conftest import build_tiny_net
+from tests.helpers.routes import build_free_net
 
 TINY = {"img_size": 28, "patch_size": 7, "in_chans": 1, "num_classes": 10, "depth": 2}
 
@@ -94,6 +95,30 @@ def test_parameters_of_a_stitch_are_those_with_gradients(tiny_net: SNNet) -> Non
         tiny_net(torch.randn(2, 1, 28, 28), number).sum().backward()
         moved = {id(p) for p in tiny_net.parameters() if p.grad is not None}
         assert {id(p) for p in tiny_net.parameters_of(number)} == moved
+
+
+@pytest.mark.parametrize("anchors", [1, 2])
+def test_any_routes_have_parameters_a_table_a_card_and_come_back_from_disk(anchors: int, tmp_path: Path) -> None:
+    net, images = build_free_net(anchors), torch.randn(2, 1, 28, 28)
+    for stitch_ in net.space:
+        net.zero_grad()
+        net(images, stitch_).sum().backward()
+        moved = {id(p) for p in net.parameters() if p.grad is not None}
+        assert {id(p) for p in net.parameters_of(stitch_)} == moved
+        assert len(net.parameters_of(stitch_)) == len(moved)
+    assert repr(net).startswith(f"SNNet: {net.space.counts}, ")
+    snnet.profile(net)
+    snnet.evaluate(net, (images, torch.tensor([1, 2])), progress=False)
+    net.save_pretrained(tmp_path)
+    again = load(tmp_path)
+    assert again.space == net.space and [row.values for row in again.table or ()] == [r.values for r in net.table or ()]
+    for stitch_ in net.space:
+        assert torch.equal(again(images, stitch_), net(images, stitch_))
+    card = (tmp_path / "README.md").read_text()
+    assert (
+        f"{len(net.space)} routes over {len(net.space.layers)} stitching layers" in card and str(net.space[-1]) in card
+    )
+    assert net.select(macs=1e12) in net.space
 
 
 def test_anchors_are_ordered_by_macs() -> None:

@@ -10,6 +10,7 @@ from snnet.anchors import EMBEDDED_FAMILIES, Anchor
 from snnet.network import SNNet, Tree, replicate, run_tree, stitch, walk_tree
 from snnet.network.tree import find_call
 from snnet.space import Step, Stitch
+from tests.helpers.routes import build_free_net
 
 TIMM = ("resnet18", "regnetx_002", "levit_128s", "convnext_atto", "poolformer_s12")
 FAMILIES = {**EMBEDDED_FAMILIES, **{name: (name, name) for name in TIMM}}
@@ -34,8 +35,23 @@ def by_anchors(net: SNNet, route: Stitch, images: Tensor) -> Tensor:
 def test_route_tree_steps_and_extracted_stitch_give_the_same_bits(names: tuple[str, ...]) -> None:
     torch.manual_seed(0)
     net = stitch(*names, stages=[2] if names[0] in TIMM else None).eval()
+    check_bits(net, [net.space[number] for number in {0, len(net.space) // 2, len(net.space) - 1}])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("anchors", [1, 2])
+def test_skips_and_routes_that_come_back_give_the_same_bits(anchors: int) -> None:
+    net = build_free_net(anchors)
+    check_bits(net, list(net.space))
+    copied, images = replicate(net, torch.clone), torch.randn(2, *net.input.size)
+    for route in net.space:
+        assert torch.equal(copied(images, route), net(images, route))
+        folded = net.at(route).to_module(fold_batch_norm=True)
+        assert torch.equal(folded(images), net(images, route))
+
+
+def check_bits(net: SNNet, routes: list[Stitch]) -> None:
     images, tree = torch.randn(1, *net.input.size), Tree()
-    routes = [net.space[number] for number in {0, len(net.space) // 2, len(net.space) - 1}]
     for route in routes:
         tree.add(route, net.steps(route))
     from_tree = dict(run_tree(net, tree, images))

@@ -1,10 +1,16 @@
 """Parameters against the gradients that a backward pass leaves."""
 
+from collections.abc import Callable
+from functools import partial
+
+import pytest
 import torch
 from torch import nn
 
 from snnet.network import SNNet
 from snnet.profiling import network_params, stitch_params
+from tests.conftest import build_tiny_net
+from tests.helpers.routes import build_free_net
 
 
 def elements_with_gradient(net: SNNet, stitch: str) -> int:
@@ -13,10 +19,13 @@ def elements_with_gradient(net: SNNet, stitch: str) -> int:
     return sum(p.numel() for p in net.parameters() if p.grad is not None)
 
 
-def test_a_stitch_has_the_parameters_that_get_gradients(tiny_net: SNNet) -> None:
-    found = stitch_params(tiny_net)
-    assert list(found) == [stitch.id for stitch in tiny_net.space]
-    assert found == {stitch: elements_with_gradient(tiny_net, stitch) for stitch in found}
+@pytest.mark.parametrize("build", [build_tiny_net, partial(build_free_net, 1), partial(build_free_net, 2)])
+def test_a_stitch_has_the_parameters_that_get_gradients(build: Callable[[], SNNet]) -> None:
+    """Also where it leaves blocks out, or runs one twice."""
+    net = build()
+    found = stitch_params(net)
+    assert list(found) == [stitch.id for stitch in net.space]
+    assert found == {stitch: elements_with_gradient(net, stitch) for stitch in found}
 
 
 def test_the_network_has_all_anchors_and_stitching_layers(tiny_net: SNNet) -> None:

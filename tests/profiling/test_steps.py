@@ -1,6 +1,8 @@
 """Steps are timed once each, sums are calibrated, and the error is that on stitches that really were measured."""
 
 import random
+from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -11,11 +13,20 @@ from snnet.profiling.steps import calibrate, choose_whole, plan_walks
 from snnet.runtime.engines import EagerEngine, Ready
 from snnet.space import StitchSpace
 from tests.conftest import build_tiny_net
+from tests.helpers.routes import build_free_net
 
 
-@pytest.mark.parametrize("options", [{}, {"nearest": False, "direction": "both"}])
-def test_walks_time_each_step_once_behind_the_one_before_it(options: dict[str, object]) -> None:
-    net = build_tiny_net(**options)
+@pytest.mark.parametrize(
+    "build",
+    [
+        build_tiny_net,
+        partial(build_tiny_net, nearest=False, direction="both"),
+        partial(build_free_net, 1),
+        partial(build_free_net, 2),
+    ],
+)
+def test_walks_time_each_step_once_behind_the_one_before_it(build: Callable[[], SNNet]) -> None:
+    net = build()
     routes = [net.steps(stitch) for stitch in net.space]
     walks = plan_walks(routes)
     timed = [step for walk in walks for step in walk.steps[walk.lead :]]

@@ -2,6 +2,7 @@
 
 import random
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,14 @@ import torch
 from PIL import Image
 
 from snnet.errors import DataError, EngineError, SpaceError, TableError
-from snnet.export.bundle import Bundle
+from snnet.export.bundle import Bundle, write_bundle
 from snnet.network import SNNet
+from snnet.profiling import count_costs
 from snnet.runtime import Deadline, Governor, Runtime
 from snnet.table import StitchTable
 from snnet.utils import Machine
 from tests.bundles import STITCHES
+from tests.helpers.routes import build_free_net
 
 pytest.importorskip("onnxruntime")
 
@@ -142,3 +145,20 @@ def test_images_that_do_not_fit_are_refused(bundle: Bundle, images: object, mess
         for options in ({"stitch": STITCHES[0]}, {"macs": 1e12}):
             with pytest.raises(DataError, match=message):
                 runtime.run(images, **options)  # type: ignore[type-var, arg-type]
+
+
+@pytest.mark.slow
+@torch.no_grad()
+@pytest.mark.parametrize("anchors", [1, 2])
+def test_any_routes_run_from_a_bundle_and_from_their_network_alike(anchors: int, tmp_path: Path) -> None:
+    net, images = build_free_net(anchors), torch.randn(1, 1, 28, 28)
+    net.table = count_costs(net).with_column("top1", {s.id: 50.0 + n for n, s in enumerate(net.space)})
+    write_bundle(net, tmp_path / "bundle", net.space)
+    # Equal bytes once, however many routes run them; large tensors begin at a page.
+    size = (tmp_path / "bundle" / "stitches" / "weights.bin").stat().st_size
+    assert size < sum(p.numel() * 4 + 4096 for p in net.parameters() if p.numel() >= 256)
+    for source in (net, Bundle.open(tmp_path / "bundle")):
+        with Runtime(source, stitches=net.space) as runtime:
+            for stitch in net.space:
+                found = runtime(images, stitch=stitch, wait=True)
+                torch.testing.assert_close(found, net(images, stitch), rtol=1e-4, atol=1e-5)

@@ -1,8 +1,9 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snnet.space import Step, StitchSpace, route_prefixes, uncut_anchor
+from snnet.space import Step, Stitch, StitchSpace, route_prefixes, route_steps, uncut_anchor
 from tests.helpers.routes import routes_of
+from tests.space.test_routes import DEPTHS, routes
 
 
 def test_names_are_readable() -> None:
@@ -41,9 +42,22 @@ def test_a_beginning_is_cut_once_it_has_passed_a_stitching_layer() -> None:
     st.booleans(),
 )
 def test_equal_names_are_equal_ways(depths: list[int], anchors: int, direction: str, nearest: bool) -> None:
-    routes = routes_of(StitchSpace.build([depths] * anchors, direction=direction, nearest=nearest))  # type: ignore[arg-type]
+    check_names(StitchSpace.build([depths] * anchors, direction=direction, nearest=nearest))  # type: ignore[arg-type]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(routes(), max_size=8))
+def test_equal_names_are_equal_ways_of_any_routes(found: list[Stitch]) -> None:
+    check_names(StitchSpace.through(DEPTHS, [*found, Stitch("1:0-1,0:1-2,1:0-1,0:1-5"), Stitch("0:0-2,0:3-5")]))
+
+
+def check_names(space: StitchSpace) -> None:
+    """A name stands for one way, and a way for one name; steps are those that are told one by one."""
     ways: dict[str, tuple[Step, ...]] = {}
-    for steps in routes.values():
-        for count, prefix in enumerate(route_prefixes(steps), 1):
+    for stitch, steps in routes_of(space).items():
+        assert steps == route_steps(stitch, lambda *hop: space.layer_of(*hop).name)
+        names = route_prefixes(steps)
+        assert len(names) == len(set(names)) == len(steps)
+        for count, prefix in enumerate(names, 1):
             assert ways.setdefault(prefix, steps[:count]) == steps[:count]
     assert len(ways) == len(set(ways.values()))

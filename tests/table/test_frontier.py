@@ -135,3 +135,19 @@ def test_anchor_regression_is_what_was_lost() -> None:
 def test_a_missing_column_names_the_command() -> None:
     with pytest.raises(TableError, match="`snnet profile` adds it"):
         pareto_frontier(ANCHORS, cost="latency_ms")
+
+
+def test_one_anchor_alone_has_a_level_line_and_a_frontier() -> None:
+    values = {"0:0-4": (40, 80.0), "0:0-2,0:3-4": (30, 70.0), "0:0-1,0:3-4": (20, 72.0), "0:0-1,0:2-4": (31, 81.0)}
+    table = StitchTable([StitchRow(n, s, {"macs": at, "top1": y}) for n, (s, (at, y)) in enumerate(values.items())])
+    assert gap_to_lines(table, table) == {"0:0-2,0:3-4": -10.0, "0:0-1,0:3-4": -8.0, "0:0-1,0:2-4": 1.0}
+    assert line_between_anchors(table, 25.0) == line_between_anchors(table, 99.0) == 80.0
+    assert [row.stitch for row in pareto_frontier(table)] == ["0:0-1,0:3-4", "0:0-1,0:2-4"]
+    assert hypervolume(table) == (31 - 20) * 2 + (40 - 31) * 11
+    assert anchor_regression(table, table) == {"0:0-4": 0.0}
+
+
+def test_a_route_that_comes_back_is_held_against_the_anchors_that_it_passes() -> None:
+    rows = {"1:0-1,0:1-2,1:0-1,0:1-4": (15, 50.0), "1:0-2,1:3-4": (15, 60.0), "0:0-4": (10, 60.0), "1:0-4": (20, 80.0)}
+    table = StitchTable([StitchRow(n, s, {"macs": at, "top1": y}) for n, (s, (at, y)) in enumerate(rows.items())])
+    assert gap_to_lines(table, table) == {"1:0-1,0:1-2,1:0-1,0:1-4": -20.0, "1:0-2,1:3-4": -20.0}

@@ -48,8 +48,8 @@ def build_net() -> SNNet:
     return SNNet(anchors, StitchSpace.build([anchor.depths for anchor in anchors]))
 
 
-def build_trainer(directory: Path, **options: Any) -> Trainer:
-    net, soft = build_net(), DistillationSettings(kind="soft", temperature=2.0)
+def build_trainer(directory: Path, net: SNNet | None = None, **options: Any) -> Trainer:
+    net, soft = net or build_net(), DistillationSettings(kind="soft", temperature=2.0)
     return Trainer(
         net,
         TinyBatches(),

@@ -90,7 +90,7 @@ def _show_end(table: StitchTable | None, recipe: "Recipe", output: Path) -> None
     if len(table.stitched):
         known, scores = column(SCORE), [row.values[SCORE] for row in table.stitched]
         ends = f"{known.text(min(scores))} to {known.text(max(scores))}"
-        show(f"{counted(len(scores), 'stitch')} between them: {known.heading} {ends}")
+        show(f"{counted(len(scores), 'other stitch')}: {known.heading} {ends}")
         show_choices(table, recipe.evaluation.budgets or _some_budgets(table))
     show(f"Next: snnet report {output} --output {output / 'report'}, or snnet select {output} --macs N")
 

@@ -139,8 +139,8 @@ def _write_statistics(net: Network, stitch: Stitch, memo: Mapping[int, Any]) -> 
         if norms and step in repeated:
             raise ExportError(
                 f"Stitch {stitch} runs block {step.index} of anchor {step.anchor} twice, with running statistics of "
-                "its own each time, which one module cannot have; choose another stitch, or drop the statistics with "
-                "net.forget_statistics()."
+                "its own each time, which one module cannot have; write a bundle, choose another stitch, or drop the "
+                "statistics with net.forget_statistics()."
             )
         _set_statistics(norms, values, memo)
 

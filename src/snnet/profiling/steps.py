@@ -48,12 +48,15 @@ def plan_walks(routes: Sequence[Sequence[Step]]) -> list[Walk]:
     known: set[Step] = set()
     walks = []
     for steps in routes:
-        for is_known, places in groupby(range(len(steps)), key=lambda place: steps[place] in known):
+        is_new = []
+        for step in steps:  # one after another, for a route may run a block twice
+            is_new.append(step not in known)
+            known.add(step)
+        for wanted, places in groupby(range(len(steps)), key=is_new.__getitem__):
             first, *rest = places
-            if not is_known:
+            if wanted:
                 stop = (rest or [first])[-1] + 1
                 walks.append(Walk(tuple(steps[max(0, first - 1) : stop]), lead=first > 0))
-        known.update(steps)
     return walks
 
 

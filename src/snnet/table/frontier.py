@@ -105,8 +105,9 @@ def line_between_anchors(anchors: StitchTable, at: float | StitchRow, cost: str 
 
 
 def gap_to_lines(table: StitchTable, anchors: StitchTable, cost: str = COST, score: str = SCORE) -> dict[str, float]:
-    """Return, for each scored stitch of two or more anchors, how far it lies above the line of its own anchors.
+    """Return, for each scored stitch with a cut, how far it lies above the line of its own anchors.
 
+    The line of one anchor alone, of which a route leaves blocks out, is level.
     Positive is better than the line, negative worse, in points of `score`; see `line_between_anchors`.
     """
     require_columns(table, cost, score)

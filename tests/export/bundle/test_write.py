@@ -8,8 +8,10 @@ import torch
 
 from snnet.errors import ExportError, SpaceError
 from snnet.export.bundle import Bundle, StitchGraphs, run_session, write_bundle
+from snnet.export.bundle.graphs import export_step
 from snnet.export.bundle.weights import PAGE, SMALLEST
 from snnet.network import SNNet
+from snnet.space import Step
 from tests.bundles import STITCHES, build_normed_net
 
 
@@ -79,6 +81,26 @@ def test_batch_norms_share_the_weights_before_them(tmp_path: Path) -> None:
     assert kinds.count("Conv") == kinds.count("BatchNormalization") == 7
 
 
+@pytest.fixture(scope="module")
+def exported() -> dict[Step, onnx.ModelProto]:
+    return {}
+
+
+@pytest.fixture
+def exports_kept(exported: dict[Step, onnx.ModelProto], monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what comes after the steps of `small_net` are exported: that is done once for several tests."""
+
+    def export(net: SNNet, step: Step, prefix: str, example: torch.Tensor) -> onnx.ModelProto:
+        if step not in exported:
+            exported[step] = export_step(net, step, prefix, example)
+        copied = onnx.ModelProto()
+        copied.CopyFrom(exported[step])  # its weights are moved out
+        return copied
+
+    monkeypatch.setattr("snnet.export.bundle.graphs.export_step", export)
+
+
+@pytest.mark.usefixtures("exports_kept")
 def test_a_graph_that_computes_something_else_is_refused(
     small_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -88,6 +110,7 @@ def test_a_graph_that_computes_something_else_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("exports_kept")
 def test_an_earlier_bundle_survives_a_failure(
     written: Path, small_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +128,7 @@ def test_an_earlier_bundle_survives_a_failure(
     assert json.loads((target / "manifest.json").read_text())["format"] == "snnet-bundle"
 
 
+@pytest.mark.usefixtures("exports_kept")
 def test_an_earlier_bundle_comes_back_where_the_new_one_cannot_take_its_place(
     written: Path, small_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
