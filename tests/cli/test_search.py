@@ -17,18 +17,17 @@ def test_one_model_becomes_several_networks(run: Run, tmp_path: Path) -> None:
     assert len(StitchTable.load(net / "search.jsonl")) == 56
     assert (net / "search.png").read_bytes().startswith(b"\x89PNG")
     assert all("macs" in row.values for row in loaded.table or [])
-    # A saved network is searched anew, elsewhere or where it is.
-    again = run(
-        "stitch", net, "--output", tmp_path / "two", "--images", "24", "--budgets", "2", "--cuts", "1", "--labels"
-    )
-    assert again.code == 0 and len(snnet.load(tmp_path / "two").space) <= 3, again.err
+    # A saved network is searched anew, and stays as it is.
+    again = run("stitch", net, "--images", "24", "--budgets", "2", "--cuts", "1", "--labels")
+    assert again.code == 0 and len(snnet.load(tmp_path / "one-searched").space) <= 3, again.err
+    assert len(snnet.load(net).space) == len(loaded.space)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["vit_fm_tiny"], "is no directory to save in; give --output DIR"),
-        ([], "Nothing is no directory"),
+        (["vit_fm_tiny"], "is no saved network; say where to: --output DIR"),
+        ([], "Nothing is no saved network"),
         (["vit_fm_tiny", "--output", "x", "--cuts", "5"], "cuts"),
         (["vit_fm_tiny", "--output", "x", "--kernel-size", "3"], "has no windows"),
         (["vit_fm_tiny", "--output", "x", "--cost", "energy_mj"], "cost"),

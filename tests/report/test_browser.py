@@ -252,6 +252,8 @@ def test_the_page_at_two_widths(page: Any, table: StitchTable, width: int) -> No
         {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False},
     )
     try:
+        # The chart is drawn anew for the width, once the page is laid out.
+        page.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
         letters = [at(text) for text in css(page, "#chart text:not(.label)")]
         assert min(bottom - top for _, top, _, bottom in letters) >= 10
         assert page.execute_script("return document.documentElement.scrollWidth") <= width

@@ -8,7 +8,16 @@ from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, say, show, show_table
 from snnet.cli.families import family_options
-from snnet.cli.options import RUN_IMAGES, USUAL_FAMILY, Device, Directory, FamilyOptions, ImagesOfRun, default_device
+from snnet.cli.options import (
+    RUN_IMAGES,
+    USUAL_FAMILY,
+    Device,
+    Directory,
+    FamilyOptions,
+    ImagesOfRun,
+    default_device,
+    writable,
+)
 from snnet.cli.sources import is_network, saved_network, stitched
 from snnet.errors import CheckpointError
 from snnet.searching import USUAL_SEARCH, SearchSettings
@@ -41,8 +50,8 @@ def search(
 
     Args:
         anchors: timm names, hf-hub:ORG/NAME, or NAME@FILE for local weights, one or more; or one saved network, whose
-            stitches are replaced.
-        output: Directory to save the network in; that of a saved network by default.
+            anchors get other stitches.
+        output: Directory to save the network in; of a saved network NETWORK-searched by default.
         labels: Let the labels of the images count, too; on images that the anchors were trained on they tell little.
         seed: Decides which images are taken; that of the run, or 0.
         pretrained: Take published weights of anchors without a file.
@@ -59,10 +68,10 @@ def search(
     from snnet.utils import torch_threads
 
     saved = len(anchors) == 1 and is_network(anchors[0])
-    place = output or (Path(anchors[0]) if saved else None)
-    if place is None:
-        raise CheckpointError(f"{' '.join(anchors) or 'Nothing'} is no directory to save in; give --output DIR.")
-    of_run = images.of(anchors[0] if saved else "", {"run.seed": seed})
+    if output is None and not saved:
+        raise CheckpointError(f"{' '.join(anchors) or 'Nothing'} is no saved network; say where to: --output DIR.")
+    place = writable(output or Path(f"{anchors[0].rstrip('/')}-searched"))
+    of_run = images.of(anchors[0] if saved else "the family", {"run.seed": seed})
     of_run.recipe.data.check_outside(place)
     run = of_run.recipe.run
     net = saved_network(anchors[0], options.given()) if saved else _family(anchors, pretrained, run.seed, options)
