@@ -1,6 +1,6 @@
 """Means and centered products of features that arrive batch by batch, in float64."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import reduce
 
 import torch
@@ -77,13 +77,12 @@ class StreamingSums:
             rows=rows * len(layer.cuts),
         )
 
-    def solve_from(self, layers: Sequence[LayerSpec]) -> list[tuple[LayerSpec, Solution, float]]:
+    def solve_from(self, layers: Sequence[LayerSpec]) -> Iterator[tuple[LayerSpec, Solution, float]]:
         """Solve layers of one cut each at once where they leave one block, which takes one factorization.
 
-        Returns:
+        Yields:
             Each layer with its map and what part of the variance behind the cut the map leaves unexplained.
         """
-        found = []
         fronts: dict[Node, list[LayerSpec]] = {}
         for layer in layers:
             fronts.setdefault(front_nodes(layer, self.plan.fits)[0], []).append(layer)
@@ -101,8 +100,7 @@ class StreamingSums:
             )
             for layer, back, (weight, bias, sides) in zip(group, backs, parts, strict=True):
                 explained = float((weight * sides).sum()) / back.scatter if back.scatter > 0 else 1.0
-                found.append((layer, Solution(weight, bias, whole.rank), max(1 - explained, 0.0)))
-        return found
+                yield layer, Solution(weight, bias, whole.rank), max(1 - explained, 0.0)
 
     def _center(self, node: Node, rows: Tensor) -> BatchRows:
         before = self._means[node]

@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 from snnet.errors import SpaceError
-from snnet.init import Solution, fit_in_turn, in_turn, sum_up
+from snnet.init import StreamingSums, fit_in_turn, in_turn, sum_up
 from snnet.network import SNNet
 from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
 from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
@@ -16,7 +16,7 @@ from snnet.searching.report import choose
 from snnet.searching.scoring import Judge, Score
 from snnet.searching.sensitivity import Sensitivities
 from snnet.searching.settings import SearchSettings
-from snnet.space import Step, Stitch, StitchSpace
+from snnet.space import LayerSpec, Step, Stitch, StitchSpace
 from snnet.table import AGREEMENT, DIVERGENCE, EXPECTED, StitchRow, StitchTable
 from snnet.utils import Show
 
@@ -78,14 +78,16 @@ class Hunt:
 
     def run_singles(self) -> None:
         """Fit all single cuts, and run the most promising."""
-        solutions, residuals, predicted = self._fit()
+        sums, specs = self._sum_up()
+        residuals, predicted = self._predict(sums, specs)
         singles = self.proposals.singles()
         stitches = list(map(self.proposals.stitch, singles.routes))
         self.costs |= dict(zip(stitches, singles.costs.tolist(), strict=True))
         left = most_promising(singles.costs, residuals * predicted, self.budgets, KEPT)
         net = with_routes(self.net, [stitches[number] for number in left])
-        for number in left:
-            linear, solution = net.layer(self.cuts[number]).transform, solutions[number]
+        # Solved a second time, for the maps of all cuts would take more memory than all else.
+        for spec, solution, _ in sums.solve_from([specs[number] for number in left]):
+            linear = net.layer_named(spec.name).transform
             linear.weight.copy_(solution.weight.T)
             linear.bias.copy_(solution.bias)
         found = self._score(net, [stitches[number] for number in left])
@@ -137,22 +139,26 @@ class Hunt:
         depths = [list(stages) for stages in self.net.space.depths]
         return StitchTable(rows, {"anchors": [anchor.name for anchor in self.net.family], "depths": depths})
 
-    def _fit(self) -> tuple[list[Solution], Floats, Floats]:
-        """Return for each single cut its map, the variance that it leaves, and the divergence that gradients tell."""
-        net, depths, size = self.net, self.net.space.depths, self._fitted_together
+    def _sum_up(self) -> tuple[StreamingSums, list[LayerSpec]]:
+        """Return the sums behind the layer of each single cut, and the layers."""
+        net, depths = self.net, self.net.space.depths
         space = StitchSpace.through(depths, [single(cut, depths) for cut in self.cuts])
         specs = [space.layer_of(cut) for cut in self.cuts]
-        most, progress = self._positions, self.progress
+        size, most, progress = self._fitted_together, self._positions, self.progress
         _, sums = sum_up(net, specs, self.fitting, net.device, None, size, positions=most, progress=progress)
-        probe = self.judge.images[: self._probed].to(net.device, net.dtype)
-        sensitivities = Sensitivities(net, probe)
+        return sums, specs
+
+    def _predict(self, sums: StreamingSums, specs: Sequence[LayerSpec]) -> tuple[Floats, Floats]:
+        """Return for each single cut the variance that its map leaves, and the divergence that gradients tell."""
+        probe = self.judge.images[: self._probed].to(self.net.device, self.net.dtype)
+        sensitivities = Sensitivities(self.net, probe)
         found = {}
         for done, (spec, solution, residual) in enumerate(sums.solve_from(specs), start=1):
-            found[spec.cuts[0]] = solution, residual, sensitivities.divergence(spec.cuts[0], solution)
-            if progress:
-                progress(done, len(specs), "cuts fitted")
-        solutions, residuals, predicted = zip(*(found[cut] for cut in self.cuts), strict=True)
-        return list(solutions), np.array(residuals), np.array(predicted)
+            found[spec.cuts[0]] = residual, sensitivities.divergence(spec.cuts[0], solution)
+            if self.progress:
+                self.progress(done, len(specs), "cuts fitted")
+        residuals, predicted = zip(*(found[cut] for cut in self.cuts), strict=True)
+        return np.array(residuals), np.array(predicted)
 
     def _score(self, net: SNNet, stitches: Sequence[Stitch]) -> dict[Stitch, Score]:
         scores = self.judge.score(net, stitches, self.progress)
