@@ -73,7 +73,7 @@ class Hunt:
         self._positions = -(-ROWS * self._widest // len(fitting))
         every = sum(spec.channels * min(self._positions, math.prod(spec.grid) + spec.prefix_tokens) for spec in specs)
         self._fitted_together = min(judge.batch_size, max(1, MEMORY // (4 * every)))
-        self._probed = min(PROBED, max(4, MEMORY // (3 * sum(math.prod(spec.shape) for spec in specs))))
+        self._probed = min(PROBED, max(4, 2 * MEMORY // (4 * 3 * sum(math.prod(spec.shape) for spec in specs))))
         self.proposals = Proposals(self.cuts, self.parts, net.family)
 
     def run_singles(self) -> None:

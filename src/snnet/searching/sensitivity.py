@@ -13,8 +13,8 @@ from snnet.searching.candidates import ends_of
 from snnet.searching.scoring import log_probabilities
 from snnet.space import Cut
 
-TOGETHER = 8
-"""Images whose features inside of blocks are kept at once, for the backward pass."""
+PARTS = 8
+"""Parts of the images, one after another, for a backward pass keeps all that happens inside of the blocks."""
 
 
 class Sensitivities:
@@ -35,7 +35,7 @@ class Sensitivities:
         self.features: dict[tuple[int, int], Tensor] = {}
         self.gradients: dict[tuple[int, int], list[Tensor]] = {}
         for number, anchor in enumerate(net.family):
-            parts = [list(self._run(number, part, draws)) for part in torch.split(images, TOGETHER)]
+            parts = [list(self._run(number, part, draws)) for part in torch.split(images, max(1, len(images) // PARTS))]
             for block, found in enumerate(zip(*parts, strict=True), start=-1):
                 spec = anchor.feature(block)
                 self.features[number, block] = torch.cat([to_positions(feature.detach(), spec) for feature, _ in found])
