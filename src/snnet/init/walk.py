@@ -10,7 +10,7 @@ from snnet.anchors import Anchor
 from snnet.errors import AnchorError
 from snnet.init.plan import Node, Plan, plan_sums
 from snnet.layers import fit_positions, same_positions, to_positions
-from snnet.network import SNNet, Tree, walk_tree
+from snnet.network import SNNet, Tree, ends_of, walk_tree
 from snnet.space import LayerSpec
 from snnet.utils import fast_linear
 
@@ -19,8 +19,7 @@ def plan_layers(net: SNNet, specs: Sequence[LayerSpec]) -> Plan:
     """Plan the sums of some stitching layers of a network, which need not have them yet."""
     fits = {}
     for spec in specs:
-        cut = spec.cuts[0]  # all cuts of a layer are between feature maps of one form
-        source, target = net.anchor(cut.front).feature(cut.leave), net.anchor(cut.back).feature(cut.enter - 1)
+        source, target = ends_of(net.family, spec.cuts[0])  # all cuts of a layer are between feature maps of one form
         if not same_positions(source, target):
             fits[spec.name] = target
     return plan_sums(specs, [sum(stages) for stages in net.space.depths], fits)

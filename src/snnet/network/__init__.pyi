@@ -8,6 +8,7 @@ from .build import stitch as stitch
 from .choice import Stitches as Stitches
 from .choice import chosen_stitches as chosen_stitches
 from .extract import extract_step as extract_step
+from .family import ends_of as ends_of
 from .hub import push_to_hub as push_to_hub
 from .hub import write_card as write_card
 from .images import check_batch as check_batch

@@ -11,7 +11,7 @@ from torch import nn
 from snnet.anchors import Anchor
 from snnet.errors import AnchorError, SpaceError
 from snnet.layers import StitchingLayer
-from snnet.space import LayerSpec, StitchSpace
+from snnet.space import Cut, FeatureSpec, LayerSpec, StitchSpace
 from snnet.utils import count_macs, evaluating
 
 _NAMED_ONES = "those that are named for one size: image_size=N (--image-size N)"
@@ -120,6 +120,11 @@ def build_layers(
     return layers
 
 
+def ends_of(anchors: Sequence[Anchor], cut: Cut) -> tuple[FeatureSpec, FeatureSpec]:
+    """Return the features in front of a cut and behind it."""
+    return anchors[cut.front].feature(cut.leave), anchors[cut.back].feature(cut.enter - 1)
+
+
 def build_stitching_layer(
     anchors: Sequence[Anchor], spec: LayerSpec, *, resample: bool, lora_rank: int | None = None
 ) -> StitchingLayer:
@@ -129,7 +134,7 @@ def build_stitching_layer(
         AnchorError: If its cuts join feature maps of different sizes, or the sizes in front and behind do not fit.
     """
     front, back = anchors[spec.front], anchors[spec.back]
-    ends = {cut: (front.feature(cut.leave), back.feature(cut.enter - 1)) for cut in spec.cuts}
+    ends = {cut: ends_of(anchors, cut) for cut in spec.cuts}
     first = spec.cuts[0]
     for cut, pair in ends.items():
         if pair != ends[first]:

@@ -69,9 +69,7 @@ def step_macs(net: SNNet) -> dict[Step, int]:
 
 def step_params(net: SNNet) -> dict[Step, int]:
     """Count the parameters that each step of some stitch of `net` uses; low-rank updates count as merged."""
-    merged = {id(p) for part in net.layers.modules() if isinstance(part, LowRankLinear) for p in (part.up, part.down)}
-    steps = dict.fromkeys(step for stitch in net.space for step in net.steps(stitch))
-    return {step: sum(p.numel() for p in net.step_parameters(step) if id(p) not in merged) for step in steps}
+    return {step: sum(sizes.values()) for step, sizes in _step_sizes(net).items()}
 
 
 def stitch_params(net: SNNet) -> dict[str, int]:
@@ -80,9 +78,7 @@ def stitch_params(net: SNNet) -> dict[str, int]:
     The stem with class token and position embedding, blocks, stitching layers, the last anchor's norm and head.
     Low-rank updates of stitching layers count as merged.
     """
-    steps = dict.fromkeys(step for stitch in net.space for step in net.steps(stitch))
-    merged = {id(p) for part in net.layers.modules() if isinstance(part, LowRankLinear) for p in (part.up, part.down)}
-    sizes = {step: {id(p): p.numel() for p in net.step_parameters(step) if id(p) not in merged} for step in steps}
+    sizes = _step_sizes(net)
     totals = {}
     for stitch in net.space:
         route: dict[int, int] = {}
@@ -90,6 +86,13 @@ def stitch_params(net: SNNet) -> dict[str, int]:
             route.update(sizes[step])
         totals[stitch.id] = sum(route.values())
     return totals
+
+
+def _step_sizes(net: SNNet) -> dict[Step, dict[int, int]]:
+    """Return, for each step, the numbers of its parameters by their identity."""
+    steps = dict.fromkeys(step for stitch in net.space for step in net.steps(stitch))
+    merged = {id(p) for part in net.layers.modules() if isinstance(part, LowRankLinear) for p in (part.up, part.down)}
+    return {step: {id(p): p.numel() for p in net.step_parameters(step) if id(p) not in merged} for step in steps}
 
 
 def network_params(net: SNNet) -> int:

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from snnet.anchors import Anchor
 from snnet.errors import AnchorError
 from snnet.layers import check_positions
-from snnet.network import SNNet
-from snnet.space import Cut, FeatureSpec, Step, Stitch, StitchSpace
+from snnet.network import SNNet, ends_of
+from snnet.space import Cut, FeatureSpec, Step, Stitch, StitchSpace, segments_of
 
 Floats = NDArray[np.float64]
 
@@ -89,14 +89,9 @@ class Costs:
         return np.array([self.layers[ends_of(anchors, cut)] for cut in cuts])
 
 
-def ends_of(anchors: Sequence[Anchor], cut: Cut) -> tuple[FeatureSpec, FeatureSpec]:
-    """Return the features in front of a cut and behind it."""
-    return anchors[cut.front].feature(cut.leave), anchors[cut.back].feature(cut.enter - 1)
-
-
 def single(cut: Cut, depths: Sequence[Sequence[int]]) -> Stitch:
     """Return the route with one cut."""
-    return Stitch(f"{cut.front}:0-{cut.leave + 1},{cut.back}:{cut.enter}-{sum(depths[cut.back])}")
+    return Stitch(segments_of((cut,), depths))
 
 
 def with_routes(net: SNNet, routes: Sequence[Stitch]) -> SNNet:

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Iterable
-from functools import partial
 from typing import Any
 
 import torch
@@ -10,7 +9,6 @@ from torch import Tensor
 
 from snnet.init import initialize
 from snnet.network import SNNet
-from snnet.profiling import step_costs
 from snnet.searching.candidates import with_routes
 from snnet.searching.hunt import Hunt
 from snnet.searching.images import take_images
@@ -76,7 +74,7 @@ def search(
     with evaluating(net, device), torch.no_grad(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         judge = Judge(net, taken[half:], None if labels is None else labels[half:], batch_size)
-        hunt = Hunt(net, taken[:half], judge, settings, partial(step_costs, cost=cost), progress)
+        hunt = Hunt(net, taken[:half], judge, settings, progress)
         hunt.run_singles()
         hunt.run_extended()
         # The network changes only once all is done: an error leaves it as it was.

@@ -2,7 +2,8 @@
 """A search under way: fit, predict, run, extend, choose."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -10,13 +11,14 @@ from torch import Tensor
 from snnet.errors import SpaceError
 from snnet.init import StreamingSums, fit_in_turn, in_turn, sum_up
 from snnet.network import SNNet
+from snnet.profiling import step_costs
 from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
 from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
 from snnet.searching.report import choose
 from snnet.searching.scoring import Judge, Score
 from snnet.searching.sensitivity import Sensitivities
 from snnet.searching.settings import SearchSettings
-from snnet.space import LayerSpec, Step, Stitch, StitchSpace
+from snnet.space import LayerSpec, Stitch, StitchSpace
 from snnet.table import AGREEMENT, DIVERGENCE, EXPECTED, StitchRow, StitchTable
 from snnet.utils import Show
 
@@ -38,7 +40,6 @@ class Hunt:
         fitting: Images that layers are fitted to.
         judge: Scores routes.
         settings: What to look for.
-        count: Gives the cost of each step of a network.
         progress: Shows how far it is.
 
     Attributes:
@@ -53,21 +54,21 @@ class Hunt:
         fitting: Tensor,
         judge: Judge,
         settings: SearchSettings,
-        count: Callable[[SNNet], Mapping[Step, float]],
         progress: Show,
     ) -> None:
         self.net, self.fitting, self.judge, self.settings, self.progress = net, fitting, judge, settings, progress
         cuts = all_cuts(net.family, resample=net.resample)
         if not cuts:
             raise SpaceError("No cut joins feature maps of one size; choose models that agree, or resample=True.")
-        self.parts = Costs.of(net, cuts, count)
-        anchors = list(StitchSpace.through(net.space.depths))
-        self.costs = dict(zip(anchors, self.parts.whole, strict=True))
+        self.parts = Costs.of(net, cuts, partial(step_costs, cost=settings.cost))
+        self.anchors = list(StitchSpace.through(net.space.depths))
+        self.costs = dict(zip(self.anchors, self.parts.whole, strict=True))
         self.budgets = budgets_between(self.parts.whole, settings.budgets)
         # What costs more than the largest anchor is of no use.
         singles = Proposals(cuts, self.parts, net.family).singles()
         self.cuts = [cut for cut, cost in zip(cuts, singles.costs, strict=True) if cost <= max(self.parts.whole)]
-        self.scores = judge.score(with_routes(net, ()), anchors)
+        self.singles = [single(cut, net.space.depths) for cut in self.cuts]
+        self.scores = judge.score(with_routes(net, ()), self.anchors)
         specs = [anchor.feature(block) for anchor in net.family for block in range(-1, anchor.depth)]
         self._widest = max(spec.channels for spec in specs)
         self._positions = -(-ROWS * self._widest // len(fitting))
@@ -81,18 +82,18 @@ class Hunt:
         sums, specs = self._sum_up()
         residuals, predicted = self._predict(sums, specs)
         singles = self.proposals.singles()
-        stitches = list(map(self.proposals.stitch, singles.routes))
-        self.costs |= dict(zip(stitches, singles.costs.tolist(), strict=True))
+        self.costs |= dict(zip(self.singles, singles.costs.tolist(), strict=True))
         left = most_promising(singles.costs, residuals * predicted, self.budgets, KEPT)
-        net = with_routes(self.net, [stitches[number] for number in left])
+        stitches = [self.singles[number] for number in left]
+        net = with_routes(self.net, stitches)
         # Solved a second time, for the maps of all cuts would take more memory than all else.
         for spec, solution, _ in sums.solve_from([specs[number] for number in left]):
             linear = net.layer_named(spec.name).transform
             linear.weight.copy_(solution.weight.T)
             linear.bias.copy_(solution.bias)
-        found = self._score(net, [stitches[number] for number in left])
-        caused = {number: found[stitches[number]].own for number in left}
-        ends = [self.scores[stitch].divergence for stitch in StitchSpace.through(self.net.space.depths)]
+        found = self._score(net, stitches)
+        caused = {number: found[self.singles[number]].own for number in left}
+        ends = [self.scores[stitch].divergence for stitch in self.anchors]
         self.proposals = Proposals(self.cuts, self.parts, self.net.family, expected(residuals, predicted, caused), ends)
 
     def run_extended(self) -> None:
@@ -125,8 +126,7 @@ class Hunt:
 
     def table(self) -> StitchTable:
         """Return all candidates."""
-        singles = self.proposals.singles()
-        hoped = dict(zip(map(self.proposals.stitch, singles.routes), singles.divergences.tolist(), strict=True))
+        hoped = dict(zip(self.singles, self.proposals.singles().divergences.tolist(), strict=True))
         rows = []
         for number, (stitch, cost) in enumerate(self.costs.items()):
             values: dict[str, float] = {self.settings.cost: cost}
@@ -141,8 +141,7 @@ class Hunt:
 
     def _sum_up(self) -> tuple[StreamingSums, list[LayerSpec]]:
         """Return the sums behind the layer of each single cut, and the layers."""
-        net, depths = self.net, self.net.space.depths
-        space = StitchSpace.through(depths, [single(cut, depths) for cut in self.cuts])
+        net, space = self.net, StitchSpace.through(self.net.space.depths, self.singles)
         specs = [space.layer_of(cut) for cut in self.cuts]
         size, most, progress = self._fitted_together, self._positions, self.progress
         _, sums = sum_up(net, specs, self.fitting, net.device, None, size, positions=most, progress=progress)

@@ -8,7 +8,7 @@ import numpy as np
 
 from snnet.anchors import Anchor
 from snnet.searching.candidates import Costs, Floats
-from snnet.space import Cut, Segment, Stitch
+from snnet.space import Cut, Stitch, segments_of
 
 Route = tuple[int, ...]
 """The cuts of a route, as their numbers."""
@@ -55,7 +55,7 @@ class Proposals:
         ends: Sequence[float] | None = None,
     ) -> None:
         self.cuts, self.costs = cuts, costs
-        self.depths = [anchor.depth for anchor in anchors]
+        self.depths = [anchor.depths for anchor in anchors]
         self.caused = np.zeros(len(cuts)) if caused is None else caused
         self.ends = np.array([ends[cut.back] if ends is not None else 0.0 for cut in cuts])
         self.front = np.array([cut.front for cut in cuts])
@@ -98,11 +98,7 @@ class Proposals:
 
     def stitch(self, route: Route) -> Stitch:
         """Return the route that makes these cuts."""
-        cuts = [self.cuts[number] for number in route]
-        starts = [0, *(cut.enter for cut in cuts)]
-        stops = [*(cut.leave + 1 for cut in cuts), self.depths[cuts[-1].back]]
-        anchors = [cuts[0].front, *(cut.back for cut in cuts)]
-        return Stitch(tuple(map(Segment, anchors, starts, stops)))
+        return Stitch(segments_of([self.cuts[number] for number in route], self.depths))
 
 
 def budgets_between(anchors: Sequence[float], count: int) -> Floats:

@@ -8,8 +8,7 @@ from torch.nn.functional import linear
 
 from snnet.init import Solution
 from snnet.layers import fit_positions, to_positions
-from snnet.network import SNNet
-from snnet.searching.candidates import ends_of
+from snnet.network import SNNet, ends_of
 from snnet.searching.scoring import log_probabilities
 from snnet.space import Cut
 

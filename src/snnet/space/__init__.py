@@ -1,6 +1,6 @@
 """Which stitches a network has, in which order, and which stitching layer serves each cut."""
 
-from snnet.space.matching import Direction, LayerSpec
+from snnet.space.matching import Direction, LayerSpec, segments_of
 from snnet.space.routes import check_route
 from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.space import StitchSpace
@@ -26,5 +26,6 @@ __all__ = [
     "join_ids",
     "route_prefixes",
     "route_steps",
+    "segments_of",
     "uncut_anchor",
 ]
