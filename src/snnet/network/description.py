@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from snnet.anchors import MODELS, AnchorSource
-from snnet.errors import CheckpointError, SpaceError
+from snnet.errors import CheckpointError
 from snnet.space import Cut, Stitch, StitchSpace, check_route
 from snnet.utils import Record, counted, read_record
 
@@ -74,10 +74,7 @@ class SpaceRecord(Record):
             if len({(cut.front, cut.back) for cut in cuts}) > 1 or not all(_within(cut, blocks) for cut in cuts):
                 raise ValueError(f"the cuts of layer {layer.name} are not all between the same two anchors")
         for stitch in map(Stitch, self.stitches):
-            try:
-                check_route(stitch, self.depths)
-            except SpaceError as error:
-                raise ValueError(str(error).rstrip(".")) from None
+            check_route(stitch, self.depths)
             for cut, after in zip(stitch.cuts, stitch.beginnings, strict=True):
                 if served.isdisjoint({(str(cut), None), (str(cut), after)}):
                     raise ValueError(f"stitch {stitch} has a cut that no layer serves, {cut}")

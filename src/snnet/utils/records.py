@@ -112,7 +112,7 @@ def checked_record(kind: type[R], content: Mapping[str, Any], origin: str, error
     try:
         return kind.model_validate(content)
     except ValidationError as fault:
-        faults = setting_faults(kind, fault)
+        faults = [text.removesuffix(".") for text in setting_faults(kind, fault)]  # what follows goes on
         more = f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else ""
         raise error(f"{origin} is damaged: {'; '.join(faults[:_SHOWN])}{more}; {mend}") from None
     except UnicodeEncodeError as fault:  # JSON can write what no text holds, half of a pair such as \\ud800
