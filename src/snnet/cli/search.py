@@ -24,10 +24,6 @@ from snnet.searching import USUAL_SEARCH, SearchSettings
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
-    from snnet.searching import SearchReport
-
-SEARCH = "search"
-"""What the candidates of a search, as a table and as a picture, are called in the network's directory."""
 
 
 def search(
@@ -63,6 +59,7 @@ def search(
     """  # noqa: E501
     loading()
     from snnet.data import labelled_images
+    from snnet.profiling import count_costs
     from snnet.recipes import copy_recipe
     from snnet.searching import search as find
     from snnet.utils import torch_threads
@@ -82,12 +79,14 @@ def search(
     with torch_threads(run.threads), progress("Searching") as report:
         where = default_device(device)
         found = find(net, [pair] if labels else pair[0], **told, seed=run.seed, device=where, progress=report)
-    _save(net, found, place)
+    count_costs(net)
+    net.save_pretrained(place)
+    table, picture = found.save(place)
     if saved:
         copy_recipe(anchors[0], place)
     show_table(*found.grid(), left=("stitch",))
     show(f"{repr(found).partition('(')[2].rstrip(')')}; network saved in {place}")
-    show(f"All candidates: {place / SEARCH}.jsonl, and as a picture {place / SEARCH}.png")
+    show(f"All candidates: {table}, and as a picture {picture}")
     needed = family_options()
     show(f"Next: snnet evaluate {place}{needed}, or snnet train {place}{needed} --output RUN")
 
@@ -99,14 +98,3 @@ def _family(anchors: Sequence[str], pretrained: bool, seed: int, options: Family
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return stitched(*anchors, pretrained=pretrained, space="search", **options.given())
-
-
-def _save(net: "SNNet", found: "SearchReport", place: Path) -> None:
-    """Save a network, and beside it all candidates and their picture."""
-    from snnet.profiling import count_costs
-    from snnet.report import draw_search
-
-    count_costs(net)
-    net.save_pretrained(place)
-    found.table.save(place / f"{SEARCH}.jsonl")
-    draw_search(found.table, place / f"{SEARCH}.png", found.chosen, cost=found.cost)

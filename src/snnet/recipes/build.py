@@ -10,6 +10,7 @@ from snnet.network import SNNet, load, stitch
 from snnet.recipes.parts import Parts
 from snnet.recipes.preflight import Faults, check_parts, check_root, check_start
 from snnet.recipes.recipe import NetworkSettings, Recipe
+from snnet.searching import some_routes
 from snnet.space import InputSpec, SpaceSettings
 from snnet.training import drop_path_settings, with_drop_path
 from snnet.utils import counted, first_on_machine
@@ -42,6 +43,9 @@ def build_parts(recipe: Recipe, faults: Faults | None = None) -> Parts:
         parts = _sketch(recipe, images, clean, saved, probes, faults)
         check_parts(parts, faults)
     faults.refuse()
+    if recipe.search is not None:
+        # The routes of the sketch only stood in for those that are found.
+        parts.net.set_space(parts.net.space.where(max_segments=1))
     net = saved or _build_network(network, parts.net, recipe.run.seed, new_heads=bool(parts.new_heads))
     return replace(parts, net=net)
 
@@ -53,7 +57,7 @@ def _sketch(
     data, classes, seed = recipe.data, len(images.classes), recipe.run.seed
     fresh = {probe.num_classes for probe in probes} - {classes}
     if saved is None:
-        saved = _sketch_network(recipe.network, probes, classes if fresh else None, seed)
+        saved = _sketch_network(recipe, probes, classes if fresh else None)
     shift = recipe.augment.batch.of(saved.input) if recipe.augment.batch else None
     # Those of one image stand in for what does not fit, so that the rest is looked at, too.
     train = TrainBatches(images, 1, seed)
@@ -96,16 +100,20 @@ def _load_network(section: NetworkSettings, seed: int) -> SNNet:
     return _with_lora(net, section.lora_rank, seed)
 
 
-def _sketch_network(section: NetworkSettings, probes: list[Anchor], num_classes: int | None, seed: int) -> SNNet:
+def _sketch_network(recipe: Recipe, probes: list[Anchor], num_classes: int | None) -> SNNet:
     """Return the network on the meta device; no weights are read, nor looked for."""
-    how = section.model_dump(include={*SpaceSettings.model_fields, "resample"})
+    section, search = recipe.network, recipe.search
+    how = {"space": "search"} if search else section.model_dump(include=set(SpaceSettings.model_fields))
     with torch.device("meta"):
         # Heads and rates as usual: the probes are the anchors.
         if section.drop_path or num_classes is not None:
             bare = tuple(source.partition("@")[0] for source in section.anchors)
             section = section.model_copy(update={"anchors": bare, "pretrained": False})
             probes = _load_anchors(section, num_classes)
-        return _finish(stitch(*probes, **how), section, seed)
+        net = stitch(*probes, resample=section.resample, **how)
+        if search is not None:
+            net.set_space(some_routes(net, search.budgets))
+        return _finish(net, section, recipe.run.seed)
 
 
 def _build_network(section: NetworkSettings, sketch: SNNet, seed: int, *, new_heads: bool) -> SNNet:

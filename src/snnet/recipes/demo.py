@@ -12,6 +12,7 @@ from snnet.init import InitReport
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.run import BEFORE, TABLE, Run, open_run
 from snnet.report import write_report
+from snnet.searching import SearchReport
 from snnet.table import SCORE, Gain, StitchRow, StitchTable, anchor_regression, frontier_gain, gap_to_lines, select
 from snnet.training import RunSettings
 from snnet.utils import Stage, silent
@@ -35,7 +36,7 @@ class DemoResult:
 
     before: StitchTable
     after: StitchTable
-    fit: InitReport | None
+    fit: InitReport | SearchReport | None
     choices: dict[float, StitchRow]
     files: dict[str, Path]
     seconds: float
@@ -115,7 +116,7 @@ def run_demo(
     return DemoResult(before, after, fit, choices, files, time.perf_counter() - start)
 
 
-def _before(run: Run) -> tuple[InitReport | None, StitchTable]:
+def _before(run: Run) -> tuple[InitReport | SearchReport | None, StitchTable]:
     """Initialize and evaluate, unless training has begun and both are behind."""
     path = run.directory / BEFORE
     costs = run.parts.count_costs()

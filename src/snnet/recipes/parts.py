@@ -9,7 +9,7 @@ from snnet.init import has_batch_norm
 from snnet.network import SNNet
 from snnet.profiling import count_costs, step_macs
 from snnet.recipes.recipe import Recipe
-from snnet.space import Step
+from snnet.space import Step, StitchSpace
 from snnet.table import StitchTable
 
 
@@ -48,6 +48,12 @@ class Parts:
         # The network on the meta device, and the one in its place later, hold one dictionary.
         self._macs.update({} if self._macs else step_macs(self.net))
         return count_costs(self.net, self._macs)
+
+    def use(self, space: StitchSpace) -> None:
+        """Let the network have these stitches."""
+        if space != self.net.space:
+            self.net.set_space(space)
+        self._macs.clear()
 
     @property
     def device(self) -> str:

@@ -12,13 +12,17 @@ from snnet.errors import RecipeError, did_you_mean
 from snnet.init import CalibrationSettings, RecalibrationSettings
 from snnet.network import FamilySettings
 from snnet.recipes.recipe_file import METHODS, check_recipe, packaged, read_recipe_file
+from snnet.searching import SearchSettings
+from snnet.space import SpaceSettings
 from snnet.training import LossSettings, OptimSettings, RunSettings
 from snnet.training.samplers import SAMPLERS
 from snnet.utils import Settings, write_text
 
 
 class _AnchorSettings(Settings):
-    anchors: tuple[str, ...] = Field((), description="timm names, hf-hub:ORG/NAME, or NAME@FILE, two or more")
+    anchors: tuple[str, ...] = Field(
+        (), description="timm names, hf-hub:ORG/NAME, or NAME@FILE; two or more, or one whose skips are searched for"
+    )
     saved: Path | None = Field(
         None, description="directory of a saved network, or FAMILY@FILE of a published one, in place of anchors"
     )
@@ -43,7 +47,7 @@ class NetworkSettings(FamilySettings, _AnchorSettings):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if bool(self.anchors) == bool(self.saved):
-            raise ValueError("give either anchors, two or more, or saved, the directory of a network")
+            raise ValueError("give either anchors, or saved, the directory of a network")
         kept = ("saved", "drop_path", "lora_rank")
         fields = type(self).model_fields.items()
         extra = [name for name, field in fields if name not in kept and getattr(self, name) != field.default]
@@ -129,10 +133,13 @@ class Recipe(Settings):
     """
 
     recipe: str | None = Field(
-        None, description="default or paper: a method, whose settings lie under those of the file"
+        None, description="default, windows or paper: a method, whose settings lie under those of the file"
     )
 
     network: NetworkSettings
+    search: SearchSettings | None = Field(
+        None, description="which routes of the anchors are searched for; null takes those of the network's windows"
+    )
     data: DataSettings = DataSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     recalibration: RecalibrationSettings = RecalibrationSettings()
@@ -150,6 +157,21 @@ class Recipe(Settings):
         if name is not None and name not in known:
             raise ValueError(f"there is no method {name!r}; accepted: {', '.join(known)}.{did_you_mean(name, known)}")
         return name
+
+    @model_validator(mode="after")
+    def _one_way_to_routes(self) -> Self:
+        if self.search is None:
+            return self
+        if self.network.saved:
+            raise ValueError("a saved network has its stitches; leave search out, `snnet search` gives it others")
+        fields = SpaceSettings.model_fields.items()
+        windows = [f"network.{name}" for name, field in fields if getattr(self.network, name) != field.default]
+        if windows:
+            raise ValueError(
+                f"a space that is searched has no windows; leave {' and '.join(windows)} out, or search, which comes "
+                "with recipe: default and not with recipe: windows"
+            )
+        return self
 
     @classmethod
     def load(cls, source: str | Path, overrides: Mapping[str, Any] | None = None) -> Self:

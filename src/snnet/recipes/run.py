@@ -18,7 +18,9 @@ from snnet.recipes.parts import Parts
 from snnet.recipes.preflight import check_start
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.run_directory import check_directory, claim_directory
+from snnet.recipes.searched import SEARCHED, find_routes, kept_routes
 from snnet.recipes.trainer import build_trainer, wants_scores
+from snnet.searching import SearchReport
 from snnet.table import StitchTable, knowing_before
 from snnet.training import TrainResult
 from snnet.utils import Stage, copy_from_first, from_first, joined, share, silent, torch_threads
@@ -62,8 +64,16 @@ class Run:
         self.save()
         return table if len(table) else None
 
-    def initialize(self, title: str = "Initializing") -> InitReport | None:
-        """Fit the stitching layers on clean training images; None of a saved network, or one without layers."""
+    def initialize(self, title: str = "Initializing") -> InitReport | SearchReport | None:
+        """Fit the stitching layers on clean training images, or search for routes and fit theirs, as the recipe says.
+
+        None of a saved network, one without layers, and where an earlier call has searched.
+        """
+        if self.parts.recipe.search is not None:
+            if kept_routes(self.parts, self.directory):
+                return None
+            with self.stage("Searching") as progress:
+                return find_routes(self.parts, self.directory, progress)
         net, section, seed = self.parts.net, self.parts.recipe.calibration, self.parts.recipe.run.seed
         if self.parts.is_saved or not net.space.layers:
             return None
@@ -210,4 +220,9 @@ def open_run(
             from_first(lambda: check_directory(recipe, directory))
         parts = build_parts(recipe, faults)
         begun = from_first(lambda: claim_directory(recipe, directory))
+        if begun and recipe.search is not None and not kept_routes(parts, directory):
+            raise RecipeError(
+                f"{directory / SEARCHED}, the network before training, is gone or another; begin again in another "
+                "directory."
+            )
         yield Run(parts, directory, begun, stage, say)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnet.anchors import Anchor
-from snnet.errors import AnchorError
+from snnet.errors import AnchorError, SpaceError
 from snnet.layers import check_positions
 from snnet.network import SNNet, ends_of
 from snnet.space import Cut, FeatureSpec, Step, Stitch, StitchSpace, segments_of
@@ -21,6 +21,9 @@ def all_cuts(anchors: Sequence[Anchor], *, resample: bool = False) -> list[Cut]:
 
     Block `enter` receives what the block before it gives, so the feature maps there must have as many positions as
     those at the cut, or be a whole number of times as large where `resample` allows it.
+
+    Raises:
+        SpaceError: If there is none.
     """
     cuts = []
     for (front, one), (back, other) in product(enumerate(anchors), repeat=2):
@@ -28,7 +31,15 @@ def all_cuts(anchors: Sequence[Anchor], *, resample: bool = False) -> list[Cut]:
             moves_on = front != back or enter > leave + 1
             if moves_on and _fits(one.feature(leave), other.feature(enter - 1), resample=resample):
                 cuts.append(Cut(front, leave, back, enter))
+    if not cuts:
+        raise SpaceError("No cut joins feature maps of one size; choose models that agree, or resample=True.")
     return cuts
+
+
+def some_routes(net: SNNet, count: int) -> StitchSpace:
+    """Return a space of as many routes as a search may find, one cut each, to see whether other settings fit them."""
+    cuts = all_cuts(net.family, resample=net.resample)
+    return StitchSpace.through(net.space.depths, [single(cut, net.space.depths) for cut in cuts[:count]])
 
 
 def _fits(source: FeatureSpec, target: FeatureSpec, *, resample: bool) -> bool:

@@ -80,6 +80,8 @@ def search(
         # The network changes only once all is done: an error leaves it as it was.
         found = with_routes(net, hunt.choose())
         initialize(found, taken, recalibration_images=0, batch_size=batch_size, progress=progress)
-        net.set_space(found.space).layers.load_state_dict(found.layers.state_dict())
+        rank = net.lora_rank
+        net.set_lora_rank(None).set_space(found.space).layers.load_state_dict(found.layers.state_dict())
+        net.set_lora_rank(rank)
     sizes = (half, len(taken) - half)
     return SearchReport(tuple(net.space), hunt.table(), cost, tuple(hunt.budgets), sizes, time.perf_counter() - start)

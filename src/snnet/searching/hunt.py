@@ -8,7 +8,6 @@ from functools import partial
 import numpy as np
 from torch import Tensor
 
-from snnet.errors import SpaceError
 from snnet.init import StreamingSums, fit_in_turn, in_turn, sum_up
 from snnet.network import SNNet
 from snnet.profiling import step_costs
@@ -58,8 +57,6 @@ class Hunt:
     ) -> None:
         self.net, self.fitting, self.judge, self.settings, self.progress = net, fitting, judge, settings, progress
         cuts = all_cuts(net.family, resample=net.resample)
-        if not cuts:
-            raise SpaceError("No cut joins feature maps of one size; choose models that agree, or resample=True.")
         self.parts = Costs.of(net, cuts, partial(step_costs, cost=settings.cost))
         self.anchors = list(StitchSpace.through(net.space.depths))
         self.costs = dict(zip(self.anchors, self.parts.whole, strict=True))

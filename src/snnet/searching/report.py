@@ -4,12 +4,16 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from snnet.report import draw_search
 from snnet.space import Stitch
 from snnet.table import AGREEMENT, DIVERGENCE, StitchTable, column
 from snnet.utils import html_grid
 
+SEARCH = "search"
+"""What the files of a search are called."""
 NEAR = 1.25
 """How many times as bad as the best within its cost a route may be to be chosen besides."""
 
@@ -54,6 +58,11 @@ class SearchReport:
         return ["stitch", *(one.heading for one in columns)], [
             [row.stitch, *(one.text(row.get(one.name)) for one in columns)] for row in found
         ]
+
+    def save(self, directory: Path) -> tuple[Path, Path]:
+        """Write all candidates as `search.jsonl` and as a picture, `search.png`; return both paths."""
+        picture = draw_search(self.table, directory / f"{SEARCH}.png", self.chosen, cost=self.cost)
+        return self.table.save(directory / f"{SEARCH}.jsonl"), picture
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, without the table."""

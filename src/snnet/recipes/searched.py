@@ -1,0 +1,61 @@
+"""The search that a run begins with; its network is kept beside the run, and is of use while training goes on."""
+
+from pathlib import Path
+
+import torch
+
+from snnet.data import calibration_images
+from snnet.network import load
+from snnet.profiling import count_costs
+from snnet.recipes.parts import Parts
+from snnet.recipes.recipe import Recipe
+from snnet.recipes.recipe_file import differences
+from snnet.searching import SEARCH, SearchReport, search
+from snnet.space import StitchSpace
+from snnet.utils import Show, copy_from_first, from_first, share
+
+SEARCHED, RECIPE = "searched", "recipe.yaml"
+# What decides how a search ends.
+_DECIDES = ("network.", "data.", "search.", "run.seed")
+
+
+def find_routes(parts: Parts, directory: Path, progress: Show) -> SearchReport:
+    """Search on clean training images, without their labels, and keep the network as it is then in `SEARCHED`."""
+    section, net, seed = parts.recipe.search, parts.net, parts.recipe.run.seed
+    assert section is not None
+    how = section.model_dump(exclude={"images"})
+    images = calibration_images(parts.images, section.images, seed)
+    report = search(net, images, **how, max_images=section.images, seed=seed, device=parts.device, progress=progress)
+    # Each process has computed the same, but for the last bits where machines differ.
+    parts.use(from_first(lambda: net.space))
+    copy_from_first(net.state_dict().values())
+    if share().is_first:
+        place = directory / SEARCHED
+        count_costs(net)
+        net.save_pretrained(place)
+        parts.recipe.save(place / RECIPE)
+        # The last file says that all of them are there.
+        report.save(place)
+    return report
+
+
+def kept_routes(parts: Parts, directory: Path) -> bool:
+    """Take over what an earlier call found, if there is all of it and it would come out again; return whether."""
+    place = directory / SEARCHED
+    space = from_first(lambda: _kept_space(parts, place))
+    if space is None:
+        return False
+    parts.use(space)
+    if share().is_first:
+        parts.net.layers.load_state_dict(load(place).layers.state_dict())
+    copy_from_first(parts.net.state_dict().values())
+    return True
+
+
+def _kept_space(parts: Parts, place: Path) -> StitchSpace | None:
+    if not (place / f"{SEARCH}.jsonl").is_file():
+        return None
+    changed = differences(Recipe.load(place / RECIPE), parts.recipe)
+    kept, now = load(place), parts.net.anchors.state_dict()
+    same = all(torch.equal(value, now[name]) for name, value in kept.anchors.state_dict().items())
+    return kept.space if same and not any(name.startswith(_DECIDES) for name in changed) else None
