@@ -69,6 +69,7 @@ def test_candidates_are_all_single_cuts_and_what_was_run(tmp_path: Path) -> None
     assert len(snnet.StitchTable.load(tmp_path / "search.jsonl")) == len(report.table)
 
 
+@torch.no_grad()
 def test_scores_are_those_of_the_routes_themselves(tiny_net: SNNet) -> None:
     labels = torch.arange(20) % 10
     judge = Judge(tiny_net, images(20), labels, batch_size=7)
@@ -85,6 +86,9 @@ def test_scores_are_those_of_the_routes_themselves(tiny_net: SNNet) -> None:
         assert score.loss == pytest.approx(float(torch.nn.functional.cross_entropy(found, labels)), rel=1e-5)
         assert score.agreement == pytest.approx(100 * float((found.argmax(1) == largest.argmax(1)).float().mean()))
         assert score.badness == score.divergence + score.loss
+    anchors = list(tiny_net.space)[:3]
+    for route, score in judge.anchors(anchors).items():
+        assert vars(score) == pytest.approx(vars(scores[route]), abs=1e-6)
     assert torch.equal(judge.answers[1], log_probabilities(tiny_net(images(20), 1)).detach())
 
 

@@ -15,7 +15,7 @@ from snnet.searching.images import take_images
 from snnet.searching.report import SearchReport
 from snnet.searching.scoring import Judge
 from snnet.searching.settings import USUAL_SEARCH, Cost, SearchSettings
-from snnet.utils import Show, evaluating, shows_progress
+from snnet.utils import Show, evaluating, fast_linear, shows_progress
 
 
 @shows_progress("Searching")
@@ -71,7 +71,7 @@ def search(
     settings = SearchSettings(budgets=budgets, cost=cost, cuts=cuts, images=max_images)
     taken, labels = take_images(net, images, settings.images)
     half = len(taken) // 2
-    with evaluating(net, device), torch.no_grad(), torch.random.fork_rng(devices=[]):
+    with evaluating(net, device) as place, torch.no_grad(), fast_linear(place), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         judge = Judge(net, taken[half:], None if labels is None else labels[half:], batch_size)
         hunt = Hunt(net, taken[:half], judge, settings, progress)

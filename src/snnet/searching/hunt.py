@@ -65,7 +65,7 @@ class Hunt:
         singles = Proposals(cuts, self.parts, net.family).singles()
         self.cuts = [cut for cut, cost in zip(cuts, singles.costs, strict=True) if cost <= max(self.parts.whole)]
         self.singles = [single(cut, net.space.depths) for cut in self.cuts]
-        self.scores = judge.score(with_routes(net, ()), self.anchors)
+        self.scores = judge.anchors(self.anchors)
         specs = [anchor.feature(block) for anchor in net.family for block in range(-1, anchor.depth)]
         self._widest = max(spec.channels for spec in specs)
         self._positions = -(-ROWS * self._widest // len(fitting))

@@ -58,6 +58,13 @@ class Judge:
         batches = [self._placed(part) for part in torch.split(self.images, self.batch_size)]
         return [torch.cat([log_probabilities(anchor(batch)) for batch in batches]) for anchor in self.net.family]
 
+    def anchors(self, routes: Sequence[Stitch]) -> dict[Stitch, Score]:
+        """Score the anchors, given as routes in their order, by the answers that are known."""
+        scores = {route: Score() for route in routes}
+        for route, answers in zip(routes, self.answers, strict=True):
+            self._add(scores[route], route.segments[-1].anchor, answers, slice(None))
+        return scores
+
     def score(self, net: SNNet, routes: Sequence[Stitch], progress: Show = False) -> dict[Stitch, Score]:
         """Run routes of a network with the same anchors; what begins alike runs once."""
         tree = Tree()
