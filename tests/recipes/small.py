@@ -5,6 +5,8 @@ from typing import Any
 from snnet.recipes import Parts, Recipe, build_parts
 
 SMALL: dict[str, Any] = {
+    # A search takes longer than all else.
+    "recipe": "windows",
     "network.anchors": ["vit_fm_tiny", "vit_fm_small"],
     "network.pretrained": False,
     "calibration.images": 8,

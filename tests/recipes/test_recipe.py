@@ -116,7 +116,7 @@ def test_faults_beside_a_method_name_the_right_keys(tmp_path: Path) -> None:
         Recipe.load(write(tmp_path, content))
     text = str(caught.value)
     assert "3 faults" in text
-    assert "recipe: there is no method 'papr'; accepted: default, paper. Did you mean 'paper'?" in text
+    assert "recipe: there is no method 'papr'; accepted: default, paper, windows. Did you mean 'paper'?" in text
     assert "optim.lrr: unknown key. Did you mean 'lr'?" in text and "loss.teacher.kind: should be" in text
     with pytest.raises(RecipeError, match=r"recipe\.yaml has a fault:\n  recipe: should be a valid string"):
         Recipe.load(write(tmp_path, {**LEAST, "recipe": ["paper"]}))

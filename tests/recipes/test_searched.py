@@ -13,7 +13,7 @@ from snnet.recipes.searched import SEARCHED, kept_routes
 from snnet.searching import SearchReport
 from tests.recipes.small import SMALL, build
 
-SEARCH = {"search.budgets": 5, "search.images": 16, "search.cuts": 2, "sampler.name": "uniform"}
+SEARCH = {"recipe": "default", "search.budgets": 5, "search.images": 16, "search.cuts": 2, "sampler.name": "uniform"}
 # Weights at random answer all alike; those of the package tell routes apart.
 TRAINED = {"network.pretrained": True, "network.anchors": ["vit_fm_tiny"]}
 
@@ -91,7 +91,7 @@ def test_what_does_not_go_with_a_search_is_refused_at_the_start(
 
 def test_a_saved_network_keeps_its_stitches(tmp_path: Path) -> None:
     build(network__anchors=["vit_fm_tiny", "vit_fm_small"]).net.save_pretrained(tmp_path / "net")
-    changes = {name: value for name, value in SMALL.items() if not name.startswith("network.")}
+    changes = {name: value for name, value in SMALL.items() if name != "recipe" and not name.startswith("network.")}
     saved = {**changes, "network.saved": tmp_path / "net"}
     kept = Recipe.load("embedded_vit", saved)
     assert kept.recipe == "default" and kept.search is None

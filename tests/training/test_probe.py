@@ -44,7 +44,7 @@ def scores(directory: Path) -> list[dict[str, Any]]:
 
 def test_the_scores_are_those_of_evaluate() -> None:
     net = build_net()
-    found = probe(net).measure(net.train())
+    found = probe(net).measure(net.train(), 0)
     assert net.training and net.table is None
     truth = evaluate(net, BATCHES)
     assert len(found) == 4
@@ -75,7 +75,7 @@ def test_batch_norms_are_measured_before_and_forgotten_after() -> None:
     images = torch.randn(16, *net.input.size, generator=generator)
     labels = torch.randint(net.num_classes, (16,), generator=generator)
     stitches = spread_of(net.space, 1)
-    with_statistics = Probe([(images, labels)], stitches, 1, images).measure(net.train())
+    with_statistics = Probe([(images, labels)], stitches, 1, images).measure(net.train(), 0)
     assert content_digest(net.state_dict()) == before and not len(net.statistics)
     assert set(with_statistics) == {f"top1/{stitch}" for stitch in stitches}
 
@@ -99,6 +99,6 @@ def test_anchors_with_statistics_of_their_own_are_scored_with_these() -> None:
     net = build_conv_net().eval()
     images = torch.randn(64, *net.input.size, generator=torch.Generator().manual_seed(0))
     labels = net(images, 0).argmax(1)
-    kept = Probe([(images, labels)], [net.space[0]], 1, images, anchors=[1]).measure(net)
-    measured = Probe([(images, labels)], [net.space[0]], 1, images).measure(net)
+    kept = Probe([(images, labels)], [net.space[0]], 1, images, anchors=[1]).measure(net, 0)
+    measured = Probe([(images, labels)], [net.space[0]], 1, images).measure(net, 0)
     assert kept == {"top1/" + str(net.space[0]): 100.0} and measured != kept

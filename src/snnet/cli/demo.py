@@ -1,12 +1,17 @@
 """`snnet demo`: the whole way, in minutes."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from snnet.cli.console import cell, loading, progress, say, show, show_choices, show_gain, show_table
+from cyclopts import Parameter
+from cyclopts.validators import Number
+
+from snnet.cli.console import cell, loading, progress, say, show, show_choices, show_gain, show_rows, show_table
 from snnet.cli.options import Directory, Seed, writable
-from snnet.table import COST, SCORE, column, kinds_of
+from snnet.errors import RecipeError
+from snnet.table import COST, SCORE, StitchTable, column, frontier_gain, kinds_of
 from snnet.utils import counted, human
 
 if TYPE_CHECKING:
@@ -15,30 +20,55 @@ if TYPE_CHECKING:
 Family = Literal["vit", "cnn", "swin", "cnn-vit"]
 
 
-def demo(*, family: Family = "vit", output: Directory | None = None, seed: Seed | None = None) -> None:
+def demo(
+    *,
+    family: Family | None = None,
+    model: Literal["vit", "cnn", "swin"] | None = None,
+    output: Directory | None = None,
+    minutes: Annotated[float, Parameter(validator=Number(gt=0))] = 4.0,
+    steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
+    seed: Seed | None = None,
+) -> None:
     """Watch small pretrained models become dozens of networks in one, in minutes, on a CPU and without a download.
 
-    The anchors that come with the package are stitched, the stitching layers fitted by least squares, all stitches
-    evaluated on images of clothes (Fashion-MNIST), fine-tuned together, and evaluated again. Ends with a table, the
-    best stitch under three budgets, a picture, and an interactive page.
+    The anchors that come with the package are searched for the routes worth having, and these evaluated on images of
+    clothes (Fashion-MNIST): a first frontier, without training. Then they are fine-tuned together, and evaluated again.
+    Ends with a table, the best stitch under three budgets, a picture, and an interactive page.
 
     Args:
-        family: vit (three plain ViTs, 71 stitches), cnn (two ResNets of unequal depth), swin (three hierarchical
-            ViTs), or cnn-vit (a ResNet into a Swin).
-        output: Directory for the network, the tables, the curve and the page; by default snnet-demo, for the other
-            families with their name behind it.
+        family: vit (three plain ViTs; by default), cnn (two ResNets), swin (three hierarchical ViTs), or cnn-vit (a
+            ResNet and a Swin).
+        model: In place of a family, one model alone, the largest of its family: its own shorter versions, without any
+            training.
+        output: Directory for the network, the tables, the curve and the page; by default snnet-demo, for others with
+            the name of the family or model behind it.
+        minutes: Time for all of it; how many steps are trained follows from the speed of this machine.
+        steps: Train this many steps, whatever the time they take: the same result on every run.
         seed: Decides calibration images, order of the data, and stitches drawn.
 
     Examples:
         snnet demo
-        snnet demo --family cnn-vit
-        snnet demo --output /tmp/snnet-demo --seed 1
+        snnet demo --model vit
+        snnet demo --family cnn-vit --minutes 2
+        snnet demo --output /tmp/snnet-demo --steps 500 --seed 1
     """
     loading()
-    from snnet.recipes import run_demo
+    from snnet.recipes import Watching, run_demo, run_one
 
-    directory = writable(output or Path("snnet-demo" if family == "vit" else f"snnet-demo-{family}"))
-    result = run_demo(directory, family=family, seed=seed, stage=progress, say=say)
+    if family is not None and model is not None:
+        raise RecipeError(f"--family {family} trains several models and --model {model} takes one alone; give one.")
+    name = family or model or "vit"
+    of = "" if (family, model) in ((None, None), ("vit", None)) else f"-{'one-' if model else ''}{name}"
+    directory = writable(output or Path(f"snnet-demo{of}"))
+    watching = Watching(progress, say, show_first, show_look)
+    if model is not None:
+        table, files = run_one(directory, family=model, seed=seed, watching=watching)
+        show_rows(table)
+        show("")
+        show_gain(table)
+        _show_end(files, directory, max(row.macs for row in table.stitched))
+        return
+    result = run_demo(directory, family=name, seed=seed, steps=steps, minutes=minutes, watching=watching)
     show_stitches(result)
     show("")
     show_gain(result.after)
@@ -46,12 +76,42 @@ def demo(*, family: Family = "vit", output: Directory | None = None, seed: Seed 
     show_choices(result.after, result.choices)
     show("")
     show_summary(result)
+    _show_end(result.files, directory, max(result.choices))
+    show(f"{result.seconds:.0f} s in all.")
+
+
+def _show_end(files: Mapping[str, Path], directory: Path, budget: float) -> None:
     show("")
     for name in ("curve.png", "curve.svg", "index.html"):
-        show(f"Written {result.files[name]}")
-    budget = human(max(result.choices), 2).replace(" ", "")
-    show(f"Network and table in {directory}; {result.seconds:.0f} s in all.")
-    show(f"Next: snnet select {directory} --macs {budget}")
+        show(f"Written {files[name]}")
+    show(f"Network and table in {directory}.")
+    show(f"Next: snnet select {directory} --macs {human(budget, 2).replace(' ', '')}")
+
+
+_BUDGETS = 6
+"""Budgets that a look is shown for."""
+
+
+def show_first(before: StitchTable) -> None:
+    """Print how good the stitches are before training."""
+    show("Without training: " + str(frontier_gain(before)))
+    show("The network, its curve and its page are of use now; fine-tuning begins. Seen on some of the images:")
+
+
+def show_look(step: int, table: StitchTable) -> None:
+    """Print the best top-1 within each of some budgets; before training with a heading, and the anchors alone."""
+    ends = [row.macs for row in table.anchors]
+    low, high = min(ends), max(ends)
+    budgets = [low + (high - low) * number / (_BUDGETS - 1) for number in range(_BUDGETS)]
+    if step == 0:
+        show(f"{'step':>8}" + "".join(f"{human(budget, 2) + ' MACs':>12}" for budget in budgets))
+        show(_look("anchors", table.anchors, budgets))
+    show(_look(f"{step:,}", table, budgets))
+
+
+def _look(title: str, table: StitchTable, budgets: Sequence[float]) -> str:
+    best = (max(row.top1 for row in table if row.macs <= budget * (1 + 1e-9)) for budget in budgets)
+    return f"{title:>8}" + "".join(f"{column(SCORE).text(score):>12}" for score in best)
 
 
 def show_stitches(result: "DemoResult") -> None:
@@ -66,7 +126,7 @@ def show_stitches(result: "DemoResult") -> None:
 
 
 def show_summary(result: "DemoResult") -> None:
-    """Print anchors and stitches before and after, and how near the stitches came to the anchors' lines."""
+    """Print anchors and stitches before and after training."""
     names = result.after.meta.get("anchors", [])
     rows = [
         [name, cell(row, COST), cell(row, SCORE), cell(result.after[row.stitch], SCORE)]
@@ -76,10 +136,8 @@ def show_summary(result: "DemoResult") -> None:
     for title, function in (("mean", fmean), ("lowest", min), ("highest", max)):
         scores = [column(SCORE).text(function([row.values[SCORE] for row in table])) for table in tables]
         rows.append([f"{counted(len(tables[0]), 'stitch')}, {title}", "", *scores])
-    gaps = [f"{result.mean_gap(table):+.2f}" for table in tables]
-    drops = [f"{-result.worst_drop(table):+.2f}" for table in tables]
-    rows.append(["mean gap to the lines between the anchors", "", *gaps])
-    rows.append(["worst stitch against the weaker of its anchors", "", *drops])
+    gains = [f"{frontier_gain(table).points:+.2f}" for table in (result.before, result.after)]
+    rows.append(["gain over keeping the anchors", "", *gains])
     rows.append(["largest loss of an anchor", "", "", f"{max(result.anchor_losses.values()):+.2f}"])
-    title = "Top-1 in percent: after least squares, and after fine-tuning"
+    title = "Top-1 in percent: before training, and after"
     show_table(["", column(COST).heading, "before", "after"], rows, title=title, left=("",))

@@ -1,7 +1,9 @@
 from .build import build_parts as build_parts
 from .build import open_images as open_images
 from .demo import DemoResult as DemoResult
+from .demo import Watching as Watching
 from .demo import run_demo as run_demo
+from .demo import run_one as run_one
 from .parts import Parts as Parts
 from .recipe import Recipe as Recipe
 from .recipe_file import check_recipe as check_recipe

@@ -1,24 +1,29 @@
 """The whole way on an embedded family, in minutes: stitch, initialize, evaluate, train, evaluate, choose, draw."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean
 
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import RecipeError
 from snnet.init import InitReport
+from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.run import BEFORE, TABLE, Run, open_run
+from snnet.recipes.run_directory import steps_begun
+from snnet.recipes.trainer import build_trainer
 from snnet.report import write_report
 from snnet.searching import SearchReport
-from snnet.table import SCORE, Gain, StitchRow, StitchTable, anchor_regression, frontier_gain, gap_to_lines, select
-from snnet.training import RunSettings
+from snnet.table import SCORE, Gain, StitchRow, StitchTable, anchor_regression, frontier_gain, select
+from snnet.training import TrainStatus
 from snnet.utils import Stage, silent
 
 FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
 """Families that come with the package -> their recipes."""
+_TRIAL = 20
+"""Steps that tell how long one takes; a demo trains for as many at least."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -63,14 +68,22 @@ class DemoResult:
         """Points of top-1 that each anchor has lost by fine-tuning; a gain is negative."""
         return anchor_regression(self.before, self.after)
 
-    def mean_gap(self, table: StitchTable) -> float:
-        """Return how far the stitches lie above the lines between the anchors as they came, in points of top-1."""
-        return fmean(gap_to_lines(table, self.before).values())
 
-    def worst_drop(self, table: StitchTable) -> float:
-        """Return by how many points the worst stitch lies below the weakest of its own anchors as they came."""
-        alone = {row.route.anchors[0]: row.top1 for row in self.before.anchors}
-        return max(min(alone[anchor] for anchor in row.route.anchors) - row.top1 for row in table.stitched)
+@dataclass(frozen=True)
+class Watching:
+    """Who is told of a demo while it goes on.
+
+    Attributes:
+        stage: Shows progress.
+        say: Told what a user should know.
+        first: Told all stitches as they are before training.
+        look: Told the step, and the table as a look at some images shows it, before training and in between.
+    """
+
+    stage: Stage = silent
+    say: Callable[[str], None] | None = None
+    first: Callable[[StitchTable], None] = lambda _: None
+    look: Callable[[int, StitchTable], None] = lambda *_: None
 
 
 def run_demo(
@@ -78,9 +91,10 @@ def run_demo(
     *,
     family: str = "vit",
     seed: int | None = None,
+    steps: int | None = None,
+    minutes: float | None = None,
     recipe: Recipe | None = None,
-    stage: Stage = silent,
-    say: Callable[[str], None] | None = None,
+    watching: Watching | None = None,
 ) -> DemoResult:
     """Turn embedded anchors into one network, and show what became of them.
 
@@ -90,41 +104,105 @@ def run_demo(
         output: Directory for network, tables, curve and page.
         family: One of `FAMILIES`.
         seed: In place of the recipe's.
+        steps: Of training, in place of the recipe's.
+        minutes: Train for as many steps as can be done, on this machine, in such a time for all; at most the recipe's.
+            A run that goes on keeps the number that it began with.
         recipe: In place of the family's.
-        stage: Shows progress.
-        say: Told what a user should know.
+        watching: Who is told how it goes.
 
     Raises:
         RecipeError: If the output holds a run with other settings.
     """
-    start = time.perf_counter()
-    if recipe is None and family not in FAMILIES:
-        raise RecipeError(f"There is no embedded family {family!r}; accepted: {', '.join(FAMILIES)}.")
-    chosen = recipe or Recipe.load(FAMILIES[family])
-    if seed is not None:
-        seeded = RunSettings(**{**chosen.run.model_dump(), "seed": seed})
-        chosen = chosen.model_copy(update={"run": seeded})
-    directory = Path(output)
-    with open_run(chosen, directory, stage=stage, say=say) as run:
+    start, directory, watching = time.perf_counter(), Path(output), watching or Watching()
+    chosen = recipe or _family_recipe(family)
+    begun = steps_begun(directory)
+    changes = {"seed": seed, "steps": steps if begun is None or steps is not None else begun}
+    chosen = chosen.with_run(**{name: value for name, value in changes.items() if value is not None})
+    with open_run(chosen, directory, stage=watching.stage, say=watching.say) as run:
         fit, before = _before(run)
-        run.train()
+        # Of use at once, and all that there is to see if training is interrupted.
+        write_report(before, directory, source=str(directory))
+        watching.first(before)
+        if minutes is not None and steps is begun is None:
+            left = 60 * minutes - (time.perf_counter() - start)
+            run = run.of_length(_affordable(run.parts, left))
+
+        def told(step: int, scores: Mapping[str, float]) -> None:
+            watching.look(step, before.with_column(SCORE, scores))
+
+        run.train(told)
         after = run.evaluate(directory / TABLE, title="Evaluating all, after")
         run.save()
-    report = write_report(after, directory, before=before, before_label="after least squares", source=str(directory))
+    report = write_report(after, directory, before=before, before_label="before training", source=str(directory))
     files = {"network": directory, **report}
     choices = {budget: after[select(after, macs=budget)] for budget in chosen.evaluation.budgets}
     return DemoResult(before, after, fit, choices, files, time.perf_counter() - start)
 
 
+def run_one(
+    output: str | Path, *, family: str = "vit", seed: int | None = None, watching: Watching | None = None
+) -> tuple[StitchTable, dict[str, Path]]:
+    """Turn the largest anchor of an embedded family into many networks, without training.
+
+    Args:
+        output: Directory for network, table, curve and page.
+        family: One of `FAMILIES`.
+        seed: In place of the recipe's.
+        watching: Who is told how it goes.
+
+    Returns:
+        The table, and name -> path of the network, the curve and the page.
+
+    Raises:
+        RecipeError: If the output holds another run.
+    """
+    directory, watching = Path(output), watching or Watching()
+    changes = {"network.anchors": EMBEDDED_FAMILIES[family][-1:], "search.for_training": False}
+    recipe = Recipe.load(FAMILIES[family], changes if seed is None else {**changes, "run.seed": seed})
+    with open_run(recipe, directory, stage=watching.stage, say=watching.say) as run:
+        run.initialize()
+        run.recalibrate(anchors=False)
+        table = run.evaluate(directory / TABLE, title="Evaluating all")
+        run.save()
+    return table, {"network": directory, **write_report(table, directory, source=str(directory))}
+
+
+def _family_recipe(family: str) -> Recipe:
+    if family not in FAMILIES:
+        raise RecipeError(f"There is no embedded family {family!r}; accepted: {', '.join(FAMILIES)}.")
+    return Recipe.load(FAMILIES[family])
+
+
 def _before(run: Run) -> tuple[InitReport | SearchReport | None, StitchTable]:
     """Initialize and evaluate, unless training has begun and both are behind."""
     path = run.directory / BEFORE
+    if run.begun and path.is_file():
+        return None, StitchTable.load(path)
+    fit = run.initialize("Least squares")
     costs = run.parts.count_costs()
     for budget in run.parts.recipe.evaluation.budgets:
         # Minutes before the choice is made, for it cannot be made later either.
         select(costs, prefer="params", macs=budget)
-    if run.begun and path.is_file():
-        return None, StitchTable.load(path)
-    fit = run.initialize("Least squares")
     run.recalibrate(anchors=False)
     return fit, run.evaluate(path, title="Evaluating all, before")
+
+
+def _affordable(parts: Parts, seconds: float) -> int:
+    """Return how many steps can be done before what is left of a time is needed to evaluate all stitches again."""
+    recipe, net = parts.recipe.with_run(steps=_TRIAL), deepcopy(parts.net)
+    moments: list[float] = []
+
+    def note(_: TrainStatus) -> None:
+        moments.append(time.perf_counter())
+
+    trainer = build_trainer(replace(parts, recipe=recipe, net=net))
+    probe, trainer.probe = trainer.probe, None
+    trainer.fit(on_step=note, progress=False)
+    # The first step is slower than the others.
+    step, begun = (moments[-1] - moments[0]) / (len(moments) - 1), time.perf_counter()
+    if probe is not None:
+        probe.measure(net, 0)
+        look, section = time.perf_counter() - begun, recipe.evaluation
+        step += look / section.every
+        seconds -= look * (1 + len(parts.validation) * section.batch_size / section.every_images)
+    return max(_TRIAL, min(parts.recipe.run.steps or _TRIAL, int(seconds / step)))

@@ -188,6 +188,11 @@ class Recipe(Settings):
         text, origin = read_recipe_file(source)
         return check_recipe(cls, text, overrides or {}, origin)
 
+    def with_run(self, **settings: Any) -> Self:
+        """Return the recipe with other settings of its run; steps take the place of epochs."""
+        lasting = {"epochs": None} if "steps" in settings else {}
+        return self.model_copy(update={"run": RunSettings(**{**self.run.model_dump(), **lasting, **settings})})
+
     def to_yaml(self) -> str:
         """Return all settings as YAML, the defaults written out."""
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)

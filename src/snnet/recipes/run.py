@@ -1,8 +1,8 @@
 """A recipe at work: initialize, recalibrate, train, recalibrate, evaluate, save, and going on after a kill."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -127,14 +127,27 @@ class Run:
         # Scores may have been left behind by another recipe that never came to train.
         return self._scored(path, batches, "Scoring for the sampler")
 
-    def train(self) -> TrainResult:
+    def of_length(self, steps: int) -> "Run":
+        """Return this run with so many steps of training, none of which is done."""
+        recipe = self.parts.recipe.with_run(steps=steps)
+        from_first(lambda: claim_directory(recipe, self.directory))
+        return replace(self, parts=replace(self.parts, recipe=recipe))
+
+    def train(self, told: Callable[[int, Mapping[str, float]], None] | None = None) -> TrainResult:
         """Score all stitches if the sampler draws by that, train to the last step, and recalibrate.
 
         The network ends with the moving average of its weights, if the recipe keeps one.
+
+        Args:
+            told: Told the step and the top-1 of the stitches that are looked at, before training and in between.
         """
         scores = self.starting_scores() if wants_scores(self.parts.recipe) else None
         # The trainer copies anchors that teach, so it is made before they move.
         trainer = build_trainer(self.parts, self.directory, scores=scores)
+        if told is not None and trainer.probe is not None:
+            trainer.probe = replace(trainer.probe, told=told)
+            if not self.begun:
+                trainer.probe.measure(self.parts.net, 0)
         with self.stage("Training") as progress:
             result = trainer.fit(resume=self.begun, on_message=self.say, progress=progress)
         if result.averaged is not None:

@@ -23,6 +23,11 @@ _FREE_OF_RUN = ("threads", *FREE_SETTINGS)
 _SECTIONS = ("data", "augment", "calibration", "recalibration", "evaluation")
 
 
+def recorded_recipe(path: Path) -> Recipe:
+    """Return the recipe that a run has written; all is in it, and a method that has changed since says nothing."""
+    return Recipe.load(path, {"recipe": None})
+
+
 def check_directory(recipe: Recipe, directory: Path) -> bool:
     """Return whether training has begun in the directory of a run.
 
@@ -32,12 +37,19 @@ def check_directory(recipe: Recipe, directory: Path) -> bool:
     path = directory / RECIPE
     begun = any((directory / CHECKPOINTS).glob("step-*.pt"))
     if begun and path.is_file():
-        before = Recipe.load(path)
+        before = recorded_recipe(path)
         changed = {name: pair for name, pair in differences(before, recipe).items() if not is_free(name)}
         if changed:
             listed = "; ".join(f"{name} was {was!r} and is {now!r}" for name, (was, now) in changed.items())
             raise RecipeError(f"{directory} holds another run: {listed}. Choose another output, or remove it.")
     return begun
+
+
+def steps_begun(directory: Path) -> int | None:
+    """Return how many steps the run has that was begun in a directory; None if there is none."""
+    path = directory / RECIPE
+    begun = any((directory / CHECKPOINTS).glob("step-*.pt")) and path.is_file()
+    return recorded_recipe(path).run.steps if begun else None
 
 
 def claim_directory(recipe: Recipe, directory: Path) -> bool:
@@ -125,7 +137,7 @@ def data_of_run(source: str | Path, told: Mapping[str, Any]) -> RunData:
         DataError: If the run's images are no longer where they were.
     """
     path = Path(source) / RECIPE
-    recorded = Recipe.load(path).model_dump(mode="json") if path.is_file() else {}
+    recorded = recorded_recipe(path).model_dump(mode="json") if path.is_file() else {}
     is_own = bool(recorded) and "data.name" not in told
     content = {name: recorded[name] for name in _SECTIONS if recorded}
     if published_file(str(source)) is not None:  # whose scores are of pictures as timm reads them

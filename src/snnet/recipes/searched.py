@@ -8,13 +8,13 @@ from snnet.data import calibration_images
 from snnet.network import load
 from snnet.profiling import count_costs
 from snnet.recipes.parts import Parts
-from snnet.recipes.recipe import Recipe
 from snnet.recipes.recipe_file import differences
+from snnet.recipes.run_directory import RECIPE, recorded_recipe
 from snnet.searching import SEARCH, SearchReport, search
 from snnet.space import StitchSpace
 from snnet.utils import Show, copy_from_first, from_first, share
 
-SEARCHED, RECIPE = "searched", "recipe.yaml"
+SEARCHED = "searched"
 # What decides how a search ends.
 _DECIDES = ("network.", "data.", "search.", "run.seed")
 
@@ -55,7 +55,7 @@ def kept_routes(parts: Parts, directory: Path) -> bool:
 def _kept_space(parts: Parts, place: Path) -> StitchSpace | None:
     if not (place / f"{SEARCH}.jsonl").is_file():
         return None
-    changed = differences(Recipe.load(place / RECIPE), parts.recipe)
+    changed = differences(recorded_recipe(place / RECIPE), parts.recipe)
     kept, now = load(place), parts.net.anchors.state_dict()
     same = all(torch.equal(value, now[name]) for name, value in kept.anchors.state_dict().items())
     return kept.space if same and not any(name.startswith(_DECIDES) for name in changed) else None

@@ -66,12 +66,10 @@ function drawAxes(chart, s) {
   svg("text", { ...middle, y: H / 2 }, chart, "No stitch has been evaluated yet; `snnet evaluate` scores them.");
 }
 
-function drawFrontier(layer, s) {
-  const { frontier, ends } = D.views[state.cost];
-  const points = frontier.map((n) => [s.x(value(D.rows[n], state.cost)), s.y(value(D.rows[n], D.score))]);
+function drawSteps(layer, points, s, kind = "step") {
   if (!points.length) return;
-  const path = points.map(([x, y], n) => (n ? `H${x}V${y}` : `M${x},${y}`)).join("");
-  svg("path", { class: "step", d: `${path}H${s.x(ends[1])}` }, layer);
+  const path = points.map(([x, y], n) => (n ? `H${s.x(x)}V${s.y(y)}` : `M${s.x(x)},${s.y(y)}`)).join("");
+  svg("path", { class: kind, d: `${path}H${s.x(D.views[state.cost].ends[1])}` }, layer);
 }
 
 function drawRow(layer, row, s) {
@@ -85,7 +83,7 @@ function drawRow(layer, row, s) {
     svg("circle", { ...base, class: "mark dot", cx: x, cy: y, r: D.rows.length > 200 ? 2.8 : 4.6, fill: D.series[row.series].color }, layer);
     return [x, y];
   }
-  const right = x > (W + M.left) / 2, name = D.anchors[row.route[0][0]].name;
+  const right = x > M.left + 0.75 * (W - M.left), name = D.anchors[row.route[0][0]].name;
   svg("path", { ...base, class: "mark star", d: starPath, transform: `translate(${x} ${y})` }, layer);
   const at = right ? { x: x + 6, y: y - 14, "text-anchor": "end" } : { x: x + 9, y: y + 20 };
   svg("text", { class: "label", ...at }, layer, name);
@@ -121,7 +119,9 @@ function drawChart() {
     svg("circle", { class: "mark before", cx: scale.x(x), cy: scale.y(y), r: 3.4 }, earlier);
   }
   drawErrors(layer("errors", true), scale);
-  drawFrontier(layer("frontier"), scale);
+  drawSteps(layer("alone"), D.views[state.cost].alone, scale, "step alone");
+  const best = D.views[state.cost].frontier.map((n) => D.rows[n]);
+  drawSteps(layer("frontier"), best.map((row) => [value(row, state.cost), value(row, D.score)]), scale);
   for (const key of ["unscored", ...D.series.map((_, n) => `series-${n}`), "anchors"]) layers[key] = layer(key);
   points = D.rows.filter((row) => value(row, state.cost) !== undefined)
     .map((row) => ({ row, key: keyOf(row), at: drawRow(layers[keyOf(row)], row, scale) }));
@@ -147,6 +147,8 @@ function legendEntries() {
     ...D.series.map(({ label, color }, n) => (
       { key: `series-${n}`, label, draw: (g) => svg("circle", { cx: 8, cy: 7, r: 5, fill: color }, g) })),
     { key: "frontier", label: "frontier", draw: (g) => svg("path", { class: "step", d: "M0,11H8V4H16" }, g) },
+    ...(D.views[state.cost].alone.length ? [{ key: "alone", label: D.alone,
+      draw: (g) => svg("path", { class: "step alone", d: "M0,11H8V4H16" }, g) }] : []),
     ...(D.before ? [{ key: "before", label: D.before,
       draw: (g) => svg("circle", { class: "before", cx: 8, cy: 7, r: 4 }, g) }] : []),
     ...(D.rows.some((row) => row.error !== undefined) ? [{ key: "errors", label: "error of a prediction",

@@ -13,6 +13,7 @@ from typing import Any
 from snnet.errors import TableError
 from snnet.report.plots import draw_curve
 from snnet.report.view import (
+    ALONE,
     UNRELIABLE,
     anchor_depths,
     anchor_names,
@@ -21,6 +22,7 @@ from snnet.report.view import (
     score_range,
     series_of,
     short_names,
+    staircase,
 )
 from snnet.table import (
     COST,
@@ -170,6 +172,7 @@ def _data(
         "rows": [_row(row, group.get(row.stitch, -1), [*costs, *extra, score], score) for row in table],
         "doubts": {name: doubts(table, name) for name in [*costs, *extra]},
         "unreliable": UNRELIABLE,
+        "alone": ALONE,
         "before": before_label if before is not None else None,
         "views": {cost: _view(table, before, cost, score) for cost in costs},
     }
@@ -203,7 +206,7 @@ def _view(table: StitchTable, before: StitchTable | None, cost: str, score: str)
     """What the page needs to draw the stitches over one cost, with the best one for every budget."""
     have = [row.values[cost] for row in table if measured(row, cost)]
     ends = [min(have), max(have)]
-    view: dict[str, Any] = {"ends": ends, "frontier": [], "choices": [], "range": [0, 1], "before": []}
+    view: dict[str, Any] = {"ends": ends, "frontier": [], "choices": [], "range": [0, 1], "before": [], "alone": []}
     if not any(measured(row, cost, score) for row in table):
         return view
     position = {row.stitch: number for number, row in enumerate(table)}
@@ -216,6 +219,7 @@ def _view(table: StitchTable, before: StitchTable | None, cost: str, score: str)
         "frontier": [position[row.stitch] for row in frontier],
         "choices": [[at, position[ranking.best(Budget({cost: at})).stitch]] for at in steps],
         "range": score_range(table, earlier, cost, score),
+        "alone": staircase(table, earlier, cost, score),
         "before": [[row.values[cost], row.values[score]] for row in earlier or () if measured(row, cost, score)],
     }
 

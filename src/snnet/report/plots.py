@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from snnet.errors import TableError
-from snnet.report.view import UNRELIABLE, Axis, anchor_names, axis_of, score_range, series_of
+from snnet.report.view import ALONE, UNRELIABLE, Axis, anchor_names, axis_of, score_range, series_of, staircase
 from snnet.table import COST, ERROR, SCORE, StitchRow, StitchTable, doubts, is_predicted, measured, pareto_frontier
 from snnet.utils import check_output, counted, write_aside
 
@@ -61,7 +61,7 @@ def draw_curve(
     axes.set_ylim(low, high)
     if before is not None:
         _draw_before(axes, before, before_label, x, y, low)
-    _draw_frontier(axes, table, x, y)
+    _draw_steps(axes, table, before, x, y)
     _draw_errors(axes, table, x, y)
     s, width = (26, 0.7) if len(table) <= _CROWD else (9, 0.3)
     for series in series_of(table):
@@ -132,10 +132,15 @@ def _draw_before(axes: "Axes", before: StitchTable, label: str, x: Axis, y: Axis
     draw_marks(axes, points, s=16, color="#cfd4da", linewidths=0.5, label=label + note, zorder=2)
 
 
-def _draw_frontier(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
-    at, scores = points_of(pareto_frontier(table, x.column, y.column), x, y)
-    ends = [*at, points_of(table, x, y)[0].max()], [*scores, scores[-1]]
-    axes.step(*ends, where="post", color=INK, linewidth=1.1, alpha=0.55, label="frontier", zorder=3)
+def _draw_steps(axes: "Axes", table: StitchTable, before: StitchTable | None, x: Axis, y: Axis) -> None:
+    """Draw the frontier, and that of the anchors alone under it, up to the dearest stitch."""
+    frontier = points_of(pareto_frontier(table, x.column, y.column), x, y).T.tolist()
+    alone = [(at / x.scale, value / y.scale) for at, value in staircase(table, before, x.column, y.column)]
+    last = points_of(table, x, y)[0].max()
+    for points, label, style in ((frontier, "frontier", "-"), (alone, ALONE, "--")):
+        if points:
+            at, scores = zip(*points, (last, points[-1][1]), strict=True)
+            axes.step(at, scores, style, where="post", color=INK, linewidth=1.1, alpha=0.55, label=label, zorder=3)
 
 
 def _draw_errors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
@@ -158,10 +163,10 @@ def _draw_anchors(axes: "Axes", table: StitchTable, x: Axis, y: Axis) -> None:
     rows = [row for row in table.anchors if measured(row, x.column, y.column)]
     names, points = anchor_names(table), points_of(rows, x, y)
     draw_marks(axes, points, s=210, marker="*", color=INK, linewidths=0.9, label="anchors", zorder=6)
-    middle = sum(axes.get_xlim()) / 2
+    low, high = axes.get_xlim()
     for row, point in zip(rows, points.T.tolist(), strict=True):
-        # A curve that rises and flattens leaves the room under it on the left half, above it on the right half.
-        left = point[0] > middle
+        # An anchor lies under the curve, where there is room beside and under it, but not at the right end.
+        left = point[0] > low + 0.75 * (high - low)
         axes.annotate(
             names[row.route.anchors[0]],
             point,

@@ -9,7 +9,7 @@ from snnet.utils import SCALES
 
 # Okabe and Ito's palette, darkened where it is too light on white: told apart with any color vision.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#b8569a", "#8a6d00", "#3c9ccf", "#6b4ea0", "#7a7a7a")
-UNRELIABLE = "unreliable time"
+ALONE, UNRELIABLE = "anchors alone", "unreliable time"
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,20 @@ def series_of(table: StitchTable) -> list[Series]:
         Series(label, PALETTE[number % len(PALETTE)], tuple(rows))
         for number, (label, rows) in enumerate(zip(labels, groups.values(), strict=True))
     ]
+
+
+def staircase(table: StitchTable, before: StitchTable | None, cost: str, score: str) -> list[tuple[float, float]]:
+    """Return cost and score of the best anchor for each cost, as it came if `before` tells that, or as it is.
+
+    It is what anyone has who keeps the anchors; empty for one anchor, or where none is scored.
+    """
+    rows = [row for one in (table, before) if one is not None for row in one.anchors if measured(row, cost, score)]
+    points = sorted((row.values[cost], column(score).badness(row.values[score]), row.values[score]) for row in rows)
+    found: list[tuple[float, float, float]] = []
+    for point in points:
+        if not found or point[1] < found[-1][1]:
+            found.append(point)
+    return [(at, value) for at, _, value in found] if len(table.anchors) > 1 else []
 
 
 def score_range(table: StitchTable, before: StitchTable | None, cost: str, score: str) -> tuple[float, float]:

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import Tensor
 
+from snnet.errors import SpaceError
 from snnet.init import initialize
 from snnet.network import SNNet
 from snnet.searching.candidates import with_routes
@@ -14,23 +15,22 @@ from snnet.searching.hunt import Hunt
 from snnet.searching.images import take_images
 from snnet.searching.report import SearchReport
 from snnet.searching.scoring import Judge
-from snnet.searching.settings import USUAL_SEARCH, Cost, SearchSettings
-from snnet.utils import Show, evaluating, fast_linear, shows_progress
+from snnet.searching.settings import USUAL_SEARCH, SearchOptions, SearchSettings
+from snnet.utils import Show, evaluating, fast_linear, known_keywords, shows_progress
 
 
+@known_keywords(SpaceError)
 @shows_progress("Searching")
 def search(
     net: SNNet,
     images: Tensor | Iterable[Any],
     *,
-    budgets: int = USUAL_SEARCH.budgets,
-    cost: Cost = USUAL_SEARCH.cost,
-    cuts: int = USUAL_SEARCH.cuts,
     max_images: int = USUAL_SEARCH.images,
     seed: int = 0,
     batch_size: int = 64,
     device: torch.device | str | None = None,
     progress: Show = None,
+    **settings: Unpack[SearchOptions],
 ) -> SearchReport:
     """Find the routes worth having among all cuts of a family, skips included, and make them the network's stitches.
 
@@ -45,15 +45,15 @@ def search(
         images: Clean images, normalized as `net.input` says: `(N, C, H, W)`, or an iterable (a loader) of such tensors
             or of `(images, labels)`. Labels are not needed; where all images have one, the cross-entropy is added to
             the divergence.
-        budgets: How many, evenly spaced between half of the cheapest anchor's cost and the largest anchor's.
-        cost: What budgets are of: `macs`, `params`, `memory_mb` (of the weights) or `latency_ms` (on this machine, from
-            the times of blocks).
-        cuts: Cuts of a route, at most: 1 to 3.
         max_images: Take this many images at most.
         seed: Of what is drawn at random.
         batch_size: Images at once.
         device: Where to run; the network is moved there and back.
         progress: Called with (done, in all, note) of each part; None shows a bar where someone watches, False nothing.
+        settings: `budgets`, how many (24), evenly spaced between half of the cheapest anchor's cost and the largest
+            anchor's. `cost`, what they are of: `macs`, `params`, `memory_mb` (of the weights) or `latency_ms` (on this
+            machine, from the times of blocks). `cuts` of a route, at most: 1 to 3 (3). `for_training`, which chooses
+            the routes that will be best once they are trained, few blocks of a large anchor before many of a small one.
 
     Returns:
         What was chosen, and the table of all candidates.
@@ -68,13 +68,13 @@ def search(
         >>> snnet.search(net, images)  # doctest: +SKIP
     """
     start = time.perf_counter()
-    settings = SearchSettings(budgets=budgets, cost=cost, cuts=cuts, images=max_images)
-    taken, labels = take_images(net, images, settings.images)
+    how = SearchSettings(**settings, images=max_images)
+    taken, labels = take_images(net, images, how.images)
     half = len(taken) // 2
     with evaluating(net, device) as place, torch.no_grad(), fast_linear(place), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         judge = Judge(net, taken[half:], None if labels is None else labels[half:], batch_size)
-        hunt = Hunt(net, taken[:half], judge, settings, progress)
+        hunt = Hunt(net, taken[:half], judge, how, progress)
         hunt.run_singles()
         hunt.run_extended()
         # The network changes only once all is done: an error leaves it as it was.
@@ -84,4 +84,6 @@ def search(
         net.set_lora_rank(None).set_space(found.space).layers.load_state_dict(found.layers.state_dict())
         net.set_lora_rank(rank)
     sizes = (half, len(taken) - half)
-    return SearchReport(tuple(net.space), hunt.table(), cost, tuple(hunt.budgets), sizes, time.perf_counter() - start)
+    return SearchReport(
+        tuple(net.space), hunt.table(), how.cost, tuple(hunt.budgets), sizes, time.perf_counter() - start
+    )

@@ -13,7 +13,7 @@ from snnet.network import SNNet
 from snnet.profiling import step_costs
 from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
 from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
-from snnet.searching.report import choose
+from snnet.searching.report import after_training, choose
 from snnet.searching.scoring import Judge, Score
 from snnet.searching.sensitivity import Sensitivities
 from snnet.searching.settings import SearchSettings
@@ -117,9 +117,13 @@ class Hunt:
             self._score(net, part)
 
     def choose(self) -> list[Stitch]:
-        """Return the best of what was run for each budget."""
+        """Return the best of what was run for each budget, as it is or as training is expected to make it."""
         badness = {stitch: score.badness for stitch, score in self.scores.items()}
-        return choose({stitch: self.costs[stitch] for stitch in badness}, badness, self.budgets.tolist())
+        costs, budgets = {stitch: self.costs[stitch] for stitch in badness}, self.budgets.tolist()
+        if self.settings.for_training:
+            # Few routes learn more each than many.
+            return choose(costs, after_training(badness), budgets, near=0)
+        return choose(costs, badness, budgets)
 
     def table(self) -> StitchTable:
         """Return all candidates."""

@@ -16,6 +16,8 @@ SEARCH = "search"
 """What the files of a search are called."""
 NEAR = 1.25
 """How many times as bad as the best within its cost a route may be to be chosen besides."""
+LEFT = 0.3
+"""Part of what cuts cause that training leaves."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,12 +77,32 @@ class SearchReport:
         }
 
 
-def choose(costs: Mapping[Stitch, float], badness: Mapping[Stitch, float], budgets: Sequence[float]) -> list[Stitch]:
+def after_training(badness: Mapping[Stitch, float]) -> dict[Stitch, float]:
+    """Return how bad routes are expected to be once they are trained.
+
+    What the anchors lack whose blocks a route runs, in proportion to their blocks, stays; of what its cuts cause
+    besides, `LEFT` stays. So a few blocks of a large anchor are worth more than they seem before training.
+
+    Args:
+        badness: Routes -> how bad they are; all anchors are among them.
+    """
+    whole = {route.anchors[0]: value for route, value in badness.items() if route.is_anchor}
+    found = {}
+    for route, value in badness.items():
+        blocks = [(whole[part.anchor], part.stop - part.start) for part in route.segments]
+        lacking = sum(lack * count for lack, count in blocks) / sum(count for _, count in blocks)
+        found[route] = lacking + LEFT * max(0.0, value - lacking)
+    return found
+
+
+def choose(
+    costs: Mapping[Stitch, float], badness: Mapping[Stitch, float], budgets: Sequence[float], near: float = NEAR
+) -> list[Stitch]:
     """Return routes by rising cost, as many as there are budgets at most.
 
     The best route within each budget comes first, of equals the cheapest. One may be the best within several budgets;
-    what is left is then filled with those that are the least worse than the best that costs no more, up to `NEAR` times
-    as bad: which of them is better on other images is not known.
+    what is left is then filled with those that are the least worse than the best that costs no more, up to `near` times
+    as bad: which of them is better on other images is not known. With 0 there are none.
     """
     ordered = sorted(costs, key=lambda route: (costs[route], badness[route], route.id))
     found: dict[Stitch, None] = {}
@@ -88,10 +110,10 @@ def choose(costs: Mapping[Stitch, float], badness: Mapping[Stitch, float], budge
         within = [route for route in ordered if costs[route] <= budget]
         if within:
             found[min(within, key=badness.__getitem__)] = None
-    best, near = math.inf, list[tuple[float, Stitch]]()
+    best, others = math.inf, list[tuple[float, Stitch]]()
     for route in ordered:
         best = min(best, badness[route])
-        if route not in found and badness[route] <= NEAR * best and costs[route] <= budgets[-1]:
-            near.append((badness[route] / best if best else 1.0, route))
-    found |= dict.fromkeys(route for _, route in sorted(near)[: len(budgets) - len(found)])
+        if route not in found and badness[route] <= near * best and costs[route] <= budgets[-1]:
+            others.append((badness[route] / best if best else 1.0, route))
+    found |= dict.fromkeys(route for _, route in sorted(others)[: len(budgets) - len(found)])
     return [route for route in ordered if route in found]

@@ -1,6 +1,6 @@
 """Scores of a few stitches now and then while all are trained."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -30,6 +30,7 @@ class Probe:
         calibration: Clean images `(N, C, H, W)` on which running statistics of batch norms are measured before;
             without them, stitches use those of their anchors.
         anchors: Which anchors are measured too, as `recalibrate` takes it.
+        told: Told the step and the top-1 of each stitch, whenever they were measured.
     """
 
     batches: Iterable[Batch]
@@ -37,6 +38,7 @@ class Probe:
     every: int
     calibration: Tensor | None = field(default=None, repr=False)
     anchors: bool | Collection[int] = True
+    told: Callable[[int, Mapping[str, float]], None] | None = None
 
     def __post_init__(self) -> None:
         if self.every < 1:
@@ -46,8 +48,8 @@ class Probe:
         """Return whether to measure after `step` of `steps`; the end is always measured."""
         return step % self.every == 0 or step == steps
 
-    def measure(self, net: SNNet) -> dict[str, float]:
-        """Return `top1/ID` -> percent, and leave weights, modes, statistics and random state as they are."""
+    def measure(self, net: SNNet, step: int) -> dict[str, float]:
+        """Return `top1/ID` -> percent after a step; weights, modes, statistics and random state stay as they are."""
         tree = Tree()
         for stitch in self.stitches:
             tree.add(stitch, net.steps(stitch))
@@ -63,7 +65,10 @@ class Probe:
                 for name, logits in run_tree(net, tree, images.to(device)):
                     scores[name].add(logits, labels.to(device).long())
             net.forget_statistics()
-        return {PREFIX + name: score.result()[0][SCORE] for name, score in scores.items()}
+        found = {name: score.result()[0][SCORE] for name, score in scores.items()}
+        if self.told is not None:
+            self.told(step, found)
+        return {PREFIX + name: score for name, score in found.items()}
 
 
 def spread_of(stitches: Sequence[Stitch], count: int) -> list[Stitch]:

@@ -290,7 +290,7 @@ class _Run:
     def _probe_if_due(self) -> None:
         probe = self.trainer.probe
         if probe is not None and self.share.is_first and probe.due(self.step, self.steps):
-            self.log.write({"step": self.step, **probe.measure(self.trainer.net)})
+            self.log.write({"step": self.step, **probe.measure(self.trainer.net, self.step)})
 
     def _report(self, stitches: tuple[Stitch, ...]) -> None:
         if not (self.share.is_first and (self.on_step or self.progress)):
