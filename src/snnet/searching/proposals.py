@@ -16,10 +16,14 @@ Route = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Found:
-    """Routes, what they cost, and how far from the largest anchor's they are expected to answer."""
+    """Routes, what they cost, how far from the largest anchor's they are expected to answer, and what is lasting of it.
+
+    The last is what their blocks lack: see `snnet.searching.learning`.
+    """
 
     costs: Floats
     divergences: Floats
+    lack: Floats
     routes: list[Route]
 
     @classmethod
@@ -29,6 +33,7 @@ class Found:
         return cls(
             np.concatenate([none, *(part.costs for part in parts)]),
             np.concatenate([none, *(part.divergences for part in parts)]),
+            np.concatenate([none, *(part.lack for part in parts)]),
             [route for part in parts for route in part.routes],
         )
 
@@ -57,9 +62,12 @@ class Proposals:
         self.cuts, self.costs = cuts, costs
         self.depths = [anchor.depths for anchor in anchors]
         self.caused = np.zeros(len(cuts)) if caused is None else caused
-        self.ends = np.array([ends[cut.back] if ends is not None else 0.0 for cut in cuts])
+        self.whole = np.zeros(len(anchors)) if ends is None else np.array(ends)
+        self.ends = self.whole[[cut.back for cut in cuts]]
         self.front = np.array([cut.front for cut in cuts])
         self.leave = np.array([cut.leave for cut in cuts])
+        # Blocks that follow the entry.
+        self.rest = np.array([anchors[cut.back].depth - cut.enter for cut in cuts])
         # Up to and with the layer of a cut that comes first, and from its entry to the end.
         layers = costs.of_cuts(anchors, cuts)
         self.before = layers + np.array([costs.before[cut.front][cut.leave] for cut in cuts])
@@ -67,9 +75,9 @@ class Proposals:
 
     def singles(self) -> Found:
         """Return the routes with one cut."""
-        return Found(
-            self.before + self.behind, self.caused + self.ends, [(number,) for number in range(len(self.cuts))]
-        )
+        lack = _mean_lack(0.0, 0, self.leave + 1, self.whole[self.front], self.rest, self.ends)
+        routes: list[Route] = [(number,) for number in range(len(self.cuts))]
+        return Found(self.before + self.behind, self.caused + self.ends, lack, routes)
 
     def extended(self, routes: Sequence[Route], limit: float) -> Found:
         """Return routes with one more cut behind those of the given ones, as far as they cost no more than `limit`."""
@@ -81,8 +89,17 @@ class Proposals:
             within = costs <= limit
             follow = follow[within]
             divergences = sum(self.caused[list(route)]) + self.caused[follow] + self.ends[follow]
-            found.append(Found(costs[within], divergences, [(*route, int(number)) for number in follow]))
+            inside = self.leave[follow] - last.enter + 1
+            here = self.whole[last.back]
+            lack = _mean_lack(*self._so_far(route), inside, here, self.rest[follow], self.ends[follow])
+            found.append(Found(costs[within], divergences, lack, [(*route, int(number)) for number in follow]))
         return Found.joined(found)
+
+    def _so_far(self, route: Route) -> tuple[float, int]:
+        """Return what the blocks before the last cut of a route lack, in all, and how many they are."""
+        cuts = [self.cuts[number] for number in route]
+        counts = [cuts[0].leave + 1, *(other.leave - one.enter + 1 for one, other in pairwise(cuts))]
+        return sum(self.whole[cut.front] * count for cut, count in zip(cuts, counts, strict=True)), sum(counts)
 
     def _until(self, route: Route) -> float:
         """Return what a route costs up to and with its last layer."""
@@ -130,3 +147,8 @@ def expected(residuals: Floats, predicted: Floats, caused: Mapping[int, float]) 
     values = np.exp(logs @ weights)
     values[known] = found
     return np.asarray(values)
+
+
+def _mean_lack(lacking: float, count: int, inside: Floats, here: Floats | float, rest: Floats, ends: Floats) -> Floats:
+    """Return what blocks lack on average: those so far, those up to another cut, and those behind it."""
+    return np.asarray((lacking + inside * here + rest * ends) / (count + inside + rest))

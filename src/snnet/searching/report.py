@@ -16,8 +16,6 @@ SEARCH = "search"
 """What the files of a search are called."""
 NEAR = 1.25
 """How many times as bad as the best within its cost a route may be to be chosen besides."""
-LEFT = 0.3
-"""Part of what cuts cause that training leaves."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,24 +73,6 @@ class SearchReport:
             "images": list(self.images),
             "seconds": self.seconds,
         }
-
-
-def after_training(badness: Mapping[Stitch, float]) -> dict[Stitch, float]:
-    """Return how bad routes are expected to be once they are trained.
-
-    What the anchors lack whose blocks a route runs, in proportion to their blocks, stays; of what its cuts cause
-    besides, `LEFT` stays. So a few blocks of a large anchor are worth more than they seem before training.
-
-    Args:
-        badness: Routes -> how bad they are; all anchors are among them.
-    """
-    whole = {route.anchors[0]: value for route, value in badness.items() if route.is_anchor}
-    found = {}
-    for route, value in badness.items():
-        blocks = [(whole[part.anchor], part.stop - part.start) for part in route.segments]
-        lacking = sum(lack * count for lack, count in blocks) / sum(count for _, count in blocks)
-        found[route] = lacking + LEFT * max(0.0, value - lacking)
-    return found
 
 
 def choose(
