@@ -63,11 +63,11 @@ def recipe_of(family: str, method: str, settings: dict[str, Any]) -> Recipe:
     source = FAMILIES.get(family, family)
     own = PAPER_SETTINGS.get(family, {}) if method == "paper" else {}
     # The family's file is the default method with changes of its own, which a method given as a flag would undo.
-    flag: dict[str, Any] = {"recipe": "paper"} if method == "paper" else {}
-    if method in ("windows", "distilled"):
-        flag = {"search": None}
+    flag: dict[str, Any] = {"recipe": method} if method in ("windows", "paper") else {}
+    if method == "windows" and (teacher := Recipe.load(source).loss.teacher) is not None:
+        flag["loss.teacher.alpha"] = teacher.alpha
     if method == "distilled":
-        flag |= {"sampler.name": "single", "sampler.options": {"stitch": second_largest(source)}}
+        flag |= {"search": None, "sampler.name": "single", "sampler.options": {"stitch": second_largest(source)}}
         flag |= {"evaluation.stitches": "anchors"}
         flag |= {"loss.teacher.source": "largest-anchor", "optim.freeze": "nothing", "optim.anchor_lr_scale": 1.0}
     # No looks, which cost time and decide nothing.

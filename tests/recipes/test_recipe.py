@@ -22,12 +22,16 @@ def test_the_packaged_recipes_are_whole(name: str) -> None:
     assert Recipe.load(name).network.anchors
 
 
+TEACHER = {"source": "own-anchors", "kind": "soft", "alpha": 0.5, "temperature": 2.0}
 METHODS = {
     "default": {
-        "loss": {
-            "smoothing": 0.1,
-            "teacher": {"source": "own-anchors", "kind": "soft", "alpha": 0.5, "temperature": 2.0},
-        },
+        "search": {"for_training": True},
+        "loss": {"smoothing": 0.1, "teacher": TEACHER},
+        "optim": {"freeze": "smallest-anchor", "anchor_lr_scale": 0.3, "betas": [0.9, 0.98], "clip_norm": 1.0},
+        "sampler": {"name": "anchor-share", "options": {"share": 0.2}},
+    },
+    "windows": {
+        "loss": {"smoothing": 0.1, "teacher": TEACHER},
         "optim": {"anchor_lr_scale": 0.3, "betas": [0.9, 0.98], "clip_norm": 1.0},
         "sampler": {"name": "weighted", "options": {"by": "need", "share": 0.15, "floor": 0.5}, "images": 256},
     },
@@ -56,9 +60,9 @@ def test_a_method_lies_under_a_file(tmp_path: Path, name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "own"),
     [
-        ("embedded_vit", {"lr": 1e-3, "share": 0.2}),
-        ("embedded_cnn", {"lr": 4e-3, "anchor_lr_scale": 0.25, "freeze": "smallest-anchor", "share": 0.1}),
-        ("embedded_swin", {"lr": 2e-3, "anchor_lr_scale": 0.15, "share": 0.2}),
+        ("embedded_vit", {"lr": 1e-3}),
+        ("embedded_cnn", {"lr": 4e-3, "anchor_lr_scale": 0.25}),
+        ("embedded_swin", {"lr": 2e-3, "anchor_lr_scale": 0.15}),
         ("embedded_cnn_vit", {"lr": 2e-3, "anchor_lr_scale": 0.5}),
     ],
 )
@@ -70,14 +74,15 @@ def test_the_embedded_recipes_are_the_default_method_with_few_changes(name: str,
     }
     assert recipe.loss.teacher is not None and recipe.loss.teacher.source == "own-anchors"
     assert recipe.optim.model_dump(exclude_defaults=True) == {
+        "freeze": "smallest-anchor",
         "anchor_lr_scale": 0.3,
-        **{key: value for key, value in own.items() if key != "share"},
+        **own,
         "betas": (0.9, 0.98),
         "warmup_epochs": 0.25,
         "clip_norm": 1.0,
     }
-    options = {"by": "need", "share": own.get("share", 0.15), "floor": 0.5}
-    assert (recipe.sampler.name, recipe.sampler.options) == ("weighted", options)
+    assert (recipe.sampler.name, recipe.sampler.options) == ("anchor-share", {"share": 0.2})
+    assert recipe.search is not None and recipe.search.for_training
 
 
 @pytest.mark.parametrize("name", ["embedded_vit", "embedded_cnn", "embedded_cnn_vit", "deit_ti_s_b"])
@@ -99,9 +104,8 @@ def test_options_go_with_the_name_of_the_sampler(tmp_path: Path) -> None:
     assert Recipe.load("embedded_vit", {"sampler.name": "uniform"}).sampler.options == {}
     flags = {"sampler.name": "sandwich", "sampler.options.random": "3"}
     assert Recipe.load("embedded_vit", flags).sampler.options == {"random": 3}
-    kept = {"by": "need", "share": 0.2, "floor": 0.5}
-    assert Recipe.load("embedded_vit", {"sampler.name": "weighted"}).sampler.options == kept
-    assert Recipe.load("embedded_vit", {"sampler.options.share": "0.3"}).sampler.options == {**kept, "share": 0.3}
+    assert Recipe.load("embedded_vit", {"sampler.name": "anchor-share"}).sampler.options == {"share": 0.2}
+    assert Recipe.load("embedded_vit", {"sampler.options.share": "0.3"}).sampler.options == {"share": 0.3}
 
 
 @pytest.mark.parametrize("overrides", [{}, {"recipe": "paper"}, {"loss.teacher": None, "sampler.name": "uniform"}])

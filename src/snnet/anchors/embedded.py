@@ -15,13 +15,15 @@ from torch import nn
 
 EMBEDDED_FAMILIES = {
     "vit": ("vit_fm_tiny", "vit_fm_small", "vit_fm_base"),
-    "cnn": ("resnet_fm_small", "resnet_fm_base"),
+    "cnn": ("resnet_fm_tiny", "resnet_fm_base"),
     "swin": ("swin_fm_tiny", "swin_fm_small", "swin_fm_base"),
-    "cnn-vit": ("resnet_fm_small", "swin_fm_base"),
+    "cnn-vit": ("resnet_fm_tiny", "swin_fm_base"),
 }
 """Families of models trained on Fashion-MNIST, each from the cheapest anchor to the largest."""
 
-EMBEDDED_ANCHORS = tuple(dict.fromkeys(name for family in EMBEDDED_FAMILIES.values() for name in family))
+EMBEDDED_ANCHORS = tuple(
+    dict.fromkeys([*(name for family in EMBEDDED_FAMILIES.values() for name in family), "resnet_fm_small"])
+)
 """All models that come with the package."""
 
 
@@ -56,6 +58,7 @@ _SIZES: dict[str, dict[str, Any]] = {
     "vit_fm_tiny": {"embed_dim": 60, "num_heads": 2},
     "vit_fm_small": {"embed_dim": 96, "num_heads": 3},
     "vit_fm_base": {"embed_dim": 128, "num_heads": 4},
+    "resnet_fm_tiny": {"channels": (6, 12, 24, 48), "layers": (1, 2, 2, 1), "stem_width": 6},
     "resnet_fm_small": {"channels": (8, 16, 32, 64), "layers": (1, 2, 2, 1), "stem_width": 8},
     "resnet_fm_base": {"channels": (16, 32, 64, 112), "layers": (1, 4, 4, 1), "stem_width": 16},
     "swin_fm_tiny": {"embed_dim": 16, "depths": (2, 2, 3, 1)},

@@ -62,7 +62,9 @@ def demo(
     directory = writable(output or Path(f"snnet-demo{of}"))
     watching = Watching(progress, say, show_first, show_look)
     if model is not None:
-        table, files = run_one(directory, family=model, seed=seed, watching=watching)
+        table, files = run_one(
+            directory, family=model, changes={} if seed is None else {"run.seed": seed}, watching=watching
+        )
         show_rows(table)
         show("")
         show_gain(table)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import RecipeError
@@ -140,14 +141,18 @@ def run_demo(
 
 
 def run_one(
-    output: str | Path, *, family: str = "vit", seed: int | None = None, watching: Watching | None = None
+    output: str | Path,
+    *,
+    family: str = "vit",
+    changes: Mapping[str, Any] | None = None,
+    watching: Watching | None = None,
 ) -> tuple[StitchTable, dict[str, Path]]:
     """Turn the largest anchor of an embedded family into many networks, without training.
 
     Args:
         output: Directory for network, table, curve and page.
         family: One of `FAMILIES`.
-        seed: In place of the recipe's.
+        changes: Settings in place of those of the family's recipe, by dotted name.
         watching: Who is told how it goes.
 
     Returns:
@@ -157,8 +162,8 @@ def run_one(
         RecipeError: If the output holds another run.
     """
     directory, watching = Path(output), watching or Watching()
-    changes = {"network.anchors": EMBEDDED_FAMILIES[family][-1:], "search.for_training": False}
-    recipe = Recipe.load(FAMILIES[family], changes if seed is None else {**changes, "run.seed": seed})
+    usual = {"network.anchors": EMBEDDED_FAMILIES[family][-1:], "search.for_training": False}
+    recipe = Recipe.load(FAMILIES[family], {**usual, **(changes or {})})
     with open_run(recipe, directory, stage=watching.stage, say=watching.say) as run:
         run.initialize()
         run.recalibrate(anchors=False)

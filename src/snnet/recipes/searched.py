@@ -1,10 +1,12 @@
 """The search that a run begins with; its network is kept beside the run, and is of use while training goes on."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from snnet.data import calibration_images
+from snnet.errors import SNNetError
 from snnet.network import load
 from snnet.profiling import count_costs
 from snnet.recipes.parts import Parts
@@ -55,7 +57,11 @@ def kept_routes(parts: Parts, directory: Path) -> bool:
 def _kept_space(parts: Parts, place: Path) -> StitchSpace | None:
     if not (place / f"{SEARCH}.jsonl").is_file():
         return None
-    changed = differences(recorded_recipe(place / RECIPE), parts.recipe)
-    kept, now = load(place), parts.net.anchors.state_dict()
-    same = all(torch.equal(value, now[name]) for name, value in kept.anchors.state_dict().items())
-    return kept.space if same and not any(name.startswith(_DECIDES) for name in changed) else None
+    # What is damaged, or of other models by the same names, is searched for anew.
+    with suppress(SNNetError):
+        changed = differences(recorded_recipe(place / RECIPE), parts.recipe)
+        kept, now = load(place), parts.net.anchors.state_dict()
+        same = all(torch.equal(value, now[name]) for name, value in kept.anchors.state_dict().items())
+        if same and not any(name.startswith(_DECIDES) for name in changed):
+            return kept.space
+    return None

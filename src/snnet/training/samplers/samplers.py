@@ -9,7 +9,7 @@ import torch
 from snnet.errors import RecipeError, SpaceError, TableError, TrainingError
 from snnet.space import Stitch
 from snnet.table import StitchTable, column, measured
-from snnet.utils import Registry, counted
+from snnet.utils import Registry
 
 
 class StitchSampler(ABC):
@@ -145,20 +145,16 @@ class AnchorShareSampler(StitchSampler):
     Uniform sampling trains 3 anchors among 71 stitches once in 24 steps; a share of its own protects their accuracy.
 
     Args:
-        stitches: The stitches to draw from, usually a `StitchSpace`; both kinds must occur.
-        share: Probability of an anchor, from 0 to 1.
+        stitches: The stitches to draw from, usually a `StitchSpace`.
+        share: Probability of an anchor, from 0 to 1. Where one kind is missing, all steps go to the other.
     """
 
     def __init__(self, stitches: Sequence[Stitch], share: float = 0.2) -> None:
+        check_not_empty(stitches)
         check_share(share)
-        self.share = share
         self.anchors = [stitch for stitch in stitches if stitch.is_anchor]
         self.others = [stitch for stitch in stitches if not stitch.is_anchor]
-        if not self.anchors or not self.others:
-            raise SpaceError(
-                f"The space has {counted(len(self.anchors), 'anchor')} and "
-                f"{counted(len(self.others), 'other stitch')}; a share of anchors needs both. Use UniformSampler."
-            )
+        self.share = share if self.anchors and self.others else float(not self.others)
 
     def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:  # noqa: ARG002
         """Choose between anchors and other stitches, then one of the kind."""
