@@ -83,8 +83,11 @@ def test_a_frozen_anchor_alone_is_not_drawn() -> None:
     assert not {small, large} & drawn(optim__freeze="anchors", sampler__name="uniform")
     # As a teacher in its step it is of use.
     assert {small, large} <= drawn(optim__freeze="anchors", sampler__name="sandwich")
-    with pytest.raises(RecipeError, match=r"share of anchors needs both.*Of 36 stitches 34 can be drawn"):
-        build(optim__freeze="anchors")
+    assert not {small, large} & drawn(optim__freeze="anchors")
+    parts = build(optim__freeze="anchors")
+    parts.use(parts.net.space.where(max_segments=1))
+    with pytest.raises(RecipeError, match=r"empty.*Of 2 stitches 0 can be drawn"):
+        build_trainer(parts)
 
 
 def test_a_run_does_not_go_on_with_images_of_other_classes(tmp_path: Path) -> None:

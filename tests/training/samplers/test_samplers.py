@@ -45,11 +45,16 @@ def test_extreme_shares(share: float, only_anchors: bool) -> None:
     assert {"," not in stitch for stitch in drawn} == {only_anchors}
 
 
+def test_all_steps_go_to_the_kind_that_there_is() -> None:
+    anchors = SPACE.where(max_segments=1)
+    others = [stitch for stitch in SPACE if not stitch.is_anchor]
+    assert set(draws(AnchorShareSampler(anchors, 0.1), 0, 50)) == {stitch.id for stitch in anchors}
+    assert set(draws(AnchorShareSampler(others, 0.9), 0, 50)) <= {stitch.id for stitch in others}
+
+
 def test_impossible_samplers_are_refused() -> None:
     with pytest.raises(RecipeError, match=r"share is 1\.5"):
         AnchorShareSampler(SPACE, 1.5)
-    with pytest.raises(SpaceError, match="3 anchors and 0 other stitches"):
-        AnchorShareSampler(SPACE.where(max_segments=1))
     with pytest.raises(SpaceError, match="empty"):
         UniformSampler([])
 
