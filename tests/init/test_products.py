@@ -15,7 +15,7 @@ def correlated(correlation: float, rows: int = 400, width: int = 12) -> Tensor:
 
 
 def test_float32_where_it_suffices() -> None:
-    assert choose_dtype(BatchRows(correlated(0.9) * torch.logspace(-3, 3, 12) + 100)) == torch.float32
+    assert choose_dtype(BatchRows(correlated(0.9) * torch.logspace(-3, 3, 12) + 100).at(torch.float32)) == torch.float32
 
 
 def hidden_copy(rows: Tensor) -> Tensor:
@@ -35,7 +35,8 @@ def hidden_copy(rows: Tensor) -> Tensor:
     ids=["float64", "wide", "few rows", "correlated", "dependent", "dead channel"],
 )
 def test_float64_where_it_is_needed(rows: Tensor) -> None:
-    assert choose_dtype(BatchRows(rows)) == torch.float64
+    batch = BatchRows(rows)
+    assert choose_dtype(batch.at(batch.dtype)) == torch.float64
 
 
 def test_matrix_products_of_low_precision_are_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +44,7 @@ def test_matrix_products_of_low_precision_are_noticed(monkeypatch: pytest.Monkey
         return product_over_rows(a.bfloat16().float(), b.bfloat16().float())
 
     monkeypatch.setattr("snnet.init.rows.product_over_rows", rounded)
-    assert choose_dtype(BatchRows(correlated(0.5))) == torch.float64
+    assert choose_dtype(BatchRows(correlated(0.5)).at(torch.float32)) == torch.float64
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-6), (torch.float64, 1e-14)])

@@ -1,16 +1,13 @@
+from .held import HeldFeatures as HeldFeatures
 from .images import image_batches as image_batches
 from .least_squares import InitReport as InitReport
 from .least_squares import LayerFit as LayerFit
 from .least_squares import collect_equations as collect_equations
-from .least_squares import fit_in_turn as fit_in_turn
 from .least_squares import initialize as initialize
-from .least_squares import sum_up as sum_up
 from .normal_equations import Solution as Solution
-from .plan import in_turn as in_turn
 from .recalibration import RecalibrationReport as RecalibrationReport
 from .recalibration import has_batch_norm as has_batch_norm
 from .recalibration import recalibrate as recalibrate
 from .settings import CalibrationSettings as CalibrationSettings
 from .settings import Method as Method
 from .settings import RecalibrationSettings as RecalibrationSettings
-from .sums import StreamingSums as StreamingSums

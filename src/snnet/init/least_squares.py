@@ -157,7 +157,6 @@ def fit_in_turn(
     batch_size: int,
     method: Method = CALIBRATION.method,
     ridge: float = CALIBRATION.ridge,
-    positions: int | None = None,
     progress: Show = False,
 ) -> tuple[int, tuple[LayerFit, ...]]:
     """Fit groups of layers, each to what reaches it behind those before; an error leaves all as they were."""
@@ -167,9 +166,7 @@ def fit_in_turn(
         for layers in turns:
             sums = None
             if images is not None:
-                seen, sums = sum_up(
-                    net, layers, images, device, max_images, batch_size, positions=positions, progress=progress
-                )
+                seen, sums = sum_up(net, layers, images, device, max_images, batch_size, progress=progress)
             fits |= {fit.name: fit for fit in _fit_layers(net, layers, sums, method, ridge, progress)}
     except BaseException:
         if before:
@@ -187,7 +184,6 @@ def sum_up(
     max_images: int | None,
     batch_size: int,
     *,
-    positions: int | None = None,
     progress: Show = False,
 ) -> tuple[int, StreamingSums]:
     """Run images through the anchors; return how many there were, and the sums behind the equations of some layers.
@@ -199,7 +195,6 @@ def sum_up(
         device: Where the network is.
         max_images: At most so many.
         batch_size: At once.
-        positions: Positions of each image that are summed over, at most; drawn from torch's random state.
         progress: Called after each batch.
     """
     plan = plan_layers(net, layers)
@@ -208,7 +203,7 @@ def sum_up(
     dtype = next(net.parameters()).dtype
     total, done = count_images(images, max_images), 0
     for batch in image_batches(images, net.input.size, batch_size, max_images):
-        sums.add(walk_features(net, plan.order, batch.to(device, dtype), positions))
+        sums.add(walk_features(net, plan.order, batch.to(device, dtype)))
         done += len(batch)
         if progress:
             progress(done, total, "calibration images")
@@ -235,8 +230,7 @@ def _fit_layers(
         if progress:
             progress(number + 1, len(layers), "stitching layers solved")
     for linear, stored in maps:
-        linear.weight.copy_(stored.weight.T)
-        linear.bias.copy_(stored.bias)
+        stored.store_in(linear)
         if isinstance(linear, LowRankLinear):
             linear.reset_update()
     return tuple(fits)

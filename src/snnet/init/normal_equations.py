@@ -27,6 +27,11 @@ class Solution:
     bias: Tensor
     rank: int
 
+    def store_in(self, linear: nn.Linear) -> None:
+        """Copy the map into a linear layer."""
+        linear.weight.copy_(self.weight.T)
+        linear.bias.copy_(self.bias)
+
 
 @dataclass(frozen=True, slots=True)
 class NormalEquations:

@@ -1,15 +1,15 @@
 """Means and centered products of features that arrive batch by batch, in float64."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import reduce
 
 import torch
 from torch import Tensor
 
 from snnet.errors import AnchorError
-from snnet.init.normal_equations import NormalEquations, Solution
+from snnet.init.normal_equations import NormalEquations
 from snnet.init.plan import Node, Plan, Product, back_nodes, cross_products, front_nodes, gram_of
-from snnet.init.rows import BatchRows, RunningMean, mirrored, product_over_rows
+from snnet.init.rows import BatchRows, Centered, RunningMean, mirrored, product_over_rows
 from snnet.space import LayerSpec
 
 INFLATION_LIMIT = 1e3
@@ -77,46 +77,16 @@ class StreamingSums:
             rows=rows * len(layer.cuts),
         )
 
-    def solve_from(self, layers: Sequence[LayerSpec]) -> Iterator[tuple[LayerSpec, Solution, float]]:
-        """Solve layers of one cut each at once where they leave one block, which takes one factorization.
-
-        Yields:
-            Each layer with its map and what part of the variance behind the cut the map leaves unexplained.
-        """
-        fronts: dict[Node, list[LayerSpec]] = {}
-        for layer in layers:
-            fronts.setdefault(front_nodes(layer, self.plan.fits)[0], []).append(layer)
-        for front, group in fronts.items():
-            a, backs = self._means[front], [self._means[back_nodes(layer)[0]] for layer in group]
-            cross = torch.cat([self._total(cross_products(layer, self.plan.fits)[0]) for layer in group], dim=1)
-            means = torch.cat([back.mean for back in backs])
-            scatter = sum(back.scatter for back in backs)
-            gram = mirrored(self._total(gram_of(front)))
-            whole = NormalEquations(gram, cross, a.mean, means, scatter, a.count).solve()
-            widths = [len(back.mean) for back in backs]
-            parts = zip(
-                *(torch.split(one, widths, dim) for one, dim in ((whole.weight, 1), (whole.bias, 0), (cross, 1))),
-                strict=True,
-            )
-            for layer, back, (weight, bias, sides) in zip(group, backs, parts, strict=True):
-                explained = float((weight * sides).sum()) / back.scatter if back.scatter > 0 else 1.0
-                yield layer, Solution(weight, bias, whole.rank), max(1 - explained, 0.0)
-
     def _center(self, node: Node, rows: Tensor) -> BatchRows:
         before = self._means[node]
         center = before.mean if before.count else None
         # The first batch decides on precisions, of this feature's partners too.
         both = center is None or torch.float64 in self._dtypes.values()
         batch = BatchRows(rows.to(self._device), center, both=both)
-        if not bool(torch.isfinite(batch.mean).all()):
-            raise AnchorError(
-                f"The output of {node.where} of anchor {node.anchor} holds NaN or infinity on the calibration images. "
-                "Check that anchor's weights, and that the images are normalized as it expects; "
-                "in half precision, initialize in float32."
-            )
+        check_finite(node, batch.mean)
         if node in self._fronts:
             if node not in self._dtypes:
-                self._dtypes[node] = choose_dtype(batch)
+                self._dtypes[node] = choose_dtype(batch.at(batch.dtype))
             if self._dtypes[node] == torch.float64:
                 batch.refine()
         before.add(batch)
@@ -161,21 +131,35 @@ def _side(batches: Sequence[BatchRows], dtype: torch.dtype) -> list[Tensor]:
     return [reduce(torch.add, parts) for parts in zip(*sides, strict=True)]
 
 
-def choose_dtype(front: BatchRows) -> torch.dtype:
-    """Return the precision that products with this feature need, from one batch of it.
+def check_finite(node: Node, mean: Tensor) -> None:
+    """Refuse a feature whose mean is not finite.
+
+    Raises:
+        AnchorError: It says of which block.
+    """
+    if not bool(torch.isfinite(mean).all()):
+        raise AnchorError(
+            f"The output of {node.where} of anchor {node.anchor} holds NaN or infinity on the calibration images. "
+            "Check that anchor's weights, and that the images are normalized as it expects; "
+            "in half precision, initialize in float32."
+        )
+
+
+def choose_dtype(front: Centered) -> torch.dtype:
+    """Return the precision that products with this feature need, from some of its rows.
 
     Float32 costs half as much. It must be shown to suffice: enough rows to tell, no channel without variation, none
     that the others nearly determine, and matrix products that really are float32 (not TF32 or bfloat16).
     """
-    if front.dtype != torch.float32:
+    channels = front.channels
+    if channels.dtype != torch.float32:
         return torch.float64
-    centered = front.at(torch.float32)
-    squares = centered.channels.square().sum(dim=1, dtype=torch.float64)
-    if len(front) < 2 * len(squares) or not bool((squares > 0).all()):
+    squares = channels.square().sum(dim=1, dtype=torch.float64)
+    if channels.shape[1] < 2 * len(squares) or not bool((squares > 0).all()):
         return torch.float64
     scale = squares.rsqrt().float()
-    factor, failed = torch.linalg.cholesky_ex(mirrored(centered.gram) * torch.outer(scale, scale))
-    if bool(failed) or float((centered.gram.diagonal() / squares - 1).abs().max()) > PRODUCT_ERROR:
+    factor, failed = torch.linalg.cholesky_ex(mirrored(front.gram) * torch.outer(scale, scale))
+    if bool(failed) or float((front.gram.diagonal() / squares - 1).abs().max()) > PRODUCT_ERROR:
         return torch.float64
     inflation = float(torch.cholesky_inverse(factor).diagonal().mean())
     return torch.float32 if inflation <= INFLATION_LIMIT else torch.float64

@@ -3,7 +3,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-import torch
 from torch import Tensor
 
 from snnet.anchors import Anchor
@@ -25,9 +24,7 @@ def plan_layers(net: SNNet, specs: Sequence[LayerSpec]) -> Plan:
     return plan_sums(specs, [sum(stages) for stages in net.space.depths], fits)
 
 
-def walk_features(
-    net: SNNet, order: Sequence[Node], images: Tensor, most: int | None = None
-) -> Iterator[tuple[Node, Tensor]]:
+def walk_features(net: SNNet, order: Sequence[Node], images: Tensor) -> Iterator[tuple[Node, Tensor]]:
     """Yield the rows `(B * N, C)` of each feature in turn.
 
     One feature per anchor is alive at a time, besides those that come along routes, which are there from the start.
@@ -36,9 +33,7 @@ def walk_features(
         net: The network.
         order: The features.
         images: A batch.
-        most: Take this many positions of each image at most: the same, at random, of all features with as many.
     """
-    taken: dict[int, Tensor] = {}
     anchors = net.family
     current: dict[int, Tensor] = {}
     arriving = _arriving(net, {node.after for node in order if node.after}, images)
@@ -52,10 +47,6 @@ def walk_features(
         positions = to_positions(arriving[node.after] if node.after else current[node.anchor], spec)
         if node.fit is not None:
             positions = fit_positions(positions, spec, node.fit)
-        if most is not None and (count := positions.shape[1]) > most:
-            if count not in taken:
-                taken[count] = torch.randperm(count)[:most].to(images.device)
-            positions = positions[:, taken[count]]
         yield node, positions.flatten(0, 1)
 
 

@@ -9,16 +9,17 @@ import numpy as np
 from torch import Tensor
 
 from snnet.errors import SpaceError
-from snnet.init import StreamingSums, fit_in_turn, in_turn, sum_up
+from snnet.init import HeldFeatures
 from snnet.network import SNNet
 from snnet.profiling import step_costs
 from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
 from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
+from snnet.searching.race import FEWEST, LEFT, Race
 from snnet.searching.report import choose
-from snnet.searching.scoring import Judge, Score
+from snnet.searching.scoring import Judge
 from snnet.searching.sensitivity import Sensitivities
 from snnet.searching.settings import SearchSettings
-from snnet.space import LayerSpec, Stitch, StitchSpace
+from snnet.space import Stitch, StitchSpace
 from snnet.table import AGREEMENT, DIVERGENCE, EXPECTED, StitchRow, StitchTable
 from snnet.utils import Show
 
@@ -27,9 +28,9 @@ ROWS = 8
 PROBED = 64
 """Held-out images, at most, whose gradients predict what cuts cause."""
 MEMORY = 2**27
-"""Bytes of features, and four times as many of their products, that are kept for one part of the work."""
-KEPT, BEAM = 12, 120
-"""Routes of each step of the budgets that are run, and that are extended, in each round."""
+"""Bytes of features or of layers that are kept for one part of the work."""
+SINGLES, EXTENDED, BEAM = 6, 12, 120
+"""Routes of each step of the budgets that are run, with one cut and with more, and that are extended in each round."""
 
 
 class Hunt:
@@ -44,56 +45,42 @@ class Hunt:
 
     Attributes:
         budgets: That routes are chosen for.
-        costs: Of all routes that were met.
-        scores: Of those that were run.
+        race: What was run, and what it costs.
     """
 
-    def __init__(
-        self,
-        net: SNNet,
-        fitting: Tensor,
-        judge: Judge,
-        settings: SearchSettings,
-        progress: Show,
-    ) -> None:
-        self.net, self.fitting, self.judge, self.settings, self.progress = net, fitting, judge, settings, progress
+    def __init__(self, net: SNNet, fitting: Tensor, judge: Judge, settings: SearchSettings, progress: Show) -> None:
+        self.net, self.judge, self.settings, self.progress = net, judge, settings, progress
         cuts = all_cuts(net.family, resample=net.resample)
         if not cuts:
             raise SpaceError("No cut joins feature maps of one size; choose models that agree, or resample=True.")
         self.parts = Costs.of(net, cuts, partial(step_costs, cost=settings.cost))
         self.anchors = list(StitchSpace.through(net.space.depths))
-        self.costs = dict(zip(self.anchors, self.parts.whole, strict=True))
         self.budgets = budgets_between(self.parts.whole, settings.budgets)
         # What costs more than the largest anchor is of no use.
         singles = Proposals(cuts, self.parts, net.family).singles()
         self.cuts = [cut for cut, cost in zip(cuts, singles.costs, strict=True) if cost <= max(self.parts.whole)]
         self.singles = [single(cut, net.space.depths) for cut in self.cuts]
-        self.scores = judge.anchors(self.anchors)
-        specs = [anchor.feature(block) for anchor in net.family for block in range(-1, anchor.depth)]
-        self._widest = max(spec.channels for spec in specs)
-        self._positions = -(-ROWS * self._widest // len(fitting))
-        every = sum(spec.channels * min(self._positions, math.prod(spec.grid) + spec.prefix_tokens) for spec in specs)
-        self._fitted_together = min(judge.batch_size, max(1, MEMORY // (4 * every)))
-        self._probed = min(PROBED, max(4, 2 * MEMORY // (4 * 3 * sum(math.prod(spec.shape) for spec in specs))))
         self.proposals = Proposals(self.cuts, self.parts, net.family)
+        whole = dict(zip(self.anchors, self.parts.whole, strict=True))
+        images = len(fitting) + len(judge.images)
+        self.race = Race(net, judge, whole, images, self.budgets, progress)
+        self._hold(fitting)
 
     def run_singles(self) -> None:
         """Fit all single cuts, and run the most promising."""
-        sums, specs = self._sum_up()
-        residuals, predicted = self._predict(sums, specs)
-        singles = self.proposals.singles()
-        self.costs |= dict(zip(self.singles, singles.costs.tolist(), strict=True))
-        left = most_promising(singles.costs, residuals * predicted, self.budgets, KEPT)
-        stitches = [self.singles[number] for number in left]
-        net = with_routes(self.net, stitches)
-        # Solved a second time, for the maps of all cuts would take more memory than all else.
-        for spec, solution, _ in sums.solve_from([specs[number] for number in left]):
-            linear = net.layer_named(spec.name).transform
-            linear.weight.copy_(solution.weight.T)
-            linear.bias.copy_(solution.bias)
-        found = self._score(net, stitches)
-        caused = {number: found[self.singles[number]].own for number in left}
-        ends = [self.scores[stitch].divergence for stitch in self.anchors]
+        residuals, predicted = self._predict()
+        singles, hoped = self.proposals.singles(), residuals * predicted
+        self.race.costs |= dict(zip(self.singles, singles.costs.tolist(), strict=True))
+
+        def proposed(keep: int) -> list[Stitch]:
+            left = most_promising(singles.costs, hoped, self.budgets, keep)
+            return [self.singles[number] for number in left]
+
+        stitches = self.race.affordable(proposed, SINGLES)
+        self._images = self._run(stitches, len(self.judge.images))
+        known = {number: self.race.scores.get(stitch) for number, stitch in enumerate(self.singles)}
+        caused = {number: score.own for number, score in known.items() if score is not None}
+        ends = [self.race.scores[stitch].divergence for stitch in self.anchors]
         self.proposals = Proposals(self.cuts, self.parts, self.net.family, expected(residuals, predicted, caused), ends)
 
     def run_extended(self) -> None:
@@ -104,62 +91,83 @@ class Hunt:
             found = self.proposals.extended([found.routes[number] for number in beam], self.budgets[-1])
             rounds.append(found)
         every = Found.joined(rounds)
-        left = most_promising(every.costs, every.divergences, self.budgets, KEPT)
-        stitches = [self.proposals.stitch(every.routes[number]) for number in left]
-        if not stitches:
-            return
-        self.costs |= dict(zip(stitches, every.costs[left].tolist(), strict=True))
-        size, most, progress = self._fitted_together, self._positions, self.progress
-        # Each later cut has products of its own, of its features with themselves and with those behind it.
-        together = max(1, 4 * MEMORY // (2 * 8 * self._widest**2 * (self.settings.cuts - 1)))
-        for start in range(0, len(stitches), together):
-            part = stitches[start : start + together]
-            net = with_routes(self.net, part)
-            turns = in_turn(net.space.layers)
-            fit_in_turn(net, turns, self.fitting, net.device, None, size, positions=most, progress=progress)
-            self._score(net, part)
+        costs = dict[Stitch, float]()
+
+        def proposed(keep: int) -> list[Stitch]:
+            left = most_promising(every.costs, every.divergences, self.budgets, keep)
+            stitches = [self.proposals.stitch(every.routes[number]) for number in left]
+            costs.update(zip(stitches, every.costs[left].tolist(), strict=True))
+            return stitches
+
+        stitches = self.race.affordable(proposed, EXTENDED)
+        self.race.costs |= {stitch: costs[stitch] for stitch in stitches}
+        self._run(stitches, self._images)
+
+    def run_on(self) -> None:
+        """Run the best on more images, where they were few so far."""
+        most = len(self.judge.images)
+        if self._images < most:
+            routes = [route for route in self.race.scores if not route.is_anchor]
+            best = self.race.affordable(partial(self.race.best, routes), LEFT)
+            for route in best:
+                del self.race.scores[route]
+            self._images = self._run(best, most)
+            self.race.scores |= self.judge.anchors(self.anchors, self._images)
 
     def choose(self) -> list[Stitch]:
-        """Return the best of what was run for each budget."""
-        badness = {stitch: score.badness for stitch, score in self.scores.items()}
-        return choose({stitch: self.costs[stitch] for stitch in badness}, badness, self.budgets.tolist())
+        """Return the best of what was run to the end for each budget."""
+        scores = {route: score for route, score in self.race.scores.items() if score.images >= self._images}
+        badness = {stitch: score.badness for stitch, score in scores.items()}
+        return choose({stitch: self.race.costs[stitch] for stitch in badness}, badness, self.budgets.tolist())
 
     def table(self) -> StitchTable:
         """Return all candidates."""
         hoped = dict(zip(self.singles, self.proposals.singles().divergences.tolist(), strict=True))
         rows = []
-        for number, (stitch, cost) in enumerate(self.costs.items()):
+        for number, (stitch, cost) in enumerate(self.race.costs.items()):
             values: dict[str, float] = {self.settings.cost: cost}
             if stitch in hoped:
                 values[EXPECTED] = hoped[stitch]
-            if stitch in self.scores:
-                values[DIVERGENCE] = self.scores[stitch].divergence
-                values[AGREEMENT] = self.scores[stitch].agreement
+            if stitch in self.race.scores:
+                values[DIVERGENCE] = self.race.scores[stitch].divergence
+                values[AGREEMENT] = self.race.scores[stitch].agreement
             rows.append(StitchRow(number, stitch.id, values))
         depths = [list(stages) for stages in self.net.space.depths]
         return StitchTable(rows, {"anchors": [anchor.name for anchor in self.net.family], "depths": depths})
 
-    def _sum_up(self) -> tuple[StreamingSums, list[LayerSpec]]:
-        """Return the sums behind the layer of each single cut, and the layers."""
+    def _hold(self, images: Tensor) -> None:
+        """Walk through the anchors once, and hold some rows of all features."""
         net, space = self.net, StitchSpace.through(self.net.space.depths, self.singles)
-        specs = [space.layer_of(cut) for cut in self.cuts]
-        size, most, progress = self._fitted_together, self._positions, self.progress
-        _, sums = sum_up(net, specs, self.fitting, net.device, None, size, positions=most, progress=progress)
-        return sums, specs
+        self.specs = [space.layer_of(cut) for cut in self.cuts]
+        features = [anchor.feature(block) for anchor in net.family for block in range(-1, anchor.depth)]
+        sizes = [4 * math.prod(feature.shape) for feature in features]
+        self._widest = max(feature.channels for feature in features)
+        self._probed = min(PROBED, max(4, 2 * MEMORY // (3 * sum(sizes))))
+        # Beginnings of routes run for all images at once, and each of their blocks may have others behind it.
+        self._along = max(1, 4 * MEMORY // (max(sizes) * max(anchor.depth for anchor in net.family)))
+        positions = -(-ROWS * self._widest // len(images))
+        self.held = HeldFeatures(net, self.specs, images, positions, self.judge.batch_size, self.progress)
 
-    def _predict(self, sums: StreamingSums, specs: Sequence[LayerSpec]) -> tuple[Floats, Floats]:
+    def _predict(self) -> tuple[Floats, Floats]:
         """Return for each single cut the variance that its map leaves, and the divergence that gradients tell."""
         probe = self.judge.images[: self._probed].to(self.net.device, self.net.dtype)
         sensitivities = Sensitivities(self.net, probe)
         found = {}
-        for done, (spec, solution, residual) in enumerate(sums.solve_from(specs), start=1):
+        for done, (spec, solution, residual) in enumerate(self.held.fit(self.specs), start=1):
             found[spec.cuts[0]] = residual, sensitivities.divergence(spec.cuts[0], solution)
             if self.progress:
-                self.progress(done, len(specs), "cuts fitted")
+                self.progress(done, len(self.specs), "cuts fitted")
         residuals, predicted = zip(*(found[cut] for cut in self.cuts), strict=True)
         return np.array(residuals), np.array(predicted)
 
-    def _score(self, net: SNNet, stitches: Sequence[Stitch]) -> dict[Stitch, Score]:
-        scores = self.judge.score(net, stitches, self.progress)
-        self.scores |= scores
-        return scores
+    def _run(self, routes: Sequence[Stitch], images: int) -> int:
+        """Fit the layers of routes, and let these compete; return on how many images at last."""
+        first, last = self.race.lengths(routes, images)
+        along = min(self._along, int(self.race.work / max(self.race.macs(routes, whole=False), 1.0)))
+        together = max(1, 2 * MEMORY // (4 * self._widest**2 * self.settings.cuts))
+        for start in range(0, len(routes), together):
+            part = routes[start : start + together]
+            net = with_routes(self.net, part)
+            self.held.fit_along(net, part, max(along, FEWEST))
+            self.race.run(net, part, first, last)
+        return last

@@ -1,7 +1,7 @@
 # Tested in tests/searching/test_finding.py.
 """How well routes do what the largest anchor does, on held-out images."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -23,12 +23,14 @@ class Score:
         own: The same from those of the anchor that the route ends in.
         agreement: Percent of images with the largest anchor's first guess.
         loss: Mean cross-entropy, in nats; 0 without labels.
+        images: How many images this is about.
     """
 
     divergence: float = 0.0
     own: float = 0.0
     agreement: float = 0.0
     loss: float = 0.0
+    images: int = 0
 
     @property
     def badness(self) -> float:
@@ -58,38 +60,57 @@ class Judge:
         batches = [self._placed(part) for part in torch.split(self.images, self.batch_size)]
         return [torch.cat([log_probabilities(anchor(batch)) for batch in batches]) for anchor in self.net.family]
 
-    def anchors(self, routes: Sequence[Stitch]) -> dict[Stitch, Score]:
-        """Score the anchors, given as routes in their order, by the answers that are known."""
+    def anchors(self, routes: Iterable[Stitch], images: int | None = None) -> dict[Stitch, Score]:
+        """Score the anchors, given as routes in their order, by the answers that are known to so many images."""
         scores = {route: Score() for route in routes}
         for route, answers in zip(routes, self.answers, strict=True):
-            self._add(scores[route], route.segments[-1].anchor, answers, slice(None))
+            self._add(scores[route], route.segments[-1].anchor, answers[:images], 0)
         return scores
 
-    def score(self, net: SNNet, routes: Sequence[Stitch], progress: Show = False) -> dict[Stitch, Score]:
-        """Run routes of a network with the same anchors; what begins alike runs once."""
-        tree = Tree()
-        for route in sorted(routes):
-            tree.add(route, net.steps(route))
-        of = {route.id: route for route in routes}
-        scores = {route: Score() for route in routes}
-        for start in range(0, len(self.images), self.batch_size):
-            part = slice(start, start + self.batch_size)
-            for stitch, logits in run_tree(net, tree, self._placed(self.images[part])):
-                self._add(scores[of[stitch]], of[stitch].segments[-1].anchor, log_probabilities(logits), part)
+    def score(self, net: SNNet, scores: Mapping[Stitch, Score], images: int, progress: Show = False) -> None:
+        """Run routes of a network with the same anchors; what begins alike runs once.
+
+        Args:
+            net: The network.
+            scores: Routes with what is known of them, from one number of images; more is added.
+            images: How many images this is to be about.
+            progress: Called after each batch.
+        """
+        tree = tree_of(net, scores)
+        of = {route.id: route for route in scores}
+        for start in range(min((score.images for score in scores.values()), default=images), images, self.batch_size):
+            stop = min(start + self.batch_size, images)
+            for stitch, logits in run_tree(net, tree, self._placed(self.images[start:stop])):
+                self._add(scores[of[stitch]], of[stitch].segments[-1].anchor, log_probabilities(logits), start)
             if progress:
-                progress(min(part.stop, len(self.images)), len(self.images), f"images, {len(routes)} routes run")
-        return scores
+                progress(stop, images, f"images, {len(scores)} routes run")
 
-    def _add(self, score: Score, last: int, found: Tensor, part: slice) -> None:
-        largest, count = self.answers[-1][part], len(self.images)
-        score.divergence += float(divergences(largest, found).sum()) / count
-        score.own += float(divergences(self.answers[last][part], found).sum()) / count
-        score.agreement += 100 * float((found.argmax(1) == largest.argmax(1)).sum()) / count
+    def _add(self, score: Score, last: int, found: Tensor, start: int) -> None:
+        part = slice(start, start + len(found))
+        largest = self.answers[-1][part]
+        score.images += len(found)
+        share = len(found) / score.images
+        means = {
+            "divergence": divergences(largest, found).mean(),
+            "own": divergences(self.answers[last][part], found).mean(),
+            "agreement": 100 * (found.argmax(1) == largest.argmax(1)).double().mean(),
+        }
         if self.labels is not None:
-            score.loss += float(nll_loss(found, self.labels[part].to(found.device), reduction="sum")) / count
+            means["loss"] = nll_loss(found, self.labels[part].to(found.device))
+        for name, mean in means.items():
+            before = getattr(score, name)
+            setattr(score, name, before + share * (float(mean) - before))
 
     def _placed(self, images: Tensor) -> Tensor:
         return images.to(self.net.device, self.net.dtype)
+
+
+def tree_of(net: SNNet, routes: Iterable[Stitch]) -> Tree:
+    """Return what routes run, merged where they begin alike."""
+    tree = Tree()
+    for route in sorted(routes):
+        tree.add(route, net.steps(route))
+    return tree
 
 
 def log_probabilities(logits: Tensor) -> Tensor:
