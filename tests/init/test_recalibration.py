@@ -286,6 +286,26 @@ def test_a_route_that_changes_nothing_keeps_the_anchors_own(images: Tensor, batc
         torch.testing.assert_close(net(images, stitch), net(images, 0), rtol=1e-4, atol=1e-4)
 
 
+class _Bare(TinyConvAnchor):
+    def head_without_norm(self, features: Tensor) -> Tensor:
+        logits: Tensor = self.model.fc(features.mean(dim=(2, 3)))
+        return logits
+
+
+def test_routes_without_the_only_norm_of_an_anchor(images: Tensor) -> None:
+    models = [TinyConvNet(4), TinyConvNet(4)]
+    for part in [part for model in models for part in model.blocks.modules()]:
+        for name, child in part.named_children():
+            if isinstance(child, NORM):
+                setattr(part, name, nn.Identity())
+    anchors = [_Bare(model, "bare") for model in models]
+    space = StitchSpace.build([anchor.depths for anchor in anchors])
+    net = SNNet(anchors, space, norm_on_stitched=False).eval()
+    before = [net(images, stitch) for stitch in net.space]
+    recalibrate(net, images, anchors=False)
+    assert all(torch.equal(net(images, stitch), one) for stitch, one in zip(net.space, before, strict=True))
+
+
 def test_images_of_some_classes_cost_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of real networks: three classes of ten measure far off, and what the routes change of them holds for all."""
     net = snnet.stitch(*EMBEDDED_FAMILIES["cnn"], pretrained=True)

@@ -162,7 +162,9 @@ def _modes(
         route = Stitch((Segment(number, 0, net.anchor(number).depth),))
         steps = route_steps(route, lambda *_: "")
         watching |= {step: WatchingStatistics(net.step_norms(step)) for step in steps if step in behind}
-        anchors.add(route, steps[: 1 + max(place for place, step in enumerate(steps) if step in behind)])
+        # Steps without the final norm are none of the anchor's.
+        if last := max((place for place, step in enumerate(steps) if step in behind), default=0):
+            anchors.add(route, steps[: last + 1])
 
     def mode(step: Step) -> MeasuringStatistics:
         norms = net.step_norms(step)
