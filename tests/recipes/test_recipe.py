@@ -62,7 +62,7 @@ def test_a_method_lies_under_a_file(tmp_path: Path, name: str) -> None:
     [
         ("embedded_vit", {"lr": 1e-3}),
         ("embedded_cnn", {"lr": 4e-3, "anchor_lr_scale": 0.25}),
-        ("embedded_swin", {"lr": 2e-3, "anchor_lr_scale": 0.15}),
+        ("embedded_swin", {"lr": 5e-4}),
         ("embedded_cnn_vit", {"lr": 2e-3, "anchor_lr_scale": 0.5}),
     ],
 )

@@ -173,7 +173,7 @@ class Run:
         """
         net = self.parts.net.cpu()
         # What `snnet profile` has written there is kept.
-        net.table = from_first(lambda: StitchTable.load(path) if path.is_file() else None)
+        net.table = from_first(lambda: self._earlier(path))
         self.parts.count_costs()
         chosen = self._chosen() if stitches is None else stitches
         if not chosen:
@@ -184,6 +184,15 @@ class Run:
             assert net.table is not None
             net.table, table = (knowing_before(one, anchors) for one in (net.table, table))
         return table
+
+    def _earlier(self, path: Path) -> StitchTable | None:
+        """Return what a file holds; if that is of other stitches, such as those of another search, remove it."""
+        found = StitchTable.load(path) if path.is_file() else None
+        numbers = {stitch.id: number for number, stitch in enumerate(self.parts.net.space)}
+        if found is not None and any(numbers.get(row.stitch) != row.index for row in found):
+            path.unlink()
+            return None
+        return found
 
     def _scored(
         self, path: Path, batches: EvalBatches, title: str, stitches: Sequence[StitchLike] | None = None
