@@ -49,7 +49,7 @@ def main() -> None:
 
     net = snnet.stitch(*anchors, space="search").eval()
     before, start = reset_peak_memory(), clock()
-    for part in ("__init__", "run_singles", "run_extended", "run_on"):
+    for part in ("__init__", "run_singles", "run_extended", "run_on", "chosen"):
         timed(part, clock)
     report = snnet.search(net, images, cuts=options.cuts, max_images=options.images, progress=False)
     whole = clock() - start
@@ -67,11 +67,12 @@ def timed(part: str, clock: Callable[[], float]) -> None:
     """Let a part of a search say how long it took."""
     run = getattr(Hunt, part)
 
-    def run_timed(hunt: Hunt, *args: Any) -> None:
+    def run_timed(hunt: Hunt, *args: Any) -> Any:
         start = clock()
-        run(hunt, *args)
+        result = run(hunt, *args)
         SECONDS[part] = clock() - start
         print(f"  {SECONDS[part]:7.1f} s: {part}", flush=True)
+        return result
 
     setattr(Hunt, part, run_timed)
 

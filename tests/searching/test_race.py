@@ -61,4 +61,4 @@ def test_what_is_run_is_bounded_by_macs(race: Race, tiny_net: SNNet, monkeypatch
     monkeypatch.setattr(racing, "WORK", 0)
     anchors = {route: race.costs[route] for route in tiny_net.space[:3]}
     bounded = Race(tiny_net, race.judge, anchors, 128, race.budgets, False)
-    assert bounded.work == pytest.approx(2 * 128 * sum(anchors.values()))
+    assert bounded.work == pytest.approx(128 * sum(anchors.values()))

@@ -7,9 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snnet.init import initialize
 from snnet.network import SNNet
-from snnet.searching.candidates import with_routes
 from snnet.searching.hunt import Hunt
 from snnet.searching.images import take_images
 from snnet.searching.report import SearchReport
@@ -81,8 +79,7 @@ def search(
         hunt.run_extended()
         hunt.run_on()
         # The network changes only once all is done: an error leaves it as it was.
-        found = with_routes(net, hunt.choose())
-        initialize(found, taken, recalibration_images=0, batch_size=batch_size, progress=progress)
+        found = hunt.chosen(taken)
         net.set_space(found.space).layers.load_state_dict(found.layers.state_dict())
     sizes = (half, len(taken) - half)
     return SearchReport(tuple(net.space), hunt.table(), cost, tuple(hunt.budgets), sizes, time.perf_counter() - start)

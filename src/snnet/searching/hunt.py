@@ -10,7 +10,7 @@ from torch import Tensor
 
 from snnet.errors import SpaceError
 from snnet.init import HeldFeatures
-from snnet.network import SNNet
+from snnet.network import SNNet, ends_of
 from snnet.profiling import step_costs
 from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
 from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
@@ -19,7 +19,7 @@ from snnet.searching.report import choose
 from snnet.searching.scoring import Judge
 from snnet.searching.sensitivity import Sensitivities
 from snnet.searching.settings import SearchSettings
-from snnet.space import Stitch, StitchSpace
+from snnet.space import Cut, Stitch, StitchSpace
 from snnet.table import AGREEMENT, DIVERGENCE, EXPECTED, StitchRow, StitchTable
 from snnet.utils import Show
 
@@ -64,7 +64,13 @@ class Hunt:
         whole = dict(zip(self.anchors, self.parts.whole, strict=True))
         images = len(fitting) + len(judge.images)
         self.race = Race(net, judge, whole, images, self.budgets, progress)
-        self._hold(fitting)
+        features = [anchor.feature(block) for anchor in net.family for block in range(-1, anchor.depth)]
+        sizes = [4 * math.prod(feature.shape) for feature in features]
+        self._widest = max(feature.channels for feature in features)
+        self._probed = min(PROBED, max(4, 2 * MEMORY // (3 * sum(sizes))))
+        # Beginnings of routes run for all images at once, and each of their blocks may have others behind it.
+        self._along = max(1, 4 * MEMORY // (max(sizes) * max(anchor.depth for anchor in net.family)))
+        self.held = self._hold(self.cuts, fitting, -(-ROWS * self._widest // len(fitting)))
 
     def run_singles(self) -> None:
         """Fit all single cuts, and run the most promising."""
@@ -114,11 +120,21 @@ class Hunt:
             self._images = self._run(best, most)
             self.race.scores |= self.judge.anchors(self.anchors, self._images)
 
-    def choose(self) -> list[Stitch]:
-        """Return the best of what was run to the end for each budget."""
+    def chosen(self, images: Tensor) -> SNNet:
+        """Return a network with the best of what was run to the end for each budget, layers fitted to all images."""
         scores = {route: score for route, score in self.race.scores.items() if score.images >= self._images}
         badness = {stitch: score.badness for stitch, score in scores.items()}
-        return choose({stitch: self.race.costs[stitch] for stitch in badness}, badness, self.budgets.tolist())
+        costs = {stitch: self.race.costs[stitch] for stitch in badness}
+        net = with_routes(self.net, choose(costs, badness, self.budgets.tolist()))
+        routes = [route for route in net.space if not route.is_anchor]
+        cuts = list(dict.fromkeys(cut for route in routes for cut in route.cuts))
+        if not cuts:
+            return net
+        channels = sum(sum(feature.channels for feature in ends_of(net.family, cut)) for cut in cuts)
+        del self.held
+        held = self._hold(cuts, images, max(1, 8 * MEMORY // (4 * channels * len(images))))
+        held.fit_along(net, routes, self._images_along(routes))
+        return net
 
     def table(self) -> StitchTable:
         """Return all candidates."""
@@ -135,39 +151,36 @@ class Hunt:
         depths = [list(stages) for stages in self.net.space.depths]
         return StitchTable(rows, {"anchors": [anchor.name for anchor in self.net.family], "depths": depths})
 
-    def _hold(self, images: Tensor) -> None:
-        """Walk through the anchors once, and hold some rows of all features."""
-        net, space = self.net, StitchSpace.through(self.net.space.depths, self.singles)
-        self.specs = [space.layer_of(cut) for cut in self.cuts]
-        features = [anchor.feature(block) for anchor in net.family for block in range(-1, anchor.depth)]
-        sizes = [4 * math.prod(feature.shape) for feature in features]
-        self._widest = max(feature.channels for feature in features)
-        self._probed = min(PROBED, max(4, 2 * MEMORY // (3 * sum(sizes))))
-        # Beginnings of routes run for all images at once, and each of their blocks may have others behind it.
-        self._along = max(1, 4 * MEMORY // (max(sizes) * max(anchor.depth for anchor in net.family)))
-        positions = -(-ROWS * self._widest // len(images))
-        self.held = HeldFeatures(net, self.specs, images, positions, self.judge.batch_size, self.progress)
+    def _hold(self, cuts: Sequence[Cut], images: Tensor, positions: int) -> HeldFeatures:
+        """Walk through the anchors once, and hold some rows of the features that cuts join."""
+        space = StitchSpace.through(self.net.space.depths, [single(cut, self.net.space.depths) for cut in cuts])
+        specs = [space.layer_of(cut) for cut in cuts]
+        return HeldFeatures(self.net, specs, images, positions, self.judge.batch_size, self.progress)
 
     def _predict(self) -> tuple[Floats, Floats]:
         """Return for each single cut the variance that its map leaves, and the divergence that gradients tell."""
         probe = self.judge.images[: self._probed].to(self.net.device, self.net.dtype)
         sensitivities = Sensitivities(self.net, probe)
         found = {}
-        for done, (spec, solution, residual) in enumerate(self.held.fit(self.specs), start=1):
+        for done, (spec, solution, residual) in enumerate(self.held.fit(), start=1):
             found[spec.cuts[0]] = residual, sensitivities.divergence(spec.cuts[0], solution)
             if self.progress:
-                self.progress(done, len(self.specs), "cuts fitted")
+                self.progress(done, len(self.cuts), "cuts fitted")
         residuals, predicted = zip(*(found[cut] for cut in self.cuts), strict=True)
         return np.array(residuals), np.array(predicted)
 
     def _run(self, routes: Sequence[Stitch], images: int) -> int:
         """Fit the layers of routes, and let these compete; return on how many images at last."""
         first, last = self.race.lengths(routes, images)
-        along = min(self._along, int(self.race.work / max(self.race.macs(routes, whole=False), 1.0)))
         together = max(1, 2 * MEMORY // (4 * self._widest**2 * self.settings.cuts))
         for start in range(0, len(routes), together):
             part = routes[start : start + together]
             net = with_routes(self.net, part)
-            self.held.fit_along(net, part, max(along, FEWEST))
+            self.held.fit_along(net, part, self._images_along(routes))
             self.race.run(net, part, first, last)
         return last
+
+    def _images_along(self, routes: Sequence[Stitch]) -> int:
+        """Return for how many images the beginnings of routes may run, for what arrives along them."""
+        beginnings = self.race.macs((route for route in routes if len(route.cuts) > 1), whole=False)
+        return max(FEWEST, min(self._along, int(self.race.work / 2 / max(beginnings, 1.0))))

@@ -16,8 +16,8 @@ FEWEST, SHORT = 8, 32
 """Held-out images that a route is run on at least, and at first."""
 LEFT = 4
 """Routes of each step of the budgets that run on, at most."""
-WORK = 2.0**42
-"""MACs that one part of a race may take, if that is more than all images take twice through the anchors."""
+WORK = 2.0**40
+"""MACs that one part of a race may take, if that is more than all images take through the anchors."""
 
 
 class Race:
@@ -43,7 +43,7 @@ class Race:
         self.costs = dict(anchors)
         self.scores = judge.anchors(list(anchors))
         self._macs = step_costs(with_routes(net, ()))
-        self.work = max(WORK, 2 * images * self.macs(anchors))
+        self.work = max(WORK, images * self.macs(anchors))
 
     def macs(self, routes: Iterable[Stitch], whole: bool = True) -> float:
         """Return what it takes to run routes for one image, or what comes before their last cuts."""
