@@ -35,10 +35,10 @@ def search(
     A least-squares layer is fitted for every single cut on one half of the images, in one pass. Routes are judged on
     the other half, by how far their answers are from the largest anchor's (Kullback-Leibler divergence). What a cut
     causes is first predicted, from the variance that its map leaves unexplained and from the anchor's own gradients,
-    and the most promising routes at every cost are run, the best of them on more images than the rest. They are
-    extended to two and three cuts, with layers fitted to what arrives along the route, and run in turn. For each budget
-    the best route is chosen; anchors stay in any case. Large networks run fewer routes, on fewer images, so that a
-    search takes some times as long as all images take through the anchors.
+    and the most promising routes at every cost are run. They are extended to two and three cuts, with layers fitted to
+    what arrives along the route, and run in turn. For each budget the best route is chosen; anchors stay in any case.
+    Large networks run fewer routes on fewer images, so that a search takes some times as long as all images take
+    through the anchors.
 
     Args:
         net: The network; its stitches and stitching layers are replaced. One anchor is enough.

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from snnet.errors import SpaceError
 from snnet.init import HeldFeatures
-from snnet.network import SNNet, ends_of
+from snnet.network import SNNet
 from snnet.profiling import step_costs
 from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
 from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
-from snnet.searching.race import FEWEST, LEFT, Race
+from snnet.searching.race import FEWEST, Race
 from snnet.searching.report import choose
 from snnet.searching.scoring import Judge
 from snnet.searching.sensitivity import Sensitivities
@@ -29,8 +29,8 @@ PROBED = 64
 """Held-out images, at most, whose gradients predict what cuts cause."""
 MEMORY = 2**27
 """Bytes of features or of layers that are kept for one part of the work."""
-SINGLES, EXTENDED, BEAM = 6, 12, 120
-"""Routes of each step of the budgets that are run, with one cut and with more, and that are extended in each round."""
+KEPT, BEAM = 12, 120
+"""Routes of each step of the budgets that are run, and that are extended, in each round."""
 
 
 class Hunt:
@@ -82,7 +82,7 @@ class Hunt:
             left = most_promising(singles.costs, hoped, self.budgets, keep)
             return [self.singles[number] for number in left]
 
-        stitches = self.race.affordable(proposed, SINGLES)
+        stitches = self.race.affordable(proposed, KEPT)
         self._images = self._run(stitches, len(self.judge.images))
         known = {number: self.race.scores.get(stitch) for number, stitch in enumerate(self.singles)}
         caused = {number: score.own for number, score in known.items() if score is not None}
@@ -105,20 +105,20 @@ class Hunt:
             costs.update(zip(stitches, every.costs[left].tolist(), strict=True))
             return stitches
 
-        stitches = self.race.affordable(proposed, EXTENDED)
+        stitches = self.race.affordable(proposed, KEPT)
         self.race.costs |= {stitch: costs[stitch] for stitch in stitches}
-        self._run(stitches, self._images)
+        self._images = min(self._images, self._run(stitches, self._images))
 
     def run_on(self) -> None:
-        """Run the best on more images, where they were few so far."""
+        """Run the best on more images where they were few so far, if that can be twice as many or all."""
         most = len(self.judge.images)
-        if self._images < most:
-            routes = [route for route in self.race.scores if not route.is_anchor]
-            best = self.race.affordable(partial(self.race.best, routes), LEFT)
-            for route in best:
-                del self.race.scores[route]
-            self._images = self._run(best, most)
-            self.race.scores |= self.judge.anchors(self.anchors, self._images)
+        routes = [route for route in self.race.scores if not route.is_anchor]
+        for keep in range(KEPT if self._images < most else 0, 0, -1):
+            best = self.race.best(routes, keep)
+            if self.race.length(best, most) >= min(2 * self._images, most):
+                self._images = self._run(best, most)
+                break
+        self.race.scores |= self.judge.anchors(self.anchors, self._images)
 
     def chosen(self, images: Tensor) -> SNNet:
         """Return a network with the best of what was run to the end for each budget, layers fitted to all images."""
@@ -130,9 +130,10 @@ class Hunt:
         cuts = list(dict.fromkeys(cut for route in routes for cut in route.cuts))
         if not cuts:
             return net
-        channels = sum(sum(feature.channels for feature in ends_of(net.family, cut)) for cut in cuts)
+        joined = {end for cut in cuts for end in ((cut.front, cut.leave), (cut.back, cut.enter - 1))}
+        channels = sum(net.anchor(number).feature(block).channels for number, block in joined)
         del self.held
-        held = self._hold(cuts, images, max(1, 8 * MEMORY // (4 * channels * len(images))))
+        held = self._hold(cuts, images, max(1, 4 * MEMORY // (4 * channels * len(images))))
         held.fit_along(net, routes, self._images_along(routes))
         return net
 
@@ -170,15 +171,15 @@ class Hunt:
         return np.array(residuals), np.array(predicted)
 
     def _run(self, routes: Sequence[Stitch], images: int) -> int:
-        """Fit the layers of routes, and let these compete; return on how many images at last."""
-        first, last = self.race.lengths(routes, images)
+        """Fit the layers of routes, and run these; return on how many images."""
+        images = self.race.length(routes, images)
         together = max(1, 2 * MEMORY // (4 * self._widest**2 * self.settings.cuts))
         for start in range(0, len(routes), together):
             part = routes[start : start + together]
             net = with_routes(self.net, part)
             self.held.fit_along(net, part, self._images_along(routes))
-            self.race.run(net, part, first, last)
-        return last
+            self.race.run(net, part, images)
+        return images
 
     def _images_along(self, routes: Sequence[Stitch]) -> int:
         """Return for how many images the beginnings of routes may run, for what arrives along them."""
