@@ -3,7 +3,7 @@
 import math
 import sys
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -15,8 +15,18 @@ from snnet.anchors import batch_norms
 from snnet.errors import DataError, SpaceError
 from snnet.init.images import count_images, image_batches
 from snnet.init.settings import RECALIBRATION
-from snnet.network import MeasuringStatistics, Node, SNNet, Stitches, Tree, chosen_stitches, walk_tree
-from snnet.space import Step, Stitch, uncut_anchor
+from snnet.network import (
+    ComparingStatistics,
+    MeasuringStatistics,
+    Node,
+    SNNet,
+    Stitches,
+    Tree,
+    WatchingStatistics,
+    chosen_stitches,
+    walk_tree,
+)
+from snnet.space import Segment, Step, Stitch, route_steps, uncut_anchor
 from snnet.utils import Show, evaluating, shows_progress
 
 
@@ -66,10 +76,16 @@ def recalibrate(
     """Measure the running statistics that the batch norms of each route need, and keep them with the network.
 
     A batch norm behind a stitching layer receives other features than the anchor's own, and so does one of an anchor
-    that was trained within other routes. Each batch norm normalizes with the statistics of the current batch, in
-    evaluation mode otherwise, and those of all batches are pooled: mean and unbiased variance over all images that
-    it saw. From then on `net(x, stitch)` uses them, and with it `net.at(stitch)`, evaluation and everything else.
-    Routes that begin alike share what belongs to the beginning; it is measured once.
+    that was trained within other routes. From then on `net(x, stitch)` uses what was measured, and with it
+    `net.at(stitch)`, evaluation and everything else. Routes that begin alike share what belongs to the beginning; it
+    is measured once.
+
+    - Behind a cut into an anchor that keeps its own statistics, the same images run through that anchor as it is.
+      Its statistics are changed by what differs: the mean by the difference of the two means, the variance by the
+      ratio of the two variances, both drawn towards no change. What is the matter with the images (they are few, or
+      of another kind than those of training) is the same on both sides and drops out.
+    - Elsewhere, each batch norm normalizes with the statistics of the current batch, and those of all batches are
+      pooled: mean and unbiased variance over all images that it saw.
 
     The statistics go into `net.statistics` once all are measured; an error leaves those there as they were. The
     anchors' own running statistics, modes and random state do not change. Scores in `net.table` go, for they were
@@ -117,20 +133,12 @@ def recalibrate(
     if tree.stitches:
         # Not inference_mode: a module may cache tensors that later training needs. A loader may draw random numbers.
         with evaluating(net, device) as place, torch.no_grad(), torch.random.fork_rng(devices=[]):
-            modes = {
-                node.prefix: MeasuringStatistics(net.step_norms(node.step))
-                for node in tree.nodes()
-                if _is_measured(net, own, node.step, node.prefix)
-            }
-
-            def run(node: Node, features: Tensor) -> Tensor:
-                with modes.get(node.prefix) or nullcontext():
-                    return net.run_step(node.step, features)
-
+            anchors_tree, watching, modes = _modes(net, tree, own)
             total, dtype = count_images(images, max_images), next(net.parameters()).dtype
             for batch in _even_batches(image_batches(images, net.input.size, sys.maxsize, max_images), batch_size):
-                for _ in walk_tree(tree, batch.to(place, dtype), run):
-                    pass
+                placed = batch.to(place, dtype)
+                _measure(net, anchors_tree, placed, watching)  # first, for others are compared with it
+                _measure(net, tree, placed, modes)
                 done += len(batch)
                 if progress:
                     progress(done, total, "images")
@@ -138,6 +146,43 @@ def recalibrate(
     if modes or left:
         net.forget_scores()
     return RecalibrationReport(done, len(tree.stitches), len(modes), time.perf_counter() - start)
+
+
+def _modes(
+    net: SNNet, tree: Tree, own: Collection[int]
+) -> tuple[Tree, dict[str, WatchingStatistics], dict[str, MeasuringStatistics]]:
+    """Return what measures the norms of each beginning of a route, and before it the anchors that are compared with.
+
+    An anchor that keeps its own statistics, and runs behind a cut, is watched up to the last norm that has one.
+    """
+    nodes = [node for node in tree.nodes() if _is_measured(net, own, node.step, node.prefix)]
+    behind = {node.step for node in nodes if node.step.anchor in own and node.step.kind != "stitch"}
+    anchors, watching = Tree(), dict[Step, WatchingStatistics]()
+    for number in sorted({step.anchor for step in behind}):
+        route = Stitch((Segment(number, 0, net.anchor(number).depth),))
+        steps = route_steps(route, lambda *_: "")
+        watching |= {step: WatchingStatistics(net.step_norms(step)) for step in steps if step in behind}
+        # Steps without the final norm are none of the anchor's.
+        if last := max((place for place, step in enumerate(steps) if step in behind), default=0):
+            anchors.add(route, steps[: last + 1])
+
+    def mode(step: Step) -> MeasuringStatistics:
+        norms = net.step_norms(step)
+        return ComparingStatistics(norms, watching[step]) if step in watching else MeasuringStatistics(norms)
+
+    seen = {node.prefix: watching[node.step] for node in anchors.nodes() if node.step in watching}
+    return anchors, seen, {node.prefix: mode(node.step) for node in nodes}
+
+
+def _measure(net: SNNet, tree: Tree, images: Tensor, modes: Mapping[str, MeasuringStatistics]) -> None:
+    """Run one batch, and take it into account."""
+
+    def run(node: Node, features: Tensor) -> Tensor:
+        with modes.get(node.prefix) or nullcontext():
+            return net.run_step(node.step, features)
+
+    for _ in walk_tree(tree, images, run):
+        pass
 
 
 def _even_batches(given: Iterable[Tensor], most: int) -> Iterator[Tensor]:

@@ -16,12 +16,14 @@ from .images import check_images as check_images
 from .images import check_labelled as check_labelled
 from .images import check_like as check_like
 from .images import fits as fits
+from .measuring import ComparingStatistics as ComparingStatistics
+from .measuring import MeasuringStatistics as MeasuringStatistics
+from .measuring import WatchingStatistics as WatchingStatistics
 from .network import SNNet as SNNet
 from .network import StitchLike as StitchLike
 from .replica import replicate as replicate
 from .replica import to_plain as to_plain
 from .settings import FamilySettings as FamilySettings
-from .statistics import MeasuringStatistics as MeasuringStatistics
 from .statistics import UsingStatistics as UsingStatistics
 from .tree import Node as Node
 from .tree import Tree as Tree

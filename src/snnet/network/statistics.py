@@ -14,7 +14,7 @@ from torch.nn.functional import batch_norm
 from torch.overrides import TorchFunctionMode
 
 from snnet.anchors import Anchor, BatchNorm, batch_norms
-from snnet.errors import AnchorError, DataError
+from snnet.errors import AnchorError
 from snnet.space import Step
 
 
@@ -120,7 +120,7 @@ class RouteStatistics(nn.Module):
 _OPTIONS = ("weight", "bias", "training", "momentum", "eps")  # of torch.nn.functional.batch_norm
 
 
-class _BatchNormMode(TorchFunctionMode):
+class BatchNormMode(TorchFunctionMode):
     """While entered, in this thread alone, sees the batch norms that would use one of the given statistics."""
 
     def __init__(self, norms: Sequence[BatchNorm]) -> None:
@@ -149,7 +149,7 @@ class _BatchNormMode(TorchFunctionMode):
         raise NotImplementedError
 
 
-class UsingStatistics(_BatchNormMode):
+class UsingStatistics(BatchNormMode):
     """While entered, batch norms in evaluation mode use these statistics in place of their own.
 
     Args:
@@ -166,65 +166,13 @@ class UsingStatistics(_BatchNormMode):
         return batch_norm(features, *self.values[place], **options)
 
 
-class MeasuringStatistics(_BatchNormMode):
-    """While entered, batch norms normalize with the batch's own statistics, which are pooled over all batches.
-
-    The pooled mean and (unbiased) variance are those of all inputs at once; they are summed in float64.
-
-    Args:
-        norms: The batch norms.
-    """
-
-    def __init__(self, norms: Sequence[BatchNorm]) -> None:
-        super().__init__(norms)
-        self.norms = norms
-        self.pools: dict[int, _Pool] = {}
-
-    def normalize(self, place: int, features: Tensor, options: dict[str, Any]) -> Tensor:
-        """Normalize by the batch's mean and variance, and take them into account."""
-        self.pools.setdefault(place, _Pool()).add(features)
-        return batch_norm(features, None, None, **{**options, "training": True})
-
-    def result(self) -> Tensor:
-        """Return mean and variance of each norm, flat; of a norm that did not run, its own."""
-        parts: list[Tensor] = []
-        for place, norm in enumerate(self.norms):
-            assert norm.running_mean is not None and norm.running_var is not None
-            own = (norm.running_mean, norm.running_var)
-            parts += self.pools[place].result() if place in self.pools else own
-        return torch.cat([part.double().cpu() for part in parts])
-
-
-class _Pool:
-    """Mean and variance over the inputs of one batch norm, `(B, C, ...)`, batch after batch."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.mean = self.squares = torch.zeros((), dtype=torch.float64)
-
-    def add(self, features: Tensor) -> None:
-        new = features.numel() // features.shape[1]
-        if new < 2:
-            raise DataError(
-                "A batch of one image gives a batch norm one value per channel, which has no variance; give batches "
-                "of two images or more."
-            )
-        # Apple's GPUs have no float64; there the sums live on the CPU.
-        on_mps = features.device.type == "mps"
-        others = [axis for axis in range(features.ndim) if axis != 1]
-        pair = torch.var_mean(features.float() if on_mps else features.double(), others, correction=0)
-        variance, mean = (part.to("cpu" if on_mps else part.device, torch.float64) for part in pair)
-        # Chan, Golub and LeVeque's update: no difference of large sums.
-        shift, total = mean - self.mean, self.count + new
-        self.squares = self.squares + variance * new + shift**2 * (self.count * new / total)
-        self.mean = self.mean + shift * (new / total)
-        self.count = total
-
-    def result(self) -> tuple[Tensor, Tensor]:
-        return self.mean, self.squares / (self.count - 1)
-
-
 def statistics_of(norms: Sequence[BatchNorm], values: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Return mean and variance of each batch norm out of what is kept for all of them, flat."""
     parts = torch.split(values, [norm.num_features for norm in norms for _ in range(2)])
     return list(zip(parts[::2], parts[1::2], strict=True))
+
+
+def own_statistics(norm: BatchNorm) -> tuple[Tensor, Tensor]:
+    """Return the mean and the variance that a batch norm keeps itself."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    return norm.running_mean, norm.running_var
