@@ -1,6 +1,7 @@
 """Question: do recalibrated statistics lose against the better of the anchors' own and those measured alone?
 
     python benchmarks/recalibration.py --seeds 0 1 2
+    python benchmarks/recalibration.py --families cnn --images 100 --test 1000 --classes 5 7 9
     python benchmarks/recalibration.py --anchors small@small.safetensors base@base.safetensors --family-file family.py \
         --data folder --root CIFAR10
     python benchmarks/recalibration.py --anchors tf_efficientnet_lite0@lite0.pth tf_efficientnet_lite1@lite1.pth \
@@ -72,6 +73,7 @@ def main() -> None:
     parser.add_argument("--agreement", action="store_true", help="with the largest anchor, in place of top-1")
     parser.add_argument("--families", nargs="*", default=list(EMBEDDED_FAMILIES), choices=list(EMBEDDED_FAMILIES))
     parser.add_argument("--images", nargs="*", type=int, default=[50, 100, 300])
+    parser.add_argument("--classes", nargs="*", type=int, help="measure on images of these alone (embedded data)")
     parser.add_argument("--seeds", nargs="*", type=int, default=[0])
     parser.add_argument("--repeats", type=int, default=5, help="of the timing")
     parser.add_argument("--threads", type=int, default=1)
@@ -96,6 +98,8 @@ def main() -> None:
             for seed in args.seeds:
                 images = calibration_images(train, count, seed)
                 initialize(net, images, recalibration_images=0, progress=False)
+                if args.classes:
+                    images = train.images[torch.isin(train.labels, torch.tensor(args.classes))][:count]
                 found = {way: scores(net, way, images, test) for way in WAYS}
                 best = {name: max(found["own"][name], found["measured"][name]) for name in found["own"]}
                 worst = min(found["recalibrated"][name] - best[name] for name in best)

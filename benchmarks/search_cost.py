@@ -49,8 +49,8 @@ def main() -> None:
 
     net = snnet.stitch(*anchors, space="search").eval()
     before, start = reset_peak_memory(), clock()
-    for part in ("__init__", "run_singles", "run_extended", "run_on"):
-        timed(part, clock)
+    for part in ("__init__", "run_singles", "run_extended", "run_on", "chosen"):
+        timed(part, clock, before)
     report = snnet.search(net, images, cuts=options.cuts, max_images=options.images, progress=False)
     whole = clock() - start
     print(f"{whole:7.1f} s, {mib_above(before)} MiB (goal {GOALS['memory']}): {report!r}")
@@ -63,15 +63,16 @@ def mib_above(before: int) -> int:
     return (peak_memory() - before) // 2**20
 
 
-def timed(part: str, clock: Callable[[], float]) -> None:
+def timed(part: str, clock: Callable[[], float], before: int) -> None:
     """Let a part of a search say how long it took."""
     run = getattr(Hunt, part)
 
-    def run_timed(hunt: Hunt, *args: Any) -> None:
+    def run_timed(hunt: Hunt, *args: Any) -> Any:
         start = clock()
-        run(hunt, *args)
+        result = run(hunt, *args)
         SECONDS[part] = clock() - start
-        print(f"  {SECONDS[part]:7.1f} s: {part}", flush=True)
+        print(f"  {SECONDS[part]:7.1f} s, {mib_above(before)} MiB so far: {part}", flush=True)
+        return result
 
     setattr(Hunt, part, run_timed)
 

@@ -38,7 +38,7 @@ def fitted(front: Tensor, back: Tensor) -> Tensor:
 def test_maps_are_those_of_all_rows(tiny_net: SNNet, batch_size: int) -> None:
     net = through(tiny_net, "0:0-2,1:2-4", "0:0-2,2:3-4", "2:0-1,0:0-4")
     held = HeldFeatures(net, net.space.layers, images(), 1000, batch_size)
-    found = list(held.fit(net.space.layers))
+    found = list(held.fit())
     assert {spec.name for spec, *_ in found} == {spec.name for spec in net.space.layers}
     for spec, solution, unexplained in found:
         (cut,) = spec.cuts
@@ -80,7 +80,7 @@ def test_the_same_positions_are_taken_of_all_features(along: int) -> None:
     net = through(stitch(anchor, copy.deepcopy(anchor), space="search"), "0:0-2,1:2-5", "1:0-3,0:3-5")
     held = HeldFeatures(net, net.space.layers, images(12), 9, 4)
     assert {len(rows) for rows in held.rows.values()} == {12 * 9}
-    for _, solution, unexplained in held.fit(net.space.layers):
+    for _, solution, unexplained in held.fit():
         assert unexplained < 1e-6
         assert torch.allclose(solution.weight, torch.eye(16).double(), atol=1e-2)
     other = through(net, "0:0-2,1:2-3,0:3-5")

@@ -48,6 +48,27 @@ def test_a_search_finds_routes_and_makes_them_the_networks(anchors: int, tmp_pat
         assert torch.equal(again(images(3), number), net(images(3), number))
 
 
+def test_large_networks_run_fewer_routes_on_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = search(tiny_family(), images(16), budgets=3, progress=False)
+    monkeypatch.setattr("snnet.searching.race.WORK", 0)
+    monkeypatch.setattr("snnet.searching.race.FEWEST", 2)
+    monkeypatch.setattr("snnet.searching.hunt.FEWEST", 2)
+    seen = set()
+    net = tiny_family()
+    report = search(net, images(16), budgets=3, progress=lambda done, total, note: seen.add((total, note)))
+    runs = [sum(DIVERGENCE in row.values for row in one.table) for one in (free, report)]
+    assert runs[1] < runs[0] and len(report.table) < len(free.table)
+    assert {total for total, note in seen if "routes run" in note} <= set(range(8))
+    rows = {row.stitch: row for row in report.table}
+    assert all(rows[chosen.id].divergence >= 0 for chosen in report.chosen) and len(report.chosen) > 2
+    # Anchors are judged on the same few images as all others.
+    few = max(total for total, note in seen if "routes run" in note)
+    judge = Judge(net, images(16)[8:][:few], None, 64)
+    with torch.no_grad():
+        for route, score in judge.anchors(net.space[:2]).items():
+            assert rows[route.id].divergence == pytest.approx(score.divergence, abs=1e-6)
+
+
 def test_the_same_seed_finds_the_same() -> None:
     found = [search(tiny_family(), images(), budgets=4, seed=3, progress=False) for _ in range(2)]
     assert found[0].chosen == found[1].chosen
@@ -152,7 +173,7 @@ def test_too_few_images_are_refused_and_an_error_leaves_the_network() -> None:
         raise KeyboardInterrupt
 
     def stop_at_last(done: int, total: int, note: str) -> None:
-        if note == "stitching layers solved" and done == total:
+        if note == "calibration images" and done == total == 40:
             notes.append(note)
             raise KeyboardInterrupt
 

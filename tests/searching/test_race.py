@@ -23,37 +23,31 @@ def race(tiny_net: SNNet) -> Race:
 
 
 @torch.no_grad()
-def test_the_best_of_each_step_run_on(race: Race, tiny_net: SNNet) -> None:
+def test_the_best_of_each_step_are_known_from_what_was_run(race: Race, tiny_net: SNNet) -> None:
     routes = list(tiny_net.space)[3:]
-    race.run(tiny_net, routes, 20, 50)
-    steps = dict(zip(routes, np.searchsorted(race.budgets, [race.costs[route] for route in routes]), strict=True))
-    short = Judge(tiny_net, race.judge.images[:20], None, batch_size=20)
-    alone = {route: type(race.scores[route])() for route in routes}
-    short.score(tiny_net, alone, 20)
-    for step in set(steps.values()):
-        inside = sorted((route for route in routes if steps[route] == step), key=lambda route: alone[route].divergence)
-        assert [race.scores[route].images for route in inside] == [50] * 4 + [20] * (len(inside) - 4)
+    race.run(tiny_net, routes, 20)
+    assert {race.scores[route].images for route in routes} == {20}
     assert all(race.scores[route].images == 64 for route in tiny_net.space[:3])
+    steps = dict(zip(routes, np.searchsorted(race.budgets, [race.costs[route] for route in routes]), strict=True))
+    best = race.best(routes, 2)
+    for step in set(steps.values()):
+        inside = sorted((route for route in routes if steps[route] == step), key=lambda r: race.scores[r].divergence)
+        assert [route for route in best if steps[route] == step] == inside[:2]
 
 
 def test_what_is_run_is_bounded_by_macs(race: Race, tiny_net: SNNet, monkeypatch: pytest.MonkeyPatch) -> None:
     routes = sorted(list(tiny_net.space)[3:], key=race.costs.__getitem__)
     assert race.work == racing.WORK
-    assert race.lengths(routes, 64) == (32, 64) and race.lengths(routes, 20) == (20, 20)
+    assert race.length(routes, 64) == 64 and race.length(routes, 20) == 20
     each = race.macs(routes)
     # What begins alike runs once; stitching layers do not count.
     assert each < sum(race.costs[route] for route in routes)
     assert race.macs(routes[:1]) == pytest.approx(race.costs[routes[0]], rel=0.1)
     assert race.macs([Stitch("0:0-2,1:2-4")], whole=False) < race.macs([Stitch("0:0-2,1:2-4")])
     race.work = 10.5 * each
-    first, last = race.lengths(routes, 64)
-    # All is spent on the first run, in which no more than a few take part.
-    assert first == last == 10
-    race.work = 40 * each
-    first, last = race.lengths(routes, 64)
-    assert first == 32 < last < 64 and 32 * each < race.work
+    assert race.length(routes, 64) == 10
     race.work = 0
-    assert race.lengths(routes, 64) == (racing.FEWEST, racing.FEWEST)
+    assert race.length(routes, 64) == racing.FEWEST
     race.work = racing.FEWEST * race.macs(routes[:5])
     assert race.affordable(lambda keep: routes[:keep], 9) == routes[:5]
     race.work = 0
@@ -61,4 +55,4 @@ def test_what_is_run_is_bounded_by_macs(race: Race, tiny_net: SNNet, monkeypatch
     monkeypatch.setattr(racing, "WORK", 0)
     anchors = {route: race.costs[route] for route in tiny_net.space[:3]}
     bounded = Race(tiny_net, race.judge, anchors, 128, race.budgets, False)
-    assert bounded.work == pytest.approx(2 * 128 * sum(anchors.values()))
+    assert bounded.work == pytest.approx(racing.SHARE * 128 * sum(anchors.values()))

@@ -111,6 +111,7 @@ class HeldFeatures:
         batch_size: int,
         progress: Show = False,
     ) -> None:
+        self._specs = specs
         self._plan, self._images, self._most, self._batch_size = plan_layers(net, specs), images, positions, batch_size
         # Apple's GPUs have no float64; the rows then live on the CPU.
         self._place = torch.device("cpu") if net.device.type == "mps" else net.device
@@ -131,14 +132,14 @@ class HeldFeatures:
         for node, held in self.rows.items():
             check_finite(node, held.mean)
 
-    def fit(self, specs: Sequence[LayerSpec]) -> Iterator[tuple[LayerSpec, Solution, float]]:
-        """Fit some of the layers to what the anchors give.
+    def fit(self, specs: Sequence[LayerSpec] | None = None) -> Iterator[tuple[LayerSpec, Solution, float]]:
+        """Fit all of the layers, or some, to what the anchors give.
 
         Yields:
             Each with its map, and what part of the variance behind the cut the map leaves unexplained.
         """
         fronts: dict[Node, list[LayerSpec]] = {}
-        for spec in specs:
+        for spec in self._specs if specs is None else specs:
             fronts.setdefault(front_nodes(spec, self._plan.fits)[0], []).append(spec)
         for front, group in fronts.items():
             found = self.rows[front].fit([self.rows[back_nodes(spec)[0]] for spec in group])

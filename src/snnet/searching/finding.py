@@ -8,9 +8,7 @@ import torch
 from torch import Tensor
 
 from snnet.errors import SpaceError
-from snnet.init import initialize
 from snnet.network import SNNet
-from snnet.searching.candidates import with_routes
 from snnet.searching.hunt import Hunt
 from snnet.searching.images import take_images
 from snnet.searching.report import SearchReport
@@ -37,10 +35,10 @@ def search(
     A least-squares layer is fitted for every single cut on one half of the images, in one pass. Routes are judged on
     the other half, by how far their answers are from the largest anchor's (Kullback-Leibler divergence). What a cut
     causes is first predicted, from the variance that its map leaves unexplained and from the anchor's own gradients,
-    and the most promising routes at every cost are run, the best of them on more images than the rest. They are
-    extended to two and three cuts, with layers fitted to what arrives along the route, and run in turn. For each budget
-    the best route is chosen; anchors stay in any case. Large networks run fewer routes, on fewer images, so that a
-    search takes some times as long as all images take through the anchors.
+    and the most promising routes at every cost are run. They are extended to two and three cuts, with layers fitted to
+    what arrives along the route, and run in turn. For each budget the best route is chosen; anchors stay in any case.
+    Large networks run fewer routes on fewer images, so that a search takes some times as long as all images take
+    through the anchors.
 
     Args:
         net: The network; its stitches and stitching layers are replaced. One anchor is enough.
@@ -81,9 +79,7 @@ def search(
         hunt.run_extended()
         hunt.run_on()
         # The network changes only once all is done: an error leaves it as it was.
-        found = with_routes(net, hunt.choose())
-        initialize(found, taken, recalibration_images=0, batch_size=batch_size, progress=progress)
-        rank = net.lora_rank
+        found, rank = hunt.chosen(taken), net.lora_rank
         net.set_lora_rank(None).set_space(found.space).layers.load_state_dict(found.layers.state_dict())
         net.set_lora_rank(rank)
     sizes = (half, len(taken) - half)

@@ -14,12 +14,12 @@ from snnet.profiling import step_costs
 from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
 from snnet.searching.learning import after_training
 from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
-from snnet.searching.race import FEWEST, LEFT, Race
+from snnet.searching.race import FEWEST, Race
 from snnet.searching.report import NEAR, choose
 from snnet.searching.scoring import Judge
 from snnet.searching.sensitivity import Sensitivities
 from snnet.searching.settings import SearchSettings
-from snnet.space import Stitch, StitchSpace
+from snnet.space import Cut, Stitch, StitchSpace
 from snnet.table import AGREEMENT, DIVERGENCE, EXPECTED, StitchRow, StitchTable
 from snnet.utils import Show
 
@@ -29,8 +29,8 @@ PROBED = 64
 """Held-out images, at most, whose gradients predict what cuts cause."""
 MEMORY = 2**27
 """Bytes of features or of layers that are kept for one part of the work."""
-SINGLES, EXTENDED, BEAM = 6, 12, 120
-"""Routes of each step of the budgets that are run, with one cut and with more, and that are extended in each round."""
+KEPT, BEAM = 12, 120
+"""Routes of each step of the budgets that are run, and that are extended, in each round."""
 
 
 class Hunt:
@@ -62,7 +62,13 @@ class Hunt:
         whole = dict(zip(self.anchors, self.parts.whole, strict=True))
         images = len(fitting) + len(judge.images)
         self.race = Race(net, judge, whole, images, self.budgets, progress, for_training=settings.for_training)
-        self._hold(fitting)
+        features = [anchor.feature(block) for anchor in net.family for block in range(-1, anchor.depth)]
+        sizes = [4 * math.prod(feature.shape) for feature in features]
+        self._widest = max(feature.channels for feature in features)
+        self._probed = min(PROBED, max(4, 2 * MEMORY // (3 * sum(sizes))))
+        # Beginnings of routes run for all images at once, and each of their blocks may have others behind it.
+        self._along = max(1, 4 * MEMORY // (max(sizes) * max(anchor.depth for anchor in net.family)))
+        self.held = self._hold(self.cuts, fitting, -(-ROWS * self._widest // len(fitting)))
 
     def run_singles(self) -> None:
         """Fit all single cuts, and run the most promising."""
@@ -76,7 +82,7 @@ class Hunt:
             left = most_promising(singles.costs, hoped, self.budgets, keep)
             return [self.singles[number] for number in left]
 
-        stitches = self.race.affordable(proposed, SINGLES)
+        stitches = self.race.affordable(proposed, KEPT)
         self._images = self._run(stitches, len(self.judge.images))
         known = {number: self.race.scores.get(stitch) for number, stitch in enumerate(self.singles)}
         caused = {number: score.own for number, score in known.items() if score is not None}
@@ -99,28 +105,39 @@ class Hunt:
             costs.update(zip(stitches, every.costs[left].tolist(), strict=True))
             return stitches
 
-        stitches = self.race.affordable(proposed, EXTENDED)
+        stitches = self.race.affordable(proposed, KEPT)
         self.race.costs |= {stitch: costs[stitch] for stitch in stitches}
-        self._run(stitches, self._images)
+        self._images = min(self._images, self._run(stitches, self._images))
 
     def run_on(self) -> None:
-        """Run the best on more images, where they were few so far."""
+        """Run the best on more images where they were few so far, if that can be twice as many or all."""
         most = len(self.judge.images)
-        if self._images < most:
-            routes = [route for route in self.race.scores if not route.is_anchor]
-            best = self.race.affordable(partial(self.race.best, routes), LEFT)
-            for route in best:
-                del self.race.scores[route]
-            self._images = self._run(best, most)
-            self.race.scores |= self.judge.anchors(self.anchors, self._images)
+        routes = [route for route in self.race.scores if not route.is_anchor]
+        for keep in range(KEPT if self._images < most else 0, 0, -1):
+            best = self.race.best(routes, keep)
+            if self.race.length(best, most) >= min(2 * self._images, most):
+                self._images = self._run(best, most)
+                break
+        self.race.scores |= self.judge.anchors(self.anchors, self._images)
 
-    def choose(self) -> list[Stitch]:
-        """Return the best of what was run to the end for each budget, as it is or once it is trained."""
-        routes = [route for route, score in self.race.scores.items() if score.images >= self._images]
-        badness = dict(zip(routes, self.race.badness(routes).tolist(), strict=True))
-        costs, budgets = {route: self.race.costs[route] for route in routes}, self.budgets.tolist()
+    def chosen(self, images: Tensor) -> SNNet:
+        """Return a network with the best of what was run to the end for each budget, layers fitted to all images."""
+        run = [route for route, score in self.race.scores.items() if score.images >= self._images]
+        badness = dict(zip(run, self.race.badness(run).tolist(), strict=True))
+        costs = {route: self.race.costs[route] for route in run}
         # Of few routes each learns more than of many.
-        return choose(costs, badness, budgets, 0.0 if self.settings.for_training else NEAR)
+        near = 0.0 if self.settings.for_training else NEAR
+        net = with_routes(self.net, choose(costs, badness, self.budgets.tolist(), near))
+        routes = [route for route in net.space if not route.is_anchor]
+        cuts = list(dict.fromkeys(cut for route in routes for cut in route.cuts))
+        if not cuts:
+            return net
+        joined = {end for cut in cuts for end in ((cut.front, cut.leave), (cut.back, cut.enter - 1))}
+        channels = sum(net.anchor(number).feature(block).channels for number, block in joined)
+        del self.held
+        held = self._hold(cuts, images, max(1, 4 * MEMORY // (4 * channels * len(images))))
+        held.fit_along(net, routes, self._images_along(routes))
+        return net
 
     def _wanted(self, found: Found) -> Floats:
         return after_training(found.divergences, found.lack) if self.settings.for_training else found.divergences
@@ -140,39 +157,36 @@ class Hunt:
         depths = [list(stages) for stages in self.net.space.depths]
         return StitchTable(rows, {"anchors": [anchor.name for anchor in self.net.family], "depths": depths})
 
-    def _hold(self, images: Tensor) -> None:
-        """Walk through the anchors once, and hold some rows of all features."""
-        net, space = self.net, StitchSpace.through(self.net.space.depths, self.singles)
-        self.specs = [space.layer_of(cut) for cut in self.cuts]
-        features = [anchor.feature(block) for anchor in net.family for block in range(-1, anchor.depth)]
-        sizes = [4 * math.prod(feature.shape) for feature in features]
-        self._widest = max(feature.channels for feature in features)
-        self._probed = min(PROBED, max(4, 2 * MEMORY // (3 * sum(sizes))))
-        # Beginnings of routes run for all images at once, and each of their blocks may have others behind it.
-        self._along = max(1, 4 * MEMORY // (max(sizes) * max(anchor.depth for anchor in net.family)))
-        positions = -(-ROWS * self._widest // len(images))
-        self.held = HeldFeatures(net, self.specs, images, positions, self.judge.batch_size, self.progress)
+    def _hold(self, cuts: Sequence[Cut], images: Tensor, positions: int) -> HeldFeatures:
+        """Walk through the anchors once, and hold some rows of the features that cuts join."""
+        space = StitchSpace.through(self.net.space.depths, [single(cut, self.net.space.depths) for cut in cuts])
+        specs = [space.layer_of(cut) for cut in cuts]
+        return HeldFeatures(self.net, specs, images, positions, self.judge.batch_size, self.progress)
 
     def _predict(self) -> tuple[Floats, Floats]:
         """Return for each single cut the variance that its map leaves, and the divergence that gradients tell."""
         probe = self.judge.images[: self._probed].to(self.net.device, self.net.dtype)
         sensitivities = Sensitivities(self.net, probe)
         found = {}
-        for done, (spec, solution, residual) in enumerate(self.held.fit(self.specs), start=1):
+        for done, (spec, solution, residual) in enumerate(self.held.fit(), start=1):
             found[spec.cuts[0]] = residual, sensitivities.divergence(spec.cuts[0], solution)
             if self.progress:
-                self.progress(done, len(self.specs), "cuts fitted")
+                self.progress(done, len(self.cuts), "cuts fitted")
         residuals, predicted = zip(*(found[cut] for cut in self.cuts), strict=True)
         return np.array(residuals), np.array(predicted)
 
     def _run(self, routes: Sequence[Stitch], images: int) -> int:
-        """Fit the layers of routes, and let these compete; return on how many images at last."""
-        first, last = self.race.lengths(routes, images)
-        along = min(self._along, int(self.race.work / max(self.race.macs(routes, whole=False), 1.0)))
+        """Fit the layers of routes, and run these; return on how many images."""
+        images = self.race.length(routes, images)
         together = max(1, 2 * MEMORY // (4 * self._widest**2 * self.settings.cuts))
         for start in range(0, len(routes), together):
             part = routes[start : start + together]
             net = with_routes(self.net, part)
-            self.held.fit_along(net, part, max(along, FEWEST))
-            self.race.run(net, part, first, last)
-        return last
+            self.held.fit_along(net, part, self._images_along(routes))
+            self.race.run(net, part, images)
+        return images
+
+    def _images_along(self, routes: Sequence[Stitch]) -> int:
+        """Return for how many images the beginnings of routes may run, for what arrives along them."""
+        beginnings = self.race.macs((route for route in routes if len(route.cuts) > 1), whole=False)
+        return max(FEWEST, min(self._along, int(self.race.work / 2 / max(beginnings, 1.0))))

@@ -1,4 +1,4 @@
-"""Routes that run: all on a few held-out images, the best of them on more."""
+"""Routes that run, as many and on as many held-out images as is worth it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -13,12 +13,10 @@ from snnet.searching.scoring import Judge, Score
 from snnet.space import Stitch, route_steps
 from snnet.utils import Show
 
-FEWEST, SHORT = 8, 32
-"""Held-out images that a route is run on at least, and at first."""
-LEFT = 4
-"""Routes of each step of the budgets that run on, at most."""
-WORK = 2.0**42
-"""MACs that one part of a race may take, if that is more than all images take twice through the anchors."""
+FEWEST = 8
+"""Held-out images that a route is run on at least."""
+WORK, SHARE = 2.0**40, 0.75
+"""MACs that one part of a race may take; or this share of what all images take through the anchors, if that is more."""
 
 
 class Race:
@@ -54,7 +52,7 @@ class Race:
         self.costs = dict(anchors)
         self.scores = judge.anchors(list(anchors))
         self._macs = step_costs(with_routes(net, ()))
-        self.work = max(WORK, 2 * images * self.macs(anchors))
+        self.work = max(WORK, SHARE * images * self.macs(anchors))
 
     def macs(self, routes: Iterable[Stitch], whole: bool = True) -> float:
         """Return what it takes to run routes for one image, or what comes before their last cuts."""
@@ -73,21 +71,15 @@ class Race:
                 return routes
         return proposed(1)
 
-    def lengths(self, routes: Sequence[Stitch], images: int) -> tuple[int, int]:
-        """Return on how many images routes are run, and the best of them, where `images` are wanted."""
-        each = self.macs(routes)
-        steps = np.searchsorted(self.budgets, np.array([self.costs[route] for route in routes]))
-        _, counts = np.unique(steps, return_counts=True)
-        left = each * np.minimum(counts, LEFT).sum() / max(len(routes), 1)
-        first = min(images, SHORT, max(FEWEST, int(self.work / max(each, 1.0))))
-        more = max(0, int((self.work - first * each) / max(left, 1.0)))
-        return first, min(images, first + more)
+    def length(self, routes: Sequence[Stitch], images: int) -> int:
+        """Return on how many images routes are run, where `images` are wanted."""
+        return min(images, max(FEWEST, int(self.work / max(self.macs(routes), 1.0))))
 
-    def run(self, net: SNNet, routes: Sequence[Stitch], first: int, last: int) -> None:
-        """Run routes of a network on `first` images, and the best of each step on, to the `last`."""
-        known = {route: self.scores.setdefault(route, Score()) for route in routes}
-        self.judge.score(net, known, first, self.progress)
-        self.judge.score(net, {route: known[route] for route in self.best(routes, LEFT)}, last, self.progress)
+    def run(self, net: SNNet, routes: Sequence[Stitch], images: int) -> None:
+        """Run routes of a network on so many images."""
+        found = {route: Score() for route in routes}
+        self.judge.score(net, found, images, self.progress)
+        self.scores |= found
 
     def best(self, routes: Sequence[Stitch], keep: int) -> list[Stitch]:
         """Return the best of each step so far."""

@@ -37,7 +37,7 @@ class Sensitivities:
             parts = [list(self._run(number, part, draws)) for part in torch.split(images, max(1, len(images) // PARTS))]
             for block, found in enumerate(zip(*parts, strict=True), start=-1):
                 spec = anchor.feature(block)
-                self.features[number, block] = torch.cat([to_positions(feature.detach(), spec) for feature, _ in found])
+                self.features[number, block] = torch.cat([to_positions(feature, spec) for feature, _ in found])
                 drawn = zip(*(gradients for _, gradients in found), strict=True)
                 self.gradients[number, block] = [torch.cat([to_positions(g, spec) for g in draw]) for draw in drawn]
 
@@ -62,4 +62,5 @@ class Sensitivities:
             classes = torch.multinomial(answers.detach().exp(), draws, replacement=True)
             drawn = answers.gather(1, classes).sum(0)
             found = [torch.autograd.grad(one, features, retain_graph=True) for one in drawn]
-        return zip(features, map(list, zip(*found, strict=True)), strict=True)
+        # Without what led there: else it would be kept until the last part has run.
+        return zip([feature.detach() for feature in features], map(list, zip(*found, strict=True)), strict=True)
