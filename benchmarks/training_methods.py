@@ -166,6 +166,9 @@ def run(family: str, method: str, seed: int, budget: float | None, args: argpars
     if budget is not None:
         recipe = recipe.with_run(steps=steps_for(recipe, budget))
     with open_run(recipe, directory) as begun:
+        if not begun.begun:
+            # As they came, which is what is lost and what is gained upon.
+            begun.evaluate(directory / BEFORE, stitches=begun.parts.net.space.where(max_segments=1))
         table = begun.finish()
     assert table is not None
     found = figures(table, StitchTable.load(directory / BEFORE), FAMILIES.get(family, family))

@@ -4,7 +4,16 @@ from pathlib import Path
 import pytest
 
 from snnet.errors import TableError
-from snnet.report.view import anchor_depths, anchor_names, axis_of, cost_columns, score_range, series_of, short_names
+from snnet.report.view import (
+    anchor_depths,
+    anchor_names,
+    axis_of,
+    cost_columns,
+    score_range,
+    series_of,
+    short_names,
+    staircase,
+)
 from snnet.table import StitchRow, StitchTable
 
 
@@ -106,3 +115,16 @@ def test_a_table_without_scores_is_refused() -> None:
         score_range(one(macs=1), None, "macs", "top1")
     with pytest.raises(TableError, match="`snnet evaluate` measures scores"):
         score_range(one(macs=1, top1=math.nan), None, "macs", "top1")
+
+
+def test_the_staircase_is_of_the_anchors_as_they_came_or_are() -> None:
+    def table(*scores: float, loss: float = 1.0) -> StitchTable:
+        ids = ["0:0-4", "1:0-4", "2:0-4", "0:0-2,1:3-4"]
+        rows = [StitchRow(n, ids[n], {"macs": n + 1.0, "top1": top1, "loss": loss}) for n, top1 in enumerate(scores)]
+        return StitchTable(rows)
+
+    now, before = table(80, 79, 90, 95), table(81, 85, 88)
+    assert staircase(now, None, "macs", "top1") == [(1.0, 80), (3.0, 90)]
+    assert staircase(now, before, "macs", "top1") == [(1.0, 81), (2.0, 85), (3.0, 90)]
+    assert staircase(now, table(81, 85, 88, loss=2.0), "macs", "loss") == [(1.0, 1.0)], "where less is better"
+    assert staircase(table(80), before, "macs", "top1") == [], "one anchor is no staircase"

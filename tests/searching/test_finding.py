@@ -1,5 +1,6 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -7,8 +8,11 @@ from torch import Tensor
 import snnet
 from snnet.errors import DataError, SpaceError
 from snnet.network import SNNet, stitch
-from snnet.profiling import count_costs
-from snnet.searching import search
+from snnet.profiling import count_costs, step_macs
+from snnet.searching import all_cuts, search
+from snnet.searching.candidates import Costs
+from snnet.searching.learning import after_training, lacking
+from snnet.searching.proposals import Proposals
 from snnet.searching.report import choose
 from snnet.searching.scoring import Judge, Score, log_probabilities
 from snnet.space import Stitch
@@ -183,3 +187,52 @@ def test_too_few_images_are_refused_and_an_error_leaves_the_network() -> None:
             search(net, images(), cuts=2, progress=late)
         assert len(net.space) == 1 and not len(net.layers)
     assert len(notes) == 1
+
+
+def test_training_mends_what_cuts_cause_and_not_what_anchors_lack() -> None:
+    whole = {0: 1.0, 1: 0.2}
+    assert lacking(Stitch("0:0-6"), whole) == 1.0
+    assert lacking(Stitch("0:0-2,1:3-9"), whole) == pytest.approx((2 * 1.0 + 6 * 0.2) / 8)
+    assert lacking(Stitch("1:0-2,1:4-6"), whole) == pytest.approx(0.2)
+    found = after_training(np.array([1.0, 0.9, 0.5, 0.5]), np.array([1.0, 0.2, 0.2, 0.6]))
+    assert found == pytest.approx([1.0, 0.2 + 0.3 * 0.7, 0.2 + 0.3 * 0.3, 0.6])
+
+
+def test_what_proposed_routes_lack_is_what_their_blocks_do() -> None:
+    net = tiny_family()
+    cuts = all_cuts(net.family)
+    costs = Costs.of(net, cuts, lambda probe: dict.fromkeys(step_macs(probe), 1.0))
+    proposals = Proposals(cuts, costs, net.family, np.ones(len(cuts)), [1.0, 0.25])
+    singles = proposals.singles()
+    twice = proposals.extended(singles.routes, 1e9)
+    thrice = proposals.extended(twice.routes[:200], 1e9)
+    for found in (singles, twice, thrice):
+        wanted = [lacking(proposals.stitch(route), {0: 1.0, 1: 0.25}) for route in found.routes]
+        assert found.lack == pytest.approx(wanted)
+
+
+def test_for_training_the_best_within_each_budget_alone_are_chosen() -> None:
+    net = tiny_family()
+    report = search(net, images(), budgets=6, for_training=True, progress=False)
+    rows = {row.stitch: row for row in report.table}
+    whole = {n: rows[anchor.id].divergence for n, anchor in enumerate(net.space[:2])}
+    values = []
+    for route in sorted(net.space, key=lambda route: rows[route.id].macs):
+        found, lack = np.array([rows[route.id].divergence]), np.array([lacking(route, whole)])
+        if not route.is_anchor:
+            values.append(float(after_training(found, lack)[0]))
+    assert values and values == sorted(values, reverse=True), "each costs more and is better than those before"
+
+
+def test_a_search_takes_a_network_with_low_rank_layers() -> None:
+    net = tiny_family().set_lora_rank(2)
+    plain = tiny_family()
+    search(plain, images(), budgets=3, cuts=1, progress=False)
+    search(net, images(), budgets=3, cuts=1, progress=False)
+    assert net.lora_rank == 2 and net.space == plain.space
+    assert torch.allclose(net(images(3), len(net.space) - 1), plain(images(3), len(net.space) - 1), atol=1e-5)
+
+
+def test_unknown_settings_of_a_search_are_refused() -> None:
+    with pytest.raises(SpaceError, match=r"budget: unknown keyword\. Did you mean 'budgets'"):
+        search(tiny_family(), images(), budget=3)  # type: ignore[call-arg]

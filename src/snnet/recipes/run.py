@@ -147,7 +147,8 @@ class Run:
         if told is not None and trainer.probe is not None:
             trainer.probe = replace(trainer.probe, told=told)
             if not self.begun:
-                trainer.probe.measure(self.parts.net, 0)
+                # With the statistics that have been measured.
+                replace(trainer.probe, calibration=None).measure(self.parts.net, 0)
         with self.stage("Training") as progress:
             result = trainer.fit(resume=self.begun, on_message=self.say, progress=progress)
         if result.averaged is not None:
@@ -189,18 +190,18 @@ class Run:
         """Return what a file holds; if that is of other stitches, such as those of another search, remove it."""
         found = StitchTable.load(path) if path.is_file() else None
         numbers = {stitch.id: number for number, stitch in enumerate(self.parts.net.space)}
-        if found is not None and any(numbers.get(row.stitch) != row.index for row in found):
-            path.unlink()
-            return None
-        return found
+        if found is None or all(numbers.get(row.stitch) == row.index for row in found):
+            return found
+        path.unlink()
+        return None
 
     def _scored(
         self, path: Path, batches: EvalBatches, title: str, stitches: Sequence[StitchLike] | None = None
     ) -> StitchTable:
         """Evaluate into a file; if that holds scores of something else, remove it and evaluate anew."""
-        net, device = self.parts.net, self.parts.device
         with self.stage(title) as progress:
-            run = partial(evaluate, net, batches, stitches=stitches, device=device, output=path, progress=progress)
+            how = {"stitches": stitches, "device": self.parts.device, "output": path, "progress": progress}
+            run = partial(evaluate, self.parts.net, batches, **how)
             try:
                 return run()
             except TableError as error:
