@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -12,7 +11,7 @@ from snnet.cli.console import cell, loading, progress, say, show, show_choices, 
 from snnet.cli.options import Directory, Seed, writable
 from snnet.errors import RecipeError
 from snnet.table import COST, SCORE, StitchTable, column, frontier_gain, kinds_of
-from snnet.utils import counted, human
+from snnet.utils import human
 
 if TYPE_CHECKING:
     from snnet.recipes import DemoResult
@@ -134,12 +133,9 @@ def show_summary(result: "DemoResult") -> None:
         [name, cell(row, COST), cell(row, SCORE), cell(result.after[row.stitch], SCORE)]
         for name, row in zip(names, result.before.anchors, strict=True)
     ]
-    tables = (result.before.stitched, result.after.stitched)
-    for title, function in (("mean", fmean), ("lowest", min), ("highest", max)):
-        scores = [column(SCORE).text(function([row.values[SCORE] for row in table])) for table in tables]
-        rows.append([f"{counted(len(tables[0]), 'stitch')}, {title}", "", *scores])
-    gains = [f"{frontier_gain(table).points:+.2f}" for table in (result.before, result.after)]
-    rows.append(["gain over keeping the anchors", "", *gains])
+    gains = [frontier_gain(table) for table in (result.before, result.after)]
+    rows.append(["height of the frontier", "", *(f"{gain.frontier.percent:.2f}" for gain in gains)])
+    rows.append(["gain over keeping the anchors", "", *(f"{gain.points:+.2f}" for gain in gains)])
     rows.append(["largest loss of an anchor", "", "", f"{max(result.anchor_losses.values()):+.2f}"])
     title = "Top-1 in percent: before training, and after"
     show_table(["", column(COST).heading, "before", "after"], rows, title=title, left=("",))

@@ -139,7 +139,7 @@ class Run:
         The network ends with the moving average of its weights, if the recipe keeps one.
 
         Args:
-            told: Told the step and the top-1 of the stitches that are looked at, before training and in between.
+            told: Told the step and the top-1 of the stitches that are looked at, before training, too.
         """
         scores = self.starting_scores() if wants_scores(self.parts.recipe) else None
         # The trainer copies anchors that teach, so it is made before they move.
@@ -147,8 +147,7 @@ class Run:
         if told is not None and trainer.probe is not None:
             trainer.probe = replace(trainer.probe, told=told)
             if not self.begun:
-                # With the statistics that have been measured.
-                replace(trainer.probe, calibration=None).measure(self.parts.net, 0)
+                replace(trainer.probe, calibration=None).measure(self.parts.net, 0)  # statistics are there
         with self.stage("Training") as progress:
             result = trainer.fit(resume=self.begun, on_message=self.say, progress=progress)
         if result.averaged is not None:
@@ -189,8 +188,8 @@ class Run:
     def _earlier(self, path: Path) -> StitchTable | None:
         """Return what a file holds; if that is of other stitches, such as those of another search, remove it."""
         found = StitchTable.load(path) if path.is_file() else None
-        numbers = {stitch.id: number for number, stitch in enumerate(self.parts.net.space)}
-        if found is None or all(numbers.get(row.stitch) == row.index for row in found):
+        ids = dict(enumerate(stitch.id for stitch in self.parts.net.space))
+        if found is None or all(ids.get(row.index) == row.stitch for row in found):
             return found
         path.unlink()
         return None
@@ -199,9 +198,9 @@ class Run:
         self, path: Path, batches: EvalBatches, title: str, stitches: Sequence[StitchLike] | None = None
     ) -> StitchTable:
         """Evaluate into a file; if that holds scores of something else, remove it and evaluate anew."""
+        net, device = self.parts.net, self.parts.device
         with self.stage(title) as progress:
-            how = {"stitches": stitches, "device": self.parts.device, "output": path, "progress": progress}
-            run = partial(evaluate, self.parts.net, batches, **how)
+            run = partial(evaluate, net, batches, stitches=stitches, device=device, output=path, progress=progress)
             try:
                 return run()
             except TableError as error:
