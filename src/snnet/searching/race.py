@@ -15,7 +15,7 @@ from snnet.utils import Show
 
 FEWEST = 8
 """Held-out images that a route is run on at least."""
-WORK, SHARE = 2.0**40, 0.75
+WORK, SHARE = 2e12, 0.75
 """MACs that one part of a race may take; or this share of what all images take through the anchors, if that is more."""
 
 
