@@ -66,6 +66,7 @@ class Hunt:
         sizes = [4 * math.prod(feature.shape) for feature in features]
         self._widest = max(feature.channels for feature in features)
         self._probed = min(PROBED, max(4, 2 * MEMORY // (3 * sum(sizes))))
+        self._together = min(judge.batch_size, max(1, MEMORY // (8 * max(sizes))))
         # Beginnings of routes run for all images at once, and each of their blocks may have others behind it.
         self._along = max(1, 4 * MEMORY // (max(sizes) * max(anchor.depth for anchor in net.family)))
         self.held = self._hold(self.cuts, fitting, -(-ROWS * self._widest // len(fitting)))
@@ -161,7 +162,7 @@ class Hunt:
         """Walk through the anchors once, and hold some rows of the features that cuts join."""
         space = StitchSpace.through(self.net.space.depths, [single(cut, self.net.space.depths) for cut in cuts])
         specs = [space.layer_of(cut) for cut in cuts]
-        return HeldFeatures(self.net, specs, images, positions, self.judge.batch_size, self.progress)
+        return HeldFeatures(self.net, specs, images, positions, self._together, self.progress)
 
     def _predict(self) -> tuple[Floats, Floats]:
         """Return for each single cut the variance that its map leaves, and the divergence that gradients tell."""
