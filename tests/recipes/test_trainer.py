@@ -37,6 +37,7 @@ def test_scores_during_training_are_with_the_statistics_of_the_end() -> None:
 
 def test_the_sandwich_with_a_teacher_in_place() -> None:
     in_place = {"loss__teacher__source": "in-place", "loss__first_teacher__source": "own-anchors"}
+    in_place |= {"loss__teacher__alpha": "1.0"}
     parts = build(**in_place, sampler__name="sandwich", sampler__options={"random": 1})
     trainer = build_trainer(parts)
     assert trainer.loss.describe()["in_place"] == {"kind": "soft", "alpha": 1.0, "temperature": 2.0}

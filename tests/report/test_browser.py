@@ -95,7 +95,7 @@ def test_a_stitch_without_a_score_says_so(page: Any, table: StitchTable) -> None
 def test_legend_entries_toggle_their_marks(page: Any) -> None:
     entries = css(page, "#legend button")
     keys = [entry.get_attribute("data-toggles") for entry in entries]
-    assert keys == ["anchors", "series-0", "series-1", "frontier", "before", "unscored"]
+    assert keys == ["anchors", "series-0", "series-1", "frontier", "alone", "before", "unscored"]
     for key, entry in zip(keys, entries, strict=True):
         marks = css(page, f'#chart [data-key="{key}"] > *')
         assert marks
