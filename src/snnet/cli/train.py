@@ -28,11 +28,12 @@ def train(
     """Train all stitches of a network at once: one drawn at random each step.
 
     A recipe says everything: anchors, images, augmentation, optimizer, length. Any of its settings can be given as a
-    flag, --section.key value, and wins over the file; --settings lists them all. --recipe default or --recipe paper
-    sets sampler, loss and the anchors' rate at once, to a method that comes with the package. A family is stitched
-    and initialized first. A saved network is trained as it is, for 10 epochs and on the images of the run that made it
-    unless you say otherwise. Where there is batch norm, its running statistics are measured for each stitch before it
-    is evaluated.
+    flag, --section.key value, and wins over the file; --settings lists them all. --recipe default, windows or paper
+    sets stitches, sampler, loss and the anchors' rate at once, to a method that comes with the package. With the
+    default a family is searched for the stitches worth training, and the network before training lies in searched/ of
+    the output; with the others it is stitched and initialized. A saved network is trained as it is, for 10 epochs and
+    on the images of the run that made it unless you say otherwise. Where there is batch norm, its running statistics
+    are measured for each stitch before it is evaluated.
 
     If the output holds a checkpoint of the same settings, training goes on from there, to the same result bit for
     bit (on a CPU). The output becomes a saved network with its table, next to logs and checkpoints.
