@@ -67,7 +67,7 @@ def recipe_of(family: str, method: str, settings: dict[str, Any]) -> Recipe:
     if method == "windows" and (teacher := Recipe.load(source).loss.teacher) is not None:
         flag["loss.teacher.alpha"] = teacher.alpha
     if method == "distilled":
-        flag |= {"search": None, "sampler.name": "single", "sampler.options": {"stitch": second_largest(source)}}
+        flag |= {"routes": None, "sampler.name": "single", "sampler.options": {"stitch": second_largest(source)}}
         flag |= {"evaluation.stitches": "anchors"}
         flag |= {"loss.teacher.source": "largest-anchor", "optim.freeze": "nothing", "optim.anchor_lr_scale": 1.0}
     # No looks, which cost time and decide nothing.
@@ -84,7 +84,7 @@ def second_largest(source: str) -> str:
 
 def of_search(directory: Path, recipe: Recipe) -> float:
     """Return the multiply-adds of a search: three passes of every anchor, and every candidate that was run."""
-    section, table = recipe.search, directory / "searched" / "search.jsonl"
+    section, table = recipe.routes, directory / "searched" / "search.jsonl"
     if section is None:
         return 0.0
     candidates = StitchTable.load(table)

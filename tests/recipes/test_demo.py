@@ -20,9 +20,9 @@ from snnet.utils import Progress
 QUICK = {
     "network.pretrained": False,
     "calibration.images": 8,
-    "search.images": 16,
-    "search.budgets": 6,
-    "search.cuts": 1,
+    "routes.images": 16,
+    "routes.budgets": 6,
+    "routes.cuts": 1,
     "data.batch_size": 8,
     "run.steps": 2,
     "run.trackers": [],

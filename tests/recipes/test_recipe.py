@@ -25,7 +25,7 @@ def test_the_packaged_recipes_are_whole(name: str) -> None:
 TEACHER = {"source": "own-anchors", "kind": "soft", "alpha": 0.5, "temperature": 2.0}
 METHODS = {
     "default": {
-        "search": {"for_training": True},
+        "routes": {"for_training": True},
         "loss": {"smoothing": 0.1, "teacher": TEACHER},
         "optim": {"freeze": "smallest-anchor", "anchor_lr_scale": 0.3, "betas": [0.9, 0.98], "clip_norm": 1.0},
         "sampler": {"name": "anchor-share", "options": {"share": 0.2}},
@@ -82,7 +82,7 @@ def test_the_embedded_recipes_are_the_default_method_with_few_changes(name: str,
         "clip_norm": 1.0,
     }
     assert (recipe.sampler.name, recipe.sampler.options) == ("anchor-share", {"share": 0.2})
-    assert recipe.search is not None and recipe.search.for_training
+    assert recipe.routes is not None and recipe.routes.for_training
 
 
 @pytest.mark.parametrize("name", ["embedded_vit", "embedded_cnn", "embedded_cnn_vit", "deit_ti_s_b"])

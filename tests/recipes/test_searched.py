@@ -13,7 +13,7 @@ from snnet.recipes.searched import SEARCHED, kept_routes
 from snnet.searching import SearchReport
 from tests.recipes.small import SMALL, build
 
-SEARCH = {"recipe": "default", "search.budgets": 5, "search.images": 16, "search.cuts": 2, "sampler.name": "uniform"}
+SEARCH = {"recipe": "default", "routes.budgets": 5, "routes.images": 16, "routes.cuts": 2, "sampler.name": "uniform"}
 # Weights at random answer all alike; those of the package tell routes apart.
 TRAINED = {"network.pretrained": True, "network.anchors": ["vit_fm_tiny"]}
 
@@ -79,7 +79,7 @@ def test_layers_of_a_search_are_trained_at_low_rank(tmp_path: Path) -> None:
     [
         ({"network__kernel_size": 3}, "a space that is searched has no windows; leave network.kernel_size out"),
         ({"network__new_heads": True}, "a search goes by what they answer: take --recipe windows"),
-        ({"search__budgets": 0}, "search.budgets"),
+        ({"routes__budgets": 0}, "routes.budgets"),
     ],
 )
 def test_what_does_not_go_with_a_search_is_refused_at_the_start(
@@ -94,6 +94,6 @@ def test_a_saved_network_keeps_its_stitches(tmp_path: Path) -> None:
     changes = {name: value for name, value in SMALL.items() if name != "recipe" and not name.startswith("network.")}
     saved = {**changes, "network.saved": tmp_path / "net"}
     kept = Recipe.load("embedded_vit", saved)
-    assert kept.recipe == "default" and kept.search is None
-    with pytest.raises(RecipeError, match="a saved network has its stitches; leave search out"):
-        Recipe.load("embedded_vit", {**saved, "search.budgets": 3})
+    assert kept.recipe == "default" and kept.routes is None
+    with pytest.raises(RecipeError, match="a saved network has its stitches; leave routes out"):
+        Recipe.load("embedded_vit", {**saved, "routes.budgets": 3})

@@ -43,7 +43,7 @@ def build_parts(recipe: Recipe, faults: Faults | None = None) -> Parts:
         parts = _sketch(recipe, images, clean, saved, probes, faults)
         check_parts(parts, faults)
     faults.refuse()
-    if recipe.search is not None:
+    if recipe.routes is not None:
         # The routes of the sketch only stood in for those that are found.
         parts.net.set_space(parts.net.space.where(max_segments=1))
     net = saved or _build_network(network, parts.net, recipe.run.seed, new_heads=bool(parts.new_heads))
@@ -102,7 +102,7 @@ def _load_network(section: NetworkSettings, seed: int) -> SNNet:
 
 def _sketch_network(recipe: Recipe, probes: list[Anchor], num_classes: int | None) -> SNNet:
     """Return the network on the meta device; no weights are read, nor looked for."""
-    section, search = recipe.network, recipe.search
+    section, search = recipe.network, recipe.routes
     how = {"space": "search"} if search else section.model_dump(include=set(SpaceSettings.model_fields))
     with torch.device("meta"):
         # Heads and rates as usual: the probes are the anchors.

@@ -162,7 +162,7 @@ def run_one(
         RecipeError: If the output holds another run.
     """
     directory, watching = Path(output), watching or Watching()
-    usual = {"network.anchors": EMBEDDED_FAMILIES[family][-1:], "search.for_training": False}
+    usual = {"network.anchors": EMBEDDED_FAMILIES[family][-1:], "routes.for_training": False}
     recipe = Recipe.load(FAMILIES[family], {**usual, **(changes or {})})
     with open_run(recipe, directory, stage=watching.stage, say=watching.say) as run:
         run.initialize()

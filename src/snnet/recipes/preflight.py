@@ -97,10 +97,10 @@ def check_root(recipe: Recipe, faults: Faults) -> None:
 def check_parts(parts: Parts, faults: Faults) -> None:
     """Note what network and images show to be wrong; the network may be one on the meta device."""
     recipe, net = parts.recipe, parts.net
-    if recipe.search is not None and parts.new_heads:
+    if recipe.routes is not None and parts.new_heads:
         faults.add(
             f"The anchors have fresh classifiers, for {parts.new_heads}, and a search goes by what they answer: take "
-            "--recipe windows, or leave search out."
+            "--recipe windows, or leave routes out."
         )
     with faults:
         recipe.run.length(len(parts.train))

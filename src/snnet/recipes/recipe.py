@@ -137,7 +137,7 @@ class Recipe(Settings):
     )
 
     network: NetworkSettings
-    search: SearchSettings | None = Field(
+    routes: SearchSettings | None = Field(
         None, description="which routes of the anchors are searched for; null takes those of the network's windows"
     )
     data: DataSettings = DataSettings()
@@ -160,15 +160,15 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _one_way_to_routes(self) -> Self:
-        if self.search is None:
+        if self.routes is None:
             return self
         if self.network.saved:
-            raise ValueError("a saved network has its stitches; leave search out, `snnet search` gives it others")
+            raise ValueError("a saved network has its stitches; leave routes out, `snnet search` gives it others")
         fields = SpaceSettings.model_fields.items()
         windows = [f"network.{name}" for name, field in fields if getattr(self.network, name) != field.default]
         if windows:
             raise ValueError(
-                f"a space that is searched has no windows; leave {' and '.join(windows)} out, or search, which comes "
+                f"a space that is searched has no windows; leave {' and '.join(windows)} out, or routes, which comes "
                 "with recipe: default and not with recipe: windows"
             )
         return self

@@ -123,7 +123,7 @@ def _with_method(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> di
     method = _read_yaml(methods[chosen]) if isinstance(chosen, str) and chosen in methods else {}
     if _names_saved(content, overrides):
         # It has its stitches.
-        method.pop("search", None)
+        method.pop("routes", None)
     return lay_over(content, method) if "recipe" in overrides else lay_over(method, content)
 
 

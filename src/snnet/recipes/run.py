@@ -69,7 +69,7 @@ class Run:
 
         None of a saved network, one without layers, and where an earlier call has searched.
         """
-        if self.parts.recipe.search is not None:
+        if self.parts.recipe.routes is not None:
             if kept_routes(self.parts, self.directory):
                 return None
             with self.stage("Searching") as progress:
@@ -242,7 +242,7 @@ def open_run(
             from_first(lambda: check_directory(recipe, directory))
         parts = build_parts(recipe, faults)
         begun = from_first(lambda: claim_directory(recipe, directory))
-        if begun and recipe.search is not None and not kept_routes(parts, directory):
+        if begun and recipe.routes is not None and not kept_routes(parts, directory):
             raise RecipeError(
                 f"{directory / SEARCHED}, the network before training, is gone or another; begin again in another "
                 "directory."

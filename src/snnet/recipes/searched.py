@@ -18,12 +18,12 @@ from snnet.utils import Show, copy_from_first, from_first, share
 
 SEARCHED = "searched"
 # What decides how a search ends.
-_DECIDES = ("network.", "data.", "search.", "run.seed")
+_DECIDES = ("network.", "data.", "routes.", "run.seed")
 
 
 def find_routes(parts: Parts, directory: Path, progress: Show) -> SearchReport:
     """Search on clean training images, without their labels, and keep the network as it is then in `SEARCHED`."""
-    section, net, seed = parts.recipe.search, parts.net, parts.recipe.run.seed
+    section, net, seed = parts.recipe.routes, parts.net, parts.recipe.run.seed
     assert section is not None
     how = section.model_dump(exclude={"images"})
     images = calibration_images(parts.images, section.images, seed)
