@@ -46,6 +46,8 @@ def test_a_search_is_not_made_twice(tmp_path: Path) -> None:
     assert second.parts.net.space == first.parts.net.space
     state = first.parts.net.state_dict()
     assert all(torch.equal(value, state[name]) for name, value in second.parts.net.state_dict().items())
+    with open_run(recipe(data__max_corrupt=3, optim__lr=1.0), tmp_path) as moved:
+        assert kept_routes(moved.parts, tmp_path), "how images are read, and training, decide nothing"
     with open_run(recipe(run__seed=1), tmp_path) as other:
         assert not kept_routes(other.parts, tmp_path), "another seed, another search"
 

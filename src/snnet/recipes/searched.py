@@ -11,7 +11,7 @@ from snnet.network import load
 from snnet.profiling import count_costs
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe_file import differences
-from snnet.recipes.run_directory import RECIPE, recorded_recipe
+from snnet.recipes.run_directory import RECIPE, is_free, recorded_recipe
 from snnet.searching import SEARCH, SearchReport, search
 from snnet.space import StitchSpace
 from snnet.utils import Show, copy_from_first, from_first, share
@@ -62,6 +62,6 @@ def _kept_space(parts: Parts, place: Path) -> StitchSpace | None:
         changed = differences(recorded_recipe(place / RECIPE), parts.recipe)
         kept, now = load(place), parts.net.anchors.state_dict()
         same = all(torch.equal(value, now[name]) for name, value in kept.anchors.state_dict().items())
-        if same and not any(name.startswith(_DECIDES) for name in changed):
+        if same and not any(name.startswith(_DECIDES) and not is_free(name) for name in changed):
             return kept.space
     return None
