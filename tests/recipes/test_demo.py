@@ -106,10 +106,12 @@ def test_as_many_steps_are_done_as_there_is_time_for(result: DemoResult, output:
     # What is begun keeps its steps.
     run_demo(output, recipe=Recipe.load("embedded_vit", {**QUICK, "run.steps": 3}), minutes=100)
     assert "steps: 2" in (output / "recipe.yaml").read_text()
-    recipe = Recipe.load("embedded_vit", {**QUICK, "run.steps": 22, "evaluation.every": 11})
-    run_demo(tmp_path / "short", recipe=recipe, minutes=1e-3)
-    assert "steps: 20" in (tmp_path / "short" / "recipe.yaml").read_text()
-    assert _affordable(build_parts(recipe), 1e6) == 22
+    recipe, told = Recipe.load("embedded_vit", {**QUICK, "run.steps": 22, "evaluation.every": 11}), Told()
+    short = run_demo(tmp_path, recipe=recipe, minutes=1e-3, watching=told.watching)
+    assert "Training" not in told.stages and "No time is left for 100 steps" in told.said[-1]
+    assert short.after.column("loss") == short.before.column("loss") == snnet.load(tmp_path).table.column("loss")
+    assert short.after.hits == short.before.hits and not (tmp_path / "checkpoints").exists()
+    assert _affordable(build_parts(recipe), 1e6) == 22 and _affordable(build_parts(recipe), -1.0) == 0
 
 
 def test_one_model_alone_is_not_trained(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ from snnet.utils import Stage, silent
 
 FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
 """Families that come with the package -> their recipes."""
-_TRIAL = 20
-"""Steps that tell how long one takes; a demo trains for as many at least."""
+_TRIAL, _LEAST = 20, 100
+"""Steps that tell how long one takes, and that a demo trains for at least, or not at all."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -107,7 +107,7 @@ def run_demo(
         seed: In place of the recipe's.
         steps: Of training, in place of the recipe's.
         minutes: Train for as many steps as can be done, on this machine, in such a time for all; at most the recipe's.
-            A run that goes on keeps the number that it began with.
+            A run that goes on keeps the number that it began with. With no time for 100 nothing is trained.
         recipe: In place of the family's.
         watching: Who is told how it goes.
 
@@ -124,15 +124,18 @@ def run_demo(
         # Of use at once, and all that there is to see if training is interrupted.
         write_report(before, directory, source=str(directory))
         watching.first(before)
+        affordable = None
         if minutes is not None and steps is begun is None:
-            left = 60 * minutes - (time.perf_counter() - start)
-            run = run.of_length(_affordable(run.parts, left))
-
-        def told(step: int, scores: Mapping[str, float]) -> None:
-            watching.look(step, before.with_column(SCORE, scores))
-
-        run.train(told)
-        after = run.evaluate(directory / TABLE, title="Evaluating all, after")
+            affordable = _affordable(run.parts, 60 * minutes - (time.perf_counter() - start))
+        if affordable is not None and affordable < min(_LEAST, chosen.run.steps or _LEAST):
+            if watching.say is not None:
+                watching.say(f"No time is left for {_LEAST} steps of training, and fewer do harm; give more minutes.")
+            before.save(directory / TABLE)
+            after = before
+        else:
+            run = run if affordable is None else run.of_length(affordable)
+            run.train(lambda step, scores: watching.look(step, before.with_column(SCORE, scores)))
+            after = run.evaluate(directory / TABLE, title="Evaluating all, after")
         run.save()
     report = write_report(after, directory, before=before, before_label="before training", source=str(directory))
     files = {"network": directory, **report}
@@ -210,4 +213,4 @@ def _affordable(parts: Parts, seconds: float) -> int:
         look, section = time.perf_counter() - begun, recipe.evaluation
         step += look / section.every
         seconds -= look * (1 + len(parts.validation) * section.batch_size / section.every_images)
-    return max(_TRIAL, min(parts.recipe.run.steps or _TRIAL, int(seconds / step)))
+    return max(0, min(parts.recipe.run.steps or _LEAST, int(seconds / step)))
