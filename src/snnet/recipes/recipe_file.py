@@ -121,15 +121,13 @@ def _with_method(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> di
     methods = packaged(METHODS)
     # A name that there is not is told with all other faults.
     method = _read_yaml(methods[chosen]) if isinstance(chosen, str) and chosen in methods else {}
-    if _names_saved(content, overrides):
+    network = content.get("network")
+    if "network.saved" in overrides or (isinstance(network, Mapping) and network.get("saved")):
         # It has its stitches.
         method.pop("routes", None)
+    if "network.saved" in overrides:
+        content = {name: section for name, section in content.items() if name != "routes"}
     return lay_over(content, method) if "recipe" in overrides else lay_over(method, content)
-
-
-def _names_saved(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> bool:
-    network = content.get("network")
-    return "network.saved" in overrides or (isinstance(network, Mapping) and bool(network.get("saved")))
 
 
 def lay_over(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
