@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 from snnet.cli.console import cell, loading, progress, say, show, show_choices, show_gain, show_rows, show_table
 from snnet.cli.options import Directory, Seed, writable
 from snnet.errors import RecipeError
-from snnet.table import COST, SCORE, StitchTable, column, frontier_gain, kinds_of
+from snnet.table import COST, SCORE, StitchTable, column, frontier_gain, kinds_of, select
 from snnet.utils import human
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ def show_look(step: int, table: StitchTable) -> None:
 
 
 def _look(title: str, table: StitchTable, budgets: Sequence[float]) -> str:
-    best = (max(row.top1 for row in table if row.macs <= budget * (1 + 1e-9)) for budget in budgets)
-    return f"{title:>8}" + "".join(f"{column(SCORE).text(score):>12}" for score in best)
+    return f"{title:>8}" + "".join(f"{cell(table[select(table, macs=budget)], SCORE):>12}" for budget in budgets)
 
 
 def show_stitches(result: "DemoResult") -> None:

@@ -75,10 +75,11 @@ def search(
     dataset = of_run.open("train", net.input, net.num_classes, any_classes=not labels)
     pair = labelled_images(dataset, settings.images, run.seed)
     say(f"Searching all cuts of {', '.join(anchor.name for anchor in net.family)} on {len(pair[0])} images")
-    told = {"max_images" if name == "images" else name: value for name, value in dict(settings).items()}
     with torch_threads(run.threads), progress("Searching") as report:
         where = default_device(device)
-        found = find(net, [pair] if labels else pair[0], **told, seed=run.seed, device=where, progress=report)
+        found = find(
+            net, [pair] if labels else pair[0], **settings.keywords, seed=run.seed, device=where, progress=report
+        )
     count_costs(net)
     net.save_pretrained(place)
     table, picture = found.save(place)

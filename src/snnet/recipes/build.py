@@ -45,7 +45,7 @@ def build_parts(recipe: Recipe, faults: Faults | None = None) -> Parts:
     faults.refuse()
     if recipe.routes is not None:
         # The routes of the sketch only stood in for those that are found.
-        parts.net.set_space(parts.net.space.where(max_segments=1))
+        parts.use(parts.net.space.where(max_segments=1))
     net = saved or _build_network(network, parts.net, recipe.run.seed, new_heads=bool(parts.new_heads))
     return replace(parts, net=net)
 

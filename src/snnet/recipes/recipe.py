@@ -164,9 +164,8 @@ class Recipe(Settings):
             return self
         if self.network.saved:
             raise ValueError("a saved network has its stitches; leave routes out, `snnet search` gives it others")
-        fields = SpaceSettings.model_fields.items()
-        windows = [f"network.{name}" for name, field in fields if getattr(self.network, name) != field.default]
-        if windows:
+        changed = self.network.model_dump(include=set(SpaceSettings.model_fields), exclude_defaults=True)
+        if windows := [f"network.{name}" for name in changed]:
             raise ValueError(
                 f"a space that is searched has no windows; leave {' and '.join(windows)} out, or routes, which comes "
                 "with recipe: default and not with recipe: windows"

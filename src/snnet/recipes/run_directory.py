@@ -35,7 +35,7 @@ def check_directory(recipe: Recipe, directory: Path) -> bool:
         RecipeError: If the directory holds another run; the message lists what differs.
     """
     path = directory / RECIPE
-    begun = any((directory / CHECKPOINTS).glob("step-*.pt"))
+    begun = _has_begun(directory)
     if begun and path.is_file():
         before = recorded_recipe(path)
         changed = {name: pair for name, pair in differences(before, recipe).items() if not is_free(name)}
@@ -48,8 +48,11 @@ def check_directory(recipe: Recipe, directory: Path) -> bool:
 def steps_begun(directory: Path) -> int | None:
     """Return how many steps the run has that was begun in a directory; None if there is none."""
     path = directory / RECIPE
-    begun = any((directory / CHECKPOINTS).glob("step-*.pt")) and path.is_file()
-    return recorded_recipe(path).run.steps if begun else None
+    return recorded_recipe(path).run.steps if _has_begun(directory) and path.is_file() else None
+
+
+def _has_begun(directory: Path) -> bool:
+    return any((directory / CHECKPOINTS).glob("step-*.pt"))
 
 
 def claim_directory(recipe: Recipe, directory: Path) -> bool:

@@ -7,7 +7,7 @@ import torch
 
 from snnet.data import calibration_images
 from snnet.errors import SNNetError
-from snnet.network import load
+from snnet.network import SNNet, load
 from snnet.profiling import count_costs
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe_file import differences
@@ -25,9 +25,8 @@ def find_routes(parts: Parts, directory: Path, progress: Show) -> SearchReport:
     """Search on clean training images, without their labels, and keep the network as it is then in `SEARCHED`."""
     section, net, seed = parts.recipe.routes, parts.net, parts.recipe.run.seed
     assert section is not None
-    how = section.model_dump(exclude={"images"})
     images = calibration_images(parts.images, section.images, seed)
-    report = search(net, images, **how, max_images=section.images, seed=seed, device=parts.device, progress=progress)
+    report = search(net, images, **section.keywords, seed=seed, device=parts.device, progress=progress)
     # Each process has computed the same, but for the last bits where machines differ.
     parts.use(from_first(lambda: net.space))
     copy_from_first(net.state_dict().values())
@@ -43,18 +42,24 @@ def find_routes(parts: Parts, directory: Path, progress: Show) -> SearchReport:
 
 def kept_routes(parts: Parts, directory: Path) -> bool:
     """Take over what an earlier call found, if there is all of it and it would come out again; return whether."""
-    place = directory / SEARCHED
-    space = from_first(lambda: _kept_space(parts, place))
+    kept: SNNet | None = None
+
+    def kept_space() -> StitchSpace | None:
+        nonlocal kept
+        kept = _kept_network(parts, directory / SEARCHED)
+        return None if kept is None else kept.space
+
+    space = from_first(kept_space)
     if space is None:
         return False
     parts.use(space)
-    if share().is_first:
-        parts.net.layers.load_state_dict(load(place).layers.state_dict())
+    if kept is not None:
+        parts.net.layers.load_state_dict(kept.layers.state_dict())
     copy_from_first(parts.net.state_dict().values())
     return True
 
 
-def _kept_space(parts: Parts, place: Path) -> StitchSpace | None:
+def _kept_network(parts: Parts, place: Path) -> SNNet | None:
     if not (place / f"{SEARCH}.jsonl").is_file():
         return None
     # What is damaged, or of other models by the same names, is searched for anew.
@@ -63,5 +68,5 @@ def _kept_space(parts: Parts, place: Path) -> StitchSpace | None:
         kept, now = load(place), parts.net.anchors.state_dict()
         same = all(torch.equal(value, now[name]) for name, value in kept.anchors.state_dict().items())
         if same and not any(name.startswith(_DECIDES) and not is_free(name) for name in changed):
-            return kept.space
+            return kept
     return None

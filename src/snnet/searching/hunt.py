@@ -58,7 +58,6 @@ class Hunt:
         singles = Proposals(cuts, self.parts, net.family).singles()
         self.cuts = [cut for cut, cost in zip(cuts, singles.costs, strict=True) if cost <= max(self.parts.whole)]
         self.singles = [single(cut, net.space.depths) for cut in self.cuts]
-        self.proposals = Proposals(self.cuts, self.parts, net.family)
         whole = dict(zip(self.anchors, self.parts.whole, strict=True))
         images = len(fitting) + len(judge.images)
         self.race = Race(net, judge, whole, images, self.budgets, progress, for_training=settings.for_training)

@@ -1,7 +1,7 @@
 # Tested in tests/searching/test_finding.py.
 """How a search goes, as settings."""
 
-from typing import ClassVar, Literal, TypedDict
+from typing import Any, ClassVar, Literal, TypedDict
 
 from pydantic import Field
 
@@ -22,6 +22,11 @@ class SearchSettings(Settings):
     cuts: int = Field(3, ge=1, le=3, description="cuts of a route, at most")
     for_training: bool = Field(False, description="choose what will be best once it is trained, not what is best now")
     images: int = Field(512, ge=4, description="images to fit and judge on, half and half")
+
+    @property
+    def keywords(self) -> dict[str, Any]:
+        """The same as keywords of `search`."""
+        return {**self.model_dump(exclude={"images"}), "max_images": self.images}
 
 
 class SearchOptions(TypedDict, total=False):
