@@ -16,6 +16,8 @@ SMALL: dict[str, Any] = {
     "evaluation.images": 16,
     "evaluation.stitches": "anchors",
     "run.trackers": [],
+    # Two threads spin while they wait for a core, which other tests have.
+    "run.threads": 1,
     "optim.freeze": "nothing",
     # The default draws by scores, which take a while; those that need no scores first are enough here.
     "sampler.name": "anchor-share",

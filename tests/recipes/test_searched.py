@@ -2,15 +2,17 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from snnet.errors import RecipeError, SNNetError
-from snnet.network import load
+from snnet.network import SNNet, load
 from snnet.recipes import Recipe, open_run
 from snnet.recipes.searched import SEARCHED, kept_routes
-from snnet.searching import SearchReport
+from snnet.searching import SCORES, SearchReport
+from snnet.searching.scoring import Judge
 from tests.recipes.small import SMALL, build
 
 SEARCH = {"recipe": "default", "routes.budgets": 5, "routes.images": 16, "routes.cuts": 2, "sampler.name": "uniform"}
@@ -50,6 +52,33 @@ def test_a_search_is_not_made_twice(tmp_path: Path) -> None:
         assert kept_routes(moved.parts, tmp_path), "how images are read, and training, decide nothing"
     with open_run(recipe(run__seed=1), tmp_path) as other:
         assert not kept_routes(other.parts, tmp_path), "another seed, another search"
+
+
+def test_an_interrupted_search_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    score, ran, most = Judge.score, list[int](), 1
+
+    def interrupted(judge: Judge, net: SNNet, routes: Any, *rest: Any) -> None:
+        if len(ran) == most:
+            raise KeyboardInterrupt
+        ran.append(len(routes))
+        score(judge, net, routes, *rest)
+
+    monkeypatch.setattr(Judge, "score", interrupted)
+    with pytest.raises(KeyboardInterrupt), open_run(recipe(), tmp_path / "parts") as run:
+        run.finish()
+    searched = tmp_path / "parts" / SEARCHED
+    assert (searched / SCORES).is_file() and not (searched / "search.jsonl").exists()
+    most = 1000
+    with open_run(recipe(), tmp_path / "parts") as again:
+        again.initialize()
+    in_parts = list(ran)
+    assert not (searched / SCORES).exists()
+    ran.clear()
+    with open_run(recipe(), tmp_path / "whole") as whole:
+        whole.initialize()
+    assert ran == in_parts and again.parts.net.space == whole.parts.net.space
+    state = whole.parts.net.state_dict()
+    assert all(torch.equal(value, state[name]) for name, value in again.parts.net.state_dict().items())
 
 
 def test_a_run_goes_on_with_the_routes_that_it_began_with(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import snnet
 from snnet.errors import DataError, SpaceError
 from snnet.network import SNNet, stitch
 from snnet.profiling import count_costs, step_macs
-from snnet.searching import all_cuts, search
+from snnet.searching import SCORES, all_cuts, search
 from snnet.searching.candidates import Costs
 from snnet.searching.learning import after_training, lacking
 from snnet.searching.proposals import Proposals
@@ -50,6 +51,54 @@ def test_a_search_finds_routes_and_makes_them_the_networks(anchors: int, tmp_pat
     again = snnet.load(tmp_path / "net")
     for number in range(len(net.space)):
         assert torch.equal(again(images(3), number), net(images(3), number))
+
+
+def test_an_interrupted_search_goes_on_to_the_same_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = tiny_family()
+    report = search(whole, images(), budgets=3, progress=False)
+    scores, ran, left = tmp_path / "deeper" / SCORES, [], 1
+    score = Judge.score
+
+    def interrupted(judge: Judge, net: SNNet, routes: dict[Stitch, Score], count: int, progress: Any = False) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        ran.append((*routes, count))
+        score(judge, net, routes, count, progress)
+
+    monkeypatch.setattr(Judge, "score", interrupted)
+    net = tiny_family()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    with pytest.raises(KeyboardInterrupt):
+        search(net, images(), budgets=3, progress=False, path=scores)
+    assert len(ran) == 1 and len(net.space) == 2
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+    first, left = list(ran), 1000
+    again = search(net, images(), budgets=3, progress=False, path=scores)
+    assert len(ran) == len(set(ran)) > len(first), "nothing is run twice"
+    assert again.chosen == report.chosen and list(again.table) == list(report.table)
+    assert all(torch.equal(value, whole.state_dict()[name]) for name, value in net.state_dict().items())
+    # All is known now; other images, settings or anchors, or a damaged file, tell nothing.
+    done = len(ran)
+    search(tiny_family(), images(), budgets=3, progress=False, path=scores)
+    assert len(ran) == done
+    text, other = scores.read_text(), tiny_family()
+    with torch.no_grad():
+        next(other.anchors.parameters()).mul_(2)
+    for given, count, seed, content in [
+        (tiny_family(), 38, 0, text),
+        (tiny_family(), 40, 1, text),
+        (other, 40, 0, text),
+        (tiny_family(), 40, 0, text.replace("0.", "1.")),
+        (tiny_family(), 40, 0, "{"),
+    ]:
+        scores.write_text(content)
+        known = len(ran)
+        search(given, images(count), budgets=3, seed=seed, progress=False, path=scores)
+        assert len(ran) > known
+    again.save(scores.parent)
+    assert not scores.exists(), "of no use any more"
 
 
 def test_large_networks_run_fewer_routes_on_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def search(
     One model is enough: its stitches leave blocks out. No training is needed. All single cuts are fitted by least
     squares on one half of the images, the most promising routes are run on the other and extended to more cuts, and for
     each budget the one is kept that answers most like the largest anchor. All candidates are saved beside the network,
-    search.jsonl, with a picture of them, search.png.
+    search.jsonl, with a picture of them, search.png. Interrupted, the same command goes on where it was.
 
     Args:
         anchors: timm names, hf-hub:ORG/NAME, or NAME@FILE for local weights, one or more; or one saved network, whose
@@ -61,6 +61,7 @@ def search(
     from snnet.data import labelled_images
     from snnet.profiling import count_costs
     from snnet.recipes import copy_recipe
+    from snnet.searching import SCORES
     from snnet.searching import search as find
     from snnet.utils import torch_threads
 
@@ -77,9 +78,8 @@ def search(
     say(f"Searching all cuts of {', '.join(anchor.name for anchor in net.family)} on {len(pair[0])} images")
     with torch_threads(run.threads), progress("Searching") as report:
         where = default_device(device)
-        found = find(
-            net, [pair] if labels else pair[0], **settings.keywords, seed=run.seed, device=where, progress=report
-        )
+        given, how = [pair] if labels else pair[0], settings.keywords
+        found = find(net, given, **how, seed=run.seed, device=where, path=place / SCORES, progress=report)
     count_costs(net)
     net.save_pretrained(place)
     table, picture = found.save(place)

@@ -12,7 +12,7 @@ from snnet.profiling import count_costs
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe_file import differences
 from snnet.recipes.run_directory import RECIPE, is_free, recorded_recipe
-from snnet.searching import SEARCH, SearchReport, search
+from snnet.searching import SCORES, SEARCH, SearchReport, search
 from snnet.space import StitchSpace
 from snnet.utils import Show, copy_from_first, from_first, share
 
@@ -26,7 +26,8 @@ def find_routes(parts: Parts, directory: Path, progress: Show) -> SearchReport:
     section, net, seed = parts.recipe.routes, parts.net, parts.recipe.run.seed
     assert section is not None
     images = calibration_images(parts.images, section.images, seed)
-    report = search(net, images, **section.keywords, seed=seed, device=parts.device, progress=progress)
+    kept = directory / SEARCHED / SCORES if share().is_first else None
+    report = search(net, images, **section.keywords, seed=seed, device=parts.device, path=kept, progress=progress)
     # Each process has computed the same, but for the last bits where machines differ.
     parts.use(from_first(lambda: net.space))
     copy_from_first(net.state_dict().values())

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any, Unpack
 
 import torch
@@ -11,6 +12,7 @@ from snnet.errors import SpaceError
 from snnet.network import SNNet
 from snnet.searching.hunt import Hunt
 from snnet.searching.images import take_images
+from snnet.searching.kept import KeptScores
 from snnet.searching.report import SearchReport
 from snnet.searching.scoring import Judge
 from snnet.searching.settings import USUAL_SEARCH, SearchOptions, SearchSettings
@@ -27,6 +29,7 @@ def search(
     seed: int = 0,
     batch_size: int = 64,
     device: torch.device | str | None = None,
+    path: str | Path | None = None,
     progress: Show = None,
     **settings: Unpack[SearchOptions],
 ) -> SearchReport:
@@ -49,6 +52,8 @@ def search(
         seed: Of what is drawn at random.
         batch_size: Images at once.
         device: Where to run; the network is moved there and back.
+        path: Where scores are kept on the way. If the file holds those of an interrupted call with the same anchors,
+            images and settings, the search goes on from them, and ends as it would have.
         progress: Called with (done, in all, note) of each part; None shows a bar where someone watches, False nothing.
         settings: `budgets`, how many (24), evenly spaced between half of the cheapest anchor's cost and the largest
             anchor's. `cost`, what they are of: `macs`, `params`, `memory_mb` (of the weights) or `latency_ms` (on this
@@ -74,7 +79,9 @@ def search(
     with evaluating(net, device) as place, torch.no_grad(), fast_linear(place), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         judge = Judge(net, taken[half:], None if labels is None else labels[half:], batch_size)
-        hunt = Hunt(net, taken[:half], judge, how, progress)
+        facts = {"anchors": net.anchors.state_dict(), "images": taken, "labels": labels, **how.model_dump()}
+        kept = KeptScores(None if path is None else Path(path), {**facts, "seed": seed, "batch_size": batch_size})
+        hunt = Hunt(net, taken[:half], judge, how, kept, progress)
         hunt.run_singles()
         hunt.run_extended()
         hunt.run_on()

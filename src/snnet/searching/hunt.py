@@ -12,6 +12,7 @@ from snnet.init import HeldFeatures
 from snnet.network import SNNet
 from snnet.profiling import step_costs
 from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
+from snnet.searching.kept import KeptScores
 from snnet.searching.learning import after_training
 from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
 from snnet.searching.race import FEWEST, Race
@@ -41,6 +42,7 @@ class Hunt:
         fitting: Images that layers are fitted to.
         judge: Scores routes.
         settings: What to look for.
+        kept: Scores that an earlier call has found.
         progress: Shows how far it is.
 
     Attributes:
@@ -48,8 +50,16 @@ class Hunt:
         race: What was run, and what it costs.
     """
 
-    def __init__(self, net: SNNet, fitting: Tensor, judge: Judge, settings: SearchSettings, progress: Show) -> None:
-        self.net, self.judge, self.settings, self.progress = net, judge, settings, progress
+    def __init__(
+        self,
+        net: SNNet,
+        fitting: Tensor,
+        judge: Judge,
+        settings: SearchSettings,
+        kept: KeptScores,
+        progress: Show,
+    ) -> None:
+        self.net, self.judge, self.settings, self.kept, self.progress = net, judge, settings, kept, progress
         cuts = all_cuts(net.family, resample=net.resample)
         self.parts = Costs.of(net, cuts, partial(step_costs, cost=settings.cost))
         self.anchors = list(StitchSpace.through(net.space.depths))
@@ -181,9 +191,13 @@ class Hunt:
         together = max(1, 2 * MEMORY // (4 * self._widest**2 * self.settings.cuts))
         for start in range(0, len(routes), together):
             part = routes[start : start + together]
-            net = with_routes(self.net, part)
-            self.held.fit_along(net, part, self._images_along(routes))
-            self.race.run(net, part, images)
+            found = self.kept.of(part, images)
+            if found is None:
+                net = with_routes(self.net, part)
+                self.held.fit_along(net, part, self._images_along(routes))
+                found = self.race.run(net, part, images)
+                self.kept.add(found)
+            self.race.scores |= found
         return images
 
     def _images_along(self, routes: Sequence[Stitch]) -> int:

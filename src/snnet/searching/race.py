@@ -75,11 +75,11 @@ class Race:
         """Return on how many images routes are run, where `images` are wanted."""
         return min(images, max(FEWEST, int(self.work / max(self.macs(routes), 1.0))))
 
-    def run(self, net: SNNet, routes: Sequence[Stitch], images: int) -> None:
-        """Run routes of a network on so many images."""
+    def run(self, net: SNNet, routes: Sequence[Stitch], images: int) -> dict[Stitch, Score]:
+        """Run routes of a network on so many images, and return what they score."""
         found = {route: Score() for route in routes}
         self.judge.score(net, found, images, self.progress)
-        self.scores |= found
+        return found
 
     def best(self, routes: Sequence[Stitch], keep: int) -> list[Stitch]:
         """Return the best of each step so far."""

@@ -14,6 +14,8 @@ from snnet.utils import html_grid
 
 SEARCH = "search"
 """What the files of a search are called."""
+SCORES = "search.scores.json"
+"""Scores that a search keeps on the way, where its files will be."""
 NEAR = 1.25
 """How many times as bad as the best within its cost a route may be to be chosen besides."""
 
@@ -60,9 +62,14 @@ class SearchReport:
         ]
 
     def save(self, directory: Path) -> tuple[Path, Path]:
-        """Write all candidates as `search.jsonl` and as a picture, `search.png`; return both paths."""
+        """Write all candidates as `search.jsonl` and as a picture, `search.png`, and return both paths.
+
+        Scores that were kept there on the way are removed.
+        """
         picture = draw_search(self.table, directory / f"{SEARCH}.png", self.chosen, cost=self.cost)
-        return self.table.save(directory / f"{SEARCH}.jsonl"), picture
+        table = self.table.save(directory / f"{SEARCH}.jsonl")
+        (directory / SCORES).unlink(missing_ok=True)
+        return table, picture
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data for JSON, without the table."""
