@@ -70,6 +70,8 @@ def recipe_of(family: str, method: str, settings: dict[str, Any]) -> Recipe:
         flag |= {"routes": None, "sampler.name": "single", "sampler.options": {"stitch": second_largest(source)}}
         flag |= {"evaluation.stitches": "anchors"}
         flag |= {"loss.teacher.source": "largest-anchor", "optim.freeze": "nothing", "optim.anchor_lr_scale": 1.0}
+    if method != "default":
+        settings = {name: value for name, value in settings.items() if not name.startswith("routes.")}
     # No looks, which cost time and decide nothing.
     usual = {"run.log_every": 1, "run.trackers": [], "run.threads": 1, "evaluation.every": 0, "evaluation.budgets": []}
     overrides = {**usual, **flag, **own, **settings}
@@ -188,7 +190,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=METHODS[1:], choices=METHODS[1:], help="beside the default")
     parser.add_argument("--images", type=int, default=4000, help="test images")
     parser.add_argument("--output", type=Path, default=Path("runs/methods"))
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all methods")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all methods; of `routes` of the default")
     args = parser.parse_args()
     import_families(args.family_file)
     for family in args.family:

@@ -35,7 +35,7 @@ def test_the_vits_are_more_than_a_point_apart() -> None:
     assert scores[1] - scores[0] > 1 and scores[2] - scores[1] > 1
 
 
-@pytest.mark.parametrize(("family", "count"), [("vit", 71), ("cnn", 8), ("swin", 17), ("cnn-vit", 8)])
+@pytest.mark.parametrize(("family", "count"), [("vit", 71), ("cnn", 8), ("swin", 9), ("cnn-vit", 8)])
 def test_every_family_joins_and_reproduces_its_anchors(family: str, count: int) -> None:
     net = snnet.stitch(*EMBEDDED_FAMILIES[family], pretrained=True).eval()
     assert len(net.space) == count

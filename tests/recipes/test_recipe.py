@@ -61,9 +61,9 @@ def test_a_method_lies_under_a_file(tmp_path: Path, name: str) -> None:
     ("name", "own"),
     [
         ("embedded_vit", {"lr": 1e-3}),
-        ("embedded_cnn", {"lr": 4e-3, "anchor_lr_scale": 0.25}),
+        ("embedded_cnn", {"lr": 1e-3, "anchor_lr_scale": 0.25}),
         ("embedded_swin", {"lr": 5e-4}),
-        ("embedded_cnn_vit", {"lr": 2e-3, "anchor_lr_scale": 0.5}),
+        ("embedded_cnn_vit", {"lr": 2e-3, "anchor_lr_scale": 0.2}),
     ],
 )
 def test_the_embedded_recipes_are_the_default_method_with_few_changes(name: str, own: dict[str, Any]) -> None:

@@ -195,6 +195,10 @@ def test_the_best_within_each_budget() -> None:
     costs, badness = {a: 10.0, b: 8.0, c: 6.0, d: 8.0}, {a: 0.0, b: 0.3, c: 0.5, d: 0.2}
     assert choose(costs, badness, [5, 7, 9, 9.5, 12]) == [c, d, a]
     assert choose(costs, {**badness, c: 0.1}, [7, 9]) == [c]
+    # What is better by little is not worth a place, but what adds up is.
+    assert choose(costs, badness, [5, 7, 9, 12], near=0, least=0.29) == [c, d]
+    assert choose(costs, {**badness, d: 0.4}, [7, 8, 9, 12], near=0, least=0.25) == [c, a]
+    assert choose(costs, badness, [7, 9, 12], near=0, least=0.1) == [c, d, a]
     # Room is filled with what is nearly as good.
     assert choose(costs, {**badness, b: 0.25}, [7, 9, 9.5, 12]) == [c, d, b, a]
     assert choose(costs, {**badness, b: 0.251}, [7, 9, 9.5, 12]) == [c, d, a]
@@ -244,7 +248,7 @@ def test_training_mends_what_cuts_cause_and_not_what_anchors_lack() -> None:
     assert lacking(Stitch("0:0-2,1:3-9"), whole) == pytest.approx((2 * 1.0 + 6 * 0.2) / 8)
     assert lacking(Stitch("1:0-2,1:4-6"), whole) == pytest.approx(0.2)
     found = after_training(np.array([1.0, 0.9, 0.5, 0.5]), np.array([1.0, 0.2, 0.2, 0.6]))
-    assert found == pytest.approx([1.0, 0.2 + 0.3 * 0.7, 0.2 + 0.3 * 0.3, 0.6])
+    assert found == pytest.approx([1.0, 0.2 + 0.6 * 0.7, 0.2 + 0.6 * 0.3, 0.6])
 
 
 def test_what_proposed_routes_lack_is_what_their_blocks_do() -> None:

@@ -16,13 +16,14 @@ from torch import nn
 EMBEDDED_FAMILIES = {
     "vit": ("vit_fm_tiny", "vit_fm_small", "vit_fm_base"),
     "cnn": ("resnet_fm_tiny", "resnet_fm_base"),
-    "swin": ("swin_fm_tiny", "swin_fm_small", "swin_fm_base"),
+    "swin": ("swin_fm_tiny", "swin_fm_base"),
     "cnn-vit": ("resnet_fm_tiny", "swin_fm_base"),
 }
 """Families of models trained on Fashion-MNIST, each from the cheapest anchor to the largest."""
 
 EMBEDDED_ANCHORS = tuple(
-    dict.fromkeys([*(name for family in EMBEDDED_FAMILIES.values() for name in family), "resnet_fm_small"])
+    dict.fromkeys([name for family in EMBEDDED_FAMILIES.values() for name in family])
+    | dict.fromkeys(["resnet_fm_small", "swin_fm_small"])
 )
 """All models that come with the package."""
 

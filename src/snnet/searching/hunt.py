@@ -13,7 +13,7 @@ from snnet.network import SNNet
 from snnet.profiling import step_costs
 from snnet.searching.candidates import Costs, Floats, all_cuts, single, with_routes
 from snnet.searching.kept import KeptScores
-from snnet.searching.learning import after_training
+from snnet.searching.learning import WORTH, after_training
 from snnet.searching.proposals import Found, Proposals, budgets_between, expected, most_promising
 from snnet.searching.race import FEWEST, Race
 from snnet.searching.report import NEAR, choose
@@ -135,9 +135,11 @@ class Hunt:
         run = [route for route, score in self.race.scores.items() if score.images >= self._images]
         badness = dict(zip(run, self.race.badness(run).tolist(), strict=True))
         costs = {route: self.race.costs[route] for route in run}
-        # Of few routes each learns more than of many.
-        near = 0.0 if self.settings.for_training else NEAR
-        net = with_routes(self.net, choose(costs, badness, self.budgets.tolist(), near))
+        near, least = NEAR, 0.0
+        if self.settings.for_training:
+            # Of few routes each learns more than of many.
+            near, least = 0.0, WORTH * max(badness[anchor] for anchor in self.anchors)
+        net = with_routes(self.net, choose(costs, badness, self.budgets.tolist(), near, least))
         routes = [route for route in net.space if not route.is_anchor]
         cuts = list(dict.fromkeys(cut for route in routes for cut in route.cuts))
         if not cuts:

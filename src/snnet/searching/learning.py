@@ -8,8 +8,10 @@ import numpy as np
 from snnet.searching.candidates import Floats
 from snnet.space import Stitch
 
-LASTING = 0.3
+LASTING = 0.6
 """Part of what cuts cause that training leaves."""
+WORTH = 0.05
+"""Part of what the worst anchor lacks by which a route must be better than what costs less to be worth training."""
 
 
 def lacking(route: Stitch, whole: Mapping[int, float]) -> float:

@@ -83,24 +83,30 @@ class SearchReport:
 
 
 def choose(
-    costs: Mapping[Stitch, float], badness: Mapping[Stitch, float], budgets: Sequence[float], near: float = NEAR
+    costs: Mapping[Stitch, float],
+    badness: Mapping[Stitch, float],
+    budgets: Sequence[float],
+    near: float = NEAR,
+    least: float = 0.0,
 ) -> list[Stitch]:
     """Return routes by rising cost, as many as there are budgets at most.
 
     The best route within each budget comes first, of equals the cheapest. One may be the best within several budgets;
     what is left is then filled with those that are the least worse than the best that costs no more, up to `near` times
-    as bad: which of them is better on other images is not known. With 0 there are none.
+    as bad: which of them is better on other images is not known. With 0 there are none. A route that is better than
+    what costs less by no more than `least` is left out.
     """
     ordered = sorted(costs, key=lambda route: (costs[route], badness[route], route.id))
     found: dict[Stitch, None] = {}
+    reached = math.inf
     for budget in budgets:
         within = [route for route in ordered if costs[route] <= budget]
-        if within:
-            found[min(within, key=badness.__getitem__)] = None
+        if within and badness[chosen := min(within, key=badness.__getitem__)] < reached - least:
+            found[chosen], reached = None, badness[chosen]
     best, others = math.inf, list[tuple[float, Stitch]]()
     for route in ordered:
         best = min(best, badness[route])
-        if route not in found and badness[route] <= near * best and costs[route] <= budgets[-1]:
+        if near and route not in found and badness[route] <= near * best and costs[route] <= budgets[-1]:
             others.append((badness[route] / best if best else 1.0, route))
     found |= dict.fromkeys(route for _, route in sorted(others)[: len(budgets) - len(found)])
     return [route for route in ordered if route in found]
