@@ -190,7 +190,9 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=METHODS[1:], choices=METHODS[1:], help="beside the default")
     parser.add_argument("--images", type=int, default=4000, help="test images")
     parser.add_argument("--output", type=Path, default=Path("runs/methods"))
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all methods; of `routes` of the default")
+    parser.add_argument(
+        "--set", nargs="*", default=[], metavar="KEY=VALUE", help="settings of all methods; of `routes` of the default"
+    )
     args = parser.parse_args()
     import_families(args.family_file)
     for family in args.family:

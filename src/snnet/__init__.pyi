@@ -10,6 +10,7 @@ from . import recipes as recipes
 from . import report as report
 from . import runtime as runtime
 from . import searching as searching
+from . import serving as serving
 from . import space as space
 from . import table as table
 from . import training as training

@@ -1,0 +1,248 @@
+"""What a service can do at any moment: stitches at batch sizes, how long each takes, and how well it answers."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snnet.errors import BudgetError
+from snnet.table import LATENCY, SCORE, StitchTable, at_batch, measured, measured_batches, require_columns
+
+_P95 = "_p95"
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One stitch at one batch size.
+
+    Attributes:
+        stitch: Its id.
+        batch: Images that it answers at once.
+        latency: Seconds that this takes; those within which 95 of 100 calls are over.
+        score: What the table says of the stitch; more is better.
+        precision: What it runs in, where a stitch can run in several.
+    """
+
+    stitch: str
+    batch: int
+    latency: float
+    score: float
+    precision: str = ""
+
+
+class Options:
+    """All that a service can do, of one machine and engine.
+
+    A *row* is a stitch in a precision. It has a latency for each number of images up to its largest batch size:
+    between batch sizes that were measured on the straight line between them, and never less than for fewer images. Rows
+    that another one beats at every batch size are left out, unless somebody asks for them by name (`within`). Rows are
+    in order of score, the lowest first.
+
+    Args:
+        options: Those that were measured.
+        costs: Columns of each stitch, which limits of requests refer to.
+        max_batch: Largest number of images in a batch.
+
+    Attributes:
+        keys: Stitch and precision of each row.
+        scores: Score of each row `(rows,)`.
+        latencies: Seconds of each row for 1, 2, ... images `(rows, images)`; infinite beyond its largest batch size.
+
+    Raises:
+        BudgetError: If there is no option, or one is impossible.
+    """
+
+    def __init__(
+        self,
+        options: Iterable[Option],
+        *,
+        costs: Mapping[str, Mapping[str, float]] | None = None,
+        max_batch: int = 32,
+    ) -> None:
+        given = sorted(options, key=lambda one: (one.stitch, one.precision, one.batch))
+        for one in given:
+            if one.batch < 1 or not one.latency > 0 or not np.isfinite([one.latency, one.score]).all():
+                raise BudgetError(f"{one} is impossible; accepted: a batch of 1 and more, a latency above 0, a score.")
+        if not given or max_batch < 1:
+            raise BudgetError(f"There are {len(given)} options up to batch {max_batch}; give at least one.")
+        self._factor = [1.0]  # one for all that are made of these
+        self._costs = dict(costs or {})
+        self._all = [_Row.of(list(same), max_batch) for _, same in groupby(given, lambda o: (o.stitch, o.precision))]
+        self._fill(_useful(self._all))
+
+    def _fill(self, rows: "Sequence[_Row]") -> None:
+        self._rows = tuple(sorted(rows, key=lambda row: (row.score, -row.latencies[0])))
+        longest = max(len(row.latencies) for row in self._rows)
+        self.keys = tuple(row.key for row in self._rows)
+        self.scores = np.array([row.score for row in self._rows])
+        self.latencies = np.full((len(self._rows), longest), np.inf)
+        for place, row in enumerate(self._rows):
+            self.latencies[place, : len(row.latencies)] = row.latencies
+        self._options = [
+            [
+                Option(row.key[0], batch, latency, row.score, row.key[1])
+                for batch, latency in enumerate(row.latencies, 1)
+            ]
+            for row in self._rows
+        ]
+
+    @classmethod
+    def of(cls, table: StitchTable, *, score: str = SCORE, precision: str = "", max_batch: int = 32) -> "Options":
+        """Return the options of a table: all stitches with a score, at all batch sizes with a latency.
+
+        Where the table has no 95th percentile, as of latencies predicted from blocks, the median counts, and two of its
+        error bars on top where it has some.
+
+        Args:
+            table: What is known, with latencies of this machine and engine (`snnet.profile`).
+            score: Column that says how well a stitch answers; more must be better.
+            precision: What the stitches run in, as their options will say.
+            max_batch: Largest number of images in a batch.
+
+        Raises:
+            TableError: If the table has no latencies or no such column of scores.
+            BudgetError: If no stitch has both.
+        """
+        require_columns(table, score, *([] if measured_batches(table, LATENCY) else [LATENCY]))
+        batches = [batch for batch in measured_batches(table, LATENCY) if batch <= max_batch]
+        options = [
+            Option(row.stitch, batch, seconds, row.values[score], precision)
+            for row in table
+            if measured(row, score)
+            for batch in batches
+            if (seconds := _seconds(row.values, batch)) is not None
+        ]
+        return cls(options, costs={row.stitch: row.values for row in table}, max_batch=max_batch)
+
+    @property
+    def factor(self) -> float:
+        """How many times as long calls take now as was measured, which `observe` follows.
+
+        Whoever compares a latency with a time that is left multiplies by it. Options that were made of these by
+        `within` share it.
+        """
+        return self._factor[0]
+
+    @factor.setter
+    def factor(self, factor: float) -> None:
+        self._factor[0] = factor
+
+    def __len__(self) -> int:
+        """Return how many rows there are."""
+        return len(self._rows)
+
+    @property
+    def max_batch(self) -> int:
+        """Images that can be answered at once."""
+        return self.latencies.shape[1]
+
+    @property
+    def fastest(self) -> float:
+        """Seconds, as they are now, that the quickest answer to one image takes."""
+        return float(self.latencies[:, 0].min()) * self.factor
+
+    def soonest(self, images: int) -> float:
+        """Return the seconds, as they are now, in which so many images can be answered; infinite if they cannot."""
+        return float(self.latencies[:, images - 1].min()) * self.factor if images <= self.max_batch else float("inf")
+
+    def at(self, row: int, images: int) -> Option:
+        """Return the option of a row for so many images."""
+        return self._options[row][images - 1]
+
+    def within(self, stitch: str = "", limits: Sequence[tuple[str, float]] = ()) -> "Options":
+        """Return those of one stitch, or of the stitches within limits.
+
+        Args:
+            stitch: Id of the only one; any if empty.
+            limits: Columns with what a stitch may have there at most.
+
+        Raises:
+            BudgetError: If there is none.
+        """
+        left = [
+            row
+            for row in self._all
+            if stitch in ("", row.key[0])
+            and all(self._costs.get(row.key[0], {}).get(name, np.inf) <= most for name, most in limits)
+        ]
+        if not left:
+            asked = [*([f"stitch {stitch}"] if stitch else []), *(f"{name} <= {most:g}" for name, most in limits)]
+            raise BudgetError(f"No stitch of this service is {' and '.join(asked)}; it has {len(self._all)}.")
+        return self._of(left, _useful(left))
+
+    def of_stitches(self, stitches: Iterable[str]) -> "Options":
+        """Return those of some stitches, all of which stay.
+
+        Args:
+            stitches: Their ids.
+
+        Raises:
+            BudgetError: If none of them is here.
+        """
+        wanted = set(stitches)
+        left = [row for row in self._all if row.key[0] in wanted]
+        if not left:
+            raise BudgetError(f"This service has none of the stitches {', '.join(sorted(wanted))}.")
+        return self._of(left, left)
+
+    def _of(self, rows: "list[_Row]", shown: "list[_Row]") -> "Options":
+        found = object.__new__(type(self))
+        found._all, found._costs, found._factor = rows, self._costs, self._factor
+        found._fill(shown)
+        return found
+
+    def observe(self, expected: float, measured: float, *, slower: float = 0.5, faster: float = 0.05) -> None:
+        """Let `factor` follow how long calls take, fast when things get worse and slowly when they get better.
+
+        Args:
+            expected: Seconds that a call was to take as measured, without the factor.
+            measured: Seconds that it took.
+            slower: Share of the way that the factor goes to a larger ratio, per call.
+            faster: The same to a smaller one.
+        """
+        found = measured / expected
+        self.factor += (slower if found > self.factor else faster) * (found - self.factor)
+
+
+@dataclass(frozen=True)
+class _Row:
+    key: tuple[str, str]
+    score: float
+    latencies: list[float] = field(repr=False)
+
+    @classmethod
+    def of(cls, options: list[Option], max_batch: int) -> "_Row":
+        batches, seconds = [one.batch for one in options], [one.latency for one in options]
+        largest = min(batches[-1], max_batch)
+        between = np.interp(np.arange(1, largest + 1), batches, seconds)
+        latencies: NDArray[Any] = np.maximum.accumulate(between)
+        return cls((options[0].stitch, options[0].precision), options[0].score, latencies.tolist())
+
+
+def _useful(rows: "Sequence[_Row]") -> "list[_Row]":
+    """Return the rows that no other one beats at every batch size."""
+    left: list[_Row] = []
+    for row in sorted(rows, key=lambda one: (-one.score, one.latencies)):
+        quicker = (
+            other
+            for other in left
+            if len(other.latencies) >= len(row.latencies)
+            and all(a <= b for a, b in zip(other.latencies, row.latencies, strict=False))
+        )
+        if next(quicker, None) is None:
+            left.append(row)
+    return left
+
+
+def _seconds(values: Mapping[str, float], batch: int) -> float | None:
+    """Return the latency that a row of a table has for a batch, in seconds."""
+    high = values.get(at_batch(LATENCY + _P95, batch))
+    if high is None:
+        middle = values.get(at_batch(LATENCY, batch))
+        if middle is None:
+            return None
+        high = middle + 2 * values.get(at_batch(LATENCY, batch) + "_error", 0.0)
+    return high / 1e3 if np.isfinite(high) else None

@@ -1,0 +1,122 @@
+"""Queue and policy together: what comes in, what leaves without an answer, and what a free worker runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from snnet.errors import BudgetError
+from snnet.serving.options import Option, Options
+from snnet.serving.policy import POLICIES, Drop, Policy, Run, Wait, Workers
+from snnet.serving.queue import DeadlineQueue, Summary
+from snnet.serving.request import Request
+
+PolicyLike: TypeAlias = str | Callable[[Options], Policy]
+"""A name in `POLICIES`, or what makes a policy of options: a class, or a function that gives it settings."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What a worker runs.
+
+    Attributes:
+        requests: Those that it answers, the most urgent first.
+        option: The stitch, and how many images it answers.
+        row: Its row in the options that the policy chose among.
+        loading: Seconds of loading before, where a worker holds one model at a time.
+    """
+
+    requests: list[Request]
+    option: Option
+    row: int
+    loading: float = 0.0
+
+
+@dataclass(slots=True)
+class Turn:
+    """What a free worker is told.
+
+    Attributes:
+        job: What to run; None if nothing.
+        until: If nothing, when to ask again at the latest, in seconds.
+        expired: Requests that left the queue without an answer.
+    """
+
+    job: Job | None = None
+    until: float = float("inf")
+    expired: list[Request] = field(default_factory=list)
+
+
+class Scheduler:
+    """Holds the requests that wait and asks the policy; the server and the simulator run this very object.
+
+    It reads no clock. Safe to use from several threads, except that one at a time may ask for a turn.
+
+    Args:
+        options: What can be done.
+        policy: What decides.
+        queue: Where requests wait.
+    """
+
+    def __init__(self, options: Options, policy: PolicyLike = "elastic", *, queue: DeadlineQueue | None = None) -> None:
+        self.options = options
+        self.queue = queue if queue is not None else DeadlineQueue()
+        self._make = POLICIES.get(policy) if isinstance(policy, str) else policy
+        self._policies: dict[tuple[object, ...], Policy] = {(): self._make(options)}
+
+    @property
+    def policy(self) -> Policy:
+        """What decides about requests without wishes of their own."""
+        return self._policies[()]
+
+    def offer(self, request: Request, now: float) -> bool:
+        """Let a request wait; return whether it may. It may not if no option can answer it in time, or if all is full.
+
+        Args:
+            request: What came.
+            now: Seconds of the clock of its deadline.
+
+        Raises:
+            BudgetError: If no stitch is what it asks for.
+        """
+        options = self._policy(request.stitch, request.limits).options
+        if request.size < 1:
+            raise BudgetError(f"The size of request {request.id!r} is {request.size}; accepted: 1 image and more.")
+        return now + options.soonest(request.size) <= request.deadline and self.queue.put(request)
+
+    def turn(self, now: float, workers: Workers) -> Turn:
+        """Return what a worker that is free now does, and which requests have expired.
+
+        Args:
+            now: Seconds of the clock of deadlines.
+            workers: The workers, of which at least one is free.
+        """
+        turn = Turn(expired=self.queue.expire(now + self.options.fastest))
+        while (waiting := self.queue.summary(now)) is not None:
+            policy = self._policy(*waiting.lane[1:])
+            decision = policy.decide(waiting, now, workers)
+            if isinstance(decision, Wait):
+                turn.until = decision.until
+                break
+            if isinstance(decision, Drop):
+                turn.expired += self.queue.take(waiting.lane, decision.images)
+                continue
+            turn.job = self._job(policy, decision, waiting, workers, turn)
+            break
+        return turn
+
+    def _job(self, policy: Policy, run: Run, waiting: Summary, workers: Workers, turn: Turn) -> Job:
+        if run.drop:
+            turn.expired += self.queue.take(waiting.lane, run.drop)
+        requests = self.queue.take(waiting.lane, run.images)
+        images = sum([request.size for request in requests])
+        option = policy.options.at(run.row, images)
+        return Job(requests, option, run.row, policy.loading_seconds(workers.loaded, run.row) if policy.swaps else 0.0)
+
+    def _policy(self, stitch: str, limits: tuple[tuple[str, float], ...]) -> Policy:
+        """Return what decides about requests with the same wishes."""
+        if not stitch and not limits:
+            return self._policies[()]
+        key = (stitch, limits)
+        if key not in self._policies:
+            self._policies[key] = self._make(self.options.within(stitch, limits))
+        return self._policies[key]

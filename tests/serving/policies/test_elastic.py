@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from snnet.serving import Run, Workers, gamma_arrivals, simulate
+from snnet.serving.policies import ElasticPolicy
+from tests.serving.services import options, waiting
+
+
+def chosen(*slacks: float, rate: float = 0.01, workers: int = 1) -> Run:
+    decision = ElasticPolicy(options()).decide(waiting(*slacks, rate=rate), 0.0, Workers(workers))
+    assert isinstance(decision, Run)
+    return decision
+
+
+def test_the_best_stitch_answers_when_nobody_else_waits_or_is_expected() -> None:
+    assert chosen(20.0) == Run(2, 1)
+
+
+def test_what_is_expected_is_kept_time_for() -> None:
+    assert chosen(20.0, rate=1.0).row < 2
+
+
+def test_a_burst_gets_the_quickest_stitch_in_a_large_batch() -> None:
+    found = chosen(*[20.0] * 30, rate=1.5)
+    assert (found.row, found.images) == (0, 8)
+
+
+def test_who_cannot_be_answered_without_making_others_late_is_given_up() -> None:
+    """One is due in 2 seconds, and sixteen in 18.1, which is what two batches of eight take."""
+    assert chosen(2.0, *[18.1] * 16, rate=1.0) == Run(0, 8, drop=1)
+
+
+def test_several_workers_share_what_waits() -> None:
+    assert chosen(*[20.0] * 4, workers=4) == Run(2, 1)
+
+
+@pytest.mark.parametrize("cv2", [1, 8])
+@pytest.mark.parametrize("load", [0.1, 0.3])
+def test_it_answers_as_many_as_slackfit_and_better(cv2: float, load: float) -> None:
+    arrivals = gamma_arrivals(load, 1500, cv2=cv2, seed=5)
+    ours, theirs = (simulate(arrivals, options(), name, slo_ms=20_000) for name in ("elastic", "slackfit"))
+    assert ours.attainment >= theirs.attainment - 0.002
+    assert ours.served_accuracy >= theirs.served_accuracy - 0.02
+    assert ours.value > theirs.value
+
+
+def test_in_lasting_overload_it_answers_more() -> None:
+    """At least two thirds of the eight images in 9 seconds that are possible, in bursts."""
+    arrivals = gamma_arrivals(0.6, 1500, cv2=8, seed=5)
+    ours, theirs = (simulate(arrivals, options(), name, slo_ms=20_000) for name in ("elastic", "slackfit"))
+    assert ours.attainment > theirs.attainment + 0.02 and ours.value > theirs.value
+
+
+def test_decisions_do_not_depend_on_the_clock() -> None:
+    arrivals = gamma_arrivals(0.5, 300, cv2=4, seed=5)
+    early, late = (simulate(arrivals + shift, options(), slo_ms=20_000) for shift in (0.0, 4096.0))
+    assert np.mean(early.rows == late.rows) > 0.99
