@@ -172,7 +172,16 @@ def picture_body() -> dict[str, Any]:
     content = {kind: {"schema": _BYTES} for kind in ("image/jpeg", "image/png")}
     return {
         "parameters": [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in query],
-        "requestBody": {"required": True, "content": {**content, "multipart/form-data": {"schema": form}}},
+        "requestBody": {
+            "required": True,
+            "content": {
+                **content,
+                "multipart/form-data": {
+                    "schema": form,
+                    "encoding": {"image": {"contentType": "image/jpeg, image/png"}},
+                },
+            },
+        },
     }
 
 
