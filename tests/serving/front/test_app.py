@@ -15,6 +15,7 @@ from tests.serving.front.service import IMAGES, LENGTH, PATH, FakeService, binar
 from tests.serving.front.test_protocol import BODIES, LENGTHS
 
 pytest.importorskip("fastapi", reason="the package fastapi is not installed")
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 
@@ -167,6 +168,8 @@ def test_no_more_is_read_than_a_body_may_have(service: FakeService) -> None:
         assert (b"connection", b"close") in start["headers"]  # the rest is not waited for
     answer = TestClient(app).post("/classify", content=bytes(2001))
     assert answer.status_code == 413 and "longer than 2,000 bytes" in answer.json()["error"]
+    answer = client_of(service, json_bytes=1024).post(PATH, json=request())
+    assert answer.status_code == 413 and "accepted are 1,024; send images as binary data" in answer.json()["error"]
 
 
 def test_a_body_must_arrive_in_time(service: FakeService) -> None:
@@ -257,6 +260,14 @@ def test_a_token_is_asked_for(service: FakeService) -> None:
     assert told["paths"]["/classify"]["post"]["security"] == [{"token": []}]
     assert told["paths"]["/v2/health/live"]["get"]["security"] == []
     assert "sesame" not in repr(FrontSettings(token="sesame"))
+
+
+def test_health_is_open_below_another_path_too(service: FakeService) -> None:
+    outer = Starlette()
+    outer.mount("/tiny", build_app(service, FrontSettings(token="sesame")))
+    client = TestClient(outer)
+    assert client.get("/tiny/v2/health/live").status_code == 200
+    assert client.get("/tiny/v2").status_code == client.get("/tiny/metrics").status_code == 401
 
 
 def test_the_documentation_names_all_that_a_route_takes(client: TestClient) -> None:
