@@ -1,5 +1,7 @@
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,9 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snnet.errors import BudgetError, DataError, ExtraError, RecipeError
+from snnet.errors import BudgetError, DataError, RecipeError
 from snnet.serving import ExpiredError, FailedError, FrontSettings, RefusedError, build_app
-from snnet.utils import packages
 from tests.serving.front.service import IMAGES, LENGTH, PATH, FakeService, binary, logits_of, png, request
 from tests.serving.front.test_protocol import BODIES, LENGTHS
 
@@ -284,13 +285,27 @@ def test_the_documentation_names_all_that_a_route_takes(client: TestClient) -> N
     assert client.get("/docs").status_code == 200
 
 
-def test_without_its_packages_the_extra_is_named(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise ModuleNotFoundError(name=name)
+WITHOUT_PACKAGES = """
+import asyncio, sys
+sys.modules.update(dict.fromkeys(["fastapi", "starlette", "prometheus_client", "grpc", "tritonclient", "uvicorn"]))
+import snnet.serving as serving
+from snnet.errors import ExtraError
+for name in serving.__all__:
+    getattr(serving, name)
+settings = serving.FrontSettings()
+for use in (lambda: serving.build_app(None), serving.Metrics, lambda: asyncio.run(serving.start_grpc(None, "", 0))):
+    try:
+        use()
+    except ExtraError as error:
+        assert "pip install 'snnet[serve]'" in str(error), error
+    else:
+        raise AssertionError(use)
+"""
 
-    monkeypatch.setattr(packages, "import_module", missing)
-    with pytest.raises(ExtraError, match=r"pip install 'snnet\[serve\]'"):
-        build_app(service)
+
+def test_without_its_packages_the_room_is_whole_and_the_extra_named() -> None:
+    ended = subprocess.run([sys.executable, "-c", WITHOUT_PACKAGES], capture_output=True, text=True, timeout=100)
+    assert ended.returncode == 0, ended.stderr
 
 
 APP = build_app(FakeService(), FrontSettings(picture_bytes=2000))
