@@ -2,6 +2,7 @@ from .calibration import calibration_images as calibration_images
 from .calibration import labelled_images as labelled_images
 from .corrupt import CorruptImageError as CorruptImageError
 from .corrupt import SkippedImages as SkippedImages
+from .corrupt import decoding as decoding
 from .datasets import Images as Images
 from .datasets import fixed_choice as fixed_choice
 from .datasets import open_dataset as open_dataset

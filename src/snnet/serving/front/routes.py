@@ -1,0 +1,206 @@
+# Tested in tests/serving/front/test_app.py.
+"""The routes of the web application, and how it says what went wrong."""
+
+import logging
+import math
+from typing import Any
+
+import numpy as np
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from snnet.errors import SNNetError
+from snnet.serving.front import documents as told
+from snnet.serving.front.asking import Answered, Answering, RefusedError
+from snnet.serving.front.bodies import picture_of, read_body
+from snnet.serving.front.faults import DeniedError, TooLargeError, TooSlowError, is_bearer, message_of, status_of
+from snnet.serving.front.metrics import Metrics
+from snnet.serving.front.pictures import Decoder
+from snnet.serving.front.protocol import (
+    HEADER_LENGTH,
+    answer_parameters,
+    check_model,
+    model_metadata,
+    read_request,
+    server_metadata,
+    write_answer,
+)
+from snnet.serving.front.settings import FrontSettings
+from snnet.serving.front.tensors import logits_of
+from snnet.serving.front.wishes import PictureWishes
+from snnet.utils import checked_settings
+
+_log = logging.getLogger(__name__)
+_OPEN = ("/v2/health/live", "/v2/health/ready")
+
+
+def application(service: Answering, settings: FrontSettings, metrics: Metrics) -> FastAPI:
+    """Return the web application of a service, as `build_app` does.
+
+    Args:
+        service: What answers.
+        settings: What callers may send.
+        metrics: Where requests are counted.
+    """
+    app = FastAPI(title=f"snnet: {service.name}", version=service.version)
+    _add_health(app, service)
+    _add_models(app, service)
+    _add_infer(app, service, settings, metrics)
+    _add_classify(app, service, settings, metrics)
+    answers = told.responses(None, 401, content={"text/plain": {"type": "string"}})
+
+    @app.get("/metrics", response_class=Response, responses=answers)
+    async def read_metrics() -> Response:
+        text, kind = metrics.text()
+        return Response(text, headers={"Content-Type": kind})
+
+    app.add_exception_handler(SNNetError, _told)
+    app.add_exception_handler(Exception, _told)
+    app.add_exception_handler(HTTPException, _not_routed)
+    if settings.token is not None:
+        app.add_middleware(_Guard, token=settings.token.get_secret_value())
+        app.openapi = lambda: _guarded(app)  # type: ignore[method-assign]
+    return app
+
+
+def _add_health(app: FastAPI, service: Answering) -> None:
+    @app.get("/v2/health/live", responses=told.responses(told.Live))
+    async def live() -> Response:
+        return JSONResponse({"live": True})
+
+    @app.get("/v2/health/ready", responses=told.responses(told.Ready) | {503: {"model": told.Ready}})
+    async def ready() -> Response:
+        return JSONResponse({"ready": service.ready}, 200 if service.ready else 503)
+
+    @app.get("/v2", responses=told.responses(told.Server, 401))
+    async def server() -> Response:
+        return JSONResponse(server_metadata())
+
+
+def _add_models(app: FastAPI, service: Answering) -> None:
+    for place, extra in _places():
+
+        @app.get(place, responses=told.responses(told.Model, 401, 404), openapi_extra=extra)
+        async def model(request: Request) -> Response:
+            _check_model(service, request)
+            return JSONResponse(model_metadata(service))
+
+        answers = told.responses(told.ModelReady, 401, 404) | {503: {"model": told.ModelReady}}
+
+        @app.get(f"{place}/ready", responses=answers, openapi_extra=extra)
+        async def model_ready(request: Request) -> Response:
+            _check_model(service, request)
+            return JSONResponse({"name": service.name, "ready": service.ready}, 200 if service.ready else 503)
+
+
+def _add_infer(app: FastAPI, service: Answering, settings: FrontSettings, metrics: Metrics) -> None:
+    async def infer(request: Request) -> Response:
+        with metrics.call() as call:
+            _check_model(service, request)
+            body = await read_body(request, settings.body_bytes, settings.body_seconds)
+            wanted = read_request(body, request.headers.get(HEADER_LENGTH), service)
+            answered = await call.ask(service, wanted.asked)
+            content, headers = write_answer(service, wanted.asked, answered, wanted.binary)
+            return Response(content, headers=headers)
+
+    answers = told.responses(
+        told.Inferred, *told.ASKING, content={"application/octet-stream": {"type": "string", "format": "binary"}}
+    )
+    for place, extra in _places():
+        extra = {**extra, **told.infer_body(service)}
+        app.post(f"{place}/infer", responses=answers, openapi_extra=extra)(infer)
+
+
+def _add_classify(app: FastAPI, service: Answering, settings: FrontSettings, metrics: Metrics) -> None:
+    decoder = Decoder(service, settings)
+    answers = told.responses(told.Classified, *told.ASKING)
+    del answers[404]
+
+    @app.post("/classify", responses=answers, openapi_extra=told.picture_body())
+    async def classify(request: Request) -> Response:
+        with metrics.call() as call:
+            wishes = checked_settings(PictureWishes, dict(request.query_params), "The query")
+            body = await read_body(request, settings.picture_bytes, settings.body_seconds)
+            pixels = await decoder.pixels(await picture_of(request.headers, body))
+            answered = await call.ask(service, wishes.asked(pixels[None]))
+            return JSONResponse(_classified(service, answered, wishes.top))
+
+
+def _classified(service: Answering, answered: Answered, top: int) -> dict[str, Any]:
+    logits = logits_of(answered)[0].astype(np.float64)
+    powers = np.exp(logits - logits.max())
+    probabilities = powers / powers.sum()
+    best = np.argsort(-probabilities, kind="stable")[:top].tolist()
+    labels = [
+        {"label": service.classes[n] if service.classes else n, "probability": float(probabilities[n])} for n in best
+    ]
+    return {"labels": labels, **answer_parameters(answered)}
+
+
+def _places() -> list[tuple[str, dict[str, Any]]]:
+    """Return the paths of a model, with what is said of their parameters."""
+    place = "/v2/models/{name}"
+    return [
+        (place, told.path_parameters("name")),
+        (f"{place}/versions/{{version}}", told.path_parameters("name", "version")),
+    ]
+
+
+def _check_model(service: Answering, request: Request) -> None:
+    check_model(service, request.path_params["name"], request.path_params.get("version", ""))
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    """Answer what went wrong."""
+    status = status_of(error)
+    if status.http == 500:
+        _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    headers = {}
+    if isinstance(error, RefusedError):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if isinstance(error, DeniedError):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, TooLargeError | TooSlowError):
+        headers["Connection"] = "close"  # the rest of the body is not read
+    return JSONResponse({"error": message_of(error)}, status.http, headers)
+
+
+async def _not_routed(request: Request, error: Exception) -> Response:
+    """Answer what fits no route."""
+    assert isinstance(error, HTTPException)
+    message = f"{error.detail}: {request.method} {request.url.path}; /docs lists what there is."
+    return JSONResponse({"error": message}, error.status_code, error.headers)
+
+
+class _Guard:
+    """Lets through who sends the token, and who asks for health."""
+
+    def __init__(self, app: ASGIApp, token: str) -> None:
+        self._app, self._token = app, token.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan" or scope["path"] in _OPEN or self._is_let_in(scope):
+            await self._app(scope, receive, send)
+        else:
+            error = DeniedError("This service asks for a token; send it as 'Authorization: Bearer TOKEN'.")
+            await (await _told(Request(scope), error))(scope, receive, send)
+
+    def _is_let_in(self, scope: Scope) -> bool:
+        given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
+        return is_bearer(given, self._token)
+
+
+def _guarded(app: FastAPI) -> dict[str, Any]:
+    """Return the description of an application that asks for a token."""
+    if app.openapi_schema is None:
+        schema = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        schema["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for place, methods in schema["paths"].items():
+            for operation in methods.values():
+                operation["security"] = [] if place in _OPEN else [{"token": []}]
+        app.openapi_schema = schema
+    return app.openapi_schema
