@@ -11,7 +11,6 @@ from PIL import Image
 
 from snnet.errors import BudgetError, CheckpointError, DataError
 from snnet.network import SNNet
-from snnet.serving import Outcome
 from snnet.serving.front.asking import Asked, RefusedError
 from snnet.serving.opening import ServiceSettings
 from snnet.serving.service import Service
@@ -38,16 +37,16 @@ def using(service: Service, work: Callable[[Service], Coroutine[Any, Any, Any]])
 
 def test_a_saved_network_is_measured_once_and_answers(small_net: SNNet, tmp_path: Path) -> None:
     told: list[tuple[int, int, str]] = []
-    heard: list[Outcome] = []
     place = saved(small_net, tmp_path / "net")
-    service = Service.open(place, LENIENT, hear=heard.append, progress=lambda *one: told.append(one))
+    service = Service.open(place, LENIENT, progress=lambda *one: told.append(one))
     assert (service.name, service.version, service.size, service.class_count) == ("net", "1", (1, 28, 28), 10)
     assert service.classes == small_net.classes and service.largest == 4
     best = small_net.space[-1].id
     assert [row.stitch for row in service.table][-1] == best
     assert told[-1][:2] == (len(service.table), len(service.table))
     answer = using(service, lambda one: one.ask(Asked(pixels(3))))
-    assert answer.stitch == best and heard[0].in_time
+    assert answer.stitch == best and service.attainment() == 1.0 and service.queue_length() == 0
+    assert service.history.served_accuracy() == service.table[best].top1
     with torch.no_grad():
         torch.testing.assert_close(torch.from_numpy(answer.logits), small_net(torch.from_numpy(pixels(3)), best))
     kept = StitchTable.load(place / "serving.jsonl")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from snnet.errors import BudgetError, SNNetError
+from snnet.export.bundle import MANIFEST, Bundle
 from snnet.serving.dispatcher import Dispatcher, Hearing
 from snnet.serving.options import Options
+from snnet.serving.policy import POLICIES
 from snnet.serving.queue import DeadlineQueue
 from snnet.serving.scheduler import Scheduler
 from snnet.serving.timing import TIMES, kept_latencies, measure_latencies
@@ -22,7 +24,6 @@ from snnet.table import COST, SCORE, StitchTable, pareto_frontier
 from snnet.utils import Machine, Settings, Show, file_digest, versions
 
 if TYPE_CHECKING:
-    from snnet.export.bundle import Bundle
     from snnet.network import SNNet
 
 
@@ -76,23 +77,8 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
         CheckpointError: If a network cannot be read; ExportError for a bundle.
         EngineError: If the workers do not start.
     """
-    from snnet.export.bundle import MANIFEST, Bundle
-
-    model: Bundle | SNNet
-    if (source / MANIFEST).is_file():
-        model, of = Bundle.open(source), source / MANIFEST
-        classes, count, engine = model.classes, model.manifest.num_classes, "onnxruntime"
-        if settings.engine not in (None, engine):
-            raise BudgetError(f"A bundle runs on {engine}, and {settings.engine} was asked for; leave the engine out.")
-    else:
-        from snnet.network import CONFIG, load
-
-        model, of = load(source), source / CONFIG
-        classes, count, engine = model.classes, model.num_classes, settings.engine or "eager"
-        if settings.processes:
-            raise BudgetError(
-                "Processes run a bundle, and this is a network; export one (snnet export NET --bundle DIR)."
-            )
+    model, of, engine = _model(source, settings)
+    count = model.manifest.num_classes if isinstance(model, Bundle) else model.num_classes
     table = _to_serve(model.table, source)
     workers = _workers(model, source, table, settings, engine, (model.input.size, count, settings.max_batch))
     try:
@@ -117,7 +103,26 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
         for worker in workers:
             worker.close()
         raise
-    return Version(number, source, model.input, classes, count, times, options, Dispatcher(scheduler, workers, hear))
+    return Version(
+        number, source, model.input, model.classes, count, times, options, Dispatcher(scheduler, workers, hear)
+    )
+
+
+def _model(source: Path, settings: ServiceSettings) -> "tuple[Bundle | SNNet, Path, str]":
+    """Return what is served, the file that says which it is, and the engine; what does not fit is refused before."""
+    POLICIES.get(settings.policy)
+    if (source / MANIFEST).is_file():
+        engine = "onnxruntime"
+        if settings.engine not in (None, engine):
+            raise BudgetError(f"A bundle runs on {engine}, and {settings.engine} was asked for; leave the engine out.")
+        return Bundle.open(source), source / MANIFEST, engine
+    if settings.processes:
+        raise BudgetError(
+            f"Processes run a bundle, and {source} is none; `snnet export {source} --bundle DIR` writes one."
+        )
+    from snnet.network import CONFIG, load
+
+    return load(source), source / CONFIG, settings.engine or "eager"
 
 
 def _to_serve(table: StitchTable | None, source: Path) -> StitchTable:

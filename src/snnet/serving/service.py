@@ -11,8 +11,9 @@ from PIL import Image
 
 from snnet.data import normalized_pixels, open_picture
 from snnet.errors import DataError
-from snnet.serving.dispatcher import Dispatcher, Hearing
+from snnet.serving.dispatcher import Dispatcher
 from snnet.serving.front.asking import Answered, Asked, RefusedError
+from snnet.serving.history import History
 from snnet.serving.opening import USUAL_SERVICE, ServiceSettings, Version, open_version
 from snnet.table import StitchTable
 from snnet.utils import Show
@@ -26,16 +27,17 @@ class Service:
     Args:
         first: What answers.
         settings: How.
-        hear: Is told what became of each request.
+        history: What became of requests lately; the dispatcher tells it.
 
     Attributes:
         name: What clients call the model.
         ready: Whether it accepts requests.
+        slo_ms: Milliseconds within which a request is answered that says nothing else; may be changed.
     """
 
-    def __init__(self, first: Version, settings: ServiceSettings, hear: Hearing) -> None:
-        self._version, self.settings, self._hear = first, settings, hear
-        self.name = first.source.resolve().name
+    def __init__(self, first: Version, settings: ServiceSettings, history: History) -> None:
+        self._version, self.settings, self.history = first, settings, history
+        self.name, self.slo_ms = first.source.resolve().name, settings.slo_ms
         self.ready = True
 
     @classmethod
@@ -44,7 +46,6 @@ class Service:
         source: str | Path,
         settings: ServiceSettings = USUAL_SERVICE,
         *,
-        hear: Hearing = lambda _: None,
         progress: Show = False,
     ) -> Self:
         """Open a saved network or a bundle, start the workers, and measure them unless that was done before.
@@ -52,7 +53,6 @@ class Service:
         Args:
             source: Directory of a saved network, or of a bundle.
             settings: How it answers.
-            hear: Is told what became of each request.
             progress: Told how far the measuring is.
 
         Raises:
@@ -60,7 +60,8 @@ class Service:
             CheckpointError: If it cannot be read; ExportError for a bundle.
             EngineError: If the workers do not start.
         """
-        return cls(open_version(Path(source), settings, hear, progress, number=1), settings, hear)
+        history = History()
+        return cls(open_version(Path(source), settings, history.hear, progress, number=1), settings, history)
 
     @property
     def version(self) -> str:
@@ -97,6 +98,14 @@ class Service:
         """Queue, policy and workers."""
         return self._version.dispatcher
 
+    def queue_length(self) -> int:
+        """Return how many requests wait."""
+        return self.dispatcher.waiting
+
+    def attainment(self) -> float:
+        """Return the share of the requests of the last minute that were answered in time; NaN if there were none."""
+        return self.history.attainment(60)
+
     def transform(self, picture: Image.Image) -> NDArray[np.float32]:
         """Return the normalized pixels `(C, H, W)` of a picture.
 
@@ -123,7 +132,7 @@ class Service:
             raise DataError(
                 f"images are {images.dtype} {images.shape}; accepted: float32 (N, {', '.join(map(str, size))})."
             )
-        wanted = self.settings.slo_ms if asked.deadline_ms is None else asked.deadline_ms
+        wanted = self.slo_ms if asked.deadline_ms is None else asked.deadline_ms
         return await self.dispatcher.ask(asked, max(0.0, wanted - self.settings.transport_ms) / 1e3)
 
     async def use(self, source: str | Path | None = None, progress: Show = False) -> str:
@@ -143,7 +152,7 @@ class Service:
         place = before.source if source is None else Path(source)
         number, loop = before.number + 1, asyncio.get_running_loop()
         found = await loop.run_in_executor(
-            None, lambda: open_version(place, self.settings, self._hear, progress, number=number)
+            None, lambda: open_version(place, self.settings, self.history.hear, progress, number=number)
         )
         self._version = found
         await before.dispatcher.close()
