@@ -1,8 +1,13 @@
+from .front.app import build_app as build_app
 from .front.asking import Answered as Answered
+from .front.asking import Answering as Answering
 from .front.asking import Asked as Asked
 from .front.asking import ExpiredError as ExpiredError
 from .front.asking import FailedError as FailedError
 from .front.asking import RefusedError as RefusedError
+from .front.grpc_api import start_grpc as start_grpc
+from .front.metrics import Gauges as Gauges
+from .front.metrics import Metrics as Metrics
 from .front.settings import USUAL_FRONT as USUAL_FRONT
 from .front.settings import FrontSettings as FrontSettings
 from .listening import USUAL_ADDRESSES as USUAL_ADDRESSES

@@ -169,10 +169,12 @@ def picture_body() -> dict[str, Any]:
     """Return the description of a request with a picture: its query and its body."""
     query = PictureWishes.model_json_schema()["properties"].items()
     form = {**_object({"image": _BYTES}), "required": ["image"]}
-    content = {kind: {"schema": _BYTES} for kind in ("image/jpeg", "image/png")}
+    kinds = {"image": {"contentType": "image/jpeg, image/png"}}
+    content: dict[str, Any] = {kind: {"schema": _BYTES} for kind in ("image/jpeg", "image/png")}
+    content["multipart/form-data"] = {"schema": form, "encoding": kinds}
     return {
         "parameters": [{"name": name, "in": "query", "required": False, "schema": schema} for name, schema in query],
-        "requestBody": {"required": True, "content": {**content, "multipart/form-data": {"schema": form}}},
+        "requestBody": {"required": True, "content": content},
     }
 
 

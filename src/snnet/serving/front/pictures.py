@@ -7,7 +7,7 @@ from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from snnet.data import CorruptImageError, decoding
 from snnet.serving.front.asking import Answering, RefusedError
@@ -73,7 +73,9 @@ def pixels_of(data: bytes, service: Answering, most: int) -> NDArray[np.float32]
     except CorruptImageError as error:
         if isinstance(error.__cause__, Image.DecompressionBombError):
             raise TooLargeError(f"The picture is too large ({error.__cause__}); {_taken(most)}") from None
-        raise InvalidError(f"The picture is not JPEG or PNG, or a damaged one: {error.__cause__}.") from error
+        # Pillow's words for what it does not know are about an object of ours.
+        why = "" if isinstance(error.__cause__, UnidentifiedImageError) else f" ({error.__cause__})"
+        raise InvalidError(f"The picture is not JPEG or PNG, or a damaged one{why}; send a file of one.") from error
 
 
 def _check_size(size: tuple[int, int], taken: tuple[int, int, int], most: int) -> None:

@@ -15,7 +15,9 @@ from snnet.utils import Settings, checked_settings, parse_amount
 
 _A_DAY_MS = 86_400_000.0
 _LIMITS = ("macs", "params", "latency_ms")
-Amount = Annotated[float, BeforeValidator(lambda value: parse_amount(value) if isinstance(value, str) else value)]
+Amount = Annotated[
+    float, Field(gt=0), BeforeValidator(lambda value: parse_amount(value) if isinstance(value, str) else value)
+]
 
 
 class Wishes(Settings):
@@ -27,8 +29,8 @@ class Wishes(Settings):
         None, gt=0, le=_A_DAY_MS, description="milliseconds from now in which the answer is worth something"
     )
     stitch: str = Field("", max_length=10_000, description="id of the one stitch that may answer")
-    macs: Amount | None = Field(None, gt=0, description="multiply-adds for an image, at most")
-    params: Amount | None = Field(None, gt=0, description="parameters of the stitch that answers, at most")
+    macs: Amount | None = Field(None, description="multiply-adds for an image, at most")
+    params: Amount | None = Field(None, description="parameters of the stitch that answers, at most")
     latency_ms: float | None = Field(None, gt=0, description="milliseconds that the stitch takes, at most")
     priority: int = Field(0, ge=-1000, le=1000, description="of two requests that wait the higher one goes first")
 

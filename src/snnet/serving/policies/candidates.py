@@ -2,6 +2,7 @@
 """The few options among which our policy chooses."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,9 +47,28 @@ class Candidates:
         lacks = (best - options.scores[rows]) * images
         return cls(rows, images, options.latencies[rows, images - 1], lacks, best)
 
-    def only(self, which: Ints) -> "Candidates":
-        """Return some of them."""
-        return Candidates(self.rows[which], self.images[which], self.seconds[which], self.lacks[which], self.best)
+    @cached_property
+    def taken(self) -> list[float]:
+        """The latencies, to look at one by one."""
+        found: list[float] = self.seconds.tolist()
+        return found
+
+    @cached_property
+    def order(self) -> list[int]:
+        """The rows, to look at one by one."""
+        found: list[int] = self.rows.tolist()
+        return found
+
+    @cached_property
+    def batches(self) -> list[int]:
+        """The batch sizes, to look at one by one."""
+        found: list[int] = self.images.tolist()
+        return found
+
+    @cached_property
+    def quickest(self) -> int:
+        """Which one answers one image the quickest."""
+        return int(np.lexsort((self.seconds, self.images))[0])
 
 
 def _spaced(options: Options, images: int, count: int) -> list[int]:

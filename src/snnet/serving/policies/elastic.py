@@ -2,8 +2,6 @@
 
 import math
 
-import numpy as np
-
 from snnet.serving.options import Options
 from snnet.serving.policies.candidates import Candidates
 from snnet.serving.policies.outlook import Outlook, foresee
@@ -11,6 +9,9 @@ from snnet.serving.policy import POLICIES, Decision, Policy, Run, Workers
 from snnet.serving.queue import Summary
 
 _ALLOWANCE_LEVEL = math.log(1.1)
+# So many workers are seen as one that is so many times as fast, while at most so many images wait for each. Beyond that
+# they run in step, for a burst finds all of them idle.
+_CREW, _FEW = 4, 2
 
 
 @POLICIES.register("elastic")
@@ -21,7 +22,7 @@ class ElasticPolicy(Policy):
     up; and what the state that it leaves costs: images left with their deadlines, and those that are expected to
     arrive while it runs, at the rate of this moment. The last comes from a decision process that is solved once for
     each level of the rate, when the level is met first (`outlook.py`). Of several workers each looks at its share of
-    the queue and of the arrivals.
+    the queue and of the arrivals, or, while there is little to share, at what a few of them do together.
 
     Args:
         options: What can be done.
@@ -32,40 +33,44 @@ class ElasticPolicy(Policy):
 
     def __init__(self, options: Options, *, dispersion: float = 4.0, rows: int = 9, level: float = 1.3) -> None:
         super().__init__(options)
-        self.dispersion, self.level = dispersion, level
+        self.dispersion = dispersion
+        self._level = math.log(level)
         self._candidates = Candidates.of(options, rows)
-        self._outlooks: dict[tuple[int, int], Outlook] = {}
+        self._outlooks: dict[tuple[int, int, int], Outlook] = {}
 
     def decide(self, waiting: Summary, now: float, workers: Workers) -> Decision:
         """Return the option that loses least."""
-        factor, crew = self.options.factor, workers.count
-        slack = (waiting.deadlines - now) / factor
-        count = len(slack)
-        outlook = self._outlook(waiting.allowance / factor, waiting.rate * factor / crew)
-        shown = outlook.upto[min(count, len(outlook.upto) - 1)]
-        seconds, images = outlook.options.seconds[:shown], outlook.options.images[:shown]
-        late = slack.searchsorted(seconds)
-        possible = late + images <= count
-        if waiting.least > 1:
-            possible &= images >= waiting.least
-        if not possible.any():
-            return self.alone(waiting, float(slack[0]))
-        # Of several workers each leaves its share of the rest, and takes from others what is more than its share.
-        taken = np.minimum(late + images * crew, count)
-        left = count - taken if crew == 1 else -(-(count - late) // crew) - images
-        first = slack.take(taken, mode="clip") - seconds
-        middle = slack.take((taken + count) >> 1, mode="clip") - seconds
-        values = outlook.values(left, first, middle) - outlook.options.best * late
-        values[~possible] = -math.inf
-        best = int(values.argmax())
-        return Run(int(outlook.options.rows[best]), int(images[best]), int(late[best]))
+        due, factor = waiting.deadlines, self.options.factor
+        crew = min(workers.count, _CREW) if len(due) <= _FEW * workers.count else 1
+        groups = workers.count / crew
+        count, found, most = len(due), None, -math.inf
+        outlook = self._outlook(waiting, factor, groups, crew)
+        options, best = outlook.options, self._candidates.best
+        slack = (due.item(0) - now) / factor
+        for option in outlook.near(math.ceil(count / groups), slack):
+            seconds, images = options.taken[option], options.batches[option]
+            late = 0 if seconds <= slack else int(due.searchsorted(now + seconds * factor))
+            if late + images > count or images < waiting.least:
+                continue
+            # Of several workers each leaves its share of the rest, and takes from others what is more than its share.
+            taken = min(late + round(images * groups), count)
+            left = math.ceil((count - late) / groups) - images
+            then = now + seconds * factor / crew
+            first = (due.item(taken) - then) / factor if taken < count else outlook.allowance
+            middle = (due.item((taken + count) // 2) - then) / factor if taken < count else 0.0
+            worth = outlook.worth(option, left, first, middle) - best * late
+            if worth > most:
+                found, most = Run(options.order[option], images, late), worth
+        return self.alone(waiting, slack) if found is None else found
 
-    def _outlook(self, allowance: float, rate: float) -> Outlook:
-        """Return what was solved for about such an allowance and rate."""
-        known = max(allowance, 1e-6)
-        level = round(math.log(max(rate * known, 0.05)) / math.log(self.level))
-        key = round(math.log(known) / _ALLOWANCE_LEVEL), level
+    def _outlook(self, waiting: Summary, factor: float, groups: float, crew: int) -> Outlook:
+        """Return what was solved for about such an allowance, and the rate of a group of so many workers."""
+        allowance = max(waiting.allowance / factor, 1e-6)
+        # What waits in other lanes is to be answered within about the same time, as if it were still to come.
+        expected = (waiting.rate * waiting.allowance + waiting.behind) / groups
+        level = round(math.log(max(expected, 0.05)) / self._level)
+        key = round(math.log(allowance) / _ALLOWANCE_LEVEL), level, crew
         if key not in self._outlooks:
-            rate = self.level**level / known
-            self._outlooks[key] = foresee(self._candidates, known, rate, dispersion=self.dispersion)
+            rate = math.exp(level * self._level) / allowance
+            self._outlooks[key] = foresee(self._candidates, allowance, rate, self.dispersion, crew)
         return self._outlooks[key]
