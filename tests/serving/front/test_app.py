@@ -1,5 +1,7 @@
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,13 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from snnet.errors import BudgetError, DataError, ExtraError, RecipeError
+from snnet.errors import BudgetError, DataError, RecipeError
 from snnet.serving import ExpiredError, FailedError, FrontSettings, RefusedError, build_app
-from snnet.utils import packages
 from tests.serving.front.service import IMAGES, LENGTH, PATH, FakeService, binary, logits_of, png, request
 from tests.serving.front.test_protocol import BODIES, LENGTHS
 
 pytest.importorskip("fastapi", reason="the package fastapi is not installed")
+from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 
@@ -167,6 +169,8 @@ def test_no_more_is_read_than_a_body_may_have(service: FakeService) -> None:
         assert (b"connection", b"close") in start["headers"]  # the rest is not waited for
     answer = TestClient(app).post("/classify", content=bytes(2001))
     assert answer.status_code == 413 and "longer than 2,000 bytes" in answer.json()["error"]
+    answer = client_of(service, json_bytes=1024).post(PATH, json=request())
+    assert answer.status_code == 413 and "accepted are 1,024; send images as binary data" in answer.json()["error"]
 
 
 def test_a_body_must_arrive_in_time(service: FakeService) -> None:
@@ -259,6 +263,14 @@ def test_a_token_is_asked_for(service: FakeService) -> None:
     assert "sesame" not in repr(FrontSettings(token="sesame"))
 
 
+def test_health_is_open_below_another_path_too(service: FakeService) -> None:
+    outer = Starlette()
+    outer.mount("/tiny", build_app(service, FrontSettings(token="sesame")))
+    client = TestClient(outer)
+    assert client.get("/tiny/v2/health/live").status_code == 200
+    assert client.get("/tiny/v2").status_code == client.get("/tiny/metrics").status_code == 401
+
+
 def test_the_documentation_names_all_that_a_route_takes(client: TestClient) -> None:
     told = client.get("/openapi.json").json()
     infer = told["paths"]["/v2/models/{name}/versions/{version}/infer"]["post"]
@@ -273,13 +285,27 @@ def test_the_documentation_names_all_that_a_route_takes(client: TestClient) -> N
     assert client.get("/docs").status_code == 200
 
 
-def test_without_its_packages_the_extra_is_named(service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(name: str) -> None:
-        raise ModuleNotFoundError(name=name)
+WITHOUT_PACKAGES = """
+import asyncio, sys
+sys.modules.update(dict.fromkeys(["fastapi", "starlette", "prometheus_client", "grpc", "tritonclient", "uvicorn"]))
+import snnet.serving as serving
+from snnet.errors import ExtraError
+for name in serving.__all__:
+    getattr(serving, name)
+settings = serving.FrontSettings()
+for use in (lambda: serving.build_app(None), serving.Metrics, lambda: asyncio.run(serving.start_grpc(None, "", 0))):
+    try:
+        use()
+    except ExtraError as error:
+        assert "pip install 'snnet[serve]'" in str(error), error
+    else:
+        raise AssertionError(use)
+"""
 
-    monkeypatch.setattr(packages, "import_module", missing)
-    with pytest.raises(ExtraError, match=r"pip install 'snnet\[serve\]'"):
-        build_app(service)
+
+def test_without_its_packages_the_room_is_whole_and_the_extra_named() -> None:
+    ended = subprocess.run([sys.executable, "-c", WITHOUT_PACKAGES], capture_output=True, text=True, timeout=100)
+    assert ended.returncode == 0, ended.stderr
 
 
 APP = build_app(FakeService(), FrontSettings(picture_bytes=2000))

@@ -148,6 +148,12 @@ def test_wrong_parameters_and_outputs_are_told(address: str, service: FakeServic
     sent.parameters["stitch"].SetInParent()
     assert "'stitch' of the request has no value" in fails(address, sent)[1]
     sent = request()
+    for number in range(3000):
+        sent.parameters[f"deadline_{number}"].int64_param = number
+    assert fails(address, sent)[1].startswith("The request has 3,000 parameters")
+    sent = request(id="x" * 2000)
+    assert "id of the request has 2,000 characters" in fails(address, sent)[1]
+    sent = request()
     sent.outputs.add(name="scores")
     assert "there is one, 'logits'" in fails(address, sent)[1]
     assert "The inputs are []" in fails(address, messages.ModelInferRequest(model_name="tiny"))[1]

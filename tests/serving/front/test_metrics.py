@@ -67,6 +67,16 @@ def test_an_answer_after_its_deadline_is_late_and_has_no_score(deadline_ms: floa
     assert value(metrics, "served_score_count") == 0 and value(metrics, "latency_seconds_count") == 1
 
 
+def test_the_slo_may_change() -> None:
+    metrics, gauges = Metrics(), FakeGauges()
+    metrics.watch(gauges)
+    gauges.slo_ms = 1e6
+    ask(metrics, LateService())
+    gauges.slo_ms = 10
+    ask(metrics, LateService())
+    assert value(metrics, "requests_total", outcome="in_time") == value(metrics, "requests_total", outcome="late") == 1
+
+
 def test_what_passed_before_is_off_the_deadline(service: FakeService) -> None:
     metrics = Metrics()
     ask(metrics, service, 1000, wait=0.03)

@@ -61,6 +61,16 @@ def test_a_picture_that_resizing_makes_huge_is_refused(service: FakeService) -> 
     assert pixels_of(png(30, 30), service, 1000).shape == (3, 4, 5)
 
 
+def test_a_jpeg_of_very_many_scans_is_not_decoded(service: FakeService) -> None:
+    file = BytesIO()
+    Image.new("RGB", (64, 64), "red").save(file, "JPEG", progressive=True)
+    data = file.getvalue()
+    assert pixels_of(data, service, 10_000).shape == (3, 4, 5) and 1 < data.count(b"\xff\xda") < 20
+    last = data.rindex(b"\xff\xda")
+    with pytest.raises(InvalidError, match="more than 100 scans; save it anew with fewer"):
+        pixels_of(data[:last] + data[last:-2] * 100 + data[-2:], service, 10_000)
+
+
 @pytest.mark.parametrize(
     "data",
     [

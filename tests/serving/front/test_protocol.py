@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from snnet.errors import SNNetError
 from snnet.serving import FailedError
 from snnet.serving.front.asking import Answered, Asked
-from snnet.serving.front.faults import InvalidError, UnknownModelError, message_of, status_of
+from snnet.serving.front.faults import InvalidError, TooLargeError, UnknownModelError, message_of, status_of
 from snnet.serving.front.protocol import (
     InferRequest,
     check_model,
@@ -25,7 +25,7 @@ ANSWERED = Answered(IMAGES.reshape(2, -1)[:, :4], "0:0-3", 0.75, 8, 1.5, 2.5)
 
 def read(content: Any, header_length: str | None = None) -> InferRequest:
     body = content if isinstance(content, bytes) else json.dumps(content).encode()
-    return read_request(body, header_length, FakeService())
+    return read_request(body, header_length, FakeService(), 200_000)
 
 
 @pytest.mark.parametrize("data", [IMAGES.ravel().tolist(), IMAGES.tolist()], ids=["flat", "nested"])
@@ -94,6 +94,9 @@ BAD_WISHES = [
     ({"stitch": ["0:0-3"]}, "stitch: should be a valid string"),
     ({"binary_data_output": 1}, "binary_data_output is 1; give true or false"),
     ([], r"parameters \[\]; give an object"),
+    ({f"deadline_{n}": 1 for n in range(3000)}, "has 3,000 parameters; known are deadline_ms, stitch"),
+    ({"x" * 5000: 1}, "'xxxxxxxxxxxx...xxxxxxxxxxxxx' of 5,000 characters; accepted are 1,000"),
+    ({"macs": "1" * 5000}, "of 5,000 characters"),
 ]
 
 
@@ -115,6 +118,8 @@ BAD_REQUESTS = [
     ([], "The request is \\[\\]; give an object"),
     ({}, "The inputs are \\[\\]; give one, named 'images'"),
     (request(id=7), "id of the request is 7; give text"),
+    (request(id="x" * 1001), "id of the request has 1,001 characters; accepted are 1,000"),
+    (request(**{"x" * 9999: 1}), "unknown 'xxxxxxxxxxxx...xxxxxxxxxxxxx'. Known"),
     (request(inputs={}), "inputs of the request are {}; give a list"),
     (request(inputs=[3]), "An input is 3; give an object"),
     (request(inputs=[tensor(), tensor()]), "The inputs are \\['images', 'images'\\]"),
@@ -163,6 +168,14 @@ BAD_REQUESTS = [
 def test_wrong_requests_are_told(content: Any, message: str) -> None:
     with pytest.raises(InvalidError, match=message):
         read(content)
+
+
+def test_no_more_json_is_taken_than_may_be_sent() -> None:
+    text = json.dumps(request(id="x" * 500)).encode()
+    with pytest.raises(TooLargeError, match="accepted are 400; send images as binary data"):
+        read_request(text, None, FakeService(), 400)
+    body, headers = binary()
+    assert read_request(body, headers[LENGTH], FakeService(), 400).asked.images.size == 120 and len(body) > 400
 
 
 @pytest.mark.parametrize("length", ["", "0", "-1", "x", "1.5", "99999", "9" * 5000, "²"])
@@ -257,6 +270,7 @@ def test_another_model_or_version_is_refused() -> None:
 def test_what_is_not_meant_for_callers_is_not_told() -> None:
     assert (status_of(KeyError("secret")).http, status_of(KeyError()).outcome) == (500, "failed")
     assert "secret" not in message_of(KeyError("secret"))
+    assert len(message_of(FailedError("x" * 9999))) < 2100
 
 
 JSON = st.recursive(
@@ -294,7 +308,7 @@ LENGTHS = st.none() | st.integers(-2, 300).map(str) | st.text(max_size=4)
 @given(BODIES, LENGTHS)
 def test_no_body_is_misunderstood_in_any_other_way(body: bytes, length: str | None) -> None:
     try:
-        wanted = read_request(body, length, FakeService())
+        wanted = read_request(body, length, FakeService(), 2**20)
     except SNNetError as error:
         assert status_of(error).http == 400
     else:

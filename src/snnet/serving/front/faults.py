@@ -43,6 +43,7 @@ class Status:
     grpc: str
 
 
+_LONGEST = 2000  # characters of a message; gRPC refuses to send one of many more
 _INVALID = Status("invalid", 400, "INVALID_ARGUMENT")
 _FAILED = Status("failed", 500, "INTERNAL")
 # The first that fits counts.
@@ -64,7 +65,10 @@ def status_of(error: BaseException) -> Status:
 
 def message_of(error: BaseException) -> str:
     """Return what a caller is told of an `error`: nothing of what only its log should know."""
-    return str(error) if isinstance(error, SNNetError) else "The service failed; its log says why."
+    if not isinstance(error, SNNetError):
+        return "The service failed; its log says why."
+    text = str(error)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def is_bearer(header: bytes, token: bytes) -> bool:

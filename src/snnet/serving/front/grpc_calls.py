@@ -27,7 +27,7 @@ from snnet.serving.front.tensors import (
     images_of_bytes,
     logits_of,
 )
-from snnet.serving.front.wishes import read_wishes
+from snnet.serving.front.wishes import Wishes, read_wishes
 
 _log = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Calls(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc
             check_model(self._service, request.model_name, request.model_version)
             check_outputs([output.name for output in request.outputs])
             images = _images(request, self._service)
-            asked = read_wishes(_parameters(request.parameters)).asked(images, request.id)
+            asked = read_wishes(_parameters(request.parameters), Wishes).asked(images, request.id)
             return self._answer(request.id, await call.ask(self._service, asked))
 
     def _answer(self, id: str, answered: Answered) -> Any:

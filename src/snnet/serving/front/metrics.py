@@ -19,7 +19,7 @@ class Gauges(Protocol):
     """What a service knows of itself at each moment.
 
     Attributes:
-        slo_ms: Milliseconds that a request has which says nothing else.
+        slo_ms: Milliseconds that a request has which says nothing else; may change.
     """
 
     slo_ms: float
@@ -60,7 +60,7 @@ class Metrics:
         self._attainment = client.Gauge(
             "slo_attainment_ratio", "Share of recent requests that were answered in time.", **own
         )
-        self._slo_ms: float | None = None
+        self._gauges: Gauges | None = None
 
     def watch(self, gauges: Gauges) -> None:
         """Show what a service knows of itself, and judge by its SLO what says no deadline.
@@ -70,7 +70,7 @@ class Metrics:
         """
         self._queue_length.set_function(gauges.queue_length)
         self._attainment.set_function(gauges.attainment)
-        self._slo_ms = gauges.slo_ms
+        self._gauges = gauges
 
     def call(self) -> "Call":
         """Return a context in which one request is handled, and counted when it ends."""
@@ -91,7 +91,8 @@ class Metrics:
         self._compute.observe(answered.compute_ms / 1e3)
         self._batch.observe(answered.batch)
         self._stitches.labels(answered.stitch).inc()
-        deadline_ms = self._slo_ms if asked.deadline_ms is None else asked.deadline_ms
+        slo_ms = None if self._gauges is None else self._gauges.slo_ms
+        deadline_ms = slo_ms if asked.deadline_ms is None else asked.deadline_ms
         if deadline_ms is not None and seconds * 1e3 > deadline_ms:
             return "late"
         if isfinite(answered.score):

@@ -15,6 +15,8 @@ from snnet.serving.front.faults import InvalidError, TooLargeError
 from snnet.serving.front.settings import FrontSettings
 
 _FORMATS = ("JPEG", "PNG")
+# Each scan of a JPEG goes over all of its pixels, and may be a few bytes.
+_SCAN, _SCANS = b"\xff\xda", 100
 
 
 class Decoder:
@@ -66,6 +68,8 @@ def pixels_of(data: bytes, service: Answering, most: int) -> NDArray[np.float32]
     try:
         with decoding("The picture"):
             picture = Image.open(BytesIO(data), formats=_FORMATS)
+        if picture.format != "PNG" and data.count(_SCAN) > _SCANS:
+            raise InvalidError(f"The picture is JPEG in more than {_SCANS} scans; save it anew with fewer.")
         _check_size(picture.size, service.size, most)
         with decoding("The picture"):
             picture.load()

@@ -15,7 +15,7 @@ from pydantic_core import from_json, to_json
 
 from snnet.errors import did_you_mean
 from snnet.serving.front.asking import Answered, Answering, Asked
-from snnet.serving.front.faults import InvalidError, UnknownModelError
+from snnet.serving.front.faults import InvalidError, TooLargeError, UnknownModelError
 from snnet.serving.front.tensors import (
     DATATYPE,
     INPUT,
@@ -26,7 +26,7 @@ from snnet.serving.front.tensors import (
     images_of_numbers,
     logits_of,
 )
-from snnet.serving.front.wishes import read_wishes
+from snnet.serving.front.wishes import Wishes, read_wishes
 from snnet.utils import versions
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
@@ -46,18 +46,26 @@ class InferRequest:
     binary: bool
 
 
-def read_request(body: bytes, header_length: str | None, service: Answering) -> InferRequest:
+def read_request(body: bytes, header_length: str | None, service: Answering, json_bytes: int) -> InferRequest:
     """Return what the body of a request says.
 
     Args:
         body: JSON, and bytes after it where `header_length` says so.
         header_length: What the header `Inference-Header-Content-Length` says; None if there is none.
         service: What takes the request.
+        json_bytes: Bytes of JSON that it may have.
 
     Raises:
+        TooLargeError: If it has more.
         InvalidError: If the body is no such request, or one that the service does not take.
     """
     text, rest = _split(body, header_length)
+    # What is made of JSON takes many times its memory, and nothing else runs meanwhile.
+    if len(text) > json_bytes:
+        raise TooLargeError(
+            f"The request has {len(text):,} bytes of JSON; accepted are {json_bytes:,}; send images as binary data, "
+            f"with the parameter binary_data_size and the header {HEADER_LENGTH}."
+        )
     try:
         content = from_json(text, allow_inf_nan=False)
     except ValueError as error:
@@ -71,7 +79,7 @@ def read_request(body: bytes, header_length: str | None, service: Answering) -> 
     binary = _flag(parameters.pop("binary_data_output", False), "binary_data_output")
     binary = _read_outputs(content, binary)
     images = _read_images(content, rest, service)
-    return InferRequest(read_wishes(parameters).asked(images, id), binary)
+    return InferRequest(read_wishes(parameters, Wishes).asked(images, id), binary)
 
 
 def write_answer(service: Answering, asked: Asked, answered: Answered, binary: bool) -> tuple[bytes, dict[str, str]]:
@@ -220,9 +228,8 @@ def _check_keys(content: Any, known: Iterable[str], what: str) -> None:
     if not isinstance(content, dict):
         raise InvalidError(f"{what} is {shown(content)}; give an object with {', '.join(known)}.")
     if unknown := [key for key in content if key not in known]:
-        raise InvalidError(
-            f"{what} has an unknown {shown(unknown[0])}.{did_you_mean(unknown[0], known)} Known: {', '.join(known)}."
-        )
+        near = did_you_mean(unknown[0][:99], known)
+        raise InvalidError(f"{what} has an unknown {shown(unknown[0])}.{near} Known: {', '.join(known)}.")
 
 
 def _flag(value: Any, name: str) -> bool:

@@ -17,7 +17,7 @@ from snnet.errors import SNNetError
 from snnet.serving.front import documents as told
 from snnet.serving.front.asking import Answered, Answering, RefusedError
 from snnet.serving.front.bodies import picture_of, read_body
-from snnet.serving.front.faults import DeniedError, TooLargeError, TooSlowError, is_bearer, message_of, status_of
+from snnet.serving.front.faults import TooLargeError, TooSlowError, is_bearer, message_of, status_of
 from snnet.serving.front.metrics import Metrics
 from snnet.serving.front.pictures import Decoder
 from snnet.serving.front.protocol import (
@@ -31,8 +31,7 @@ from snnet.serving.front.protocol import (
 )
 from snnet.serving.front.settings import FrontSettings
 from snnet.serving.front.tensors import logits_of
-from snnet.serving.front.wishes import PictureWishes
-from snnet.utils import checked_settings
+from snnet.serving.front.wishes import PictureWishes, read_wishes
 
 _log = logging.getLogger(__name__)
 _OPEN = ("/v2/health/live", "/v2/health/ready")
@@ -102,7 +101,7 @@ def _add_infer(app: FastAPI, service: Answering, settings: FrontSettings, metric
         with metrics.call() as call:
             _check_model(service, request)
             body = await read_body(request, settings.body_bytes, settings.body_seconds)
-            wanted = read_request(body, request.headers.get(HEADER_LENGTH), service)
+            wanted = read_request(body, request.headers.get(HEADER_LENGTH), service, settings.json_bytes)
             answered = await call.ask(service, wanted.asked)
             content, headers = write_answer(service, wanted.asked, answered, wanted.binary)
             return Response(content, headers=headers)
@@ -123,7 +122,7 @@ def _add_classify(app: FastAPI, service: Answering, settings: FrontSettings, met
     @app.post("/classify", responses=answers, openapi_extra=told.picture_body())
     async def classify(request: Request) -> Response:
         with metrics.call() as call:
-            wishes = checked_settings(PictureWishes, dict(request.query_params), "The query")
+            wishes = read_wishes(dict(request.query_params), PictureWishes)
             body = await read_body(request, settings.picture_bytes, settings.body_seconds)
             pixels = await decoder.pixels(await picture_of(request.headers, body))
             answered = await call.ask(service, wishes.asked(pixels[None]))
@@ -162,8 +161,6 @@ async def _told(request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, RefusedError):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
-    if isinstance(error, DeniedError):
-        headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, TooLargeError | TooSlowError):
         headers["Connection"] = "close"  # the rest of the body is not read
     return JSONResponse({"error": message_of(error)}, status.http, headers)
@@ -183,15 +180,21 @@ class _Guard:
         self._app, self._token = app, token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan" or scope["path"] in _OPEN or self._is_let_in(scope):
+        if scope["type"] == "lifespan" or _place(scope) in _OPEN or self._is_let_in(scope):
             await self._app(scope, receive, send)
         else:
-            error = DeniedError("This service asks for a token; send it as 'Authorization: Bearer TOKEN'.")
-            await (await _told(Request(scope), error))(scope, receive, send)
+            answer = {"error": "This service asks for a token; send it as 'Authorization: Bearer TOKEN'."}
+            await JSONResponse(answer, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
 
     def _is_let_in(self, scope: Scope) -> bool:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")
         return is_bearer(given, self._token)
+
+
+def _place(scope: Scope) -> str:
+    """Return the path of a request below where the application is mounted."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
 
 
 def _guarded(app: FastAPI) -> dict[str, Any]:

@@ -12,6 +12,7 @@ class FrontSettings(Settings):
     """How much a caller may send, and who may."""
 
     body_bytes: int = Field(64 * _MIB, ge=1024, lt=2**31, description="bytes of a request with tensors, at most")
+    json_bytes: int = Field(8 * _MIB, ge=1024, description="bytes of JSON in such a request, at most")
     body_seconds: float = Field(30.0, gt=0, description="seconds in which the body of a request must have arrived")
     picture_bytes: int = Field(16 * _MIB, ge=1024, description="bytes of a request with a picture, at most")
     picture_pixels: int = Field(50_000_000, ge=1, description="pixels of a picture, at most")
