@@ -12,6 +12,7 @@ from snnet.cli.app import COMMANDS
 from snnet.data import SOURCES
 from snnet.export import EXPORTS
 from snnet.runtime.engines import ENGINES
+from snnet.serving import POLICIES
 from snnet.training.samplers import SAMPLERS
 from tests.docs.blocks import PAGES, ROOT, RUN, SHOWN, Block, read_blocks
 from tests.docs.stand_ins import little_data, pictures, trained_network
@@ -35,7 +36,7 @@ def name_of(value: object) -> str:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with what pages take for given; what blocks register, and where they log, goes with the test."""
-    for registry in (ANCHORS, ENGINES, EXPORTS, MODELS, SAMPLERS, SOURCES):
+    for registry in (ANCHORS, ENGINES, EXPORTS, MODELS, POLICIES, SAMPLERS, SOURCES):
         registry.names()  # type: ignore[attr-defined]
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))  # type: ignore[attr-defined]
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

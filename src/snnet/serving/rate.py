@@ -40,8 +40,8 @@ class ArrivalRate:
             return 0.0
         self._decay(now)
         seconds = self.memory * self.allowance
-        # One request tells little: it counts as if there had been time for another.
-        known = max(1 - math.exp((self._begin - now) / seconds), 1 / self.memory)
+        # A short time tells little: it counts as a quarter of the memory at least.
+        known = max(1 - math.exp((self._begin - now) / seconds), 0.25)
         return self._count / (seconds * known)
 
     def _decay(self, now: float) -> None:

@@ -21,3 +21,7 @@ class FrontSettings(Settings):
     decoding_waiting: int = Field(64, ge=0, description="pictures that wait to be decoded, at most")
     grpc_calls: int = Field(1000, ge=1, description="calls over gRPC that are under way at the same time, at most")
     token: SecretStr | None = Field(None, min_length=1, description="what callers must send as bearer token, if any")
+
+
+USUAL_FRONT = FrontSettings()
+"""The defaults."""

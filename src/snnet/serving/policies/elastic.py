@@ -12,6 +12,8 @@ _ALLOWANCE_LEVEL = math.log(1.1)
 # So many workers are seen as one that is so many times as fast, while at most so many images wait for each. Beyond that
 # they run in step, for a burst finds all of them idle.
 _CREW, _FEW = 4, 2
+# A rate beyond this share of what the quickest stitch can answer is a burst, and is not reckoned with for all time.
+_LASTING = 0.4
 
 
 @POLICIES.register("elastic")
@@ -36,6 +38,7 @@ class ElasticPolicy(Policy):
         self.dispersion = dispersion
         self._level = math.log(level)
         self._candidates = Candidates.of(options, rows)
+        self._pace = float((self._candidates.seconds / self._candidates.images).min())
         self._outlooks: dict[tuple[int, int, int], Outlook] = {}
 
     def decide(self, waiting: Summary, now: float, workers: Workers) -> Decision:
@@ -68,6 +71,7 @@ class ElasticPolicy(Policy):
         allowance = max(waiting.allowance / factor, 1e-6)
         # What waits in other lanes is to be answered within about the same time, as if it were still to come.
         expected = (waiting.rate * waiting.allowance + waiting.behind) / groups
+        expected = min(expected, _LASTING * allowance * crew / self._pace)
         level = round(math.log(max(expected, 0.05)) / self._level)
         key = round(math.log(allowance) / _ALLOWANCE_LEVEL), level, crew
         if key not in self._outlooks:
