@@ -45,6 +45,10 @@ class EngineError(SNNetError, RuntimeError):
     """A stitch that an engine cannot make ready or run as asked."""
 
 
+class WorkerLostError(EngineError):
+    """What ran a batch has died; the batch can be run again elsewhere."""
+
+
 class ExportError(SNNetError, RuntimeError):
     """An export that does not compute what the network does, or files of one that are missing or damaged."""
 

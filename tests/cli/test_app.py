@@ -11,7 +11,7 @@ from tests.cli.conftest import Run
 
 def test_every_promised_command_is_there() -> None:
     promised = {"space", "cost", "init", "train", "recalibrate", "evaluate", "select", "report", "profile"}
-    promised |= {"demo", "predict", "export", "push", "experiment", "search"}
+    promised |= {"demo", "predict", "export", "push", "experiment", "search", "serve"}
     assert set(COMMANDS) == promised
 
 

@@ -21,7 +21,7 @@ from snnet.utils import started_share
 _IN_SEVERAL_PROCESSES = ("train", "evaluate")
 COMMANDS = (
     *("demo", "space", "cost", "init", "search", "train", "recalibrate", "evaluate"),
-    *("profile", "select", "predict", "export", "report", "push", "experiment"),
+    *("profile", "select", "predict", "export", "serve", "report", "push", "experiment"),
 )
 """The name of each is that of its file, and of the function in it."""
 OTHER_NAMES = {"search": ("stitch",)}
@@ -33,7 +33,8 @@ A first look, in minutes and without a download: `snnet demo`.
 A network of your own: `snnet search` makes one of the routes worth having, `snnet init` one of the paper's windows of
 cuts, `snnet train` trains it, `snnet evaluate` and `snnet profile`
 measure its stitches, `snnet select` chooses one under a budget, `snnet predict` asks it what is in pictures,
-`snnet export` writes it as a file for other programs, `snnet report` draws the curve, `snnet push` uploads the network.
+`snnet export` writes it as a file for other programs, `snnet serve` answers over the network, `snnet report` draws the
+curve, `snnet push` uploads the network.
 Where anchors have batch norm, `snnet recalibrate` measures its statistics for every stitch.
 `snnet experiment` repeats the experiments of the paper.
 

@@ -25,6 +25,7 @@ from .replica import replicate as replicate
 from .replica import to_plain as to_plain
 from .settings import FamilySettings as FamilySettings
 from .statistics import UsingStatistics as UsingStatistics
+from .storage import CONFIG as CONFIG
 from .tree import Node as Node
 from .tree import Tree as Tree
 from .tree import run_tree as run_tree

@@ -8,7 +8,12 @@ from .front.asking import RefusedError as RefusedError
 from .front.grpc_api import start_grpc as start_grpc
 from .front.metrics import Gauges as Gauges
 from .front.metrics import Metrics as Metrics
+from .front.settings import USUAL_FRONT as USUAL_FRONT
 from .front.settings import FrontSettings as FrontSettings
+from .listening import USUAL_ADDRESSES as USUAL_ADDRESSES
+from .listening import Addresses as Addresses
+from .opening import USUAL_SERVICE as USUAL_SERVICE
+from .opening import ServiceSettings as ServiceSettings
 from .optimum import offline_optimum as offline_optimum
 from .options import Option as Option
 from .options import Options as Options
@@ -24,10 +29,12 @@ from .queue import Summary as Summary
 from .rate import ArrivalRate as ArrivalRate
 from .request import Outcome as Outcome
 from .request import Request as Request
+from .running import run_service as run_service
 from .scheduler import Job as Job
 from .scheduler import PolicyLike as PolicyLike
 from .scheduler import Scheduler as Scheduler
 from .scheduler import Turn as Turn
+from .service import Service as Service
 from .simulation import Simulation as Simulation
 from .simulation import simulate as simulate
 from .traces import Arrivals as Arrivals
@@ -35,3 +42,4 @@ from .traces import gamma_arrivals as gamma_arrivals
 from .traces import ramp_arrivals as ramp_arrivals
 from .traces import read_arrivals as read_arrivals
 from .traces import scaled_to as scaled_to
+from .workers import Worker as Worker

@@ -120,6 +120,9 @@ def test_a_deadline_that_passes_while_the_request_is_read_expires(client: TestCl
     assert counts(client) == {"expired": 1} and service.asked == []
 
 
+SCOPE = {"type": "http", "method": "POST", "query_string": b"", "scheme": "http", "asgi": {"version": "3.0"}}
+
+
 def send(
     app: Any,
     parts: Iterator[dict[str, Any]],
@@ -137,9 +140,8 @@ def send(
     async def answer(message: dict[str, Any]) -> None:
         sent.append(message)
 
-    scope = {"type": "http", "method": "POST", "path": path, "raw_path": path.encode(), "query_string": b""}
     raw = [(name.encode(), value) for name, value in (headers or {}).items()]
-    asyncio.run(app({**scope, "headers": raw, "scheme": "http", "asgi": {"version": "3.0"}}, receive, answer))
+    asyncio.run(app({**SCOPE, "path": path, "raw_path": path.encode(), "headers": raw}, receive, answer))
     return sent[0], sent[1]["body"]
 
 
@@ -171,6 +173,30 @@ def test_no_more_is_read_than_a_body_may_have(service: FakeService) -> None:
     assert answer.status_code == 413 and "longer than 2,000 bytes" in answer.json()["error"]
     answer = client_of(service, json_bytes=1024).post(PATH, json=request())
     assert answer.status_code == 413 and "accepted are 1,024; send images as binary data" in answer.json()["error"]
+
+
+def test_no_more_arrives_at_once_than_there_is_room_for(service: FakeService) -> None:
+    app = build_app(service, FrontSettings(bodies_bytes=30_000))
+
+    async def several() -> list[int]:
+        async def status(parts: int) -> int:
+            sent: list[dict[str, Any]] = []
+            left = [{"type": "http.request", "body": bytes(1000), "more_body": n > 0} for n in range(parts)]
+
+            async def receive() -> dict[str, Any]:
+                await asyncio.sleep(0)  # so that they arrive side by side
+                return left.pop()
+
+            async def answer(message: dict[str, Any]) -> None:
+                sent.append(message)
+
+            await app({**SCOPE, "path": PATH, "raw_path": PATH.encode(), "headers": []}, receive, answer)
+            return sent[0]["status"]
+
+        return await asyncio.gather(*(status(parts) for parts in (5, 20, 20)))
+
+    assert sorted(asyncio.run(several())) == [400, 400, 503]
+    assert send(app, body_of(bytes(29_000)))[0]["status"] == 400  # all of it is free again
 
 
 def test_a_body_must_arrive_in_time(service: FakeService) -> None:

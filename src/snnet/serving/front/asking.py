@@ -76,25 +76,42 @@ class FailedError(SNNetError):
 
 
 class Answering(Protocol):
-    """A service, as far as the front needs one.
+    """A service, as far as the front needs one."""
 
-    Attributes:
-        name: Name of the model.
-        version: Which version of it.
-        size: `(C, H, W)` of the images that it takes.
-        classes: Names of the classes; None if it knows none.
-        class_count: How many classes there are.
-        largest: Images of one request, at most.
-        ready: False while it starts, and once it drains.
-    """
+    @property
+    def name(self) -> str:
+        """Name of the model."""
+        ...
 
-    name: str
-    version: str
-    size: tuple[int, int, int]
-    classes: Sequence[str] | None
-    class_count: int
-    largest: int
-    ready: bool
+    @property
+    def version(self) -> str:
+        """Which version of it."""
+        ...
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """`(C, H, W)` of the images that it takes."""
+        ...
+
+    @property
+    def classes(self) -> Sequence[str] | None:
+        """Names of the classes; None if it knows none."""
+        ...
+
+    @property
+    def class_count(self) -> int:
+        """How many classes there are."""
+        ...
+
+    @property
+    def largest(self) -> int:
+        """Images of one request, at most."""
+        ...
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes requests; False while it starts, and once it drains."""
+        ...
 
     def transform(self, picture: Image.Image) -> NDArray[np.float32]:
         """Return the normalized pixels `(C, H, W)` of a `picture`."""

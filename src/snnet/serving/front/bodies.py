@@ -8,45 +8,62 @@ from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
+from snnet.serving.front.asking import RefusedError
 from snnet.serving.front.faults import InvalidError, TooLargeError, TooSlowError
+from snnet.serving.front.settings import FrontSettings
 
 
-async def read_body(request: Request, most: int, seconds: float) -> bytes:
-    """Return the body of a request.
+class Bodies:
+    """Reads bodies, each no longer than it may be, and together no more than fits into memory.
 
     Args:
-        request: Whose.
-        most: Bytes that it may have; what is longer is read no further.
-        seconds: Time in which it must arrive.
-
-    Raises:
-        TooLargeError: If it is longer.
-        TooSlowError: If it does not arrive in time.
-        InvalidError: If it is compressed.
+        settings: How much that is, and how long a body may take.
     """
-    if request.headers.get("content-encoding", "identity") != "identity":
-        raise InvalidError("The request is compressed; send it as it is, without Content-Encoding.")
-    told = request.headers.get("content-length", "")
-    if told.isdecimal() and (len(told) > 18 or int(told) > most):
-        raise _too_large(most)
-    try:
-        async with asyncio.timeout(seconds):
-            chunks, length = [], 0
-            async for chunk in request.stream():
-                length += len(chunk)
-                if length > most:
-                    raise _too_large(most)
-                chunks.append(chunk)
-    except TimeoutError:
-        raise TooSlowError(
-            f"The request did not arrive within {seconds:g} s; send less, or over a faster line."
-        ) from None
-    except ClientDisconnect:
-        raise InvalidError("The caller went away before the request had arrived.") from None
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    def __init__(self, settings: FrontSettings) -> None:
+        self._together, self._seconds = settings.bodies_bytes, settings.body_seconds
+        self._arriving = 0
+
+    async def read(self, request: Request, most: int) -> bytearray:
+        """Return the body of a request.
+
+        Args:
+            request: Whose.
+            most: Bytes that it may have; what is longer is read no further.
+
+        Raises:
+            TooLargeError: If it is longer.
+            TooSlowError: If it does not arrive in time.
+            RefusedError: If too much arrives at the same time.
+            InvalidError: If it is compressed, or its caller goes away.
+        """
+        if request.headers.get("content-encoding", "identity") != "identity":
+            raise InvalidError("The request is compressed; send it as it is, without Content-Encoding.")
+        told = request.headers.get("content-length", "")
+        if told.isdecimal() and (len(told) > 18 or int(told) > most):
+            raise _too_large(most)
+        body = bytearray()  # a list of its parts would take much more, were they a byte each
+        try:
+            async with asyncio.timeout(self._seconds):
+                async for part in request.stream():
+                    self._arriving += len(part)
+                    body += part
+                    if len(body) > most:
+                        raise _too_large(most)
+                    if self._arriving > self._together:
+                        raise RefusedError(f"{self._arriving:,} bytes of requests arrive at once; come back later.")
+        except TimeoutError:
+            raise TooSlowError(
+                f"The request did not arrive within {self._seconds:g} s; send less, or faster."
+            ) from None
+        except ClientDisconnect:
+            raise InvalidError("The caller went away before the request had arrived.") from None
+        finally:
+            self._arriving -= len(body)
+        return body
 
 
-async def picture_of(headers: Headers, body: bytes) -> bytes:
+async def picture_of(headers: Headers, body: bytearray) -> bytes | bytearray:
     """Return the file of a picture that a request carries: its body, or the field `image` of a form.
 
     Args:
@@ -60,7 +77,7 @@ async def picture_of(headers: Headers, body: bytes) -> bytes:
         return body
 
     async def stream() -> AsyncIterator[bytes]:
-        yield body
+        yield bytes(body)
 
     # The body is in memory already; a file of it on disk would only cost time.
     parser = MultiPartParser(headers, stream(), max_files=1, max_fields=8)  # type: ignore[arg-type]

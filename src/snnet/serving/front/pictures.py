@@ -32,7 +32,7 @@ class Decoder:
         self._threads = ThreadPoolExecutor(settings.decoding_threads, thread_name_prefix="snnet-decoding")
         self._under_way = 0
 
-    async def pixels(self, data: bytes) -> NDArray[np.float32]:
+    async def pixels(self, data: bytes | bytearray) -> NDArray[np.float32]:
         """Return the normalized pixels `(C, H, W)` of a picture.
 
         Args:
@@ -53,7 +53,7 @@ class Decoder:
             self._under_way -= 1
 
 
-def pixels_of(data: bytes, service: Answering, most: int) -> NDArray[np.float32]:
+def pixels_of(data: bytes | bytearray, service: Answering, most: int) -> NDArray[np.float32]:
     """Return the normalized pixels `(C, H, W)` of a picture.
 
     Args:

@@ -46,7 +46,9 @@ class InferRequest:
     binary: bool
 
 
-def read_request(body: bytes, header_length: str | None, service: Answering, json_bytes: int) -> InferRequest:
+def read_request(
+    body: bytes | bytearray, header_length: str | None, service: Answering, json_bytes: int
+) -> InferRequest:
     """Return what the body of a request says.
 
     Args:
@@ -162,7 +164,7 @@ def check_model(service: Answering, name: str, version: str) -> None:
         )
 
 
-def _split(body: bytes, header_length: str | None) -> tuple[bytes, memoryview]:
+def _split(body: bytes | bytearray, header_length: str | None) -> tuple[bytes | bytearray, memoryview]:
     view = memoryview(body)
     if header_length is None:
         return body, view[:0]

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from snnet.errors import SNNetError
 from snnet.serving.front import documents as told
 from snnet.serving.front.asking import Answered, Answering, RefusedError
-from snnet.serving.front.bodies import picture_of, read_body
+from snnet.serving.front.bodies import Bodies, picture_of
 from snnet.serving.front.faults import TooLargeError, TooSlowError, is_bearer, message_of, status_of
 from snnet.serving.front.metrics import Metrics
 from snnet.serving.front.pictures import Decoder
@@ -48,8 +48,9 @@ def application(service: Answering, settings: FrontSettings, metrics: Metrics) -
     app = FastAPI(title=f"snnet: {service.name}", version=service.version)
     _add_health(app, service)
     _add_models(app, service)
-    _add_infer(app, service, settings, metrics)
-    _add_classify(app, service, settings, metrics)
+    bodies = Bodies(settings)
+    _add_infer(app, service, settings, metrics, bodies)
+    _add_classify(app, service, settings, metrics, bodies)
     answers = told.responses(None, 401, content={"text/plain": {"type": "string"}})
 
     @app.get("/metrics", response_class=Response, responses=answers)
@@ -96,12 +97,13 @@ def _add_models(app: FastAPI, service: Answering) -> None:
             return JSONResponse({"name": service.name, "ready": service.ready}, 200 if service.ready else 503)
 
 
-def _add_infer(app: FastAPI, service: Answering, settings: FrontSettings, metrics: Metrics) -> None:
+def _add_infer(app: FastAPI, service: Answering, settings: FrontSettings, metrics: Metrics, bodies: Bodies) -> None:
     async def infer(request: Request) -> Response:
         with metrics.call() as call:
             _check_model(service, request)
-            body = await read_body(request, settings.body_bytes, settings.body_seconds)
+            body = await bodies.read(request, settings.body_bytes)
             wanted = read_request(body, request.headers.get(HEADER_LENGTH), service, settings.json_bytes)
+            del body  # the images are a copy, and may wait
             answered = await call.ask(service, wanted.asked)
             content, headers = write_answer(service, wanted.asked, answered, wanted.binary)
             return Response(content, headers=headers)
@@ -114,7 +116,7 @@ def _add_infer(app: FastAPI, service: Answering, settings: FrontSettings, metric
         app.post(f"{place}/infer", responses=answers, openapi_extra=extra)(infer)
 
 
-def _add_classify(app: FastAPI, service: Answering, settings: FrontSettings, metrics: Metrics) -> None:
+def _add_classify(app: FastAPI, service: Answering, settings: FrontSettings, metrics: Metrics, bodies: Bodies) -> None:
     decoder = Decoder(service, settings)
     answers = told.responses(told.Classified, *told.ASKING)
     del answers[404]
@@ -123,8 +125,9 @@ def _add_classify(app: FastAPI, service: Answering, settings: FrontSettings, met
     async def classify(request: Request) -> Response:
         with metrics.call() as call:
             wishes = read_wishes(dict(request.query_params), PictureWishes)
-            body = await read_body(request, settings.picture_bytes, settings.body_seconds)
+            body = await bodies.read(request, settings.picture_bytes)
             pixels = await decoder.pixels(await picture_of(request.headers, body))
+            del body
             answered = await call.ask(service, wishes.asked(pixels[None]))
             return JSONResponse(_classified(service, answered, wishes.top))
 

@@ -1,0 +1,245 @@
+"""Queue, policy and workers together, on one event loop: requests come in, and every one of them ends."""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import count
+
+import numpy as np
+
+from snnet.errors import EngineError, WorkerLostError
+from snnet.serving.front.asking import Answered, Asked, ExpiredError, FailedError, RefusedError
+from snnet.serving.policy import Workers
+from snnet.serving.request import Outcome, Request, Status
+from snnet.serving.scheduler import Job, Scheduler
+from snnet.serving.workers import Images, Worker
+
+_PATIENCE = 10.0
+"""Seconds behind its deadline after which a request whose worker does not answer is given up."""
+_SOON = 1.0
+"""Seconds after which who was refused may ask again, at least."""
+
+Hearing = Callable[[Outcome], object]
+"""Is told what became of each request."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    request: Request
+    images: Images
+    answer: "asyncio.Future[Answered]"
+    runs: int = 0
+
+
+class Dispatcher:
+    """Lets requests wait, and has free workers run what the policy says.
+
+    Everything but the running itself happens on the event loop that `ask` is called on. A request that was accepted
+    ends with an answer or an error: also where a worker dies, which is replaced, and whose batch is run once more if
+    there is time.
+
+    Args:
+        scheduler: Queue and policy.
+        workers: What runs; one batch at a time each.
+        hear: Is told what became of each request.
+        clock: Tells seconds.
+    """
+
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        workers: Sequence[Worker],
+        hear: Hearing = lambda _: None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.scheduler, self.workers, self._hear, self._clock = scheduler, tuple(workers), hear, clock
+        self._idle = list(workers)
+        self._until: dict[Worker, float] = {}
+        self._asked: dict[int, _Asked] = {}
+        self._numbers = count()
+        self._threads: Executor = ThreadPoolExecutor(len(workers), "snnet-worker")
+        self._running: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._closing = False
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait now."""
+        return len(self.scheduler.queue)
+
+    @property
+    def unanswered(self) -> int:
+        """Requests that wait or run now."""
+        return len(self._asked)
+
+    async def ask(self, asked: Asked, seconds: float) -> Answered:
+        """Return the answer to a request.
+
+        Args:
+            asked: Images and wishes.
+            seconds: Time from now in which it must be answered.
+
+        Raises:
+            RefusedError: If no option can answer in time, too many wait, or the dispatcher is closing.
+            ExpiredError: If its deadline has passed while it waited.
+            FailedError: If its worker failed.
+            BudgetError: If no stitch is what it asks for.
+        """
+        now, loop = self._clock(), asyncio.get_running_loop()
+        request = Request(
+            next(self._numbers), now, now + seconds, len(asked.images), asked.priority, asked.stitch, asked.limits
+        )
+        if self._closing or not self.scheduler.offer(request, now):
+            self._tell(request, "refused")
+            raise RefusedError(self._why_refused(request, seconds), retry_after=self._retry_after(now))
+        one = self._asked[int(request.id)] = _Asked(request, asked.images, loop.create_future())
+        self._serve()
+        try:
+            return await asyncio.wait_for(one.answer, seconds + _PATIENCE)
+        except TimeoutError:
+            self._tell(request, "failed")
+            raise FailedError(
+                f"The worker did not answer within {seconds + _PATIENCE:g} s; it hangs, or this machine does."
+            ) from None
+        finally:
+            self._asked.pop(int(request.id), None)
+
+    async def close(self) -> None:
+        """Accept no more, answer what waits, and end the workers."""
+        self._closing = True
+        while self._asked:
+            self._serve()
+            await asyncio.sleep(0.01)
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(*(loop.run_in_executor(None, worker.close) for worker in self.workers))
+        self._threads.shutdown(wait=False)
+
+    def _serve(self) -> None:
+        """Let free workers run what the policy says now."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._idle and self.waiting:
+            now, worker = self._clock(), self._idle[-1]
+            backlog = sum(max(0.0, until - now) for until in self._until.values())
+            turn = self.scheduler.turn(now, Workers(len(self.workers), len(self._idle), backlog, worker.loaded))
+            for request in turn.expired:
+                self._end(request, "expired", ExpiredError("The deadline passed before a worker was free."))
+            if turn.job is None:
+                if self.waiting and turn.until > now:
+                    self._timer = asyncio.get_running_loop().call_later(min(turn.until - now, 1.0), self._serve)
+                break
+            self._idle.pop()
+            self._until[worker] = now + turn.job.option.latency * self.scheduler.options.factor
+            task = asyncio.get_running_loop().create_task(self._run(worker, turn.job))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _run(self, worker: Worker, job: Job) -> None:
+        """Run a batch, and let the worker be free again."""
+        loop, asked = asyncio.get_running_loop(), [self._asked.get(int(request.id)) for request in job.requests]
+        # Whoever has gone away in between needs no answer.
+        parts = [one for one in asked if one is not None]
+        begin = self._clock()
+        try:
+            if parts:
+                images = [one.images for one in parts]
+                logits = await loop.run_in_executor(self._threads, _run_on, worker, job.option.stitch, images)
+                took = self._clock() - begin
+                self.scheduler.options.observe(job.option.latency, took)
+                self._answer(parts, job, logits, begin, took)
+        except WorkerLostError as error:
+            for one in parts:
+                self._once_more(one, error)
+            await loop.run_in_executor(self._threads, worker.restart)
+        except EngineError as error:
+            for one in parts:
+                self._end(one.request, "failed", FailedError(str(error)))
+        except Exception as error:  # a worker of the user's own may raise anything, and nobody may wait for ever
+            for one in parts:
+                self._end(one.request, "failed", FailedError(f"The worker failed: {type(error).__name__}: {error}"))
+        finally:
+            self._until.pop(worker, None)
+            self._idle.append(worker)
+            self._serve()
+
+    def _answer(self, parts: Sequence[_Asked], job: Job, logits: Images, begin: float, took: float) -> None:
+        start = 0
+        for one in parts:
+            size = one.request.size
+            found = Answered(
+                logits[start : start + size],
+                job.option.stitch,
+                job.option.score,
+                len(logits),
+                1e3 * (begin - one.request.arrival),
+                1e3 * took,
+            )
+            start += size
+            self._tell(one.request, "answered", job, begin, took)
+            if not one.answer.done():
+                one.answer.set_result(found)
+
+    def _once_more(self, one: _Asked, error: WorkerLostError) -> None:
+        """Let a request wait again whose worker was lost, if it has not been run twice and there is time."""
+        one.runs += 1
+        if one.runs > 1:
+            self._end(one.request, "failed", FailedError(str(error)))
+        elif not self.scheduler.offer(one.request, self._clock()):
+            self._end(one.request, "expired", ExpiredError(f"{error} No time was left for another."))
+
+    def _end(self, request: Request, status: Status, error: Exception) -> None:
+        one = self._asked.get(int(request.id))
+        self._tell(request, status)
+        if one is not None and not one.answer.done():
+            one.answer.set_exception(error)
+
+    def _tell(
+        self, request: Request, status: Status, job: Job | None = None, begin: float = 0.0, took: float = 0.0
+    ) -> None:
+        now = self._clock()
+        if job is None:
+            self._hear(Outcome(request.id, status, now, queue_seconds=now - request.arrival))
+            return
+        self._hear(
+            Outcome(
+                request.id,
+                status,
+                now,
+                in_time=now <= request.deadline,
+                stitch=job.option.stitch,
+                batch=job.option.batch,
+                score=job.option.score,
+                queue_seconds=begin - request.arrival,
+                compute_seconds=took,
+            )
+        )
+
+    def _why_refused(self, request: Request, seconds: float) -> str:
+        if self._closing:
+            return "This server is going down and takes no more requests."
+        queue, options = self.scheduler.queue, self.scheduler.options
+        if len(queue) >= queue.bound:
+            return f"{len(queue):,} requests wait, and no more may; ask again later."
+        soonest = options.soonest(request.size)
+        if soonest == float("inf"):
+            return f"The request has {request.size} images; accepted: up to {options.max_batch}."
+        return (
+            f"No stitch answers {request.size} images within {1e3 * seconds:.3g} ms; the quickest takes "
+            f"{1e3 * soonest:.3g} ms now. Give a later deadline (deadline_ms)."
+        )
+
+    def _retry_after(self, now: float) -> float:
+        """Return seconds until what runs and waits now will be over, as far as one can tell."""
+        left = max((until - now for until in self._until.values()), default=0.0)
+        each = self.scheduler.options.fastest / max(len(self.workers), 1)
+        return max(_SOON, left + each * self.waiting)
+
+
+def _run_on(worker: Worker, stitch: str, images: Sequence[Images]) -> Images:
+    return worker.run(stitch, images[0] if len(images) == 1 else np.concatenate(images))

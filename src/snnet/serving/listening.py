@@ -1,0 +1,141 @@
+# Tested in tests/cli/test_serve.py.
+"""uvicorn as part of a program: no signals of its own, errors as ours, and callers that send nothing are let go."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from pydantic import Field
+
+from snnet.errors import EngineError, SNNetError
+from snnet.utils import Settings, require
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+GRACE = 10
+"""Seconds that answers under way may take to reach their callers."""
+
+
+Port = Annotated[int, Field(ge=0, lt=65536)]
+
+
+class Addresses(Settings):
+    """Where a service listens, and to how many."""
+
+    refused_with: ClassVar[type[SNNetError]] = EngineError
+
+    host: str = Field("127.0.0.1", description="address of HTTP and gRPC; 0.0.0.0 for all of this machine")
+    port: Port = Field(8000, description="port of HTTP; 0 for one that is free")
+    grpc_port: Port | None = Field(None, description="port of gRPC; none by default")
+    admin_port: Port | None = Field(None, description="port of administration, on 127.0.0.1 only; none by default")
+    certificate: Path | None = Field(None, description="file of a certificate, for TLS")
+    key: Path | None = Field(None, description="file of its key")
+    connections: int = Field(2000, ge=1, description="connections at once; others are refused")
+    header_seconds: float = Field(10.0, gt=0, description="seconds in which the headers of a request must have come")
+
+
+USUAL_ADDRESSES = Addresses()
+"""The defaults."""
+
+
+class HttpServer:
+    """Serves one application on the running event loop.
+
+    Args:
+        app: The application.
+        addresses: Limits of connections, and TLS.
+    """
+
+    def __init__(self, app: "FastAPI", addresses: Addresses) -> None:
+        self._app, self._addresses = app, addresses
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> str:
+        """Listen, and return the address.
+
+        Args:
+            host: Address.
+            port: Its port; 0 for one that is free.
+
+        Raises:
+            EngineError: If it cannot listen there, or the certificate cannot be read.
+        """
+        uvicorn, limits = require("uvicorn", "serve"), self._addresses
+        try:
+            listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        except OSError as error:
+            raise EngineError(f"Cannot listen at {host}:{port} ({error}); give another port, or 0 for any.") from error
+        try:
+            config = uvicorn.Config(
+                self._app,
+                http=_impatient(limits.header_seconds),
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                limit_concurrency=limits.connections,
+                timeout_graceful_shutdown=GRACE,
+                ssl_certfile=limits.certificate,
+                ssl_keyfile=limits.key,
+            )
+            config.load()
+        except (OSError, ValueError) as error:
+            listener.close()
+            raise EngineError(f"The certificate {limits.certificate} cannot be used: {error}") from error
+        self._server = uvicorn.Server(config)
+        self._server.capture_signals = _no_signals
+        self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[listener]))
+        while not self._server.started and not self._task.done():
+            await asyncio.sleep(0.01)
+        scheme = "https" if limits.certificate else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+    async def stop(self) -> None:
+        """Accept no more connections, and let answers under way reach their callers."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+
+
+@contextmanager
+def _no_signals() -> Iterator[None]:
+    yield
+
+
+def _impatient(seconds: float) -> type[Any]:
+    """Return uvicorn's protocol, which waits for headers without end, with a limit for them."""
+    protocol = require("uvicorn.protocols.http.httptools_impl", "serve").HttpToolsProtocol
+
+    class Impatient(protocol):  # type: ignore[misc, valid-type]
+        _waiting: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self._wait()
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._have()
+            super().connection_lost(exc)
+
+        def on_message_begin(self) -> None:
+            super().on_message_begin()
+            self._wait()
+
+        def on_headers_complete(self) -> None:
+            self._have()
+            super().on_headers_complete()
+
+        def _wait(self) -> None:
+            if self._waiting is None:
+                self._waiting = self.loop.call_later(seconds, self.transport.abort)
+
+        def _have(self) -> None:
+            if self._waiting is not None:
+                self._waiting.cancel()
+                self._waiting = None
+
+    return Impatient

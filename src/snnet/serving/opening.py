@@ -1,0 +1,171 @@
+# Tested in tests/serving/test_service.py.
+"""From a saved network, or a bundle, to workers that are measured, and what decides what they run."""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field
+
+from snnet.errors import BudgetError, SNNetError
+from snnet.export.bundle import MANIFEST, Bundle
+from snnet.serving.dispatcher import Dispatcher, Hearing
+from snnet.serving.options import Options
+from snnet.serving.policy import POLICIES
+from snnet.serving.queue import DeadlineQueue
+from snnet.serving.scheduler import Scheduler
+from snnet.serving.timing import TIMES, kept_latencies, measure_latencies
+from snnet.serving.workers import ProcessWorker, ThreadWorker, Worker
+from snnet.space import InputSpec
+from snnet.table import COST, SCORE, StitchTable, pareto_frontier
+from snnet.utils import Machine, Settings, Show, file_digest, versions
+
+if TYPE_CHECKING:
+    from snnet.network import SNNet
+
+
+class ServiceSettings(Settings):
+    """How a service answers."""
+
+    refused_with: ClassVar[type[SNNetError]] = BudgetError
+
+    slo_ms: float = Field(100.0, gt=0, description="milliseconds within which a request without a deadline is answered")
+    policy: str = Field("elastic", description="what decides which stitch answers how many requests")
+    workers: int = Field(1, ge=1, le=256, description="batches that run at once")
+    threads: int = Field(1, ge=1, description="threads of each of them")
+    processes: bool = Field(False, description="run workers as processes, which map one weights file (bundles only)")
+    cores: tuple[int, ...] = Field((), description="cores for worker processes, dealt out in turn; any by default")
+    engine: str | None = Field(None, description="what runs stitches of a network, eager by default")
+    max_batch: int = Field(32, ge=1, description="images of a batch at most")
+    queue: int = Field(1000, ge=1, description="requests that may wait; others are refused")
+    transport_ms: float = Field(2.0, ge=0, description="milliseconds of each deadline that are kept for the way back")
+
+
+USUAL_SERVICE = ServiceSettings()
+"""The defaults."""
+
+
+@dataclass(frozen=True)
+class Version:
+    """What answers now."""
+
+    number: int
+    source: Path
+    input: InputSpec
+    classes: Sequence[str] | None
+    class_count: int
+    table: StitchTable
+    options: Options
+    dispatcher: Dispatcher
+
+
+def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progress: Show, *, number: int) -> Version:
+    """Open what is served, start its workers, and measure them unless that was done before.
+
+    Args:
+        source: Directory of a saved network, or of a bundle.
+        settings: How it answers.
+        hear: Is told what became of each request.
+        progress: Told how far the measuring is.
+        number: Of the version.
+
+    Raises:
+        BudgetError: If no stitch has a score, or a setting does not fit the source.
+        CheckpointError: If a network cannot be read; ExportError for a bundle.
+        EngineError: If the workers do not start.
+    """
+    model, of, engine = _model(source, settings)
+    count = model.manifest.num_classes if isinstance(model, Bundle) else model.num_classes
+    table = _to_serve(model.table, source)
+    workers = _workers(model, source, table, settings, engine, (model.input.size, count, settings.max_batch))
+    try:
+        facts = _facts(of, settings, engine)
+        times = kept_latencies(source / TIMES, table, facts)
+        if times is None:
+            times = measure_latencies(
+                workers[0],
+                table,
+                model.input.size,
+                largest=settings.max_batch,
+                longest=max(1.0, 4 * settings.slo_ms / 1e3),
+                facts=facts,
+                progress=progress,
+            )
+            # A place that cannot be written is no reason not to serve: it is measured again next time.
+            with suppress(OSError, SNNetError):
+                times.save(source / TIMES)
+        options = Options.of(times, max_batch=settings.max_batch)
+        scheduler = Scheduler(options, settings.policy, queue=DeadlineQueue(settings.queue))
+    except BaseException:
+        for worker in workers:
+            worker.close()
+        raise
+    return Version(
+        number, source, model.input, model.classes, count, times, options, Dispatcher(scheduler, workers, hear)
+    )
+
+
+def _model(source: Path, settings: ServiceSettings) -> "tuple[Bundle | SNNet, Path, str]":
+    """Return what is served, the file that says which it is, and the engine; what does not fit is refused before."""
+    POLICIES.get(settings.policy)
+    if (source / MANIFEST).is_file():
+        engine = "onnxruntime"
+        if settings.engine not in (None, engine):
+            raise BudgetError(f"A bundle runs on {engine}, and {settings.engine} was asked for; leave the engine out.")
+        return Bundle.open(source), source / MANIFEST, engine
+    if settings.processes:
+        raise BudgetError(
+            f"Processes run a bundle, and {source} is none; `snnet export {source} --bundle DIR` writes one."
+        )
+    from snnet.network import CONFIG, load
+
+    return load(source), source / CONFIG, settings.engine or "eager"
+
+
+def _to_serve(table: StitchTable | None, source: Path) -> StitchTable:
+    if table is None or not any(SCORE in row.values for row in table):
+        raise BudgetError(f"{source} does not say how good its stitches are; `snnet evaluate {source}` measures them.")
+    ids = {row.stitch for row in pareto_frontier(table, COST, SCORE)}
+    return table.where(lambda row: row.stitch in ids)
+
+
+def _workers(
+    model: "Bundle | SNNet",
+    source: Path,
+    table: StitchTable,
+    settings: ServiceSettings,
+    engine: str,
+    sizes: tuple[tuple[int, int, int], int, int],
+) -> list[Worker]:
+    stitches = [row.stitch for row in table]
+    if settings.processes:
+        cores = [settings.cores[number :: settings.workers] for number in range(settings.workers)]
+        return [ProcessWorker(source, stitches, sizes, threads=settings.threads, cores=own) for own in cores]
+    import torch
+
+    from snnet.runtime import Runtime
+
+    torch.set_num_threads(settings.threads)
+    runtime = Runtime(model, engine, stitches=stitches, cost=COST, batch_sizes=(1,), any_machine=True)
+    runtime.wait_ready(progress=False)
+    return [ThreadWorker(runtime) for _ in range(settings.workers)]
+
+
+def _facts(of: Path, settings: ServiceSettings, engine: str) -> dict[str, Any]:
+    """Return what latencies depend on."""
+    return {
+        "machine": Machine.here().to_dict(),
+        "engine": engine,
+        "device": "cpu",
+        "precision": "fp32",
+        "network_precision": "fp32",
+        "threads": settings.threads,
+        "versions": {name: one for name, one in versions(engine).items() if one != "not installed"},
+        "method": "processes" if settings.processes else "threads",
+        "cores": list(settings.cores),
+        "network": file_digest(of),
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -1,0 +1,164 @@
+"""A network, or a bundle of one, as a service: opened, profiled, asked, replaced by a new version, and drained."""
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from snnet.data import normalized_pixels, open_picture
+from snnet.errors import DataError
+from snnet.serving.dispatcher import Dispatcher
+from snnet.serving.front.asking import Answered, Asked, RefusedError
+from snnet.serving.history import History
+from snnet.serving.opening import USUAL_SERVICE, ServiceSettings, Version, open_version
+from snnet.table import StitchTable
+from snnet.utils import Show
+
+
+class Service:
+    """Answers requests by the stitch that their deadlines and the load allow.
+
+    Made by `open`; `ask` and everything after it belongs to one event loop.
+
+    Args:
+        first: What answers.
+        settings: How.
+        history: What became of requests lately; the dispatcher tells it.
+
+    Attributes:
+        name: What clients call the model.
+        ready: Whether it accepts requests.
+        slo_ms: Milliseconds within which a request is answered that says nothing else; may be changed.
+    """
+
+    def __init__(self, first: Version, settings: ServiceSettings, history: History) -> None:
+        self._version, self.settings, self.history = first, settings, history
+        self.name, self.slo_ms = first.source.resolve().name, settings.slo_ms
+        self.ready = True
+
+    @classmethod
+    def open(
+        cls,
+        source: str | Path,
+        settings: ServiceSettings = USUAL_SERVICE,
+        *,
+        progress: Show = False,
+    ) -> Self:
+        """Open a saved network or a bundle, start the workers, and measure them unless that was done before.
+
+        Args:
+            source: Directory of a saved network, or of a bundle.
+            settings: How it answers.
+            progress: Told how far the measuring is.
+
+        Raises:
+            BudgetError: If no stitch has a score, or a setting does not fit the source.
+            CheckpointError: If it cannot be read; ExportError for a bundle.
+            EngineError: If the workers do not start.
+        """
+        history = History()
+        return cls(open_version(Path(source), settings, history.hear, progress, number=1), settings, history)
+
+    @property
+    def version(self) -> str:
+        """Number of the version that answers."""
+        return str(self._version.number)
+
+    @property
+    def size(self) -> tuple[int, int, int]:
+        """`(C, H, W)` of the images that it takes."""
+        return self._version.input.size
+
+    @property
+    def classes(self) -> Sequence[str] | None:
+        """Names of the classes; None if not known."""
+        return self._version.classes
+
+    @property
+    def class_count(self) -> int:
+        """Width of the logits."""
+        return self._version.class_count
+
+    @property
+    def largest(self) -> int:
+        """Images of a request, at most."""
+        return self._version.options.max_batch
+
+    @property
+    def table(self) -> StitchTable:
+        """The stitches that answer, with scores and latencies."""
+        return self._version.table
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """Queue, policy and workers."""
+        return self._version.dispatcher
+
+    def queue_length(self) -> int:
+        """Return how many requests wait."""
+        return self.dispatcher.waiting
+
+    def attainment(self) -> float:
+        """Return the share of the requests of the last minute that were answered in time; NaN if there were none."""
+        return self.history.attainment(60)
+
+    def transform(self, picture: Image.Image) -> NDArray[np.float32]:
+        """Return the normalized pixels `(C, H, W)` of a picture.
+
+        Args:
+            picture: As Pillow has it.
+        """
+        pixels: NDArray[np.float32] = normalized_pixels(open_picture(picture), self._version.input)
+        return pixels
+
+    async def ask(self, asked: Asked) -> Answered:
+        """Return the answer to a request, see `Answering.ask`.
+
+        Args:
+            asked: Images and wishes.
+
+        Raises:
+            RefusedError: If nothing can answer in time, too many wait, or the service drains.
+            DataError: If the images are not of its size.
+        """
+        if not self.ready:
+            raise RefusedError("This server is going down and takes no more requests.", retry_after=5)
+        size, images = self.size, asked.images
+        if images.ndim != 4 or images.shape[1:] != size or images.dtype != np.float32:
+            raise DataError(
+                f"images are {images.dtype} {images.shape}; accepted: float32 (N, {', '.join(map(str, size))})."
+            )
+        wanted = self.slo_ms if asked.deadline_ms is None else asked.deadline_ms
+        return await self.dispatcher.ask(asked, max(0.0, wanted - self.settings.transport_ms) / 1e3)
+
+    async def use(self, source: str | Path | None = None, progress: Show = False) -> str:
+        """Let another version answer from now on. No request is lost: those that wait are answered by the one before.
+
+        Args:
+            source: Directory; that of now, whose files were replaced, if None.
+            progress: Told how far the measuring is.
+
+        Returns:
+            The number of the new version.
+
+        Raises:
+            SNNetError: If it cannot be opened; the version of now stays.
+        """
+        before = self._version
+        place = before.source if source is None else Path(source)
+        number, loop = before.number + 1, asyncio.get_running_loop()
+        found = await loop.run_in_executor(
+            None, lambda: open_version(place, self.settings, self.history.hear, progress, number=number)
+        )
+        self._version = found
+        await before.dispatcher.close()
+        return str(number)
+
+    async def close(self) -> None:
+        """Accept no more, answer what waits, and end the workers."""
+        self.ready = False
+        await self.dispatcher.close()

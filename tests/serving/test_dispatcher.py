@@ -1,0 +1,150 @@
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+
+import numpy as np
+import pytest
+
+from snnet.errors import BudgetError
+from snnet.serving import DeadlineQueue, Outcome, Scheduler
+from snnet.serving.dispatcher import Dispatcher
+from snnet.serving.front.asking import Answered, Asked, ExpiredError, FailedError, RefusedError
+from tests.serving.workers import FakeWorker, images, options
+
+
+def served(
+    workers: list[FakeWorker], work: Any, policy: str = "elastic", bound: int = 100
+) -> tuple[Any, list[Outcome]]:
+    """Return what `work` returns for a dispatcher, and what was heard."""
+    heard: list[Outcome] = []
+
+    async def main() -> Any:
+        dispatcher = Dispatcher(Scheduler(options(), policy, queue=DeadlineQueue(bound)), workers, heard.append)
+        try:
+            return await work(dispatcher)
+        finally:
+            await dispatcher.close()
+
+    return asyncio.run(main()), heard
+
+
+async def all_of(*asked: Coroutine[Any, Any, Answered]) -> list[Any]:
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+def test_a_request_at_an_idle_server_gets_the_best_stitch() -> None:
+    worker = FakeWorker()
+    answer, heard = served([worker], lambda one: one.ask(Asked(images(2, 5.0)), 1.0))
+    np.testing.assert_array_equal(answer.logits, np.full((2, 3), 5.0))
+    assert (answer.stitch, answer.score, answer.batch) == ("1:0-4", 90.0, 2)
+    assert 0 <= answer.queue_ms < 500 and 0 <= answer.compute_ms < 500
+    (outcome,) = heard
+    assert (outcome.status, outcome.in_time, outcome.stitch, outcome.batch) == ("answered", True, "1:0-4", 2)
+    assert worker.closed
+
+
+def test_requests_that_wait_are_run_together_and_answered_apart() -> None:
+    worker = FakeWorker()
+    worker.gate.clear()
+
+    async def work(one: Dispatcher) -> list[Any]:
+        asked = [asyncio.ensure_future(one.ask(Asked(images(1 + n % 2, float(n))), 5.0)) for n in range(7)]
+        await asyncio.sleep(0.05)
+        assert one.waiting == 6 and one.unanswered == 7
+        worker.gate.set()
+        return await asyncio.gather(*asked)
+
+    answers, heard = served([worker], work, "max_batch")
+    for number, answer in enumerate(answers):
+        np.testing.assert_array_equal(answer.logits, np.full((1 + number % 2, 3), number))
+    assert len(worker.ran) < 7 and sum(count for _, count in worker.ran) == 10
+    assert len(heard) == 7 and all(one.status == "answered" for one in heard)
+
+
+def test_what_cannot_be_in_time_is_refused_at_once_and_what_waits_too_long_expires() -> None:
+    worker = FakeWorker()
+    worker.gate.clear()
+
+    async def work(one: Dispatcher) -> list[Any]:
+        with pytest.raises(
+            RefusedError, match=r"No stitch answers 1 images within 1 ms; the quickest takes 2\.2 ms"
+        ) as refused:
+            await one.ask(Asked(images(1)), 0.001)
+        assert refused.value.retry_after >= 1
+        with pytest.raises(RefusedError, match="The request has 9 images; accepted: up to 8"):
+            await one.ask(Asked(images(9)), 1.0)
+        with pytest.raises(BudgetError, match="9:9-9"):
+            await one.ask(Asked(images(1), stitch="9:9-9"), 1.0)
+        asked = [asyncio.ensure_future(one.ask(Asked(images(1)), seconds)) for seconds in (5.0, 0.1, 5.0, 5.0)]
+        await asyncio.sleep(0)
+        with pytest.raises(RefusedError, match="3 requests wait, and no more may"):
+            await one.ask(Asked(images(1)), 5.0)
+        await asyncio.sleep(0.2)
+        worker.gate.set()
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    answers, heard = served([worker], work, bound=3)
+    assert [type(answer) for answer in answers] == [Answered, ExpiredError, Answered, Answered]
+    told = [one.status for one in heard]
+    assert told.count("refused") == 3 and told.count("expired") == 1 and told.count("answered") == 3
+
+
+def test_the_batch_of_a_worker_that_dies_is_run_once_more() -> None:
+    worker = FakeWorker()
+    worker.deaths = 1
+    answers, heard = served([worker], lambda one: all_of(*(one.ask(Asked(images(1)), 5.0) for _ in range(3))))
+    assert all(isinstance(answer, Answered) for answer in answers)
+    assert worker.restarted == 1 and [one.status for one in heard] == ["answered"] * 3
+    worker = FakeWorker()
+    worker.deaths = 2
+    answers, heard = served([worker], lambda one: all_of(one.ask(Asked(images(1)), 5.0)))
+    assert isinstance(answers[0], FailedError) and "exit code -9" in str(answers[0])
+    assert worker.restarted == 2 and [one.status for one in heard] == ["failed"]
+
+
+def test_a_worker_that_fails_says_so_and_goes_on() -> None:
+    worker = FakeWorker()
+    worker.faults = 1
+
+    async def work(one: Dispatcher) -> Answered:
+        with pytest.raises(FailedError, match="no memory"):
+            await one.ask(Asked(images(1)), 5.0)
+        return await one.ask(Asked(images(1)), 5.0)
+
+    answer, heard = served([worker], work)
+    assert isinstance(answer, Answered) and [one.status for one in heard] == ["failed", "answered"]
+
+
+def test_latencies_follow_what_calls_take() -> None:
+    worker = FakeWorker(0.03)
+
+    async def work(one: Dispatcher) -> tuple[Answered, Answered]:
+        first = await one.ask(Asked(images(1)), 0.02)
+        # Calls took more than four times as long as was measured: the better stitch would be late now.
+        return first, await one.ask(Asked(images(1)), 0.012)
+
+    (first, second), _ = served([worker], work)
+    assert first.stitch == "1:0-4" and second.stitch == "0:0-2"
+
+
+def test_closing_answers_what_waits_and_takes_no_more() -> None:
+    worker = FakeWorker(0.01)
+
+    async def work(one: Dispatcher) -> list[Any]:
+        asked = [asyncio.ensure_future(one.ask(Asked(images(1)), 5.0)) for _ in range(20)]
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(one.close())
+        await asyncio.sleep(0)
+        with pytest.raises(RefusedError, match="going down"):
+            await one.ask(Asked(images(1)), 5.0)
+        await closing
+        return await asyncio.gather(*asked)
+
+    answers, _ = served([worker], work)
+    assert len(answers) == 20 and worker.closed
+
+
+def test_several_workers_run_at_once() -> None:
+    workers = [FakeWorker(0.02) for _ in range(3)]
+    served(workers, lambda one: all_of(*(one.ask(Asked(images(4)), 5.0) for _ in range(6))))
+    assert all(worker.ran for worker in workers)
