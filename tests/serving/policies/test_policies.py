@@ -80,6 +80,11 @@ def test_slackfit_takes_the_bucket_of_the_slack_and_of_it_the_largest_batch() ->
     assert chosen(policy, waiting(*[17.5] * 9)) == ("1", 8)
     assert chosen(policy, waiting(*[100.0] * 9)) == ("2", 8)
     assert chosen(policy, waiting(100.0)) == ("2", 1)
+    assert chosen(policy, waiting(17.5)) == ("1", 1), "the stitch of eight, for one"
+    policy = SlackFitPolicy(options(), buckets=10, as_waits=True)
+    assert chosen(policy, waiting(17.5)) == ("2", 1)
+    assert chosen(policy, waiting(*[17.5] * 3)) == ("2", 2)
+    assert chosen(policy, waiting(*[17.5] * 9)) == ("1", 8)
     with pytest.raises(RecipeError, match="buckets is 0"):
         SlackFitPolicy(options(), buckets=0)
 

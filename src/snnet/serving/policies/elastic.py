@@ -12,8 +12,8 @@ _ALLOWANCE_LEVEL = math.log(1.1)
 # So many workers are seen as one that is so many times as fast, while at most so many images wait for each. Beyond that
 # they run in step, for a burst finds all of them idle.
 _CREW, _FEW = 4, 2
-# A rate beyond this share of what the quickest stitch can answer is a burst, and is not reckoned with for all time.
-_LASTING = 0.4
+# A rate beyond this share of what the quickest stitch can answer cannot last.
+_LASTING = 1.0
 
 
 @POLICIES.register("elastic")
