@@ -283,7 +283,7 @@ JSON = st.recursive(
 @st.composite
 def changed_requests(draw: st.DrawFn) -> bytes:
     """Right requests with something in them exchanged, left out or added."""
-    parameters = {"deadline_ms": 5, "stitch": "", "macs": 1e9, "priority": 1, "binary_data_output": False}
+    parameters = {"deadline_ms": 5000, "stitch": "", "macs": 1e9, "priority": 1, "binary_data_output": False}
     outputs = [{"name": "logits", "parameters": {"binary_data": True}}]
     content: Any = request(id="a", parameters=parameters, outputs=outputs)
     for _ in range(draw(st.integers(1, 3))):
