@@ -51,7 +51,9 @@ class ElasticPolicy(Policy):
         crew = min(workers.count, _CREW) if len(due) <= _FEW * workers.count else 1
         groups = workers.count / crew
         count, found, most = len(due), None, -math.inf
-        outlook = self._outlook(waiting, factor, groups, crew)
+        # What waits in other lanes is to be answered within about the same time, as if it were still to come.
+        expected = (waiting.rate * waiting.allowance + waiting.behind) / groups
+        outlook = self._outlook(waiting.allowance / factor, expected, crew)
         options, best = outlook.options, self._candidates.best
         slack = (due.item(0) - now) / factor
         for option in outlook.near(math.ceil(count / groups), slack):
@@ -75,13 +77,26 @@ class ElasticPolicy(Policy):
                 found, most = Run(options.order[option], images, late), worth
         return self.alone(waiting, slack) if found is None else found
 
-    def _outlook(self, waiting: Summary, factor: float, groups: float, crew: int) -> Outlook:
-        """Return what was solved for about such an allowance, and the rate of a group of so many workers."""
-        allowance = max(waiting.allowance / factor, 1e-6)
-        # What waits in other lanes is to be answered within about the same time, as if it were still to come.
-        expected = (waiting.rate * waiting.allowance + waiting.behind) / groups
-        expected = min(expected, _LASTING * allowance * crew / self._pace)
-        level = round(math.log(max(expected, 0.05)) / self._level)
+    def prepare(self, allowance: float, workers: int) -> None:
+        """Solve all levels of the rate, which takes a second or a few.
+
+        Args:
+            allowance: Seconds that requests will have.
+            workers: How many there will be.
+        """
+        lowest = self._level_of(0.0)
+        for crew in {1, min(workers, _CREW)}:
+            highest = self._level_of(_LASTING * allowance * crew / self._pace)
+            for level in range(lowest, highest + 1):
+                self._outlook(allowance / self.options.factor, math.exp(level * self._level), crew)
+
+    def _level_of(self, expected: float) -> int:
+        return round(math.log(max(expected, 0.05)) / self._level)
+
+    def _outlook(self, allowance: float, expected: float, crew: int) -> Outlook:
+        """Return what was solved for about such an allowance, and arrivals within it for a group of so many workers."""
+        allowance = max(allowance, 1e-6)
+        level = self._level_of(min(expected, _LASTING * allowance * crew / self._pace))
         key = round(math.log(allowance) / _ALLOWANCE_LEVEL), level, crew
         if key not in self._outlooks:
             rate = math.exp(level * self._level) / allowance
