@@ -148,3 +148,26 @@ def test_several_workers_run_at_once() -> None:
     workers = [FakeWorker(0.02) for _ in range(3)]
     served(workers, lambda one: all_of(*(one.ask(Asked(images(4)), 5.0) for _ in range(6))))
     assert all(worker.ran for worker in workers)
+
+
+def test_a_bad_moment_does_not_refuse_for_ever() -> None:
+    worker = FakeWorker(0.0)
+    now = 0.0
+
+    async def main() -> list[str]:
+        nonlocal now
+        dispatcher = Dispatcher(Scheduler(options()), [worker], clock=lambda: now)
+        await dispatcher.ask(Asked(images(1)), 0.02)
+        dispatcher.scheduler.options.factor = 30.0
+        told = []
+        for _ in range(40):
+            now += 0.25
+            try:
+                told.append((await dispatcher.ask(Asked(images(1)), 0.02)).stitch)
+            except RefusedError:
+                told.append("refused")
+        await dispatcher.close()
+        return told
+
+    told = asyncio.run(main())
+    assert told[0] == "refused" and told[-1] == "1:0-4"

@@ -1,3 +1,4 @@
+import json
 import math
 
 from snnet.serving import Outcome
@@ -19,6 +20,9 @@ def test_what_ended_lately_is_known_by_the_second() -> None:
     assert (first.at, first.counts, first.stitches) == (100, {"in_time": 1, "late": 1}, {"a": 1})
     assert (first.queue_seconds, first.compute_seconds, first.score) == (1.0, 0.5, 80.0)
     assert (second.at, second.counts) == (102, {"refused": 1, "in_time": 1})
+    told = history.to_list()
+    assert [one["age"] for one in told] == [2.5, 0.5] and json.loads(json.dumps(told)) == told
+    assert told[0]["counts"] == {"in_time": 1, "late": 1} and told[0]["stitches"] == {"a": 1}
     now = 107.0
     assert [one.at for one in history.last()] == [102]
     for _ in range(20):

@@ -55,14 +55,12 @@ def test_a_stitch_in_two_precisions_is_two_rows() -> None:
     assert found.keys == (("0:0-12", "int8"), ("0:0-12", ""))
 
 
-def test_the_factor_follows_what_calls_take_and_is_shared() -> None:
+def test_the_factor_is_shared() -> None:
     found = Options.of(table())
     part = found.within("1:0-12")
-    found.observe(0.010, 0.030)
-    assert found.factor == part.factor == 2.0
+    found.factor = 2.0
+    assert part.factor == 2.0
     assert found.fastest == pytest.approx(0.020)
-    found.observe(0.010, 0.010)
-    assert found.factor == pytest.approx(1.95)
 
 
 def test_what_is_impossible_is_refused() -> None:

@@ -10,6 +10,7 @@ from itertools import count
 import numpy as np
 
 from snnet.errors import EngineError, WorkerLostError
+from snnet.serving.correction import Correction
 from snnet.serving.front.asking import Answered, Asked, ExpiredError, FailedError, RefusedError
 from snnet.serving.policy import Workers
 from snnet.serving.request import Outcome, Request, Status
@@ -55,6 +56,7 @@ class Dispatcher:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.scheduler, self.workers, self._hear, self._clock = scheduler, tuple(workers), hear, clock
+        self._correction = Correction(scheduler.options)
         self._idle = list(workers)
         self._until: dict[Worker, float] = {}
         self._asked: dict[int, _Asked] = {}
@@ -91,6 +93,8 @@ class Dispatcher:
         request = Request(
             next(self._numbers), now, now + seconds, len(asked.images), asked.priority, asked.stitch, asked.limits
         )
+        if self._idle:
+            self._correction.relax(now)
         if self._closing or not self.scheduler.offer(request, now):
             self._tell(request, "refused")
             raise RefusedError(self._why_refused(request, seconds), retry_after=self._retry_after(now))
@@ -151,7 +155,7 @@ class Dispatcher:
                 images = [one.images for one in parts]
                 logits = await loop.run_in_executor(self._threads, _run_on, worker, job.option.stitch, images)
                 took = self._clock() - begin
-                self.scheduler.options.observe(job.option.latency, took)
+                self._correction.observe(job.option.latency, took, begin + took)
                 self._answer(parts, job, logits, begin, took)
         except WorkerLostError as error:
             for one in parts:

@@ -4,6 +4,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from snnet.serving.request import Outcome
 
@@ -67,6 +68,21 @@ class History:
         """
         begin = self._clock() - (self._seconds if seconds is None else seconds)
         return [second for second in self._kept if second.at >= begin - 1]
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Return the last seconds as plain data, each with its age."""
+        now = self._clock()
+        return [
+            {
+                "age": now - second.at,
+                "counts": dict(second.counts),
+                "stitches": dict(second.stitches),
+                "score": second.score,
+                "queue_seconds": second.queue_seconds,
+                "compute_seconds": second.compute_seconds,
+            }
+            for second in self.last()
+        ]
 
     def attainment(self, seconds: int | None = None) -> float:
         """Return the share of requests that were answered in time; NaN if there were none.

@@ -119,7 +119,7 @@ class Options:
 
     @property
     def factor(self) -> float:
-        """How many times as long calls take now as was measured, which `observe` follows.
+        """How many times as long calls take now as was measured.
 
         Whoever compares a latency with a time that is left multiplies by it. Options that were made of these by
         `within` share it.
@@ -193,18 +193,6 @@ class Options:
         found._all, found._costs, found._factor = rows, self._costs, self._factor
         found._fill(shown)
         return found
-
-    def observe(self, expected: float, measured: float, *, slower: float = 0.5, faster: float = 0.05) -> None:
-        """Let `factor` follow how long calls take, fast when things get worse and slowly when they get better.
-
-        Args:
-            expected: Seconds that a call was to take as measured, without the factor.
-            measured: Seconds that it took.
-            slower: Share of the way that the factor goes to a larger ratio, per call.
-            faster: The same to a smaller one.
-        """
-        found = measured / expected
-        self.factor += (slower if found > self.factor else faster) * (found - self.factor)
 
 
 @dataclass(frozen=True)

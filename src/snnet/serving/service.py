@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from snnet.serving.dispatcher import Dispatcher
 from snnet.serving.front.asking import Answered, Asked, RefusedError
 from snnet.serving.history import History
 from snnet.serving.opening import USUAL_SERVICE, ServiceSettings, Version, open_version
-from snnet.table import StitchTable
+from snnet.table import COST, LATENCY, SCORE, StitchTable, column
 from snnet.utils import Show
 
 
@@ -105,6 +105,25 @@ class Service:
     def attainment(self) -> float:
         """Return the share of the requests of the last minute that were answered in time; NaN if there were none."""
         return self.history.attainment(60)
+
+    def live(self) -> dict[str, Any]:
+        """Return plain data for JSON: load, queue, stitches, and the last two minutes, second by second."""
+        score, cost = column(SCORE), column(COST)
+        return {
+            "model": self.name,
+            "version": self.version,
+            "ready": self.ready,
+            "slo_ms": self.slo_ms,
+            "queue_length": self.queue_length(),
+            "factor": self.dispatcher.scheduler.options.factor,
+            "score_name": score.heading,
+            "cost_name": cost.heading,
+            "stitches": [
+                {"stitch": row.stitch, "cost": row.macs, "score": row.top1, "latency_ms": row.values[LATENCY]}
+                for row in sorted(self.table, key=lambda row: row.macs or 0)
+            ],
+            "seconds": self.history.to_list(),
+        }
 
     def transform(self, picture: Image.Image) -> NDArray[np.float32]:
         """Return the normalized pixels `(C, H, W)` of a picture.

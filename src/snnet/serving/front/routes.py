@@ -18,6 +18,7 @@ from snnet.serving.front import documents as told
 from snnet.serving.front.asking import Answered, Answering, RefusedError
 from snnet.serving.front.bodies import Bodies, picture_of
 from snnet.serving.front.faults import TooLargeError, TooSlowError, is_bearer, message_of, status_of
+from snnet.serving.front.live import Watchable, add_page
 from snnet.serving.front.metrics import Metrics
 from snnet.serving.front.pictures import Decoder
 from snnet.serving.front.protocol import (
@@ -34,7 +35,7 @@ from snnet.serving.front.tensors import logits_of
 from snnet.serving.front.wishes import PictureWishes, read_wishes
 
 _log = logging.getLogger(__name__)
-_OPEN = ("/v2/health/live", "/v2/health/ready")
+_OPEN = ("/", "/v2/health/live", "/v2/health/ready")
 
 
 def application(service: Answering, settings: FrontSettings, metrics: Metrics) -> FastAPI:
@@ -58,6 +59,8 @@ def application(service: Answering, settings: FrontSettings, metrics: Metrics) -
         text, kind = metrics.text()
         return Response(text, headers={"Content-Type": kind})
 
+    if isinstance(service, Watchable):
+        add_page(app, service)
     app.add_exception_handler(SNNetError, _told)
     app.add_exception_handler(Exception, _told)
     app.add_exception_handler(HTTPException, _not_routed)

@@ -14,6 +14,9 @@ _ALLOWANCE_LEVEL = math.log(1.1)
 _CREW, _FEW = 4, 2
 # A rate beyond this share of what the quickest stitch can answer cannot last.
 _LASTING = 1.0
+# One call in twenty takes longer than its 95th percentile, hardly one longer than that and a fifth. Counted double, for
+# what an option is expected to take is itself not sure.
+_TAIL, _MARGIN = 0.1, 0.2
 
 
 @POLICIES.register("elastic")
@@ -21,10 +24,11 @@ class ElasticPolicy(Policy):
     """Weighs what an option loses now against what it makes others lose later.
 
     For each option: the points that its answers lack to the best score; the images that would be late, which are given
-    up; and what the state that it leaves costs: images left with their deadlines, and those that are expected to
-    arrive while it runs, at the rate of this moment. The last comes from a decision process that is solved once for
-    each level of the rate, when the level is met first (`outlook.py`). Of several workers each looks at its share of
-    the queue and of the arrivals, or, while there is little to share, at what a few of them do together.
+    up, and the risk that others are; and what the state that it leaves costs: images left with their deadlines, and
+    those that are expected to arrive while it runs, at the rate of this moment. The last comes from a decision process
+    that is solved once for each level of the rate, when the level is met first (`outlook.py`). Of several workers each
+    looks at its share of the queue and of the arrivals, or, while there is little to share, at what a few of them do
+    together.
 
     Args:
         options: What can be done.
@@ -62,6 +66,11 @@ class ElasticPolicy(Policy):
             first = (due.item(taken) - then) / factor if taken < count else outlook.allowance
             middle = (due.item((taken + count) // 2) - then) / factor if taken < count else 0.0
             worth = outlook.worth(option, left, first, middle) - best * late
+            margin = _MARGIN * seconds
+            room = (due.item(late) - now) / factor - seconds
+            if room < margin:
+                last = min((due.item(late + images - 1) - now) / factor - seconds, margin)
+                worth -= _TAIL * best * images * (1 - (room + last) / (2 * margin))
             if worth > most:
                 found, most = Run(options.order[option], images, late), worth
         return self.alone(waiting, slack) if found is None else found
