@@ -198,12 +198,20 @@ def draw(runs: dict[str, dict[str, list]], path: Path) -> None:
     for place, setting in enumerate(chosen, 1):
         axes = figure.add_subplot(2, 3, place)
         frame(axes, setting.replace("gamma", "gamma, CV²").rpartition(" ")[0], "attainment, %", "served accuracy, %")
-        for name, found in runs[setting].items():
-            x, y = 100 * mean(found, "attainment"), mean(found, "served_accuracy")
-            axes.scatter(x, y, s=55, color=COLORS.get(name, INK), edgecolors="white", zorder=3)
-            note = {"xytext": (-6, -11), "textcoords": "offset points", "ha": "right", "fontsize": 8}
-            axes.annotate(name, (x, y), color=COLORS.get(name, INK), **note)
-        axes.margins(0.18)
+        points = {
+            name: (100 * mean(found, "attainment"), mean(found, "served_accuracy"))
+            for name, found in runs[setting].items()
+        }
+        level = float("inf")
+        for name, (x, y) in sorted(points.items(), key=lambda item: -item[1][1]):
+            axes.scatter(x, y, s=45, color=COLORS.get(name, INK), edgecolors="white", zorder=3)
+            # Names stand in a column, none on another.
+            level = min(y, level - 0.75)
+            line = {"arrowstyle": "-", "color": RULE, "shrinkB": 4}
+            where = {"xytext": (0.42, level), "textcoords": ("axes fraction", "data"), "va": "center", "fontsize": 8}
+            axes.annotate(name, (x, y), color=COLORS.get(name, INK), arrowprops=line, **where)
+        axes.margins(0.08)
+        axes.set_xlim(right=102)
     figure.savefig(path, dpi=150)
 
 
