@@ -98,6 +98,14 @@ class Policy(ABC):
             workers: The workers, of which at least one is free.
         """
 
+    def prepare(self, allowance: float, workers: int) -> None:  # noqa: B027
+        """Work out beforehand what would hold up decisions later; nothing by default.
+
+        Args:
+            allowance: Seconds that most requests will have between arrival and deadline.
+            workers: How many there will be.
+        """
+
     def alone(self, waiting: Summary, slack: float) -> Decision:
         """Return the best row that answers the most urgent request by itself; it is given up if none does.
 

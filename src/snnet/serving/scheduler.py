@@ -68,6 +68,15 @@ class Scheduler:
         """What decides about requests without wishes of their own."""
         return self._policies[()]
 
+    def prepare(self, allowance: float, workers: int) -> None:
+        """Have the policy work out beforehand what would hold up its decisions: a second or a few, before serving.
+
+        Args:
+            allowance: Seconds that most requests will have between arrival and deadline.
+            workers: How many workers there will be.
+        """
+        self.policy.prepare(allowance, workers)
+
     def offer(self, request: Request, now: float) -> bool:
         """Let a request wait; return whether it may. It may not if no option can answer it in time, or if all is full.
 

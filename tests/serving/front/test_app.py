@@ -259,18 +259,25 @@ def test_a_wrong_query_is_told(client: TestClient, query: dict[str, Any], messag
         (
             b"--a--\r\n",
             "multipart/form-data; boundary=a",
-            "has nothing; give the picture as a file in the field",
+            "has fields []; give one, the picture as a file in 'image'",
         ),
         (
             b'--a\r\nContent-Disposition: form-data; name="image"\r\n\r\ntext\r\n--a--\r\n',
             "multipart/form-data; boundary=a",
-            "has image; give the picture as a file",
+            "has fields ['image']; give one, the picture as a file",
         ),
     ],
 )
 def test_a_wrong_form_is_told(client: TestClient, content: bytes, kind: str, message: str) -> None:
     answer = client.post("/classify", content=content, headers={"Content-Type": kind})
     assert answer.status_code == 400 and message in answer.json()["error"]
+
+
+def test_a_form_has_no_parameters(client: TestClient, service: FakeService) -> None:
+    """They would be of no effect, for the query has them."""
+    answer = client.post("/classify", files={"image": png(9, 7)}, data={"deadline_ms": "5"})
+    assert answer.status_code == 400 and "All else belongs into the query" in answer.json()["error"]
+    assert service.asked == []
 
 
 def test_a_token_is_asked_for(service: FakeService) -> None:

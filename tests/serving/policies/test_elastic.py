@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from snnet.serving import Run, Workers, gamma_arrivals, simulate
+from snnet.serving import Run, Scheduler, Workers, gamma_arrivals, simulate
 from snnet.serving.policies import ElasticPolicy
 from tests.serving.services import options, waiting
 
@@ -55,3 +55,12 @@ def test_decisions_do_not_depend_on_the_clock() -> None:
     arrivals = gamma_arrivals(0.5, 300, cv2=4, seed=5)
     early, late = (simulate(arrivals + shift, options(), slo_ms=20_000) for shift in (0.0, 4096.0))
     assert np.mean(early.rows == late.rows) > 0.99
+
+
+def test_what_is_prepared_is_not_solved_while_requests_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    scheduler = Scheduler(options(), "elastic")
+    scheduler.prepare(20.0, 2)
+    monkeypatch.setattr("snnet.serving.policies.elastic.foresee", None)
+    for rate in (0.0, 0.01, 0.3, 1.0, 50.0):
+        for count in (1, 30):
+            assert isinstance(scheduler.policy.decide(waiting(*[20.0] * count, rate=rate), 0.0, Workers(2)), Run)

@@ -3,6 +3,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from reprlib import repr as shown
 
 from starlette.datastructures import Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
@@ -71,7 +72,7 @@ async def picture_of(headers: Headers, body: bytearray) -> bytes | bytearray:
         body: Of the request.
 
     Raises:
-        InvalidError: If a form is malformed, or has no such field.
+        InvalidError: If a form is malformed, or has anything but such a field.
     """
     if headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
         return body
@@ -86,13 +87,13 @@ async def picture_of(headers: Headers, body: bytearray) -> bytes | bytearray:
         form = await parser.parse()
     except MultiPartException as error:
         raise InvalidError(f"The form of the request is malformed: {error.message}") from error
-    image = form.get("image")
-    if not isinstance(image, UploadFile):
-        names = ", ".join(sorted(form)) or "nothing"
-        raise InvalidError(
-            f"The form of the request has {names[:100]}; give the picture as a file in the field 'image'."
-        )
-    return await image.read()
+    fields = form.multi_items()
+    if [name for name, _ in fields] == ["image"] and isinstance(image := fields[0][1], UploadFile):
+        return await image.read()
+    raise InvalidError(
+        f"The form of the request has fields {shown([name for name, _ in fields])}; give one, the picture as a file in "
+        "'image'. All else belongs into the query."
+    )
 
 
 def _too_large(most: int) -> TooLargeError:

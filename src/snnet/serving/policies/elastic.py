@@ -14,6 +14,9 @@ _ALLOWANCE_LEVEL = math.log(1.1)
 _CREW, _FEW = 4, 2
 # A rate beyond this share of what the quickest stitch can answer cannot last.
 _LASTING = 1.0
+# One call in twenty takes longer than its 95th percentile, hardly one longer than that and a fifth. Counted double, for
+# what an option is expected to take is itself not sure.
+_TAIL, _MARGIN = 0.1, 0.2
 
 
 @POLICIES.register("elastic")
@@ -21,10 +24,11 @@ class ElasticPolicy(Policy):
     """Weighs what an option loses now against what it makes others lose later.
 
     For each option: the points that its answers lack to the best score; the images that would be late, which are given
-    up; and what the state that it leaves costs: images left with their deadlines, and those that are expected to
-    arrive while it runs, at the rate of this moment. The last comes from a decision process that is solved once for
-    each level of the rate, when the level is met first (`outlook.py`). Of several workers each looks at its share of
-    the queue and of the arrivals, or, while there is little to share, at what a few of them do together.
+    up, and the risk that others are; and what the state that it leaves costs: images left with their deadlines, and
+    those that are expected to arrive while it runs, at the rate of this moment. The last comes from a decision process
+    that is solved once for each level of the rate, when the level is met first (`outlook.py`). Of several workers each
+    looks at its share of the queue and of the arrivals, or, while there is little to share, at what a few of them do
+    together.
 
     Args:
         options: What can be done.
@@ -47,7 +51,9 @@ class ElasticPolicy(Policy):
         crew = min(workers.count, _CREW) if len(due) <= _FEW * workers.count else 1
         groups = workers.count / crew
         count, found, most = len(due), None, -math.inf
-        outlook = self._outlook(waiting, factor, groups, crew)
+        # What waits in other lanes is to be answered within about the same time, as if it were still to come.
+        expected = (waiting.rate * waiting.allowance + waiting.behind) / groups
+        outlook = self._outlook(waiting.allowance / factor, expected, crew)
         options, best = outlook.options, self._candidates.best
         slack = (due.item(0) - now) / factor
         for option in outlook.near(math.ceil(count / groups), slack):
@@ -62,17 +68,35 @@ class ElasticPolicy(Policy):
             first = (due.item(taken) - then) / factor if taken < count else outlook.allowance
             middle = (due.item((taken + count) // 2) - then) / factor if taken < count else 0.0
             worth = outlook.worth(option, left, first, middle) - best * late
+            margin = _MARGIN * seconds
+            room = (due.item(late) - now) / factor - seconds
+            if room < margin:
+                last = min((due.item(late + images - 1) - now) / factor - seconds, margin)
+                worth -= _TAIL * best * images * (1 - (room + last) / (2 * margin))
             if worth > most:
                 found, most = Run(options.order[option], images, late), worth
         return self.alone(waiting, slack) if found is None else found
 
-    def _outlook(self, waiting: Summary, factor: float, groups: float, crew: int) -> Outlook:
-        """Return what was solved for about such an allowance, and the rate of a group of so many workers."""
-        allowance = max(waiting.allowance / factor, 1e-6)
-        # What waits in other lanes is to be answered within about the same time, as if it were still to come.
-        expected = (waiting.rate * waiting.allowance + waiting.behind) / groups
-        expected = min(expected, _LASTING * allowance * crew / self._pace)
-        level = round(math.log(max(expected, 0.05)) / self._level)
+    def prepare(self, allowance: float, workers: int) -> None:
+        """Solve all levels of the rate, which takes a second or a few.
+
+        Args:
+            allowance: Seconds that requests will have.
+            workers: How many there will be.
+        """
+        lowest = self._level_of(0.0)
+        for crew in {1, min(workers, _CREW)}:
+            highest = self._level_of(_LASTING * allowance * crew / self._pace)
+            for level in range(lowest, highest + 1):
+                self._outlook(allowance / self.options.factor, math.exp(level * self._level), crew)
+
+    def _level_of(self, expected: float) -> int:
+        return round(math.log(max(expected, 0.05)) / self._level)
+
+    def _outlook(self, allowance: float, expected: float, crew: int) -> Outlook:
+        """Return what was solved for about such an allowance, and arrivals within it for a group of so many workers."""
+        allowance = max(allowance, 1e-6)
+        level = self._level_of(min(expected, _LASTING * allowance * crew / self._pace))
         key = round(math.log(allowance) / _ALLOWANCE_LEVEL), level, crew
         if key not in self._outlooks:
             rate = math.exp(level * self._level) / allowance
