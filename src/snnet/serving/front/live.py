@@ -1,4 +1,3 @@
-# Tested in tests/serving/front/test_live.py.
 """The page of a service, and the numbers that it shows."""
 
 from importlib.resources import files
