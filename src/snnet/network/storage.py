@@ -21,7 +21,9 @@ _log = logging.getLogger(__name__)
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTPError.__bases__[0])
 """What the hub's client raises; the last is the base of its HTTP library's errors, of connection for example."""
 
-WEIGHTS, CONFIG, TABLE, CARD = "model.safetensors", "config.json", "table.jsonl", "README.md"
+WEIGHTS, TABLE, CARD = "model.safetensors", "table.jsonl", "README.md"
+CONFIG = "config.json"
+"""File of a network that describes it, with a digest of its weights."""
 HITS = hits_file(TABLE).name
 OF_WEIGHTS = "weights"
 """The fact of a saved table that says with which weights it was written."""
