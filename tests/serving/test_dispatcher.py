@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from snnet.errors import BudgetError
-from snnet.serving import DeadlineQueue, Outcome, Scheduler
+from snnet.errors import BudgetError, EngineError
+from snnet.serving import DeadlineQueue, Option, Options, Outcome, Scheduler
 from snnet.serving.dispatcher import Dispatcher
 from snnet.serving.front.asking import Answered, Asked, ExpiredError, FailedError, RefusedError
 from tests.serving.workers import FakeWorker, images, options
@@ -171,3 +171,39 @@ def test_a_bad_moment_does_not_refuse_for_ever() -> None:
 
     told = asyncio.run(main())
     assert told[0] == "refused" and told[-1] == "1:0-4"
+
+
+def test_a_worker_that_cannot_be_replaced_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnet.serving.dispatcher._SOON", 0.01)
+    worker = FakeWorker()
+    worker.deaths, tries = 1, list[int]()
+
+    def restart() -> None:
+        tries.append(1)
+        if len(tries) < 3:
+            raise EngineError("no memory")
+
+    worker.restart = restart  # type: ignore[method-assign]
+    answers, _ = served([worker], lambda one: all_of(one.ask(Asked(images(1)), 5.0)))
+    assert isinstance(answers[0], Answered) and len(tries) == 3
+
+
+def test_limits_that_come_to_the_same_share_a_policy() -> None:
+    given = Options(
+        [Option(stitch, 1, 0.001, score) for stitch, score in (("0:0-2", 80.0), ("1:0-4", 90.0))],
+        costs={"0:0-2": {"macs": 10.0}, "1:0-4": {"macs": 20.0}},
+    )
+    assert given.rounded((("macs", 19.5), ("params", 3.0))) == (("macs", 10.0), ("params", 3.0))
+    assert given.rounded((("macs", 1.0),)) == (("macs", 1.0),)
+
+    async def main() -> tuple[list[str], int]:
+        dispatcher = Dispatcher(Scheduler(given), [FakeWorker()])
+        asked = [dispatcher.ask(Asked(images(1), limits=(("macs", 10 + n / 10),)), 5.0) for n in range(50)]
+        found = [answer.stitch for answer in await asyncio.gather(*asked)]
+        with pytest.raises(BudgetError, match="macs <= 1"):
+            await dispatcher.ask(Asked(images(1), limits=(("macs", 1.0),)), 5.0)
+        await dispatcher.close()
+        return found, len(dispatcher.scheduler._policies)
+
+    found, policies = asyncio.run(main())
+    assert set(found) == {"0:0-2"} and policies == 2

@@ -1,11 +1,13 @@
 """Queue, policy and workers together, on one event loop: requests come in, and every one of them ends."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +19,7 @@ from snnet.serving.request import Outcome, Request, Status
 from snnet.serving.scheduler import Job, Scheduler
 from snnet.serving.workers import Images, Worker
 
+_LOG = logging.getLogger(__name__)
 _PATIENCE = 10.0
 """Seconds behind its deadline after which a request whose worker does not answer is given up."""
 _SOON = 1.0
@@ -90,8 +93,9 @@ class Dispatcher:
             BudgetError: If no stitch is what it asks for.
         """
         now, loop = self._clock(), asyncio.get_running_loop()
+        limits = self.scheduler.options.rounded(asked.limits)
         request = Request(
-            next(self._numbers), now, now + seconds, len(asked.images), asked.priority, asked.stitch, asked.limits
+            next(self._numbers), now, now + seconds, len(asked.images), asked.priority, asked.stitch, limits
         )
         if self._idle:
             self._correction.relax(now)
@@ -160,7 +164,7 @@ class Dispatcher:
         except WorkerLostError as error:
             for one in parts:
                 self._once_more(one, error)
-            await loop.run_in_executor(self._threads, worker.restart)
+            await self._restart(worker)
         except EngineError as error:
             for one in parts:
                 self._end(one.request, "failed", FailedError(str(error)))
@@ -172,20 +176,25 @@ class Dispatcher:
             self._idle.append(worker)
             self._serve()
 
+    async def _restart(self, worker: Worker) -> None:
+        loop = asyncio.get_running_loop()
+        while not self._closing:
+            try:
+                await loop.run_in_executor(self._threads, worker.restart)
+                break
+            except EngineError as error:
+                _LOG.error("a worker cannot be replaced, it is tried again: %s", error)
+                await asyncio.sleep(_SOON)
+
     def _answer(self, parts: Sequence[_Asked], job: Job, logits: Images, begin: float, took: float) -> None:
-        start = 0
+        start, option = 0, job.option
         for one in parts:
-            size = one.request.size
-            found = Answered(
-                logits[start : start + size],
-                job.option.stitch,
-                job.option.score,
-                len(logits),
-                1e3 * (begin - one.request.arrival),
-                1e3 * took,
-            )
-            start += size
-            self._tell(one.request, "answered", job, begin, took)
+            stop, waited = start + one.request.size, begin - one.request.arrival
+            part = logits[start:stop]
+            found = Answered(part, option.stitch, option.score, len(logits), 1e3 * waited, 1e3 * took)
+            start = stop
+            facts = {"stitch": option.stitch, "batch": len(logits), "score": option.score}
+            self._tell(one.request, "answered", **facts, queue_seconds=waited, compute_seconds=took)
             if not one.answer.done():
                 one.answer.set_result(found)
 
@@ -203,26 +212,10 @@ class Dispatcher:
         if one is not None and not one.answer.done():
             one.answer.set_exception(error)
 
-    def _tell(
-        self, request: Request, status: Status, job: Job | None = None, begin: float = 0.0, took: float = 0.0
-    ) -> None:
+    def _tell(self, request: Request, status: Status, **facts: Any) -> None:
         now = self._clock()
-        if job is None:
-            self._hear(Outcome(request.id, status, now, queue_seconds=now - request.arrival))
-            return
-        self._hear(
-            Outcome(
-                request.id,
-                status,
-                now,
-                in_time=now <= request.deadline,
-                stitch=job.option.stitch,
-                batch=job.option.batch,
-                score=job.option.score,
-                queue_seconds=begin - request.arrival,
-                compute_seconds=took,
-            )
-        )
+        in_time = status == "answered" and now <= request.deadline
+        self._hear(Outcome(request.id, status, now, in_time, **{"queue_seconds": now - request.arrival, **facts}))
 
     def _why_refused(self, request: Request, seconds: float) -> str:
         if self._closing:

@@ -173,6 +173,16 @@ class Options:
             raise BudgetError(f"No stitch of this service is {' and '.join(asked)}; it has {len(self._all)}.")
         return self._of(left, _useful(left))
 
+    def rounded(self, limits: Sequence[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+        """Return limits rounded down to what a stitch has, so that wishes that come to the same share batches.
+
+        Args:
+            limits: Columns with what a stitch may have there at most.
+        """
+        known = [(most, [row.get(name, np.inf) for row in self._costs.values()]) for name, most in limits]
+        fitting = [max((value for value in values if value <= most), default=most) for most, values in known]
+        return tuple((name, value) for (name, _), value in zip(limits, fitting, strict=True))
+
     def of_stitches(self, stitches: Iterable[str]) -> "Options":
         """Return those of some stitches, all of which stay.
 
