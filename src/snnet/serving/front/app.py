@@ -15,7 +15,7 @@ def build_app(service: Answering, settings: FrontSettings | None = None, metrics
     """Return a web application that asks a service.
 
     It offers the Open Inference Protocol below `/v2`, `POST /classify` for pictures, `/metrics` for Prometheus, and
-    says what all of it takes at `/openapi.json` and `/docs`.
+    says what all of it takes at `/openapi.json`.
 
     Args:
         service: What answers.

@@ -46,7 +46,8 @@ def application(service: Answering, settings: FrontSettings, metrics: Metrics) -
         settings: What callers may send.
         metrics: Where requests are counted.
     """
-    app = FastAPI(title=f"snnet: {service.name}", version=service.version)
+    # The pages that FastAPI offers load from elsewhere, and are blank offline.
+    app = FastAPI(title=f"snnet: {service.name}", version=service.version, docs_url=None, redoc_url=None)
     _add_health(app, service)
     _add_models(app, service)
     bodies = Bodies(settings)
@@ -175,7 +176,7 @@ async def _told(request: Request, error: Exception) -> Response:
 async def _not_routed(request: Request, error: Exception) -> Response:
     """Answer what fits no route."""
     assert isinstance(error, HTTPException)
-    message = f"{error.detail}: {request.method} {request.url.path}; /docs lists what there is."
+    message = f"{error.detail}: {request.method} {request.url.path}; /openapi.json lists what there is."
     return JSONResponse({"error": message}, error.status_code, error.headers)
 
 
