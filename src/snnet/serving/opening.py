@@ -99,6 +99,8 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
                 times.save(source / TIMES)
         options = Options.of(times, max_batch=settings.max_batch)
         scheduler = Scheduler(options, settings.policy, queue=DeadlineQueue(settings.queue))
+        # What a policy works out for a rate of arrivals when it is first met would keep requests waiting.
+        scheduler.prepare(settings.slo_ms / 1e3, settings.workers)
     except BaseException:
         for worker in workers:
             worker.close()
