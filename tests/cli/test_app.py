@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -99,6 +100,8 @@ def test_commands_that_work_in_one_process_refuse_several(run: Run, monkeypatch:
 )
 def test_exit_codes_are_the_documented_ones_whoever_listens(command: str, codes: str) -> None:
     script = f"{sys.executable} -m snnet {command}; echo code ${{PIPESTATUS[@]}}"
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+    # What waits in a buffer is written at the end, where Python has errors of its own.
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False, env=buffered)
     assert done.stdout == f"code {codes}\n"
     assert "Traceback" not in done.stderr and "fault in snnet" not in done.stderr and "Exception" not in done.stderr

@@ -40,8 +40,8 @@ class Server:
     """`snnet serve` in a process of its own."""
 
     def __init__(self, *options: str) -> None:
-        # Alone with its output: what it says comes line by line.
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        # What it says must come line by line by itself.
+        environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
         command = [sys.executable, "-m", "snnet", "serve", *options, "--port", "0"]
         self.process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

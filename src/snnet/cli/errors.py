@@ -72,6 +72,11 @@ def guarded(run: Callable[[], object], *, debug: bool) -> int:
             if debug:
                 traceback.print_exc()
             _speak(f"error: {describe(error)}", "red", error)
+            try:
+                sys.stdout.flush()
+            except OSError:
+                # What could not be written is told; Python would fail at it once more, with a code of its own.
+                deafen(sys.stdout)
             return exit_code(error)
         return result if isinstance(result, int) else ExitCode.OK
 
