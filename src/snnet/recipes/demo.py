@@ -126,7 +126,8 @@ def run_demo(
         watching.first(before)
         affordable = None
         if minutes is not None and steps is begun is None:
-            affordable = _affordable(run.parts, 60 * minutes - (time.perf_counter() - start))
+            # A tenth is for what cannot be foreseen, such as other work on the machine.
+            affordable = _affordable(run.parts, 0.9 * (60 * minutes - (time.perf_counter() - start)))
         if affordable is not None and affordable < min(_LEAST, chosen.run.steps or _LEAST):
             if watching.say is not None:
                 watching.say(f"No time is left for {_LEAST} steps of training, and fewer do harm; give more minutes.")
