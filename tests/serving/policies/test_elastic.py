@@ -64,3 +64,12 @@ def test_what_is_prepared_is_not_solved_while_requests_wait(monkeypatch: pytest.
     for rate in (0.0, 0.01, 0.3, 1.0, 50.0):
         for count in (1, 30):
             assert isinstance(scheduler.policy.decide(waiting(*[20.0] * count, rate=rate), 0.0, Workers(2)), Run)
+
+
+def test_deadlines_of_callers_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnet.serving.policies.elastic._KEPT", 3)
+    policy = ElasticPolicy(options())
+    for allowance in (5.0, 10.0, 20.0, 40.0, 80.0, 5.0):
+        state = waiting(allowance, rate=0.01, allowance=allowance)
+        assert isinstance(policy.decide(state, 0.0, Workers()), Run)
+        assert len(policy._outlooks) <= 3

@@ -14,6 +14,8 @@ _ALLOWANCE_LEVEL = math.log(1.1)
 _CREW, _FEW = 4, 2
 # A rate beyond this share of what the quickest stitch can answer cannot last.
 _LASTING = 1.0
+# Levels that are kept, of a megabyte or so each.
+_KEPT = 200
 # One call in twenty takes longer than its 95th percentile, hardly one longer than that and a fifth. Counted double, for
 # what an option is expected to take is itself not sure.
 _TAIL, _MARGIN = 0.1, 0.2
@@ -99,6 +101,9 @@ class ElasticPolicy(Policy):
         level = self._level_of(min(expected, _LASTING * allowance * crew / self._pace))
         key = round(math.log(allowance) / _ALLOWANCE_LEVEL), level, crew
         if key not in self._outlooks:
+            if len(self._outlooks) >= _KEPT:
+                # Callers choose their deadlines, and could fill the memory with them.
+                del self._outlooks[next(iter(self._outlooks))]
             rate = math.exp(level * self._level) / allowance
             self._outlooks[key] = foresee(self._candidates, allowance, rate, self.dispersion, crew)
         return self._outlooks[key]
