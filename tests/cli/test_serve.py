@@ -163,6 +163,7 @@ def test_told_to_end_it_answers_what_was_asked(network: Path) -> None:
         (("--policy", "elastik"), "elastic"),
         (("--slo-ms", "0"), "slo_ms: should be greater than 0"),
         (("--processes",), "Processes run a bundle"),
+        (("--processes", "--workers", "2", "--cores", "0", "1"), "Processes run a bundle"),
         (("--port", "70000"), "port: should be less than 65536"),
     ],
 )

@@ -14,7 +14,7 @@ def serve(
     source: str,
     /,
     *,
-    settings: Annotated[ServiceSettings, Parameter(name="*")] = USUAL_SERVICE,
+    settings: Annotated[ServiceSettings, Parameter(name="*", consume_multiple=True)] = USUAL_SERVICE,
     addresses: Annotated[Addresses, Parameter(name="*")] = USUAL_ADDRESSES,
     front: Annotated[FrontSettings, Parameter(name="*")] = USUAL_FRONT,
 ) -> None:

@@ -120,7 +120,8 @@ def _model(source: Path, settings: ServiceSettings) -> "tuple[Bundle | SNNet, Pa
         return Bundle.open(source), source / MANIFEST, engine
     if settings.processes:
         raise BudgetError(
-            f"Processes run a bundle, and {source} is none; `snnet export {source} --format onnx-bundle --output DIR` writes one."
+            f"Processes run a bundle, and {source} is none; `snnet export {source} --format onnx-bundle --output DIR` "
+            "writes one."
         )
     from snnet.network import CONFIG, load
 
