@@ -7,6 +7,7 @@ import torch
 import snnet
 from snnet.anchors import load_anchor
 from snnet.recipes import Recipe, run_demo
+from snnet.recipes.demo import Watching
 from snnet.space import uncut_anchor
 from tests.batch_norm_family import WIDTHS  # registers the anchors
 from tests.cli.conftest import Run
@@ -118,6 +119,7 @@ def test_the_demo_recalibrates_before_each_evaluation(tmp_path: Path) -> None:
             pass
 
     changes = {
+        "recipe": "windows",
         "network.anchors": list(FAMILY),
         "network.pretrained": False,
         "calibration.images": 8,
@@ -130,7 +132,7 @@ def test_the_demo_recalibrates_before_each_evaluation(tmp_path: Path) -> None:
         "evaluation.images": 12,
         "evaluation.budgets": [1e9],
     }
-    result = run_demo(tmp_path, recipe=Recipe.load("embedded_vit", changes), stage=Stage)
+    result = run_demo(tmp_path, recipe=Recipe.load("embedded_vit", changes), watching=Watching(Stage))
     middle = ["Recalibrating", "Evaluating all, before", "Scoring for the sampler", "Training", "Recalibrating"]
     assert stages == ["Least squares", *middle, "Evaluating all, after"]
     net = snnet.load(tmp_path)
