@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from importlib.resources import files
+from itertools import chain
 from typing import Any
 
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
@@ -22,8 +23,7 @@ EMBEDDED_FAMILIES = {
 """Families of models trained on Fashion-MNIST, each from the cheapest anchor to the largest."""
 
 EMBEDDED_ANCHORS = tuple(
-    dict.fromkeys([name for family in EMBEDDED_FAMILIES.values() for name in family])
-    | dict.fromkeys(["resnet_fm_small", "swin_fm_small"])
+    dict.fromkeys([*chain.from_iterable(EMBEDDED_FAMILIES.values()), "resnet_fm_small", "swin_fm_small"])
 )
 """All models that come with the package."""
 

@@ -100,16 +100,8 @@ def _meter(settings: MeasureSettings, device: torch.device) -> tuple[Meter | Non
 
 def _facts(net: SNNet, engine: str, conditions: Conditions, settings: MeasureSettings, meter: str) -> dict[str, Any]:
     on_cuda = conditions.device.type == "cuda"
-    gpus = [torch.cuda.get_device_name(conditions.device)] if on_cuda else []
-    # An engine that is a package bears its name.
-    packages = {name: one for name, one in versions(engine).items() if name == "snnet" or one != "not installed"}
     return {
-        "machine": Machine.here().on(*gpus).to_dict(),
-        "engine": engine,
-        **conditions.to_dict(),
-        "network_precision": precision_of(next(net.parameters()).dtype),
-        "versions": packages,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **facts_of(engine, conditions, precision_of(next(net.parameters()).dtype)),
         "warmup": settings.warmup,
         "repeats": settings.repeats,
         "again": settings.again,
@@ -117,6 +109,26 @@ def _facts(net: SNNet, engine: str, conditions: Conditions, settings: MeasureSet
         "confidence": CONFIDENCE,
         "memory": MEASURED if on_cuda else COMPUTED,
         "energy": meter,
+    }
+
+
+def facts_of(engine: str, conditions: Conditions, network_precision: str) -> dict[str, Any]:
+    """Return what every table of measurements says: machine, engine, conditions, versions, and when.
+
+    Args:
+        engine: What runs the stitches; if it is a package it bears its name.
+        conditions: Under which it runs them.
+        network_precision: Type of the network's own weights.
+    """
+    device = conditions.device
+    gpus = [torch.cuda.get_device_name(device)] if device.type == "cuda" else []
+    return {
+        "machine": Machine.here().on(*gpus).to_dict(),
+        "engine": engine,
+        **conditions.to_dict(),
+        "network_precision": network_precision,
+        "versions": {name: one for name, one in versions(engine).items() if name == "snnet" or one != "not installed"},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

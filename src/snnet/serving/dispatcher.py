@@ -165,12 +165,11 @@ class Dispatcher:
             for one in parts:
                 self._once_more(one, error)
             await self._restart(worker)
-        except EngineError as error:
-            for one in parts:
-                self._end(one.request, "failed", FailedError(str(error)))
         except Exception as error:  # a worker of the user's own may raise anything, and nobody may wait for ever
+            told = isinstance(error, EngineError)
+            why = str(error) if told else f"The worker failed: {type(error).__name__}: {error}"
             for one in parts:
-                self._end(one.request, "failed", FailedError(f"The worker failed: {type(error).__name__}: {error}"))
+                self._end(one.request, "failed", FailedError(why))
         finally:
             self._until.pop(worker, None)
             self._idle.append(worker)

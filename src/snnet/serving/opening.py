@@ -4,7 +4,6 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +20,7 @@ from snnet.serving.timing import TIMES, kept_latencies, measure_latencies
 from snnet.serving.workers import ProcessWorker, ThreadWorker, Worker
 from snnet.space import InputSpec
 from snnet.table import COST, SCORE, StitchTable, pareto_frontier
-from snnet.utils import Machine, Settings, Show, file_digest, versions
+from snnet.utils import Settings, Show, file_digest
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
@@ -159,16 +158,14 @@ def _workers(
 
 def _facts(of: Path, settings: ServiceSettings, engine: str) -> dict[str, Any]:
     """Return what latencies depend on."""
+    import torch
+
+    from snnet.profiling import facts_of
+    from snnet.runtime.engines import Conditions
+
     return {
-        "machine": Machine.here().to_dict(),
-        "engine": engine,
-        "device": "cpu",
-        "precision": "fp32",
-        "network_precision": "fp32",
-        "threads": settings.threads,
-        "versions": {name: one for name, one in versions(engine).items() if one != "not installed"},
+        **facts_of(engine, Conditions(torch.device("cpu"), "fp32", settings.threads), "fp32"),
         "method": "processes" if settings.processes else "threads",
         "cores": list(settings.cores),
         "network": file_digest(of),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -35,19 +35,10 @@ def served(service: FakeService, **front: Any) -> Iterator[str]:
     thread.join(10)
 
 
-SERVICE = FakeService()
-
-
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with served(SERVICE, body_bytes=100_000) as found:
+def address(lasting: FakeService) -> Iterator[str]:
+    with served(lasting, body_bytes=100_000) as found:
         yield found
-
-
-@pytest.fixture
-def service() -> FakeService:
-    SERVICE.__init__()  # type: ignore[misc]
-    return SERVICE
 
 
 def test_triton_s_client_reads_health_and_metadata(address: str, service: FakeService) -> None:

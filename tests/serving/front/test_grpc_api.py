@@ -39,19 +39,10 @@ def calls(address: str) -> Any:
     return service_pb2_grpc.GRPCInferenceServiceStub(grpc.insecure_channel(address))
 
 
-SERVICE = FakeService()
-
-
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    with served(SERVICE, body_bytes=100_000) as found:
+def address(lasting: FakeService) -> Iterator[str]:
+    with served(lasting, body_bytes=100_000) as found:
         yield found
-
-
-@pytest.fixture
-def service() -> FakeService:
-    SERVICE.__init__()  # type: ignore[misc]
-    return SERVICE
 
 
 def request(images: np.ndarray | None = IMAGES, **changed: Any) -> Any:
