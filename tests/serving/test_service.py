@@ -60,6 +60,17 @@ def test_a_saved_network_is_measured_once_and_answers(small_net: SNNet, tmp_path
     assert told
 
 
+def test_latencies_of_another_profile_are_no_options(
+    small_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert small_net.table is not None
+    other = small_net.table.with_column("latency_ms@3", {row.stitch: 0.001 for row in small_net.table})
+    monkeypatch.setattr(small_net, "table", other)
+    service = Service.open(saved(small_net, tmp_path / "net"), LENIENT)
+    assert "latency_ms@3" not in service.table.columns and "latency_ms@4" in service.table.columns
+    using(service, lambda one: asyncio.sleep(0))
+
+
 def test_requests_that_cannot_be_are_refused(small_net: SNNet, tmp_path: Path) -> None:
     service = Service.open(saved(small_net, tmp_path / "net"), LENIENT)
 

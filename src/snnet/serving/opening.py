@@ -19,7 +19,7 @@ from snnet.serving.scheduler import Scheduler
 from snnet.serving.timing import TIMES, kept_latencies, measure_latencies
 from snnet.serving.workers import ProcessWorker, ThreadWorker, Worker
 from snnet.space import InputSpec
-from snnet.table import COST, SCORE, StitchTable, pareto_frontier
+from snnet.table import COST, SCORE, StitchTable, pareto_frontier, without_profile
 from snnet.utils import Settings, Show, file_digest
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def _to_serve(table: StitchTable | None, source: Path) -> StitchTable:
     if table is None or not any(SCORE in row.values for row in table):
         raise BudgetError(f"{source} does not say how good its stitches are; `snnet evaluate {source}` measures them.")
     ids = {row.stitch for row in pareto_frontier(table, COST, SCORE)}
-    return table.where(lambda row: row.stitch in ids)
+    # What was measured otherwise would stand beside what is measured here, at batch sizes that are not.
+    return without_profile(table).where(lambda row: row.stitch in ids)
 
 
 def _workers(
