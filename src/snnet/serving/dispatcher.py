@@ -79,6 +79,12 @@ class Dispatcher:
         """Requests that wait or run now."""
         return len(self._asked)
 
+    @property
+    def stuck(self) -> bool:
+        """Whether all workers hang, or have died and are not replaced, for long."""
+        late = self._clock() - _PATIENCE
+        return not self._idle and all(until < late for until in self._until.values())
+
     async def ask(self, asked: Asked, seconds: float) -> Answered:
         """Return the answer to a request.
 

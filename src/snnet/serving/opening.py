@@ -109,6 +109,21 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
     )
 
 
+def check_source(source: Path, settings: ServiceSettings) -> None:
+    """Refuse what cannot be served, without starting a worker.
+
+    Args:
+        source: Directory of a saved network, or of a bundle.
+        settings: How it is to answer.
+
+    Raises:
+        BudgetError: If no stitch has a score, or a setting does not fit the source.
+        CheckpointError: If a network cannot be read; ExportError for a bundle.
+    """
+    model, *_ = _model(source, settings)
+    _to_serve(model.table, source)
+
+
 def _model(source: Path, settings: ServiceSettings) -> "tuple[Bundle | SNNet, Path, str]":
     """Return what is served, the file that says which it is, and the engine; what does not fit is refused before."""
     POLICIES.get(settings.policy)
