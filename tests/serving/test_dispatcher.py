@@ -206,4 +206,4 @@ def test_limits_that_come_to_the_same_share_a_policy() -> None:
         return found, len(dispatcher.scheduler._policies)
 
     found, policies = asyncio.run(main())
-    assert set(found) == {"0:0-2"} and policies == 2
+    assert set(found) == {"0:0-2"} and policies == 1

@@ -126,6 +126,7 @@ class Dispatcher:
         loop = asyncio.get_running_loop()
         await asyncio.gather(*(loop.run_in_executor(None, worker.close) for worker in self.workers))
         self._threads.shutdown(wait=False)
+        self.scheduler.close()
 
     def _serve(self) -> None:
         """Let free workers run what the policy says now."""
