@@ -148,7 +148,15 @@ def _workers(
     stitches = [row.stitch for row in table]
     if settings.processes:
         cores = [settings.cores[number :: settings.workers] for number in range(settings.workers)]
-        return [ProcessWorker(source, stitches, sizes, threads=settings.threads, cores=own) for own in cores]
+        started: list[Worker] = []
+        try:
+            for own in cores:
+                started.append(ProcessWorker(source, stitches, sizes, threads=settings.threads, cores=own))
+        except BaseException:
+            for worker in started:
+                worker.close()
+            raise
+        return started
     import torch
 
     from snnet.runtime import Runtime

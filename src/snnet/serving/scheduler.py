@@ -108,6 +108,23 @@ class Scheduler:
             raise BudgetError(f"The size of request {request.id!r} is {request.size}; accepted: 1 image and more.")
         return now + options.soonest(request.size) <= request.deadline and self.queue.put(request)
 
+    def why_not(self, request: Request) -> str:
+        """Return why a request may not wait.
+
+        Args:
+            request: One that was offered just now.
+        """
+        queue, options = self.queue, self.options
+        if len(queue) >= queue.bound:
+            return f"{len(queue):,} requests wait, and no more may; ask again later."
+        soonest, seconds = options.soonest(request.size), request.deadline - request.arrival
+        if soonest == float("inf"):
+            return f"The request has {request.size} images; accepted: up to {options.max_batch}."
+        return (
+            f"No stitch answers {request.size} images within {1e3 * seconds:.3g} ms; the quickest takes "
+            f"{1e3 * soonest:.3g} ms now. Give a later deadline (deadline_ms)."
+        )
+
     def turn(self, now: float, workers: Workers) -> Turn:
         """Return what a worker that is free now does, and which requests have expired.
 
