@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from snnet.errors import BudgetError, CheckpointError, DataError
+from snnet.errors import BudgetError, CheckpointError, DataError, EngineError
 from snnet.network import SNNet
 from snnet.serving.front.asking import Asked, RefusedError
 from snnet.serving.opening import ServiceSettings
@@ -126,6 +126,22 @@ def test_a_new_version_takes_over_and_nothing_is_lost(small_net: SNNet, tmp_path
     answers, version = using(service, work)
     assert version == "2" and len(answers) > 1
     assert len({answer.stitch for answer in answers}) == 1
+
+
+def test_versions_follow_each_other_and_none_outlives_the_service(small_net: SNNet, tmp_path: Path) -> None:
+    service = Service.open(saved(small_net, tmp_path / "net"), LENIENT)
+
+    async def work(one: Service) -> list[Any]:
+        changes = [asyncio.ensure_future(one.use()) for _ in range(2)]
+        numbers = await asyncio.gather(*changes)
+        last = asyncio.ensure_future(one.use())
+        await asyncio.sleep(0.01)
+        await one.close()
+        with pytest.raises(EngineError, match="going down"):
+            await last
+        return numbers
+
+    assert using(service, work) == ["2", "3"] and service.version == "3"
 
 
 @pytest.mark.parametrize(

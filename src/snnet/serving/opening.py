@@ -13,6 +13,7 @@ from snnet.errors import BudgetError, SNNetError
 from snnet.export.bundle import MANIFEST, Bundle
 from snnet.serving.dispatcher import Dispatcher, Hearing
 from snnet.serving.options import Options
+from snnet.serving.plans import Plans
 from snnet.serving.policy import POLICIES
 from snnet.serving.queue import DeadlineQueue
 from snnet.serving.scheduler import Scheduler
@@ -111,8 +112,9 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
             with suppress(OSError, SNNetError):
                 times.save(source / TIMES)
         options = Options.of(times, max_batch=settings.max_batch)
-        scheduler = Scheduler(options, settings.policy, queue=DeadlineQueue(settings.queue))
-        # What a policy works out for a rate of arrivals when it is first met would keep requests waiting.
+        plans = Plans(beside=True)
+        scheduler = Scheduler(options, settings.policy, queue=DeadlineQueue(settings.queue), plans=plans)
+        # Until a policy has worked out what a rate of arrivals asks for, its decisions are not the best.
         scheduler.prepare(settings.slo_ms / 1e3, settings.workers)
     except BaseException:
         for worker in workers:
@@ -182,7 +184,15 @@ def _workers(
     stitches = [row.stitch for row in table]
     if settings.processes:
         cores = [settings.cores[number :: settings.workers] for number in range(settings.workers)]
-        return [ProcessWorker(source, stitches, sizes, threads=settings.threads, cores=own) for own in cores]
+        started: list[Worker] = []
+        try:
+            for own in cores:
+                started.append(ProcessWorker(source, stitches, sizes, threads=settings.threads, cores=own))
+        except BaseException:
+            for worker in started:
+                worker.close()
+            raise
+        return started
     import torch
 
     from snnet.runtime import Runtime
