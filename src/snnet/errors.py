@@ -46,7 +46,16 @@ class EngineError(SNNetError, RuntimeError):
 
 
 class WorkerLostError(EngineError):
-    """What ran a batch has died; the batch can be run again elsewhere."""
+    """What ran a batch has died; the batch can be run again elsewhere.
+
+    Args:
+        message: Which one, and how it ended.
+        began: Whether it may have begun with the batch; False if it was dead before.
+    """
+
+    def __init__(self, message: str, began: bool = True) -> None:
+        super().__init__(message)
+        self.began = began
 
 
 class ExportError(SNNetError, RuntimeError):

@@ -153,7 +153,7 @@ def test_our_queue_refuses_before_that_of_ray(network: Path, ray: FakeRay) -> No
     assert kind is Replica and given == [str(network.resolve()), settings, FrontSettings()]
     # All that our queue holds, that runs, and that is decoded, may be at a replica at once.
     assert ray.options["max_ongoing_requests"] > 50 + 2 * 4 + FrontSettings().decoding_waiting
-    assert ray.options["ray_actor_options"] == {"num_cpus": 6}
+    assert ray.options["ray_actor_options"] == {"num_cpus": 6, "num_gpus": 0}
     assert ray.options["graceful_shutdown_timeout_s"] > 5 + 10
     assert ray.options["num_replicas"] == 2 and "autoscaling_config" not in ray.options
     app({"source": str(network), "max_replicas": "3", "replica_requests": "7", "downscale_seconds": "60"})

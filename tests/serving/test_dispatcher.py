@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from collections.abc import Coroutine
 from typing import Any
 
@@ -100,6 +101,67 @@ def test_the_batch_of_a_worker_that_dies_is_run_once_more() -> None:
     answers, heard = served([worker], lambda one: all_of(one.ask(Asked(images(1)), 5.0)))
     assert isinstance(answers[0], FailedError) and "exit code -9" in str(answers[0])
     assert worker.restarted == 2 and [one.status for one in heard] == ["failed"]
+
+
+def test_a_worker_that_was_dead_before_has_not_run_the_batch() -> None:
+    worker = FakeWorker()
+    worker.deaths, worker.began = 3, False
+    answers, heard = served([worker], lambda one: all_of(one.ask(Asked(images(1)), 5.0)))
+    assert isinstance(answers[0], Answered) and [one.status for one in heard] == ["answered"]
+    assert worker.restarted == 3
+
+
+def test_another_worker_takes_over_while_one_is_replaced() -> None:
+    lost, other = FakeWorker(), FakeWorker()
+    lost.deaths, replaced = 1, threading.Event()
+    lost.restart = lambda: replaced.wait(10) and None  # type: ignore[method-assign]
+
+    async def work(one: Dispatcher) -> Answered:
+        answer = await one.ask(Asked(images(1)), 5.0)
+        assert not replaced.is_set()
+        replaced.set()
+        return answer
+
+    assert isinstance(served([other, lost], work)[0], Answered) and other.ran and not lost.ran
+
+
+def test_who_leaves_is_not_run_and_told_of_once() -> None:
+    worker = FakeWorker()
+    worker.gate.clear()
+
+    async def work(one: Dispatcher) -> list[Any]:
+        running, stays, leaves, late = (
+            asyncio.ensure_future(one.ask(Asked(images(1, float(n))), 5.0 if n < 3 else 0.05)) for n in range(4)
+        )
+        await asyncio.sleep(0.01)
+        for asked in (running, leaves):
+            asked.cancel()
+        await asyncio.sleep(0)
+        assert one.waiting == 2 and one.unanswered == 2
+        await asyncio.wait([late])
+        assert one.waiting == 1, "no worker is free, and yet who is too late is told"
+        worker.gate.set()
+        return await asyncio.gather(running, stays, leaves, late, return_exceptions=True)
+
+    answers, heard = served([worker], work, "max_batch")
+    assert [type(one) for one in answers] == [asyncio.CancelledError, Answered, asyncio.CancelledError, ExpiredError]
+    assert [one.status for one in heard] == ["cancelled", "cancelled", "expired", "answered"]
+    assert worker.ran == [("1:0-4", 1)] * 2, "one had begun, and one was waited for"
+
+
+def test_a_worker_that_hangs_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnet.serving.dispatcher._PATIENCE", 0.05)
+    monkeypatch.setattr(Dispatcher._be_over, "__defaults__", (0.05,))
+    worker = FakeWorker()
+    worker.gate.clear()
+
+    async def work(one: Dispatcher) -> None:
+        with pytest.raises(FailedError, match="did not answer within"):
+            await one.ask(Asked(images(1)), 0.05)
+        worker.gate.set()
+
+    _, heard = served([worker], work)
+    assert [one.status for one in heard] == ["failed"]
 
 
 def test_a_worker_that_fails_says_so_and_goes_on() -> None:
@@ -206,7 +268,7 @@ def test_limits_that_come_to_the_same_share_a_policy() -> None:
         return found, len(dispatcher.scheduler._policies)
 
     found, policies = asyncio.run(main())
-    assert set(found) == {"0:0-2"} and policies == 2
+    assert set(found) == {"0:0-2"} and policies == 1
 
 
 def test_a_worker_that_hangs_for_long_is_told() -> None:

@@ -23,6 +23,8 @@ def test_what_ended_lately_is_known_by_the_second() -> None:
     told = history.to_list()
     assert [one["age"] for one in told] == [2.5, 0.5] and json.loads(json.dumps(told)) == told
     assert told[0]["counts"] == {"in_time": 1, "late": 1} and told[0]["stitches"] == {"a": 1}
+    history.hear(Outcome(6, "cancelled", 0))
+    assert history.attainment() == 0.5, "who left counts neither way"
     now = 107.0
     assert [one.at for one in history.last()] == [102]
     for _ in range(20):

@@ -70,6 +70,17 @@ def test_a_request_of_several_images_leaves_whole() -> None:
     assert queue.take(summary.lane, 1) == [] and queue.summary(0.0) is None
 
 
+def test_a_request_may_be_removed() -> None:
+    given = [request(0, 2, size=3), request(1, 1), request(2, 2), request(3, 2, priority=1)]
+    queue = filled(*given)
+    assert queue.remove(given[2]) and not queue.remove(given[2]) and len(queue) == 3
+    assert not queue.remove(request(0, 2, size=3)), "another one of the same"
+    assert queue.remove(given[3]) and not queue.remove(given[3])
+    summary = queue.summary(0.0)
+    assert summary is not None and summary.deadlines.tolist() == [1, 2, 2, 2] and summary.behind == 0
+    assert [one.id for one in queue.drain()] == [1, 0]
+
+
 def test_the_queue_is_bounded() -> None:
     queue = filled(request(0, 1), request(1, 1), bound=2)
     assert not queue.put(request(2, 0)) and len(queue) == 2

@@ -70,8 +70,7 @@ def test_a_process_ends_with_its_parents_side(written: Path) -> None:
     worker._pipe.close()
     child.join(10)
     assert child.exitcode == 0 and not Path(f"/proc/{pid}/fd").exists()
-    worker._images.release()
-    worker._logits.release()
+    worker.close()
 
 
 def test_what_does_not_start_says_why(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ class FakeWorker(Worker):
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds, self.ran, self.restarted, self.closed = seconds, list[tuple[str, int]](), 0, False
         self.deaths = self.faults = 0
+        self.began = True
         self.gate = threading.Event()
         self.gate.set()
 
@@ -39,7 +40,7 @@ class FakeWorker(Worker):
         time.sleep(self.seconds)
         if self.deaths:
             self.deaths -= 1
-            raise WorkerLostError("Worker process 7 ended (exit code -9).")
+            raise WorkerLostError("Worker process 7 ended (exit code -9).", self.began)
         if self.faults:
             self.faults -= 1
             raise EngineError("no memory")

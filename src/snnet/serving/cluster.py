@@ -109,7 +109,10 @@ def cluster_application(
     deployment = serve.deployment(
         serve.ingress()(Replica),
         name="snnet",
-        ray_actor_options={"num_cpus": settings.workers * settings.threads},
+        ray_actor_options={
+            "num_cpus": settings.workers * settings.threads,
+            "num_gpus": int(settings.device.startswith("cuda")),
+        },
         max_ongoing_requests=held,
         max_queued_requests=settings.queue,
         graceful_shutdown_timeout_s=settings.slo_ms / 1e3 + 2 * GRACE,

@@ -5,7 +5,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -34,6 +34,7 @@ class _Asked:
     request: Request
     images: Images
     answer: "asyncio.Future[Answered]"
+    timer: asyncio.TimerHandle = field(init=False)
     runs: int = 0
 
 
@@ -42,7 +43,7 @@ class Dispatcher:
 
     Everything but the running itself happens on the event loop that `ask` is called on. A request that was accepted
     ends with an answer or an error: also where a worker dies, which is replaced, and whose batch is run once more if
-    there is time.
+    there is time. Whoever cancels `ask` leaves the queue.
 
     Args:
         scheduler: Queue and policy.
@@ -62,7 +63,7 @@ class Dispatcher:
         self._correction = Correction(scheduler.options)
         self._idle = list(workers)
         self._until: dict[Worker, float] = {}
-        self._asked: dict[int, _Asked] = {}
+        self._asked: dict[int | str, _Asked] = {}
         self._numbers = count()
         self._threads: Executor = ThreadPoolExecutor(len(workers), "snnet-worker")
         self._running: set[asyncio.Task[None]] = set()
@@ -82,8 +83,7 @@ class Dispatcher:
     @property
     def stuck(self) -> bool:
         """Whether all workers hang, or have died and are not replaced, for long."""
-        late = self._clock() - _PATIENCE
-        return not self._idle and all(until < late for until in self._until.values())
+        return not self._idle and max(self._until.values()) < self._clock() - _PATIENCE
 
     async def ask(self, asked: Asked, seconds: float) -> Answered:
         """Return the answer to a request.
@@ -99,26 +99,25 @@ class Dispatcher:
             BudgetError: If no stitch is what it asks for.
         """
         now, loop = self._clock(), asyncio.get_running_loop()
-        limits = self.scheduler.options.rounded(asked.limits)
-        request = Request(
-            next(self._numbers), now, now + seconds, len(asked.images), asked.priority, asked.stitch, limits
-        )
+        size, limits = len(asked.images), self.scheduler.options.rounded(asked.limits)
+        request = Request(next(self._numbers), now, now + seconds, size, asked.priority, asked.stitch, limits)
         if self._idle:
             self._correction.relax(now)
         if self._closing or not self.scheduler.offer(request, now):
             self._tell(request, "refused")
-            raise RefusedError(self._why_refused(request, seconds), retry_after=self._retry_after(now))
-        one = self._asked[int(request.id)] = _Asked(request, asked.images, loop.create_future())
-        self._serve()
+            why = "This server is going down and takes no more requests." if self._closing else None
+            raise RefusedError(why or self.scheduler.why_not(request), retry_after=self._retry_after(now))
+        one = self._asked[request.id] = _Asked(request, asked.images, loop.create_future())
+        one.timer = loop.call_later(seconds, self._be_over, one)
         try:
-            return await asyncio.wait_for(one.answer, seconds + _PATIENCE)
-        except TimeoutError:
-            self._tell(request, "failed")
-            raise FailedError(
-                f"The worker did not answer within {seconds + _PATIENCE:g} s; it hangs, or this machine does."
-            ) from None
+            self._serve()
+            return await one.answer
+        except asyncio.CancelledError:
+            self._leave(one)
+            raise
         finally:
-            self._asked.pop(int(request.id), None)
+            one.timer.cancel()
+            del self._asked[request.id]
 
     async def close(self) -> None:
         """Accept no more, answer what waits, and end the workers."""
@@ -129,9 +128,25 @@ class Dispatcher:
         if self._timer is not None:
             self._timer.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        loop = asyncio.get_running_loop()
-        await asyncio.gather(*(loop.run_in_executor(None, worker.close) for worker in self.workers))
+        await asyncio.gather(*(asyncio.to_thread(worker.close) for worker in self.workers))
         self._threads.shutdown(wait=False)
+        self.scheduler.close()
+
+    def _be_over(self, one: _Asked, patience: float = _PATIENCE) -> None:
+        """Let a request whose deadline has passed wait no longer; one that runs is given some patience."""
+        if self.scheduler.queue.remove(one.request):
+            self._end(one.request, "expired", ExpiredError("The deadline passed before a worker was free."))
+        elif patience:
+            one.timer = asyncio.get_running_loop().call_later(patience, self._be_over, one, 0.0)
+        else:
+            why = f"The worker did not answer within {_PATIENCE:g} s of the deadline; it hangs, or this machine does."
+            self._end(one.request, "failed", FailedError(why))
+
+    def _leave(self, one: _Asked) -> None:
+        """Take account of a request whose asker is gone."""
+        if one.answer.cancelled():
+            self.scheduler.queue.remove(one.request)
+            self._tell(one.request, "cancelled" if self._clock() <= one.request.deadline else "expired")
 
     def _serve(self) -> None:
         """Let free workers run what the policy says now."""
@@ -156,7 +171,7 @@ class Dispatcher:
 
     async def _run(self, worker: Worker, job: Job) -> None:
         """Run a batch, and let the worker be free again."""
-        loop, asked = asyncio.get_running_loop(), [self._asked.get(int(request.id)) for request in job.requests]
+        loop, asked = asyncio.get_running_loop(), [self._asked.get(request.id) for request in job.requests]
         # Whoever has gone away in between needs no answer.
         parts = [one for one in asked if one is not None]
         begin = self._clock()
@@ -170,6 +185,7 @@ class Dispatcher:
         except WorkerLostError as error:
             for one in parts:
                 self._once_more(one, error)
+            self._serve()
             await self._restart(worker)
         except Exception as error:  # a worker of the user's own may raise anything, and nobody may wait for ever
             told = isinstance(error, EngineError)
@@ -183,7 +199,7 @@ class Dispatcher:
 
     async def _restart(self, worker: Worker) -> None:
         loop = asyncio.get_running_loop()
-        while not self._closing:
+        while self._asked or not self._closing:
             try:
                 await loop.run_in_executor(self._threads, worker.restart)
                 break
@@ -199,42 +215,28 @@ class Dispatcher:
             found = Answered(part, option.stitch, option.score, len(logits), 1e3 * waited, 1e3 * took)
             start = stop
             facts = {"stitch": option.stitch, "batch": len(logits), "score": option.score}
-            self._tell(one.request, "answered", **facts, queue_seconds=waited, compute_seconds=took)
             if not one.answer.done():
+                self._tell(one.request, "answered", **facts, queue_seconds=waited, compute_seconds=took)
                 one.answer.set_result(found)
 
     def _once_more(self, one: _Asked, error: WorkerLostError) -> None:
         """Let a request wait again whose worker was lost, if it has not been run twice and there is time."""
-        one.runs += 1
+        one.runs += error.began
         if one.runs > 1:
             self._end(one.request, "failed", FailedError(str(error)))
-        elif not self.scheduler.offer(one.request, self._clock()):
+        elif not one.answer.done() and not self.scheduler.offer(one.request, self._clock()):
             self._end(one.request, "expired", ExpiredError(f"{error} No time was left for another."))
 
     def _end(self, request: Request, status: Status, error: Exception) -> None:
-        one = self._asked.get(int(request.id))
-        self._tell(request, status)
+        one = self._asked.get(request.id)
         if one is not None and not one.answer.done():
+            self._tell(request, status)
             one.answer.set_exception(error)
 
     def _tell(self, request: Request, status: Status, **facts: Any) -> None:
         now = self._clock()
         in_time = status == "answered" and now <= request.deadline
         self._hear(Outcome(request.id, status, now, in_time, **{"queue_seconds": now - request.arrival, **facts}))
-
-    def _why_refused(self, request: Request, seconds: float) -> str:
-        if self._closing:
-            return "This server is going down and takes no more requests."
-        queue, options = self.scheduler.queue, self.scheduler.options
-        if len(queue) >= queue.bound:
-            return f"{len(queue):,} requests wait, and no more may; ask again later."
-        soonest = options.soonest(request.size)
-        if soonest == float("inf"):
-            return f"The request has {request.size} images; accepted: up to {options.max_batch}."
-        return (
-            f"No stitch answers {request.size} images within {1e3 * seconds:.3g} ms; the quickest takes "
-            f"{1e3 * soonest:.3g} ms now. Give a later deadline (deadline_ms)."
-        )
 
     def _retry_after(self, now: float) -> float:
         """Return seconds until what runs and waits now will be over, as far as one can tell."""

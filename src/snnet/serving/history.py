@@ -15,7 +15,7 @@ class Second:
 
     Attributes:
         at: Which second of the clock.
-        counts: Requests by what became of them: `in_time`, `late`, `refused`, `expired`, `failed`.
+        counts: Requests by what became of them: `in_time`, `late`, `refused`, `expired`, `failed`, `cancelled`.
         stitches: Requests answered in time, by stitch.
         score: Sum of the scores of those stitches.
         queue_seconds: Sum of the time that answered requests waited.
@@ -85,13 +85,13 @@ class History:
         ]
 
     def attainment(self, seconds: int | None = None) -> float:
-        """Return the share of requests that were answered in time; NaN if there were none.
+        """Return the share of requests that were answered in time; NaN if there were none. Who left does not count.
 
         Args:
             seconds: How far to look back; as far as is kept if None.
         """
         last = self.last(seconds)
-        total = sum(second.counts.total() for second in last)
+        total = sum(second.counts.total() - second.counts["cancelled"] for second in last)
         return sum(second.counts["in_time"] for second in last) / total if total else float("nan")
 
     def served_accuracy(self, seconds: int | None = None) -> float:

@@ -13,13 +13,24 @@ from snnet.errors import BudgetError, SNNetError
 from snnet.export.bundle import MANIFEST, Bundle
 from snnet.serving.dispatcher import Dispatcher, Hearing
 from snnet.serving.options import Options
+from snnet.serving.plans import Plans
 from snnet.serving.policy import POLICIES
 from snnet.serving.queue import DeadlineQueue
 from snnet.serving.scheduler import Scheduler
 from snnet.serving.timing import TIMES, kept_latencies, measure_latencies
 from snnet.serving.workers import ProcessWorker, ThreadWorker, Worker
 from snnet.space import InputSpec
-from snnet.table import COST, SCORE, StitchTable, pareto_frontier, without_profile
+from snnet.table import (
+    COST,
+    SCORE,
+    StitchTable,
+    in_precision,
+    load_precisions,
+    pareto_frontier,
+    precisions_of,
+    with_precisions,
+    without_profile,
+)
 from snnet.utils import Settings, Show, file_digest
 
 if TYPE_CHECKING:
@@ -38,6 +49,10 @@ class ServiceSettings(Settings):
     processes: bool = Field(False, description="run workers as processes, which map one weights file (bundles only)")
     cores: tuple[int, ...] = Field((), description="cores for worker processes, dealt out in turn; any by default")
     engine: str | None = Field(None, description="what runs stitches of a network, eager by default")
+    device: str = Field("cpu", description="where a network runs, such as cuda")
+    precisions: tuple[str, ...] | None = Field(
+        None, description="what stitches may run in beside the network's own, such as bf16; all that were evaluated"
+    )
     max_batch: int = Field(32, ge=1, description="images of a batch at most")
     queue: int = Field(1000, ge=1, description="requests that may wait; others are refused")
     transport_ms: float = Field(2.0, ge=0, description="milliseconds of each deadline that are kept for the way back")
@@ -78,7 +93,7 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
     """
     model, of, engine = _model(source, settings)
     count = model.manifest.num_classes if isinstance(model, Bundle) else model.num_classes
-    table = _to_serve(model.table, source)
+    table = _to_serve(_known(model, source), source, settings.precisions)
     workers = _workers(model, source, table, settings, engine, (model.input.size, count, settings.max_batch))
     try:
         facts = _facts(of, settings, engine)
@@ -97,8 +112,9 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
             with suppress(OSError, SNNetError):
                 times.save(source / TIMES)
         options = Options.of(times, max_batch=settings.max_batch)
-        scheduler = Scheduler(options, settings.policy, queue=DeadlineQueue(settings.queue))
-        # What a policy works out for a rate of arrivals when it is first met would keep requests waiting.
+        plans = Plans(beside=True)
+        scheduler = Scheduler(options, settings.policy, queue=DeadlineQueue(settings.queue), plans=plans)
+        # Until a policy has worked out what a rate of arrivals asks for, its decisions are not the best.
         scheduler.prepare(settings.slo_ms / 1e3, settings.workers)
     except BaseException:
         for worker in workers:
@@ -120,8 +136,9 @@ def check_source(source: Path, settings: ServiceSettings) -> None:
         BudgetError: If no stitch has a score, or a setting does not fit the source.
         CheckpointError: If a network cannot be read; ExportError for a bundle.
     """
-    model, *_ = _model(source, settings)
-    _to_serve(model.table, source)
+    # Where it is looked at need not have the device that it runs on.
+    model, *_ = _model(source, settings.model_copy(update={"device": "cpu"}))
+    _to_serve(_known(model, source), source, settings.precisions)
 
 
 def _model(source: Path, settings: ServiceSettings) -> "tuple[Bundle | SNNet, Path, str]":
@@ -139,15 +156,37 @@ def _model(source: Path, settings: ServiceSettings) -> "tuple[Bundle | SNNet, Pa
         )
     from snnet.network import CONFIG, load
 
-    return load(source), source / CONFIG, settings.engine or "eager"
+    return load(source).to(settings.device), source / CONFIG, settings.engine or "eager"
 
 
-def _to_serve(table: StitchTable | None, source: Path) -> StitchTable:
+def _known(model: "Bundle | SNNet", source: Path) -> StitchTable | None:
+    """Return what is known of stitches, in all precisions that they can run in."""
+    if isinstance(model, Bundle) or model.table is None:
+        return model.table
+    from snnet.network import TABLE
+
+    return load_precisions(source / TABLE)
+
+
+def _to_serve(table: StitchTable | None, source: Path, precisions: Sequence[str] | None) -> StitchTable:
+    """Return the stitches that answer: the frontier of each precision, for none beats another where both were slow."""
     if table is None or not any(SCORE in row.values for row in table):
         raise BudgetError(f"{source} does not say how good its stitches are; `snnet evaluate {source}` measures them.")
-    ids = {row.stitch for row in pareto_frontier(table, COST, SCORE)}
+    known = precisions_of(table)
+    for name in precisions or ():
+        if name not in known:
+            raise BudgetError(
+                f"{source} does not say how good its stitches are in {name}; `snnet evaluate {source} --precision "
+                f"{name}` measures them, and exporting a bundle with --quantize and --keep-float those in int8."
+            )
+    own = in_precision(table, "")
+    others = {name: in_precision(table, name) for name in (known if precisions is None else precisions) if name}
     # What was measured otherwise would stand beside what is measured here, at batch sizes that are not.
-    return without_profile(table).where(lambda row: row.stitch in ids)
+    fronts = {name: without_profile(pareto_frontier(other, COST, SCORE)) for name, other in others.items()}
+    best = {row.stitch for row in pareto_frontier(own, COST, SCORE)}
+    wanted = best.union(*({row.stitch for row in front} for front in fronts.values()))
+    found = with_precisions(without_profile(own).where(lambda row: row.stitch in wanted), fronts)
+    return found.where(lambda row: bool(row.precision) or row.stitch in best)
 
 
 def _workers(
@@ -161,13 +200,21 @@ def _workers(
     stitches = [row.stitch for row in table]
     if settings.processes:
         cores = [settings.cores[number :: settings.workers] for number in range(settings.workers)]
-        return [ProcessWorker(source, stitches, sizes, threads=settings.threads, cores=own) for own in cores]
+        started: list[Worker] = []
+        try:
+            for own in cores:
+                started.append(ProcessWorker(source, stitches, sizes, threads=settings.threads, cores=own))
+        except BaseException:
+            for worker in started:
+                worker.close()
+            raise
+        return started
     import torch
 
     from snnet.runtime import Runtime
 
     torch.set_num_threads(settings.threads)
-    runtime = Runtime(model, engine, stitches=stitches, cost=COST, batch_sizes=(1,), any_machine=True)
+    runtime = Runtime(model, engine, stitches=stitches, profile=table, cost=COST, batch_sizes=(1,), any_machine=True)
     runtime.wait_ready(progress=False)
     return [ThreadWorker(runtime) for _ in range(settings.workers)]
 
@@ -180,7 +227,7 @@ def _facts(of: Path, settings: ServiceSettings, engine: str) -> dict[str, Any]:
     from snnet.runtime.engines import Conditions
 
     return {
-        **facts_of(engine, Conditions(torch.device("cpu"), "fp32", settings.threads), "fp32"),
+        **facts_of(engine, Conditions(torch.device(settings.device), "fp32", settings.threads), "fp32"),
         "method": "processes" if settings.processes else "threads",
         "cores": list(settings.cores),
         "network": file_digest(of),

@@ -8,6 +8,7 @@ from typing import ClassVar, TypeAlias
 import numpy as np
 
 from snnet.serving.options import Options
+from snnet.serving.plans import Plans
 from snnet.serving.queue import Summary
 from snnet.utils import Registry
 
@@ -74,19 +75,21 @@ class Policy(ABC):
     """Decides what a free worker does with the requests that wait.
 
     A policy reads no clock and touches nothing: the simulator and the server ask the same one. It is made once for a
-    set of options, so that what can be worked out beforehand is. Register your own with `@POLICIES.register("name")`.
+    set of options, so that what can be worked out beforehand is. What takes long it leaves to `plans`, which a server
+    has worked out beside its decisions. Register your own with `@POLICIES.register("name")`.
 
     Args:
         options: What can be done. `options.factor` may change between decisions.
 
     Attributes:
+        plans: Keeps what it works out; its own until whoever made it gives it others.
         swaps: Whether workers hold one model at a time and must load another.
     """
 
     swaps: ClassVar[bool] = False
 
     def __init__(self, options: Options) -> None:
-        self.options = options
+        self.options, self.plans = options, Plans()
 
     @abstractmethod
     def decide(self, waiting: Summary, now: float, workers: Workers) -> Decision:

@@ -56,6 +56,15 @@ class _LaneOfRequests:
         self.images -= sum(map(attrgetter("size"), taken))
         return taken
 
+    def remove(self, request: Request) -> bool:
+        """Remove one request; return whether it was here."""
+        for place in range(bisect_left(self.due, request.deadline), bisect_right(self.due, request.deadline)):
+            if self.requests[place] is request:
+                del self.requests[place], self.due[place]
+                self.images -= request.size
+                return True
+        return False
+
     def fitting(self, images: int) -> int:
         """Return how many requests have together at most so many images, but at least one."""
         if self.images == len(self.due):
@@ -143,18 +152,30 @@ class DeadlineQueue:
             waiting = self._lanes.get(lane)
             return [] if waiting is None else self._take(lane, waiting.fitting(images))
 
+    def remove(self, request: Request) -> bool:
+        """Remove one request; return whether it was waiting."""
+        with self._lock:
+            waiting = self._lanes.get(request.lane)
+            found = waiting is not None and waiting.remove(request)
+            if found:
+                self._forget(request.lane, 1)
+            return found
+
     def drain(self) -> list[Request]:
         """Remove and return all requests."""
         with self._lock:
             return [request for lane in list(self._lanes) for request in self._take(lane, len(self._lanes[lane].due))]
 
     def _take(self, lane: Lane, count: int) -> list[Request]:
-        waiting = self._lanes[lane]
-        taken = waiting.take(count)
-        self._count -= len(taken)
-        if not waiting.due:
-            del self._lanes[lane]
+        taken = self._lanes[lane].take(count)
+        self._forget(lane, len(taken))
         return taken
+
+    def _forget(self, lane: Lane, count: int) -> None:
+        """Take account of requests that have left a lane."""
+        self._count -= count
+        if not self._lanes[lane].due:
+            del self._lanes[lane]
 
     def _urgency(self, lane: Lane) -> tuple[int, float]:
         return lane[0], self._lanes[lane].due[0]

@@ -4,8 +4,9 @@
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-Status: TypeAlias = Literal["answered", "refused", "expired", "failed"]
-"""`answered`, in time or late; `refused` before it waited; `expired` while it waited; `failed` while it ran."""
+Status: TypeAlias = Literal["answered", "refused", "expired", "failed", "cancelled"]
+"""`answered`, in time or late; `refused` before it waited; `expired` while it waited; `failed` while it ran;
+`cancelled` if who asked left before its deadline."""
 
 Lane: TypeAlias = tuple[int, str, tuple[tuple[str, float], ...]]
 """What requests must have in common to share a batch: priority (negated), exact stitch, limits."""

@@ -6,12 +6,15 @@ from typing import TypeAlias
 
 from snnet.errors import BudgetError
 from snnet.serving.options import Option, Options
+from snnet.serving.plans import Plans
 from snnet.serving.policy import POLICIES, Drop, Policy, Run, Wait, Workers
 from snnet.serving.queue import DeadlineQueue, Summary
 from snnet.serving.request import Request
 
 PolicyLike: TypeAlias = str | Callable[[Options], Policy]
 """A name in `POLICIES`, or what makes a policy of options: a class, or a function that gives it settings."""
+# Callers choose their wishes, and could fill the memory with policies.
+_KEPT = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +58,27 @@ class Scheduler:
         options: What can be done.
         policy: What decides.
         queue: Where requests wait.
+        plans: Where policies have worked out what takes long; at once by default, while a turn waits.
     """
 
-    def __init__(self, options: Options, policy: PolicyLike = "elastic", *, queue: DeadlineQueue | None = None) -> None:
-        self.options = options
+    def __init__(
+        self,
+        options: Options,
+        policy: PolicyLike = "elastic",
+        *,
+        queue: DeadlineQueue | None = None,
+        plans: Plans | None = None,
+    ) -> None:
+        self.options, self._plans = options, plans or Plans()
         self.queue = queue if queue is not None else DeadlineQueue()
         self._make = POLICIES.get(policy) if isinstance(policy, str) else policy
-        self._policies: dict[tuple[object, ...], Policy] = {(): self._make(options)}
+        self._main = self._made(options)
+        self._policies: dict[tuple[str, tuple[tuple[str, float], ...]], Policy] = {}
 
     @property
     def policy(self) -> Policy:
         """What decides about requests without wishes of their own."""
-        return self._policies[()]
+        return self._main
 
     def prepare(self, allowance: float, workers: int) -> None:
         """Have the policy work out beforehand what would hold up its decisions: a second or a few, before serving.
@@ -76,6 +88,10 @@ class Scheduler:
             workers: How many workers there will be.
         """
         self.policy.prepare(allowance, workers)
+
+    def close(self) -> None:
+        """Have nothing more worked out."""
+        self._plans.close()
 
     def offer(self, request: Request, now: float) -> bool:
         """Let a request wait; return whether it may. It may not if no option can answer it in time, or if all is full.
@@ -91,6 +107,23 @@ class Scheduler:
         if request.size < 1:
             raise BudgetError(f"The size of request {request.id!r} is {request.size}; accepted: 1 image and more.")
         return now + options.soonest(request.size) <= request.deadline and self.queue.put(request)
+
+    def why_not(self, request: Request) -> str:
+        """Return why a request may not wait.
+
+        Args:
+            request: One that was offered just now.
+        """
+        queue, options = self.queue, self.options
+        if len(queue) >= queue.bound:
+            return f"{len(queue):,} requests wait, and no more may; ask again later."
+        soonest, seconds = options.soonest(request.size), request.deadline - request.arrival
+        if soonest == float("inf"):
+            return f"The request has {request.size} images; accepted: up to {options.max_batch}."
+        return (
+            f"No stitch answers {request.size} images within {1e3 * seconds:.3g} ms; the quickest takes "
+            f"{1e3 * soonest:.3g} ms now. Give a later deadline (deadline_ms)."
+        )
 
     def turn(self, now: float, workers: Workers) -> Turn:
         """Return what a worker that is free now does, and which requests have expired.
@@ -124,8 +157,16 @@ class Scheduler:
     def _policy(self, stitch: str, limits: tuple[tuple[str, float], ...]) -> Policy:
         """Return what decides about requests with the same wishes."""
         if not stitch and not limits:
-            return self._policies[()]
-        key = (stitch, limits)
-        if key not in self._policies:
-            self._policies[key] = self._make(self.options.within(stitch, limits))
-        return self._policies[key]
+            return self._main
+        found = self._policies.get((stitch, limits))
+        if found is None:
+            found = self._made(self.options.within(stitch, limits))
+            if len(self._policies) >= _KEPT:
+                del self._policies[next(iter(self._policies))]
+            self._policies[stitch, limits] = found
+        return found
+
+    def _made(self, options: Options) -> Policy:
+        policy = self._make(options)
+        policy.plans = self._plans
+        return policy

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from snnet.data import normalized_pixels, open_picture
-from snnet.errors import DataError
+from snnet.errors import DataError, EngineError
 from snnet.serving.dispatcher import Dispatcher
-from snnet.serving.front.asking import Answered, Asked, RefusedError
+from snnet.serving.front.asking import Answered, Asked
 from snnet.serving.history import History
 from snnet.serving.opening import USUAL_SERVICE, ServiceSettings, Version, open_version
 from snnet.table import COST, LATENCY, SCORE, StitchTable, column
 from snnet.utils import Show
+
+_ENDS = "This server is going down, and opens no other version."
 
 
 class Service:
@@ -39,6 +42,7 @@ class Service:
         self._version, self.settings, self.history = first, settings, history
         self.name, self.slo_ms = first.source.resolve().name, settings.slo_ms
         self.ready = True
+        self._changing = asyncio.Lock()
 
     @classmethod
     def open(
@@ -144,8 +148,6 @@ class Service:
             RefusedError: If nothing can answer in time, too many wait, or the service drains.
             DataError: If the images are not of its size.
         """
-        if not self.ready:
-            raise RefusedError("This server is going down and takes no more requests.", retry_after=5)
         size, images = self.size, asked.images
         if images.ndim != 4 or images.shape[1:] != size or images.dtype != np.float32:
             raise DataError(
@@ -165,19 +167,30 @@ class Service:
             The number of the new version.
 
         Raises:
-            SNNetError: If it cannot be opened; the version of now stays.
+            SNNetError: If it cannot be opened, or the service ends meanwhile; the version of now stays.
         """
-        before = self._version
-        place = before.source if source is None else Path(source)
-        number, loop = before.number + 1, asyncio.get_running_loop()
-        found = await loop.run_in_executor(
-            None, lambda: open_version(place, self.settings, self.history.hear, progress, number=number)
-        )
-        self._version = found
-        await before.dispatcher.close()
-        return str(number)
+
+        def show(*done: Any) -> None:
+            if not self.ready:
+                raise EngineError(_ENDS)
+            if progress:
+                progress(*done)
+
+        async with self._changing:
+            before = self._version
+            place, number = before.source if source is None else Path(source), before.number + 1
+            work = partial(open_version, place, self.settings, self.history.hear, show, number=number)
+            found = await asyncio.get_running_loop().run_in_executor(None, work)
+            if not self.ready:
+                await found.dispatcher.close()
+                raise EngineError(_ENDS)
+            self._version = found
+            await before.dispatcher.close()
+            return str(number)
 
     async def close(self) -> None:
-        """Accept no more, answer what waits, and end the workers."""
+        """Accept no more, answer what waits, and end the workers, also those of a version that is being opened."""
         self.ready = False
         await self.dispatcher.close()
+        async with self._changing:
+            pass

@@ -83,7 +83,7 @@ class Simulation:
     def stitches(self) -> dict[str, int]:
         """Return how many requests each stitch answered in time, the best stitch last."""
         counts = np.bincount(self.rows[self.in_time], minlength=len(self.options))
-        return {key[0]: int(count) for key, count in zip(self.options.keys, counts, strict=True) if count}
+        return {name: int(count) for name, count in zip(self.options.stitches, counts, strict=True) if count}
 
 
 def simulate(

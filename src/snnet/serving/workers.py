@@ -1,5 +1,6 @@
 """What runs batches: threads that share one runtime, or processes that map one file of weights."""
 
+import atexit
 import multiprocessing
 import os
 from abc import ABC, abstractmethod
@@ -102,6 +103,7 @@ class ProcessWorker(Worker):
         except EngineError:
             self._release()
             raise
+        atexit.register(self.close)
 
     @property
     def pid(self) -> int:
@@ -119,7 +121,7 @@ class ProcessWorker(Worker):
         try:
             self._pipe.send((stitch, count))
         except OSError:
-            raise self._lost() from None
+            raise self._lost(began=False) from None
         if (fault := self._answer()) is not None:
             raise EngineError(fault)
         return self._logits.array[:count].copy()
@@ -133,12 +135,14 @@ class ProcessWorker(Worker):
         theirs.close()
         if not self._pipe.poll(_START_SECONDS):
             self._process.kill()
+            self._process.join()
             raise EngineError(f"A worker was not ready within {_START_SECONDS:g} s.")
         if (fault := self._answer()) is not None:
             raise EngineError(f"A worker did not start: {fault}")
 
     def close(self) -> None:
         """End the process."""
+        atexit.unregister(self.close)
         with suppress(OSError):
             self._pipe.send(None)
         self._process.join(5)
@@ -159,9 +163,9 @@ class ProcessWorker(Worker):
             raise self._lost() from None
         return answer
 
-    def _lost(self) -> WorkerLostError:
+    def _lost(self, began: bool = True) -> WorkerLostError:
         self._process.join(1)
-        return WorkerLostError(f"Worker process {self._process.pid} ended (exit code {self._process.exitcode}).")
+        return WorkerLostError(f"Worker process {self._process.pid} ended (exit code {self._process.exitcode}).", began)
 
 
 class _Block:
@@ -191,8 +195,9 @@ def _work(
     """Answer batches until the other side is gone."""
     import signal
 
-    # The server decides when to end; Ctrl-C reaches all processes of a terminal.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # The server decides when to end; Ctrl-C reaches all processes of a terminal, and SIGTERM those of a service.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     try:
         if cores:
             os.sched_setaffinity(0, cores)

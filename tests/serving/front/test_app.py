@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snnet.errors import BudgetError, DataError, RecipeError
-from snnet.serving import ExpiredError, FailedError, FrontSettings, RefusedError, build_app
+from snnet.serving import Answered, Asked, ExpiredError, FailedError, FrontSettings, RefusedError, build_app
 from tests.serving.front.service import IMAGES, LENGTH, PATH, FakeService, binary, logits_of, png, request
 from tests.serving.front.test_protocol import BODIES, LENGTHS
 
@@ -135,7 +135,7 @@ def send(
 
     async def receive() -> dict[str, Any]:
         await asyncio.sleep(wait)
-        return next(parts)
+        return next(parts, None) or await asyncio.Event().wait()  # type: ignore[return-value]
 
     async def answer(message: dict[str, Any]) -> None:
         sent.append(message)
@@ -207,7 +207,55 @@ def test_a_body_must_arrive_in_time(service: FakeService) -> None:
 def test_a_caller_that_goes_away_is_no_failure(service: FakeService) -> None:
     app = build_app(service)
     send(app, iter([{"type": "http.disconnect"}]))
-    assert counts(TestClient(app)) == {"invalid": 1}
+    assert counts(TestClient(app)) == {"cancelled": 1} and service.asked == []
+
+
+@pytest.mark.parametrize("path", [PATH, "/classify"])
+def test_what_is_asked_is_cancelled_when_its_caller_goes_away(path: str) -> None:
+    service = Unanswering()
+    app = build_app(service)
+    body = json.dumps(request()).encode() if path == PATH else png(9, 7)
+
+    def parts() -> Iterator[dict[str, Any]]:
+        yield from body_of(body)
+        yield {"type": "http.disconnect"}
+
+    assert send(app, parts(), path, wait=0.1)[0]["status"] == 499
+    assert service.cancelled == len(service.asked) == 1
+    assert counts(TestClient(app)) == {"cancelled": 1}
+
+
+class Unanswering(FakeService):
+    """Answers nobody."""
+
+    cancelled = 0
+
+    async def ask(self, asked: Asked) -> Answered:
+        self.asked.append(asked)
+        try:
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+def test_who_cancels_the_handling_of_a_request_is_heard() -> None:
+    async def main() -> None:
+        handling = asyncio.ensure_future(
+            build_app(service)({**SCOPE, "path": PATH, "raw_path": PATH.encode(), "headers": []}, receive, print)
+        )
+        while not service.asked:
+            await asyncio.sleep(0)
+        handling.cancel()
+        await handling
+
+    async def receive() -> dict[str, Any]:
+        return next(parts, None) or await asyncio.Event().wait()  # type: ignore[return-value]
+
+    service, parts = Unanswering(), body_of(json.dumps(request()).encode())
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+    assert service.cancelled == 1
 
 
 def probabilities(client: TestClient, service: FakeService) -> np.ndarray:
@@ -289,6 +337,9 @@ def test_a_token_is_asked_for(service: FakeService) -> None:
             answer = client.get(path, headers={name: value.encode() for name, value in headers.items()})
             assert answer.status_code == 401 and answer.headers["WWW-Authenticate"] == "Bearer"
     right = {"Authorization": "bearer sesame"}
+    assert client.post(PATH, json=request()).status_code == client.post("/classify", content=b"x").status_code == 401
+    told = client.get("/metrics", headers=right).text
+    assert 'snnet_requests_total{outcome="invalid"} 2.0' in told and service.asked == []
     assert client.post(PATH, json=request(), headers=right).status_code == 200
     told = client.get("/openapi.json", headers=right).json()
     assert told["paths"]["/classify"]["post"]["security"] == [{"token": []}]

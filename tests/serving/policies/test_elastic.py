@@ -1,8 +1,13 @@
+from threading import Event
+from time import sleep
+from typing import Any
+
 import numpy as np
 import pytest
 
 from snnet.serving import Run, Scheduler, Workers, gamma_arrivals, simulate
-from snnet.serving.policies import ElasticPolicy
+from snnet.serving.plans import Plans
+from snnet.serving.policies import ElasticPolicy, MaxBatchPolicy
 from tests.serving.services import options, waiting
 
 
@@ -60,16 +65,49 @@ def test_decisions_do_not_depend_on_the_clock() -> None:
 def test_what_is_prepared_is_not_solved_while_requests_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     scheduler = Scheduler(options(), "elastic")
     scheduler.prepare(20.0, 2)
-    monkeypatch.setattr("snnet.serving.policies.elastic.foresee", None)
+    monkeypatch.setattr("snnet.serving.policies.elastic.foresee", lambda *_: pytest.fail("solved"))
     for rate in (0.0, 0.01, 0.3, 1.0, 50.0):
         for count in (1, 30):
             assert isinstance(scheduler.policy.decide(waiting(*[20.0] * count, rate=rate), 0.0, Workers(2)), Run)
 
 
+class Held(Plans):
+    """Works nothing out until it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__(beside=True)
+        self.gate = Event()
+
+    def _make_beside(self, key: Any, work: Any) -> None:
+        assert self.gate.wait(20)
+        super()._make_beside(key, work)
+
+
+def test_nothing_waits_for_what_is_being_solved() -> None:
+    plans, policy = Held(), ElasticPolicy(options())
+    policy.plans = plans
+    waits = waiting(20.0, 20.0, 20.0, rate=1.0)
+    at_once = ElasticPolicy(options()).decide(waits, 0.0, Workers())
+    # Nothing is known: `max_batch` decides.
+    assert policy.decide(waits, 0.0, Workers()) == MaxBatchPolicy(options()).decide(waits, 0.0, Workers())
+    plans.gate.set()
+    while not plans.known():
+        sleep(0.001)
+    assert policy.decide(waits, 0.0, Workers()) == at_once
+    # What is known of about such an allowance stands in for others, what is known of quite another one does not.
+    plans.gate.clear()
+    alike, unlike = (waiting(*[most] * 3, rate=1.1, allowance=most) for most in (22.0, 200.0))
+    (known,) = plans.known().values()
+    assert policy._outlook(22.0, 24.2, 1) is known and isinstance(policy.decide(alike, 0.0, Workers()), Run)
+    assert policy._outlook(200.0, 220.0, 1) is None and isinstance(policy.decide(unlike, 0.0, Workers()), Run)
+    plans.gate.set()
+    plans.close()
+
+
 def test_deadlines_of_callers_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("snnet.serving.policies.elastic._KEPT", 3)
+    monkeypatch.setattr("snnet.serving.plans._KEPT", 3)
     policy = ElasticPolicy(options())
     for allowance in (5.0, 10.0, 20.0, 40.0, 80.0, 5.0):
         state = waiting(allowance, rate=0.01, allowance=allowance)
         assert isinstance(policy.decide(state, 0.0, Workers()), Run)
-        assert len(policy._outlooks) <= 3
+        assert len(policy.plans.known()) <= 3

@@ -53,7 +53,7 @@ ONE = Workers()
 def chosen(policy: Policy, queue: Summary, workers: Workers = ONE) -> tuple[str, int]:
     decision = policy.decide(queue, 0.0, workers)
     assert isinstance(decision, Run)
-    return policy.options.keys[decision.row][0][0], decision.images
+    return policy.options.stitches[decision.row][0], decision.images
 
 
 def test_plain_policies() -> None:

@@ -10,7 +10,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from snnet.serving.front.asking import RefusedError
-from snnet.serving.front.faults import InvalidError, TooLargeError, TooSlowError
+from snnet.serving.front.faults import InvalidError, LeftError, TooLargeError, TooSlowError
 from snnet.serving.front.settings import FrontSettings
 
 
@@ -36,7 +36,8 @@ class Bodies:
             TooLargeError: If it is longer.
             TooSlowError: If it does not arrive in time.
             RefusedError: If too much arrives at the same time.
-            InvalidError: If it is compressed, or its caller goes away.
+            InvalidError: If it is compressed.
+            LeftError: If its caller goes away.
         """
         if request.headers.get("content-encoding", "identity") != "identity":
             raise InvalidError("The request is compressed; send it as it is, without Content-Encoding.")
@@ -58,7 +59,7 @@ class Bodies:
                 f"The request did not arrive within {self._seconds:g} s; send less, or faster."
             ) from None
         except ClientDisconnect:
-            raise InvalidError("The caller went away before the request had arrived.") from None
+            raise LeftError("The caller went away before the request had arrived.") from None
         finally:
             self._arriving -= len(body)
         return body

@@ -20,6 +20,10 @@ class DeniedError(InvalidError):
     """A request without the token that is asked for."""
 
 
+class LeftError(SNNetError):
+    """A caller that went away, which nothing can be told any more."""
+
+
 class TooLargeError(InvalidError):
     """A request with more bytes or pixels than are taken."""
 
@@ -50,6 +54,7 @@ _FAILED = Status("failed", 500, "INTERNAL")
 _STATUSES: tuple[tuple[type[Exception], Status], ...] = (
     (RefusedError, Status("refused", 503, "RESOURCE_EXHAUSTED")),
     (ExpiredError, Status("expired", 504, "DEADLINE_EXCEEDED")),
+    (LeftError, Status("cancelled", 499, "CANCELLED")),
     (UnknownModelError, Status("invalid", 404, "NOT_FOUND")),
     (DeniedError, Status("invalid", 401, "UNAUTHENTICATED")),
     (TooLargeError, Status("invalid", 413, "INVALID_ARGUMENT")),

@@ -3,6 +3,7 @@
 
 import logging
 import math
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,8 @@ from snnet.errors import SNNetError
 from snnet.serving.front import documents as told
 from snnet.serving.front.asking import Answered, Answering, RefusedError
 from snnet.serving.front.bodies import Bodies, picture_of
-from snnet.serving.front.faults import TooLargeError, TooSlowError, is_bearer, message_of, status_of
+from snnet.serving.front.callers import Caller
+from snnet.serving.front.faults import DeniedError, TooLargeError, TooSlowError, is_bearer, message_of, status_of
 from snnet.serving.front.live import Watchable, add_page
 from snnet.serving.front.metrics import Metrics
 from snnet.serving.front.pictures import Decoder
@@ -66,7 +68,7 @@ def application(service: Answering, settings: FrontSettings, metrics: Metrics) -
     app.add_exception_handler(Exception, _told)
     app.add_exception_handler(HTTPException, _not_routed)
     if settings.token is not None:
-        app.add_middleware(_Guard, token=settings.token.get_secret_value())
+        app.add_middleware(_Guard, token=settings.token.get_secret_value(), metrics=metrics)
         app.openapi = lambda: _guarded(app)  # type: ignore[method-assign]
     return app
 
@@ -108,7 +110,8 @@ def _add_infer(app: FastAPI, service: Answering, settings: FrontSettings, metric
             body = await bodies.read(request, settings.body_bytes)
             wanted = read_request(body, request.headers.get(HEADER_LENGTH), service, settings.json_bytes)
             del body  # the images are a copy, and may wait
-            answered = await call.ask(service, wanted.asked)
+            with Caller(request):
+                answered = await call.ask(service, wanted.asked)
             content, headers = write_answer(service, wanted.asked, answered, wanted.binary)
             return Response(content, headers=headers)
 
@@ -130,9 +133,10 @@ def _add_classify(app: FastAPI, service: Answering, settings: FrontSettings, met
         with metrics.call() as call:
             wishes = read_wishes(dict(request.query_params), PictureWishes)
             body = await bodies.read(request, settings.picture_bytes)
-            pixels = await decoder.pixels(await picture_of(request.headers, body))
-            del body
-            answered = await call.ask(service, wishes.asked(pixels[None]))
+            with Caller(request):
+                pixels = await decoder.pixels(await picture_of(request.headers, body))
+                del body
+                answered = await call.ask(service, wishes.asked(pixels[None]))
             return JSONResponse(_classified(service, answered, wishes.top))
 
 
@@ -183,15 +187,18 @@ async def _not_routed(request: Request, error: Exception) -> Response:
 class _Guard:
     """Lets through who sends the token, and who asks for health."""
 
-    def __init__(self, app: ASGIApp, token: str) -> None:
-        self._app, self._token = app, token.encode()
+    def __init__(self, app: ASGIApp, token: str, metrics: Metrics) -> None:
+        self._app, self._token, self._metrics = app, token.encode(), metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan" or _place(scope) in _OPEN or self._is_let_in(scope):
             await self._app(scope, receive, send)
-        else:
-            answer = {"error": "This service asks for a token; send it as 'Authorization: Bearer TOKEN'."}
-            await JSONResponse(answer, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
+            return
+        error = DeniedError("This service asks for a token; send it as 'Authorization: Bearer TOKEN'.")
+        if scope["method"] == "POST":  # what asks for an answer; others are not counted either
+            with suppress(DeniedError), self._metrics.call():
+                raise error
+        await JSONResponse({"error": str(error)}, 401, {"WWW-Authenticate": "Bearer"})(scope, receive, send)
 
     def _is_let_in(self, scope: Scope) -> bool:
         given = next((value for name, value in scope["headers"] if name == b"authorization"), b"")

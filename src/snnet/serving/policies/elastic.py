@@ -1,10 +1,14 @@
 """Ours: spend now what no request that waits or is expected will need."""
 
 import math
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import TypeAlias
 
 from snnet.serving.options import Options
 from snnet.serving.policies.candidates import Candidates
 from snnet.serving.policies.outlook import Outlook, foresee
+from snnet.serving.policies.plain import MaxBatchPolicy
 from snnet.serving.policy import POLICIES, Decision, Policy, Run, Workers
 from snnet.serving.queue import Summary
 
@@ -14,11 +18,14 @@ _ALLOWANCE_LEVEL = math.log(1.1)
 _CREW, _FEW = 4, 2
 # A rate beyond this share of what the quickest stitch can answer cannot last.
 _LASTING = 1.0
-# Levels that are kept, of a megabyte or so each.
-_KEPT = 200
+# What was solved for an allowance so many times as long or as short stands in for what is not solved yet.
+_ALIKE = math.log(4)
 # One call in twenty takes longer than its 95th percentile, hardly one longer than that and a fifth. Counted double, for
 # what an option is expected to take is itself not sure.
 _TAIL, _MARGIN = 0.1, 0.2
+
+_Key: TypeAlias = tuple["ElasticPolicy", int, int, int]
+"""Whose, for how many workers as one, and the levels of allowance and rate."""
 
 
 @POLICIES.register("elastic")
@@ -28,9 +35,10 @@ class ElasticPolicy(Policy):
     For each option: the points that its answers lack to the best score; the images that would be late, which are given
     up, and the risk that others are; and what the state that it leaves costs: images left with their deadlines, and
     those that are expected to arrive while it runs, at the rate of this moment. The last comes from a decision process
-    that is solved once for each level of the rate, when the level is met first (`outlook.py`). Of several workers each
-    looks at its share of the queue and of the arrivals, or, while there is little to share, at what a few of them do
-    together.
+    that is solved once for each level of the rate, when the level is met first (`outlook.py`). Where that is done
+    beside the decisions, the nearest level that is solved counts meanwhile, and without one `max_batch` decides. Of
+    several workers each looks at its share of the queue and of the arrivals, or, while there is little to share, at
+    what a few of them do together.
 
     Args:
         options: What can be done.
@@ -45,7 +53,6 @@ class ElasticPolicy(Policy):
         self._level = math.log(level)
         self._candidates = Candidates.of(options, rows)
         self._pace = float((self._candidates.seconds / self._candidates.images).min())
-        self._outlooks: dict[tuple[int, int, int], Outlook] = {}
 
     def decide(self, waiting: Summary, now: float, workers: Workers) -> Decision:
         """Return the option that loses least."""
@@ -56,6 +63,8 @@ class ElasticPolicy(Policy):
         # What waits in other lanes is to be answered within about the same time, as if it were still to come.
         expected = (waiting.rate * waiting.allowance + waiting.behind) / groups
         outlook = self._outlook(waiting.allowance / factor, expected, crew)
+        if outlook is None:
+            return self._meanwhile.decide(waiting, now, workers)
         options, best = outlook.options, self._candidates.best
         slack = (due.item(0) - now) / factor
         for option in outlook.near(math.ceil(count / groups), slack):
@@ -90,20 +99,32 @@ class ElasticPolicy(Policy):
         for crew in {1, min(workers, _CREW)}:
             highest = self._level_of(_LASTING * allowance * crew / self._pace)
             for level in range(lowest, highest + 1):
-                self._outlook(allowance / self.options.factor, math.exp(level * self._level), crew)
+                self.plans.make(*self._work(allowance / self.options.factor, math.exp(level * self._level), crew))
+
+    @cached_property
+    def _meanwhile(self) -> Policy:
+        return MaxBatchPolicy(self.options)
 
     def _level_of(self, expected: float) -> int:
         return round(math.log(max(expected, 0.05)) / self._level)
 
-    def _outlook(self, allowance: float, expected: float, crew: int) -> Outlook:
-        """Return what was solved for about such an allowance, and arrivals within it for a group of so many workers."""
+    def _work(self, allowance: float, expected: float, crew: int) -> tuple[_Key, Callable[[], Outlook]]:
+        """Return what is to be solved for about such an allowance, and arrivals within it for a group of workers."""
         allowance = max(allowance, 1e-6)
         level = self._level_of(min(expected, _LASTING * allowance * crew / self._pace))
-        key = round(math.log(allowance) / _ALLOWANCE_LEVEL), level, crew
-        if key not in self._outlooks:
-            if len(self._outlooks) >= _KEPT:
-                # Callers choose their deadlines, and could fill the memory with them.
-                del self._outlooks[next(iter(self._outlooks))]
-            rate = math.exp(level * self._level) / allowance
-            self._outlooks[key] = foresee(self._candidates, allowance, rate, self.dispersion, crew)
-        return self._outlooks[key]
+        rate = math.exp(level * self._level) / allowance
+        key = self, crew, round(math.log(allowance) / _ALLOWANCE_LEVEL), level
+        return key, partial(foresee, self._candidates, allowance, rate, self.dispersion, crew)
+
+    def _outlook(self, allowance: float, expected: float, crew: int) -> Outlook | None:
+        """Return what was solved for that, or what stands in for it."""
+        key, work = self._work(allowance, expected, crew)
+        found: Outlook | None = self.plans.find(key, work)
+        return found or self._nearest(key)
+
+    def _nearest(self, key: _Key) -> Outlook | None:
+        """Return what stands in for what is not solved: the nearest one of about that allowance."""
+        known = {one: kept for one, kept in self.plans.known().items() if one[:2] == key[:2]}
+        apart = {one: (abs(one[2] - key[2]) * _ALLOWANCE_LEVEL, abs(one[3] - key[3]) * self._level) for one in known}
+        near = [one for one, (allowance, _) in apart.items() if allowance <= _ALIKE]
+        return known[min(near, key=lambda one: sum(apart[one]))] if near else None

@@ -27,9 +27,9 @@ class SwitchingPolicy(Policy):
 
     def __init__(self, options: Options, *, loading: Mapping[str, float] | None = None, spare: float = 1.2) -> None:
         super().__init__(options)
-        self._loading = [dict(loading or {}).get(key[0], 0.0) for key in options.keys]
+        self._loading = [dict(loading or {}).get(name, 0.0) for name in options.stitches]
         self._seconds = [row.tolist() for row in options.latencies]
-        self._places = {key[0]: place for place, key in enumerate(options.keys)}
+        self._places = {name: place for place, name in enumerate(options.stitches)}
         self._spare = spare
         # Per image, at the batch size where that is least.
         self._pace = [min(s / n for n, s in enumerate(row, 1)) for row in self._seconds]
