@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ray.serve import Application
 
 
+ANYWHERE = {"RAY_SERVE_PROXY_PREFER_LOCAL_NODE_ROUTING": "0"}
+"""Environment in which Ray's proxies send a request to where least waits, and not to their own node as long as it
+accepts any; ours accepts many more than it answers soon."""
 _LOGS = {"log_level": "WARNING", "enable_access_log": False}
 
 
@@ -174,7 +177,10 @@ def run_on_cluster(
         options = {"host": addresses.host, "port": addresses.port}
         if addresses.certificate is not None:
             options |= {"ssl_certfile": str(addresses.certificate), "ssl_keyfile": str(addresses.key)}
-        serve.start(proxy_location="EveryNode", http_options=options, logging_config=_LOGS)
+        environment = {"runtime_env": {"env_vars": ANYWHERE}}
+        serve.start(
+            proxy_location="EveryNode", http_options=options, logging_config=_LOGS, controller_options=environment
+        )
         try:
             serve.run(application, name=name)
             asyncio.run(_wait(lambda: started({"http": addresses.url(addresses.host, addresses.port)})))
