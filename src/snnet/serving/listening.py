@@ -1,6 +1,8 @@
 """uvicorn as part of a program: no signals of its own, errors as ours, and callers that send nothing are let go."""
 
 import asyncio
+import json
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +19,9 @@ if TYPE_CHECKING:
 
 GRACE = 10
 """Seconds that answers under way may take to reach their callers."""
-
+_LINGER = 0.2
+_OTHER_FILES = 200
+_LOG = logging.getLogger(__name__)
 
 Port = Annotated[int, Field(ge=0, lt=65536)]
 
@@ -71,12 +75,11 @@ class HttpServer:
         try:
             config = uvicorn.Config(
                 self._app,
-                http=_impatient(limits.header_seconds),
+                http=_impatient(limits.header_seconds, _room(limits.connections)),
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                limit_concurrency=limits.connections,
                 timeout_graceful_shutdown=GRACE,
                 ssl_certfile=limits.certificate,
                 ssl_keyfile=limits.key,
@@ -105,23 +108,60 @@ def _no_signals() -> Iterator[None]:
     yield
 
 
-def _impatient(seconds: float) -> type[Any]:
-    """Return uvicorn's protocol, which waits for headers without end, with a limit for them."""
+def _room(wanted: int) -> int:
+    """Return how many connections there may be, at most as many as this process may have open files for."""
+    import resource
+
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY or wanted + _OTHER_FILES <= allowed:
+        return wanted
+    found = max(allowed - _OTHER_FILES, 1)
+    _LOG.warning(
+        "%d connections are taken and not %d: this process may open %d files (ulimit -n; up to %d)",
+        *(found, wanted, allowed, most),
+    )
+    return found
+
+
+def _refusal(connections: int) -> bytes:
+    body = json.dumps({"error": f"{connections:,} connections are open, and no more are taken; come back later."})
+    lines = "HTTP/1.1 503 Service Unavailable", "Retry-After: 1", "Connection: close", "Content-Type: application/json"
+    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]).encode()
+
+
+def _impatient(seconds: float, connections: int) -> type[Any]:
+    """Return uvicorn's protocol, which waits for headers without end, with a limit for them, and one of connections.
+
+    Uvicorn's own limit refuses requests, also on connections that were there before, and takes any number of
+    connections that send nothing.
+    """
     protocol = require("uvicorn.protocols.http.httptools_impl", "serve").HttpToolsProtocol
 
     class Impatient(protocol):  # type: ignore[misc, valid-type]
         _waiting: asyncio.TimerHandle | None = None
+        _refused = False
 
         def connection_made(self, transport: Any) -> None:
+            if len(self.connections) >= connections:
+                self._refused = True
+                transport.write(_refusal(connections))
+                # With something unread at its end the caller would be told that the connection broke.
+                self.loop.call_later(_LINGER, transport.close)
+                return
             super().connection_made(transport)
             # Head and body of an answer are two writes; without this the second waits 40 ms for the caller's receipt.
             if (connection := transport.get_extra_info("socket")) is not None:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._wait()
 
+        def data_received(self, data: bytes) -> None:
+            if not self._refused:
+                super().data_received(data)
+
         def connection_lost(self, exc: Exception | None) -> None:
             self._have()
-            super().connection_lost(exc)
+            if not self._refused:
+                super().connection_lost(exc)
 
         def on_message_begin(self) -> None:
             super().on_message_begin()
