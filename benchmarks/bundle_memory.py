@@ -117,9 +117,8 @@ def serve(folder: Path, count: int, batch: int) -> None:
             workers[-1].run(stitch, images)
         held = [pss(worker.pid) for worker in workers]
         told = ", ".join(f"{one / 2**20:.0f}" for one in held)
-        print(
-            f"{len(workers)} processes: {told} MiB, {sum(held) / 2**20:.0f} in all, {sum(held) / weights:.2f} of the weights"
-        )
+        whole = sum(held)
+        print(f"{len(held)} processes: {told} MiB, {whole / 2**20:.0f} in all, {whole / weights:.2f} of the weights")
     for worker in workers:
         worker.close()
 
