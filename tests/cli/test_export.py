@@ -94,6 +94,7 @@ def _make_images(root: Path) -> None:
     [
         (["--stitches", "all"], "--stitches is for bundles; add --format onnx-bundle"),
         (["--quantize", "static", "--stitch", "0"], "--quantize is for bundles; add --format onnx-bundle"),
+        (["--format", "onnx-bundle", "--keep-float"], "--keep-float is about bundles that are quantized"),
         ([], "Name the stitch with --stitch NUMBER or ID"),
     ],
 )

@@ -199,3 +199,31 @@ def test_predict_measures_a_few_and_says_what_the_rest_is_worth(run: Run, saved:
     assert json.loads(measured.out)["stitch"] not in predicted
     clash = run("evaluate", saved, "--predict", "--stitches", "anchors")
     assert clash.code == 2 and "give one of the two" in clash.err
+
+
+def test_what_is_measured_in_bf16_stands_beside(run: Run, scored: Path) -> None:
+    before = (scored / "table.jsonl").read_bytes()
+    outcome = run("evaluate", scored, "--stitches", "0 1", "--batch-size", "1000", "--precision", "bf16")
+    assert outcome.code == 0 and f"written to {scored / 'table.bf16.jsonl'}" in outcome.out.replace("\n", "")
+    assert (scored / "table.jsonl").read_bytes() == before
+    tokens = ("--stitches", "0 1", "--repeats", "1", "--warmup", "0")
+    for precision in ((), ("--precision", "bf16")):
+        assert run("profile", scored, *tokens, *precision).code == 0
+    half = StitchTable.load(scored / "table.bf16.jsonl")
+    assert {"top1", "macs", "latency_ms"} <= set(half.columns)
+    assert half.meta["evaluation"]["precision"] == "fp32 with bf16" and half.meta["profile"]["precision"] == "bf16"
+    assert StitchTable.load(scored / "table.jsonl").meta["profile"]["precision"] == "fp32"
+    limits = ("--latency-ms", "1e9", "--prefer", "latency_ms", "--json")
+    chosen = {
+        name: json.loads(run("select", scored, *limits, *given).out)["stitch"]
+        for name, given in {"own": (), "bf16": ("--precision", "bf16"), "any": ("--precision", "any")}.items()
+    }
+    own, other = (StitchTable.load(scored / name) for name in ("table.jsonl", "table.bf16.jsonl"))
+    quickest = {
+        name: min((row.latency_ms, row.stitch) for row in one if row.get("latency_ms"))
+        for name, one in (("own", own), ("bf16", other))
+    }
+    assert chosen["own"] == quickest["own"][1] and chosen["bf16"] == quickest["bf16"][1]
+    assert chosen["any"] == (
+        quickest["own"][1] if min(quickest.values()) == quickest["own"] else f"{quickest['bf16'][1]}@bf16"
+    )

@@ -19,7 +19,7 @@ def table(**more: float) -> StitchTable:
 
 def test_a_table_becomes_options() -> None:
     found = Options.of(table())
-    assert found.keys == (("0:0-12", ""), ("1:0-12", "")), "what is beaten, or has no score, is left out"
+    assert found.stitches == ("0:0-12", "1:0-12"), "what is beaten, or has no score, is left out"
     assert found.scores.tolist() == [70, 80]
     # Between batch sizes on the straight line; the 95th percentile where there is one.
     assert found.latencies[0] == pytest.approx([0.010, 0.015, 0.020, 0.025])
@@ -39,8 +39,8 @@ def test_more_images_never_take_less() -> None:
 
 def test_wishes_of_requests() -> None:
     found = Options.of(table())
-    assert found.within(limits=[("macs", 2e9)]).keys == (("0:0-12", ""),)
-    assert found.within("0:0-6,1:6-12").keys == (("0:0-6,1:6-12", ""),), "asked for by name it is there"
+    assert found.within(limits=[("macs", 2e9)]).stitches == ("0:0-12",)
+    assert found.within("0:0-6,1:6-12").stitches == ("0:0-6,1:6-12",), "asked for by name it is there"
     with pytest.raises(BudgetError, match="macs <= 1"):
         found.within(limits=[("macs", 1.0)])
     with pytest.raises(BudgetError, match="stitch 5:0-12"):
@@ -51,8 +51,8 @@ def test_wishes_of_requests() -> None:
 
 
 def test_a_stitch_in_two_precisions_is_two_rows() -> None:
-    found = Options([Option("0:0-12", 1, 0.2, 71.0), Option("0:0-12", 1, 0.1, 70.0, "int8")])
-    assert found.keys == (("0:0-12", "int8"), ("0:0-12", ""))
+    found = Options([Option("0:0-12", 1, 0.2, 71.0), Option("0:0-12@int8", 1, 0.1, 70.0)])
+    assert found.stitches == ("0:0-12@int8", "0:0-12")
 
 
 def test_the_factor_is_shared() -> None:

@@ -163,3 +163,29 @@ def test_a_network_without_scores_is_refused(small_net: SNNet, tmp_path: Path) -
     (place / "table.jsonl").unlink()
     with pytest.raises(BudgetError, match=r"does not say how good its stitches are; `snnet evaluate"):
         Service.open(place, LENIENT)
+
+
+def test_stitches_that_were_scored_in_bf16_answer_too(small_net: SNNet, tmp_path: Path) -> None:
+    place = saved(small_net, tmp_path / "net")
+    own = StitchTable.load(place / "table.jsonl")
+    scored = own.where(lambda row: row.index > 0).with_values(lambda row: {**row.values, "top1": row.top1 - 0.5})
+    scored.save(place / "table.bf16.jsonl")
+    service = Service.open(place, LENIENT)
+    names = [row.stitch for row in service.table]
+    best = small_net.space[-1].id
+    assert best in names and f"{best}@bf16" in names and not names[0].endswith("@bf16")
+    assert all(LATENCY in row.values for row in service.table)
+    assert set(service.dispatcher.scheduler.options.stitches) <= set(names)
+    asked = [Asked(pixels(2), stitch=name) for name in (f"{best}@bf16", best)]
+
+    async def both(one: Service) -> list[Any]:
+        return [await one.ask(each) for each in asked]
+
+    half, whole = using(service, both)
+    assert (half.stitch, half.score) == (f"{best}@bf16", own[best].top1 - 0.5) and whole.stitch == best
+    assert half.logits.dtype == np.float32 and 0 < np.abs(half.logits - whole.logits).max() < 0.1
+    plain = Service.open(place, LENIENT.model_copy(update={"precisions": ()}))
+    assert [row.stitch for row in plain.table] == [name for name in names if "@" not in name]
+    using(plain, lambda one: asyncio.sleep(0))
+    with pytest.raises(BudgetError, match=r"how good its stitches are in int8; `snnet evaluate \S+ --precision int8`"):
+        Service.open(place, LENIENT.model_copy(update={"precisions": ("int8",)}))

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, say, show, show_gain, show_json, show_rows, table_json
 from snnet.cli.options import Corrupt, Device, ImagesOfRun, Json, Stitches, default_device
-from snnet.cli.sources import is_network, saved_network, table_file
+from snnet.cli.sources import TABLE, is_network, saved_network, table_file, table_in
 from snnet.errors import DataError
 from snnet.table import ERROR, SCORE, kinds_of
 from snnet.utils import Precision, counted
@@ -92,7 +92,7 @@ def evaluate(
     Args:
         network: Directory of a saved network, its id on the hub, or FAMILY@FILE for a published one.
         precision: bf16 or fp16 for mixed precision; the network's own by default.
-        output: Table file; table.jsonl beside the network by default.
+        output: Table file; table.jsonl beside the network by default, or table.bf16.jsonl in another precision.
 
     Examples:
         snnet evaluate runs/fm
@@ -109,6 +109,7 @@ def evaluate(
     path = table_file(network, output)
     net = saved_network(network)
     routes = chosen_stitches(net, stitches)
+    path = table_in(net, path, network, precision)
     if predicting.predict and stitches != "all":
         raise DataError(f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two.")
     recipe, batches = images.open(network, net, path)
@@ -128,14 +129,15 @@ def evaluate(
     show_gain(net.table or table)
     if not table.hits:
         say("No gain over the anchors: these scores are without hits of single images; --output FILE measures anew.")
-    if found:
-        _show_prediction(found)
+    _show_prediction(found)
     show(f"{counted(len(table), 'stitch')} on {counted(batches.images, 'image')}; written to {path}")
-    table_of = network if is_network(network) and output is None else path
-    show(f"Next: snnet report {table_of} --output REPORT, or snnet select {table_of} --macs 3G")
+    known = network if is_network(network) and path.name == TABLE and output is None else path
+    show(f"Next: snnet report {known} --output REPORT, or snnet select {known} --macs 3G")
 
 
-def _show_prediction(found: "PredictedScores") -> None:
+def _show_prediction(found: "PredictedScores | None") -> None:
+    if found is None:
+        return
     show(
         f"{counted(found.measured, 'stitch')} measured, {found.predicted:,} predicted to {found.error:.2f} points of "
         f"top-1 on average (expected), with {100 * found.work:.0f} % of the work"

@@ -40,6 +40,7 @@ def export(
     output: Path,
     format: Format = None,
     quantize: Quantize = None,
+    keep_float: Annotated[bool, Parameter(negative="")] = False,
     calibration_images: int | None = None,
     images: ImagesOfRun = RUN_IMAGES,
     json: Json = False,
@@ -57,6 +58,8 @@ def export(
         output: The file, or the folder of a bundle.
         quantize: For a bundle: 8-bit weights, and activations as they come (dynamic) or by calibration (static). The
             accuracy before and after is measured on the validation images.
+        keep_float: With --quantize, write the stitches as they are, too; those of 8 bits end with @int8, and a runtime
+            and `snnet serve` choose among all.
         calibration_images: Training images on which static quantization measures activations; as many as the run took
             to fit its stitching layers, or 128.
 
@@ -70,6 +73,8 @@ def export(
     from snnet.export import export_stitch
 
     writable(output, is_file=format != BUNDLE)
+    if keep_float and quantize is None:
+        raise ExportError("--keep-float is about bundles that are quantized; add --quantize dynamic or static.")
     chosen = stitches or stitch or "frontier" if format == BUNDLE else _one_stitch(stitch, quantize, stitches)
     # A file is compared on real images if they are at hand, and needs none.
     of_run = images.of(network) if images != RUN_IMAGES or quantize is not None else None
@@ -78,7 +83,9 @@ def export(
     net = saved_network(network)
     compared = _real_images(net, of_run)
     if format == BUNDLE:
-        settings = {} if quantize is None or of_run is None else _quantizing(net, quantize, calibration_images, of_run)
+        settings: dict[str, Any] = {}
+        if quantize is not None and of_run is not None:
+            settings = _quantizing(net, of_run, quantize, calibration_images, keep_float=keep_float)
         _export_bundle(net, chosen, output, json=json, images=compared, **settings)
         return
     route = net.space.find(chosen)
@@ -113,7 +120,7 @@ def _real_images(net: "SNNet", of_run: "RunData | None") -> "Tensor | None":
 
 
 def _quantizing(
-    net: "SNNet", mode: Literal["dynamic", "static"], count: int | None, of_run: "RunData"
+    net: "SNNet", of_run: "RunData", mode: Literal["dynamic", "static"], count: int | None, *, keep_float: bool
 ) -> dict[str, Any]:
     from snnet.data import calibration_images, check_classes, eval_batches
     from snnet.export.bundle import Quantization
@@ -125,7 +132,7 @@ def _quantizing(
         images = calibration_images(training, usual if count is None else count)
     held_out = of_run.open("validation", net.input, net.num_classes)
     check_classes(net.classes, held_out.classes)
-    return {"quantization": Quantization(mode, images), "scored_on": eval_batches(held_out, 64)}
+    return {"quantization": Quantization(mode, images, keep_float), "scored_on": eval_batches(held_out, 64)}
 
 
 def _export_bundle(net: "SNNet", stitches: str, output: Path, *, json: bool, **settings: Any) -> None:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, say, show, show_json, show_rows, table_json
 from snnet.cli.options import Device, Json, Stitches, default_device
-from snnet.cli.sources import saved_network, table_file
+from snnet.cli.sources import saved_network, table_file, table_in
 from snnet.profiling import USUAL_MEASURE, MeasureSettings
 from snnet.table import (
     ENERGY,
@@ -53,7 +53,7 @@ def profile(
         engine: What runs the stitches: eager, or another that is installed.
         precision: Type of weights and images; the network's own by default.
         threads: Threads on the CPU.
-        output: Profile to write; table.jsonl beside the network by default.
+        output: Profile to write; table.jsonl beside the network by default, or table.bf16.jsonl in another precision.
 
     Examples:
         snnet profile runs/fm --batch-sizes 1 8
@@ -67,6 +67,7 @@ def profile(
     path = table_file(network, output)
     net = saved_network(network)
     routes, sizes = chosen_stitches(net, stitches), settings.batch_sizes
+    path = table_in(net, path, network, precision)
     if output is not None and output.is_file():
         _lay_over(net, StitchTable.load(output))
     with progress("Measuring") as report:

@@ -9,7 +9,8 @@ from snnet.cli.console import loading
 from snnet.cli.options import writable
 from snnet.errors import AnchorError, CheckpointError, TableError
 from snnet.space import SpaceSettings, StitchSpace
-from snnet.table import StitchTable
+from snnet.table import StitchTable, in_precision, load_precisions, other_table, precisions_of
+from snnet.utils import precision_of
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
@@ -31,6 +32,24 @@ def is_network(source: str) -> bool:
 def table_file(network: str, output: Path | None) -> Path:
     """Return the file of a network's table, `output` if that is given; refuse one that cannot be written."""
     return writable(output or (Path(network) / TABLE if is_network(network) else Path(TABLE)), is_file=True)
+
+
+def table_in(net: "SNNet", path: Path, network: str, precision: str | None) -> Path:
+    """Return the file for what is measured in a precision, and let the network's table be what is known in that.
+
+    What is measured in another precision than the network's own stands in a file beside its table.
+
+    Args:
+        net: The network.
+        path: The file that was asked for, or the one of the network's own table.
+        network: Its directory.
+        precision: What it is measured in; its own if None.
+    """
+    if precision is None or precision == precision_of(net.dtype):
+        return path
+    file = other_table(path, precision) if path == Path(network) / TABLE else path
+    net.table = StitchTable.load(file) if file.is_file() else None
+    return writable(file, is_file=True)
 
 
 def without_address(source: str) -> str:
@@ -124,8 +143,13 @@ def space_of(sources: Sequence[str], **options: Any) -> tuple[StitchSpace, list[
     return net.space, [anchor.name for anchor in net.family]
 
 
-def read_table(source: str) -> StitchTable:
+def read_table(source: str, precision: str | None = None) -> StitchTable:
     """Return the table of a file, or of a saved network's directory; no weights are read.
+
+    Args:
+        source: The file, or the directory.
+        precision: What its rows are of, where there are rows of several; `any` for all of these, the network's own if
+            None.
 
     Raises:
         TableError: If there is none.
@@ -136,4 +160,7 @@ def read_table(source: str) -> StitchTable:
     if path.is_dir() and not (path / TABLE).is_file():
         hint = f"`snnet profile {source}` and `snnet evaluate {source}` write one."
         raise TableError(f"{source} holds no {TABLE}; {hint}")
-    return StitchTable.load(path / TABLE if path.is_dir() else path)
+    table = load_precisions(path / TABLE if path.is_dir() else path)
+    if precision == "any":
+        return table
+    return in_precision(table, precision if precision in precisions_of(table) and precision else "")

@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
 import torch
@@ -177,13 +177,18 @@ def openvino_model(module: nn.Module, images: Tensor) -> "openvino.Model":
     return model
 
 
-def compile_openvino(model: "openvino.Model", threads: int) -> "openvino.CompiledModel":
-    """Return a model ready to run on the CPU, in the numbers that its weights have.
+def compile_openvino(
+    model: "openvino.Model", threads: int, precision: Literal["fp32", "bf16"] = "fp32"
+) -> "openvino.CompiledModel":
+    """Return a model ready to run on the CPU.
 
-    Machines with kernels for bfloat16 would otherwise compute in that, three digits long.
+    Args:
+        model: The model.
+        threads: Threads of a call.
+        precision: What it computes in. A machine with kernels for bfloat16 would otherwise do that in them.
     """
     settings: dict[str, Any] = {
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],
         "INFERENCE_NUM_THREADS": threads,
         "PERFORMANCE_HINT": "LATENCY",
     }

@@ -26,6 +26,7 @@ from .replica import to_plain as to_plain
 from .settings import FamilySettings as FamilySettings
 from .statistics import UsingStatistics as UsingStatistics
 from .storage import CONFIG as CONFIG
+from .storage import TABLE as TABLE
 from .tree import Node as Node
 from .tree import Tree as Tree
 from .tree import run_tree as run_tree

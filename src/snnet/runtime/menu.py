@@ -18,8 +18,11 @@ from snnet.table import (
     at_batch,
     check_profile,
     column,
+    in_precision,
     measured,
+    precisions_of,
     warn_of_doubts,
+    with_precisions,
     without_profile,
     without_scores,
 )
@@ -111,26 +114,35 @@ def spread(stitches: Iterable[Stitch]) -> list[Stitch]:
 
 
 def known_table(net: SNNet | Bundle, profile: StitchTable | None) -> StitchTable:
-    """Return what is known of a network's or bundle's stitches, with a profile laid over it.
+    """Return what is known of a network's or bundle's stitches, with a profile laid over it, in each precision.
 
     Raises:
         BudgetError: If nothing is.
     """
-    table = net.table if profile is None else profile
+    known, table = net.table, net.table if profile is None else profile
     if table is None:
         raise BudgetError(
             "This network has no table to choose from; snnet.profile(net) measures costs and snnet.evaluate(net, data) "
             "scores."
         )
     # Scores belong to the network and latencies to a machine: a profile alone need not have the first.
-    if net.table is None or profile is None:
+    if known is None or profile is None:
         return table
     if isinstance(net, Bundle):
-        known = {row.stitch for row in net.table}
+        exported = {row.stitch for row in known}
         # Scores of a bundle are its own: those of the network are not for weights of 8 bits.
-        profile = without_scores(profile.where(lambda row: row.stitch in known))
+        profile = without_scores(profile.where(lambda row: row.stitch in exported))
+    layers = {name: in_precision(profile, name) for name in {*precisions_of(known), *precisions_of(profile)}}
+    laid = {name: _laid(in_precision(known, name), over) for name, over in layers.items()}
+    return with_precisions(laid.pop(""), laid)
+
+
+def _laid(known: StitchTable, profile: StitchTable) -> StitchTable:
+    """Return what is known in one precision with a profile laid over it."""
+    if not known:
+        return profile
     # Of two machines' numbers only the profile's may stay, for it says which machine the table is of.
-    return (without_profile(net.table) if PROFILE in profile.meta else net.table).merge(profile)
+    return (without_profile(known) if PROFILE in profile.meta else known).merge(profile)
 
 
 def usual_cost(table: StitchTable, kind: dict[str, str] | None, *, refusing: bool) -> str:

@@ -16,13 +16,13 @@ from snnet.errors import BudgetError, EngineError
 from snnet.export.bundle import Bundle
 from snnet.network import SNNet, StitchLike, check_like, fits
 from snnet.runtime.engines.eager import EagerEngine
-from snnet.runtime.engines.engine import ENGINES, Engine, Ready
-from snnet.runtime.engines.onnxruntime import BundleEngine
+from snnet.runtime.engines.engine import Engine, Ready
 from snnet.runtime.menu import Menu, known_table, spread, usual_cost
+from snnet.runtime.precisions import engines_for, find_in, load_as
 from snnet.runtime.records import Answer, Counters, Images, Switch
 from snnet.runtime.shelf import Shelf
 from snnet.space import Stitch
-from snnet.table import SCORE, StitchTable, pareto_frontier
+from snnet.table import SCORE, StitchTable, pareto_frontier, precisions_of
 from snnet.utils import Show, counted, shows_progress
 
 _LOG = logging.getLogger(__name__)
@@ -35,6 +35,10 @@ class Runtime:
     Nothing is ever built while a batch waits. A background thread makes stitches ready; until the stitch that a
     budget asks for is, the best ready one within the budget answers. The cheapest stitch is made ready by the
     constructor, so there is an answer from the beginning.
+
+    What answers is a stitch in a precision: where the profile has rows in several (`snnet.table.with_precisions`), each
+    precision has an engine of its own, and `0:0-5,1:6-12@bf16` is a stitch like any other. Images and logits are of the
+    first engine's type whatever runs.
 
     Args:
         net: The network, or a bundle of it, which needs no network; its table says what stitches cost and how good
@@ -56,7 +60,8 @@ class Runtime:
 
     Raises:
         BudgetError: If there is no table, or it lacks a column.
-        EngineError: If the cheapest stitch cannot be made ready, or a bound is too small.
+        EngineError: If the cheapest stitch cannot be made ready, or a bound is too small; or an engine was given built,
+            and the profile has several precisions.
         SpaceError: If a stitch is not in the network's space.
         TableError: If `cost` or `prefer` was measured on another machine or engine, or in another precision.
 
@@ -83,7 +88,8 @@ class Runtime:
         table = known_table(net, profile)
         self.net, self.batch_sizes = net, tuple(batch_sizes)
         owned = not isinstance(engine, Engine)
-        self.engine = engine if isinstance(engine, Engine) else _engine(net, engine)
+        self._engines = engines_for(net, engine, precisions_of(table))
+        self.engine = self._engines[""]
         kind = {"precision": self.engine.conditions.precision, "engine": self.engine.name}
         # A bundle's own table is the network's, and may speak of the engine that the network runs on.
         refusing = profile is not None or isinstance(net, SNNet)
@@ -91,7 +97,7 @@ class Runtime:
         if stitches is None:
             chosen = pareto_frontier(table, cost, prefer)
         else:
-            wanted = {net.find(stitch).id for stitch in stitches}
+            wanted = {find_in(net, stitch, self._engines).id for stitch in stitches}
             chosen = table.where(lambda row: row.stitch in wanted)
         self._size, self._like, self._any_size = _images_of(net, self.engine)
         self.menu = Menu(chosen, prefer, **kind, any_machine=any_machine)
@@ -106,7 +112,7 @@ class Runtime:
             spread(row.route for row in rows),
             max_ready=max_ready,
             max_bytes=max_bytes,
-            at_end=self.engine.close if owned else lambda: None,
+            at_end=self._close_engines if owned else lambda: None,
             progress=None if self.engine.builds else False,
         )
 
@@ -141,7 +147,7 @@ class Runtime:
         if limits:
             raise BudgetError(f"A stitch and limits ({', '.join(limits)}) were given; give one of the two.")
         self._check(images)
-        route = self.net.find(stitch)
+        route = self.find(stitch)
         with self._shelf.taken(route, wait=wait) as ready:
             if ready is None:
                 why: object = self._shelf.failures.get(route) if wait else None
@@ -165,6 +171,17 @@ class Runtime:
                 # It may have had to make room in between; then another one answers.
                 if ready is not None:
                     return self._answer(ready, images, chosen, wanted, limits)
+
+    def find(self, stitch: StitchLike) -> Stitch:
+        """Return the stitch of a number, an id, also one that ends with a precision (`@bf16`), or a value.
+
+        Args:
+            stitch: What is looked for.
+
+        Raises:
+            SpaceError: If there is no such stitch, or nothing runs in this precision.
+        """
+        return find_in(self.net, stitch, self._engines)
 
     def choose(self, batch: int = 1, **limits: float) -> Stitch:
         """Return the stitch that would answer now, and have the best one made ready if it is not.
@@ -204,7 +221,7 @@ class Runtime:
         Raises:
             SpaceError: If there is no such stitch.
         """
-        for route in [self.net.find(stitch) for stitch in stitches]:
+        for route in [self.find(stitch) for stitch in stitches]:
             self._shelf.ask_for(route, again=True)
 
     @shows_progress("Making stitches ready")
@@ -312,11 +329,15 @@ class Runtime:
         return shelf
 
     def _build(self, stitch: Stitch) -> Ready:
-        ready, conditions = self.engine.load(stitch), self.engine.conditions
+        conditions, ready = self.engine.conditions, load_as(self.engine.conditions, self._engines, stitch)
         for batch in self.batch_sizes:
             shape = (batch, *self.net.input.size)
             ready.prepare(torch.zeros(shape, device=conditions.device, dtype=conditions.dtype))
         return ready
+
+    def _close_engines(self) -> None:
+        for engine in set(self._engines.values()):
+            engine.close()
 
 
 def _images_of(net: SNNet | Bundle, engine: Engine) -> tuple[torch.Size, Tensor, bool]:
@@ -325,11 +346,3 @@ def _images_of(net: SNNet | Bundle, engine: Engine) -> tuple[torch.Size, Tensor,
     # Graphs and compiled steps are made for one size.
     any_size = isinstance(engine, EagerEngine) and all(anchor.any_size for anchor in engine.net.family)
     return torch.Size(net.input.size), like, any_size
-
-
-def _engine(net: SNNet | Bundle, name: str | None) -> Engine:
-    if isinstance(net, SNNet):
-        return ENGINES.get(name or EagerEngine.name)(net)
-    if name not in (None, BundleEngine.name):
-        raise EngineError(f"A bundle runs on {BundleEngine.name}, and {name} was asked for; leave the engine out.")
-    return BundleEngine(net)

@@ -20,7 +20,17 @@ from snnet.serving.scheduler import Scheduler
 from snnet.serving.timing import TIMES, kept_latencies, measure_latencies
 from snnet.serving.workers import ProcessWorker, ThreadWorker, Worker
 from snnet.space import InputSpec
-from snnet.table import COST, SCORE, StitchTable, pareto_frontier, without_profile
+from snnet.table import (
+    COST,
+    SCORE,
+    StitchTable,
+    in_precision,
+    load_precisions,
+    pareto_frontier,
+    precisions_of,
+    with_precisions,
+    without_profile,
+)
 from snnet.utils import Settings, Show, file_digest
 
 if TYPE_CHECKING:
@@ -39,6 +49,10 @@ class ServiceSettings(Settings):
     processes: bool = Field(False, description="run workers as processes, which map one weights file (bundles only)")
     cores: tuple[int, ...] = Field((), description="cores for worker processes, dealt out in turn; any by default")
     engine: str | None = Field(None, description="what runs stitches of a network, eager by default")
+    device: str = Field("cpu", description="where a network runs, such as cuda")
+    precisions: tuple[str, ...] | None = Field(
+        None, description="what stitches may run in beside the network's own, such as bf16; all that were evaluated"
+    )
     max_batch: int = Field(32, ge=1, description="images of a batch at most")
     queue: int = Field(1000, ge=1, description="requests that may wait; others are refused")
     transport_ms: float = Field(2.0, ge=0, description="milliseconds of each deadline that are kept for the way back")
@@ -79,7 +93,7 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
     """
     model, of, engine = _model(source, settings)
     count = model.manifest.num_classes if isinstance(model, Bundle) else model.num_classes
-    table = _to_serve(model.table, source)
+    table = _to_serve(_known(model, source), source, settings.precisions)
     workers = _workers(model, source, table, settings, engine, (model.input.size, count, settings.max_batch))
     try:
         facts = _facts(of, settings, engine)
@@ -126,15 +140,37 @@ def _model(source: Path, settings: ServiceSettings) -> "tuple[Bundle | SNNet, Pa
         )
     from snnet.network import CONFIG, load
 
-    return load(source), source / CONFIG, settings.engine or "eager"
+    return load(source).to(settings.device), source / CONFIG, settings.engine or "eager"
 
 
-def _to_serve(table: StitchTable | None, source: Path) -> StitchTable:
+def _known(model: "Bundle | SNNet", source: Path) -> StitchTable | None:
+    """Return what is known of stitches, in all precisions that they can run in."""
+    if isinstance(model, Bundle) or model.table is None:
+        return model.table
+    from snnet.network import TABLE
+
+    return load_precisions(source / TABLE)
+
+
+def _to_serve(table: StitchTable | None, source: Path, precisions: Sequence[str] | None) -> StitchTable:
+    """Return the stitches that answer: the frontier of each precision, for none beats another where both were slow."""
     if table is None or not any(SCORE in row.values for row in table):
         raise BudgetError(f"{source} does not say how good its stitches are; `snnet evaluate {source}` measures them.")
-    ids = {row.stitch for row in pareto_frontier(table, COST, SCORE)}
+    known = precisions_of(table)
+    for name in precisions or ():
+        if name not in known:
+            raise BudgetError(
+                f"{source} does not say how good its stitches are in {name}; `snnet evaluate {source} --precision "
+                f"{name}` measures them, and exporting a bundle with --quantize and --keep-float those in int8."
+            )
+    own = in_precision(table, "")
+    others = {name: in_precision(table, name) for name in (known if precisions is None else precisions) if name}
     # What was measured otherwise would stand beside what is measured here, at batch sizes that are not.
-    return without_profile(table).where(lambda row: row.stitch in ids)
+    fronts = {name: without_profile(pareto_frontier(other, COST, SCORE)) for name, other in others.items()}
+    best = {row.stitch for row in pareto_frontier(own, COST, SCORE)}
+    wanted = best.union(*({row.stitch for row in front} for front in fronts.values()))
+    found = with_precisions(without_profile(own).where(lambda row: row.stitch in wanted), fronts)
+    return found.where(lambda row: bool(row.precision) or row.stitch in best)
 
 
 def _workers(
@@ -162,7 +198,7 @@ def _workers(
     from snnet.runtime import Runtime
 
     torch.set_num_threads(settings.threads)
-    runtime = Runtime(model, engine, stitches=stitches, cost=COST, batch_sizes=(1,), any_machine=True)
+    runtime = Runtime(model, engine, stitches=stitches, profile=table, cost=COST, batch_sizes=(1,), any_machine=True)
     runtime.wait_ready(progress=False)
     return [ThreadWorker(runtime) for _ in range(settings.workers)]
 
@@ -175,7 +211,7 @@ def _facts(of: Path, settings: ServiceSettings, engine: str) -> dict[str, Any]:
     from snnet.runtime.engines import Conditions
 
     return {
-        **facts_of(engine, Conditions(torch.device("cpu"), "fp32", settings.threads), "fp32"),
+        **facts_of(engine, Conditions(torch.device(settings.device), "fp32", settings.threads), "fp32"),
         "method": "processes" if settings.processes else "threads",
         "cores": list(settings.cores),
         "network": file_digest(of),

@@ -19,24 +19,22 @@ class Option:
     """One stitch at one batch size.
 
     Attributes:
-        stitch: Its id.
+        stitch: Its id, which ends with a precision, `@bf16`, where it does not run in the network's own.
         batch: Images that it answers at once.
         latency: Seconds that this takes; those within which 95 of 100 calls are over.
         score: What the table says of the stitch; more is better.
-        precision: What it runs in, where a stitch can run in several.
     """
 
     stitch: str
     batch: int
     latency: float
     score: float
-    precision: str = ""
 
 
 class Options:
     """All that a service can do, of one machine and engine.
 
-    A *row* is a stitch in a precision. It has a latency for each number of images up to its largest batch size:
+    A *row* is a stitch in one precision. It has a latency for each number of images up to its largest batch size:
     between batch sizes that were measured on the straight line between them, and never less than for fewer images. Rows
     that another one beats at every batch size are left out, unless somebody asks for them by name (`within`). Rows are
     in order of score, the lowest first.
@@ -47,7 +45,7 @@ class Options:
         max_batch: Largest number of images in a batch.
 
     Attributes:
-        keys: Stitch and precision of each row.
+        stitches: Id of each row.
         scores: Score of each row `(rows,)`.
         latencies: Seconds of each row for 1, 2, ... images `(rows, images)`; infinite beyond its largest batch size.
 
@@ -62,7 +60,7 @@ class Options:
         costs: Mapping[str, Mapping[str, float]] | None = None,
         max_batch: int = 32,
     ) -> None:
-        given = sorted(options, key=lambda one: (one.stitch, one.precision, one.batch))
+        given = sorted(options, key=lambda one: (one.stitch, one.batch))
         for one in given:
             if one.batch < 1 or not one.latency > 0 or not np.isfinite([one.latency, one.score]).all():
                 raise BudgetError(f"{one} is impossible; accepted: a batch of 1 and more, a latency above 0, a score.")
@@ -70,27 +68,24 @@ class Options:
             raise BudgetError(f"There are {len(given)} options up to batch {max_batch}; give at least one.")
         self._factor = [1.0]  # one for all that are made of these
         self._costs = dict(costs or {})
-        self._all = [_Row.of(list(same), max_batch) for _, same in groupby(given, lambda o: (o.stitch, o.precision))]
+        self._all = [_Row.of(list(same), max_batch) for _, same in groupby(given, lambda o: o.stitch)]
         self._fill(_useful(self._all))
 
     def _fill(self, rows: "Sequence[_Row]") -> None:
         self._rows = tuple(sorted(rows, key=lambda row: (row.score, -row.latencies[0])))
         longest = max(len(row.latencies) for row in self._rows)
-        self.keys = tuple(row.key for row in self._rows)
+        self.stitches = tuple(row.stitch for row in self._rows)
         self.scores = np.array([row.score for row in self._rows])
         self.latencies = np.full((len(self._rows), longest), np.inf)
         for place, row in enumerate(self._rows):
             self.latencies[place, : len(row.latencies)] = row.latencies
         self._options = [
-            [
-                Option(row.key[0], batch, latency, row.score, row.key[1])
-                for batch, latency in enumerate(row.latencies, 1)
-            ]
+            [Option(row.stitch, batch, latency, row.score) for batch, latency in enumerate(row.latencies, 1)]
             for row in self._rows
         ]
 
     @classmethod
-    def of(cls, table: StitchTable, *, score: str = SCORE, precision: str = "", max_batch: int = 32) -> "Options":
+    def of(cls, table: StitchTable, *, score: str = SCORE, max_batch: int = 32) -> "Options":
         """Return the options of a table: all stitches with a score, at all batch sizes with a latency.
 
         Where the table has no 95th percentile, as of latencies predicted from blocks, the median counts, and two of its
@@ -99,7 +94,6 @@ class Options:
         Args:
             table: What is known, with latencies of this machine and engine (`snnet.profile`).
             score: Column that says how well a stitch answers; more must be better.
-            precision: What the stitches run in, as their options will say.
             max_batch: Largest number of images in a batch.
 
         Raises:
@@ -109,7 +103,7 @@ class Options:
         require_columns(table, score, *([] if measured_batches(table, LATENCY) else [LATENCY]))
         batches = [batch for batch in measured_batches(table, LATENCY) if batch <= max_batch]
         options = [
-            Option(row.stitch, batch, seconds, row.values[score], precision)
+            Option(row.stitch, batch, seconds, row.values[score])
             for row in table
             if measured(row, score)
             for batch in batches
@@ -165,8 +159,8 @@ class Options:
         left = [
             row
             for row in self._all
-            if stitch in ("", row.key[0])
-            and all(self._costs.get(row.key[0], {}).get(name, np.inf) <= most for name, most in limits)
+            if stitch in ("", row.stitch)
+            and all(self._costs.get(row.stitch, {}).get(name, np.inf) <= most for name, most in limits)
         ]
         if not left:
             asked = [*([f"stitch {stitch}"] if stitch else []), *(f"{name} <= {most:g}" for name, most in limits)]
@@ -193,7 +187,7 @@ class Options:
             BudgetError: If none of them is here.
         """
         wanted = set(stitches)
-        left = [row for row in self._all if row.key[0] in wanted]
+        left = [row for row in self._all if row.stitch in wanted]
         if not left:
             raise BudgetError(f"This service has none of the stitches {', '.join(sorted(wanted))}.")
         return self._of(left, left)
@@ -207,7 +201,7 @@ class Options:
 
 @dataclass(frozen=True)
 class _Row:
-    key: tuple[str, str]
+    stitch: str
     score: float
     latencies: list[float] = field(repr=False)
 
@@ -217,7 +211,7 @@ class _Row:
         largest = min(batches[-1], max_batch)
         between = np.interp(np.arange(1, largest + 1), batches, seconds)
         latencies: NDArray[Any] = np.maximum.accumulate(between)
-        return cls((options[0].stitch, options[0].precision), options[0].score, latencies.tolist())
+        return cls(options[0].stitch, options[0].score, latencies.tolist())
 
 
 def _useful(rows: "Sequence[_Row]") -> "list[_Row]":

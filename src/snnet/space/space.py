@@ -162,7 +162,10 @@ class StitchSpace(Sequence[Stitch]):
         if number is None:
             number = self._numbers.get(stitch if isinstance(stitch, Stitch) else Stitch(str(stitch)), -1)
         if not start <= number < min(len(self), len(self) if stop is None else stop):
-            hint = did_you_mean(str(stitch), map(str, self.stitches))
+            plain, _, precision = str(stitch).partition("@")
+            hint = did_you_mean(plain, map(str, self.stitches))
+            if precision:
+                hint = f" A network runs in one precision; a Runtime with a table of {precision} has such stitches."
             raise SpaceError(
                 f"No stitch {str(stitch)!r} in this space; accepted: 0 to {len(self) - 1} or an id such as "
                 f"{str(self.stitches[-1])!r}.{hint}"

@@ -12,6 +12,7 @@ from snnet.errors import SpaceError
 _NUMBER = r"([0-9]{1,9})"
 _CUT = re.compile(f"{_NUMBER}:{_NUMBER}->{_NUMBER}:{_NUMBER}")
 _SEGMENT = re.compile(f"{_NUMBER}:{_NUMBER}-{_NUMBER}")
+_PRECISION = re.compile(r"[a-z]{2,5}[0-9]{1,3}")
 
 
 def as_number(stitch: object) -> int | None:
@@ -70,17 +71,28 @@ class Cut:
 class Stitch:
     """A route of one or more segments, from them or from its id: `Stitch("0:0-5,1:6-12")`.
 
+    What runs stitches in several precisions tells them apart by an ending, `0:0-5,1:6-12@bf16`; a network and its
+    space know no such endings.
+
     Args:
         segments: The pieces of anchors in the order in which they run.
+        precision: What it runs in, such as `bf16`; the network's own if empty.
 
     Raises:
         SpaceError: If the route cannot exist, or a text is not a comma-separated list of `ANCHOR:START-STOP`.
     """
 
     segments: tuple[Segment, ...]
+    precision: str
 
-    def __init__(self, segments: Iterable[Segment] | str) -> None:
-        object.__setattr__(self, "segments", tuple(_parsed(segments) if isinstance(segments, str) else segments))
+    def __init__(self, segments: Iterable[Segment] | str, precision: str = "") -> None:
+        if isinstance(segments, str):
+            segments, at, ending = segments.partition("@")
+            precision, segments = precision or ending, _parsed(segments + at * (not ending))
+        object.__setattr__(self, "segments", tuple(segments))
+        object.__setattr__(self, "precision", precision)
+        if precision and not _PRECISION.fullmatch(precision):
+            raise SpaceError(f"Stitch {str(self)!r} ends with {precision!r}, which is no precision such as 'bf16'.")
         if not self.segments or self.segments[0].start != 0:
             raise SpaceError(f"Stitch {str(self)!r} must begin with block 0 of its first anchor.")
         for front, back in pairwise(self.segments):
@@ -91,7 +103,7 @@ class Stitch:
                 )
 
     def __str__(self) -> str:
-        return ",".join(map(str, self.segments))
+        return ",".join(map(str, self.segments)) + (self.precision and f"@{self.precision}")
 
     def __repr__(self) -> str:
         return f"Stitch({str(self)!r})"
@@ -100,6 +112,11 @@ class Stitch:
     def id(self) -> str:
         """The stable, readable name, of which `Stitch` makes the stitch again."""
         return str(self)
+
+    @property
+    def plain(self) -> "Stitch":
+        """The same route in the network's own precision."""
+        return Stitch(self.segments) if self.precision else self
 
     @property
     def is_anchor(self) -> bool:

@@ -16,6 +16,7 @@ from .columns import Column as Column
 from .columns import at_batch as at_batch
 from .columns import column as column
 from .columns import kinds_of as kinds_of
+from .facts import PRECISIONS as PRECISIONS
 from .facts import PROFILE as PROFILE
 from .facts import check_profile as check_profile
 from .facts import describe_profile as describe_profile
@@ -33,6 +34,11 @@ from .height import gain_if_known as gain_if_known
 from .height import knowing_before as knowing_before
 from .hits import Hits as Hits
 from .hits import hits_file as hits_file
+from .precisions import in_precision as in_precision
+from .precisions import load_precisions as load_precisions
+from .precisions import other_table as other_table
+from .precisions import precisions_of as precisions_of
+from .precisions import with_precisions as with_precisions
 from .reliability import cells as cells
 from .reliability import doubts as doubts
 from .reliability import warn_of_doubts as warn_of_doubts

@@ -1,6 +1,6 @@
 """Under what a table was measured: in the words of today, in a line for people, and whether it holds here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pydantic import Field
@@ -11,6 +11,8 @@ from snnet.utils import Machine, Record, checked_record, counted, precision_of
 
 PROFILE = "profile"
 """The fact of a table that says under what its latencies, throughputs, memory and energy were measured."""
+PRECISIONS = "precisions"
+"""The fact of a table of several precisions that holds, for each but the network's own, the facts of its rows."""
 
 _RENAMED = {"dtype": "precision", "network_dtype": "network_precision"}
 
@@ -84,7 +86,7 @@ def describe_profile(meta: Mapping[str, Any]) -> str | None:
 
 
 def check_profile(
-    meta: Mapping[str, Any], columns: Iterable[str], precision: str | None = None, engine: str | None = None
+    meta: Mapping[str, Any], columns: Collection[str], precision: str | None = None, engine: str | None = None
 ) -> None:
     """Refuse columns that were measured on another machine or engine, or in another precision than will run.
 
@@ -100,6 +102,8 @@ def check_profile(
     Raises:
         TableError: If they do not hold here; the message names both sides.
     """
+    for other, its_facts in (meta.get(PRECISIONS) or {}).items():
+        check_profile(its_facts, columns, other, engine)
     facts: Mapping[str, Any] = meta.get(PROFILE) or {}
     used = [name for name in columns if column(name).per_batch]
     if not facts or not used:

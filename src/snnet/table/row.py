@@ -21,7 +21,7 @@ class StitchRow:
 
     Attributes:
         index: Number of the stitch in its space.
-        stitch: Id of the stitch, `0:0-5,1:6-12`.
+        stitch: Id of the stitch, `0:0-5,1:6-12`; with an ending, `@bf16`, in a table of several precisions.
         values: Column -> number. MACs and parameters are counts, top-1 and top-5 percent, loss nats,
             latency milliseconds and energy millijoules per forward pass, throughput images per second, memory
             megabytes (a million bytes).
@@ -48,6 +48,11 @@ class StitchRow:
     def get(self, name: str, default: float | None = None) -> float | None:
         """Return column `name`, or `default` where this row has no such value."""
         return self.values.get(name, default)
+
+    @property
+    def precision(self) -> str:
+        """What the stitch runs in, in a table of several precisions; the network's own if empty."""
+        return self.stitch.partition("@")[2]
 
     @cached_property
     def route(self) -> Stitch:

@@ -51,7 +51,7 @@ class StitchTable:
 
     @cached_property
     def _by_index(self) -> dict[int, StitchRow]:
-        return {row.index: row for row in self.rows}
+        return {row.index: row for row in sorted(self.rows, key=lambda row: row.precision, reverse=True)}
 
     @cached_property
     def hits(self) -> Hits | None:
@@ -69,7 +69,7 @@ class StitchTable:
         return self._find(stitch) is not None
 
     def __getitem__(self, stitch: int | str | Stitch) -> StitchRow:
-        """Return the row of a stitch by its number, id or value.
+        """Return the row of a stitch by its number, which means the network's own precision, its id, or as a value.
 
         Raises:
             TableError: If the table has no such stitch.
@@ -243,7 +243,8 @@ class StitchTable:
     def _checked(
         cls, source: Path, rows: list[StitchRow], facts: dict[str, Any], hits: Hits | None = None
     ) -> "StitchTable":
-        for what, found in (("stitch", [row.stitch for row in rows]), ("index", [row.index for row in rows])):
-            if twice := [value for value, count in Counter(found).items() if count > 1]:
+        for what in ("stitch", "index"):
+            counts = Counter((getattr(row, what), row.precision) for row in rows)
+            if twice := [value for (value, _), count in counts.items() if count > 1]:
                 raise TableError(f"{source} has the {what} {twice[0]!r} in two rows; write the table anew.")
         return cls(rows, facts, hits)

@@ -66,6 +66,18 @@ def test_threads_do_not_meet_and_closing_frees(small_net: SNNet) -> None:
         ready(batches[0])
 
 
-def test_other_numbers_are_refused(small_net: SNNet) -> None:
-    with pytest.raises(EngineError, match=r"not in bf16 on cpu; give it Conditions"):
-        ENGINES.get("openvino")(small_net, Conditions.of(small_net, precision="bf16"))
+def test_bf16_is_near_where_the_cpu_has_it(small_net: SNNet) -> None:
+    import openvino
+
+    conditions = Conditions.of(small_net, precision="bf16", threads=1)
+    if "BF16" not in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
+        with pytest.raises(EngineError, match="this CPU has no bf16"):
+            ENGINES.get("openvino")(small_net, conditions)
+        return
+    images = torch.randn(2, *small_net.input.size)
+    with torch.no_grad():
+        expected = small_net(images, "1:0-2")
+    found = ENGINES.get("openvino")(small_net, conditions).load("1:0-2")(images.bfloat16())
+    assert found.dtype == torch.bfloat16 and 0 < (found - expected).abs().max() < 0.1 * expected.abs().max()
+    with pytest.raises(EngineError, match="runs in fp32 and bf16 on the CPU, not in fp16"):
+        ENGINES.get("openvino")(small_net, Conditions(torch.device("cpu"), "fp16", 1))

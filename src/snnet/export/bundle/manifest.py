@@ -171,7 +171,7 @@ class _Content(Record):
             if row.graph != graph_path(row.stitch):
                 raise ValueError(f"the graph of {row.stitch} is called {graph_path(row.stitch)}, and not {row.graph}")
         for what in ("stitch", "index"):
-            if len({getattr(row, what) for row in self.stitches}) < len(self.stitches):
+            if len({(getattr(row, what), row.row.precision) for row in self.stitches}) < len(self.stitches):
                 raise ValueError(f"stitches: two have the same {what}")
         if missing := {f"{GRAPHS}/{WEIGHTS}", *(row.graph for row in self.stitches)} - self.files.keys():
             raise ValueError(f"files: {sorted(missing)[0]} is not among them")

@@ -12,7 +12,7 @@ from torch import Tensor
 from snnet.errors import ExportError
 from snnet.export.bundle.graphs import run_session
 from snnet.export.bundle.manifest import WEIGHTS
-from snnet.export.bundle.sessions import open_session
+from snnet.export.bundle.sessions import STITCH, graph_name, open_session
 from snnet.export.bundle.weights import WeightFile
 from snnet.export.onnx_graph import INPUT
 from snnet.export.program import quiet
@@ -24,6 +24,8 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 STATIC = ["Conv", "Gemm", "MatMul"]
 DYNAMIC = STATIC[1:]
 """Convolutions stay: onnxruntime has no dynamic ones with signed weights."""
+PRECISION = "int8"
+"""What quantized stitches run in, as their ids say where they stand beside the others."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,12 @@ class Quantization:
     Attributes:
         mode: `dynamic` quantizes activations as they come, `static` by their range on calibration images.
         images: Calibration images `(B, C, H, W)`, normalized; needed for `static`.
+        keep_float: Write the stitches as they are, too; those of 8 bits are then called `0:0-5,1:6-12@int8`.
     """
 
     mode: Literal["dynamic", "static"]
     images: Tensor | None = None
+    keep_float: bool = False
 
     def __post_init__(self) -> None:
         if self.mode not in ("dynamic", "static"):
@@ -50,21 +54,22 @@ class Quantization:
     def to_dict(self) -> dict[str, Any]:
         """Return what the manifest says of it."""
         count = 0 if self.images is None or self.mode == "dynamic" else len(self.images)
-        return {"mode": self.mode, "weights": "int8", "per_channel": True, "calibration_images": count}
+        facts = {"mode": self.mode, "weights": "int8", "per_channel": True, "calibration_images": count}
+        return {**facts, "keeps_float": True} if self.keep_float else facts
 
 
 def quantize_graphs(
-    folder: Path,
     graphs: Mapping[str, Path],
+    weights: WeightFile,
     quantization: Quantization,
     scored_on: Batches | None,
     tell: Callable[[int, str], object],
 ) -> dict[str, dict[str, float]]:
-    """Put quantized graphs and weights in the place of those in a folder.
+    """Put quantized graphs and weights in the place of those in a folder, or beside them.
 
     Args:
-        folder: Holds the graphs and their weights.
         graphs: Id of each stitch -> its graph.
+        weights: Their weights; more come to it where those are kept, else it is closed.
         quantization: How.
         scored_on: Images and labels to score before and after.
         tell: Told `(stitches done, id)`.
@@ -73,21 +78,26 @@ def quantize_graphs(
         For each stitch `top1` and, of the weights before, `top1_float`, in percent; nothing without images.
     """
     scores: dict[str, dict[str, float]] = {}
-    with TemporaryDirectory(dir=folder.parent) as aside:
-        weights = WeightFile(Path(aside) / WEIGHTS)
+    with TemporaryDirectory(dir=weights.path.parent.parent) as aside:
+        if not quantization.keep_float:
+            weights.close()
+        fresh = weights if quantization.keep_float else WeightFile(Path(aside) / WEIGHTS)
         for done, (stitch, path) in enumerate(graphs.items()):
             tell(done, stitch)
-            _quantize(path, Path(aside) / path.name, quantization, weights)
+            named = f"{stitch}@{PRECISION}" if quantization.keep_float else stitch
+            target = fresh.path.with_name(graph_name(named))
+            _quantize(path, target, named, quantization, fresh)
             if scored_on is not None:
-                after, before = (_top1(file, scored_on) for file in (Path(aside) / path.name, path))
+                after, before = (_top1(file, scored_on) for file in (target, path))
                 scores[stitch] = {"top1": after, "top1_float": before}
-        weights.close()
-        for path in (*graphs.values(), folder / WEIGHTS):
-            (Path(aside) / path.name).replace(path)
+        fresh.close()
+        if fresh is not weights:
+            for path in (*graphs.values(), weights.path):
+                (Path(aside) / path.name).replace(path)
     return scores
 
 
-def _quantize(source: Path, target: Path, quantization: Quantization, weights: WeightFile) -> None:
+def _quantize(source: Path, target: Path, stitch: str, quantization: Quantization, weights: WeightFile) -> None:
     onnx, tool = require("onnx", "onnx"), require("onnxruntime.quantization", "onnx")
     options = {"per_channel": True, "weight_type": tool.QuantType.QInt8}
     # Kept quiet is the advice to optimize graphs first, which would make other weights of each.
@@ -103,6 +113,7 @@ def _quantize(source: Path, target: Path, quantization: Quantization, weights: W
     for tensor in model.graph.initializer:
         weights.move_out(tensor)
     weights.flush()
+    require("onnx.helper", "onnx").set_model_props(model, {STITCH: stitch})
     target.write_bytes(model.SerializeToString())
 
 

@@ -10,10 +10,10 @@ from snnet.errors import ExportError
 from snnet.export.bundle.bundle import Bundle
 from snnet.export.bundle.graphs import StitchGraphs
 from snnet.export.bundle.manifest import GRAPHS, MANIFEST, Manifest, graph_path
-from snnet.export.bundle.quantize import Batches, Quantization, quantize_graphs
+from snnet.export.bundle.quantize import PRECISION, Batches, Quantization, quantize_graphs
 from snnet.export.export import real_images
 from snnet.network import SNNet, Stitches, chosen_stitches
-from snnet.table import StitchRow, StitchTable, column
+from snnet.table import StitchRow, StitchTable, column, with_precisions
 from snnet.utils import (
     Show,
     check_output,
@@ -46,7 +46,7 @@ def write_bundle(
         path: The folder; it may hold an earlier bundle, and nothing else.
         stitches: Numbers, ids or values, `anchors` or `frontier`; all of the space if None.
         images: Real images `(B, C, H, W)`, normalized, to compare on besides random ones; embedded ones if None.
-        quantization: Write 8-bit weights.
+        quantization: Write 8-bit weights, in place of the network's or beside them.
         scored_on: Batches of images and labels on which the accuracy before and after quantization is measured.
         progress: Told `(stitches done, stitches in all, id)`; None shows a bar where someone watches, False nothing.
 
@@ -68,18 +68,19 @@ def write_bundle(
         for number, route in enumerate(routes):
             tell(number, total, str(route))
             files[str(route)] = graphs.add(route)
-        graphs.close()
         table = _table(net, files)
         if quantization is not None:
 
             def told(done: int, name: str) -> None:
                 tell(len(routes) + done, total, name)
 
-            scores = quantize_graphs(staged / GRAPHS, files, quantization, scored_on, told)
-            table = _rescored(table, scores)
+            scores = quantize_graphs(files, graphs.weights, quantization, scored_on, told)
+            quantized = _rescored(table, scores)
+            table = with_precisions(table, {PRECISION: quantized}) if quantization.keep_float else quantized
+        graphs.close()
         Manifest(
             table,
-            {stitch: graph_path(stitch) for stitch in files},
+            {row.stitch: graph_path(row.stitch) for row in table},
             net.input,
             net.classes,
             net.num_classes,

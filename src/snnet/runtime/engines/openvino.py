@@ -31,8 +31,9 @@ class _OpenVinoReady(Ready):
             if compiled is None:
                 raise EngineError("This stitch was closed; load it again.")
             own.request = compiled.create_infer_request()
-        found: Any = own.request.infer([images.detach().contiguous().numpy()], share_inputs=True)
-        return torch.from_numpy(found[0])
+        # Numbers come and go as float32, whatever it computes in.
+        found: Any = own.request.infer([images.detach().float().contiguous().numpy()], share_inputs=True)
+        return torch.from_numpy(found[0]).to(images.dtype)
 
     def close(self) -> None:
         self._compiled, self._own, self.nbytes = None, local(), 0
@@ -40,7 +41,7 @@ class _OpenVinoReady(Ready):
 
 @ENGINES.register("openvino")
 class OpenVinoEngine(NetworkEngine):
-    """Runs stitches as OpenVINO models, in fp32.
+    """Runs stitches as OpenVINO models, in fp32, or in bf16 where the CPU does (avx512_bf16, AMX).
 
     Loading takes seconds. OpenVINO keeps weights in layouts of its own, so no two stitches share any; a stitch has
     the network's weights of when it was loaded.
@@ -52,11 +53,14 @@ class OpenVinoEngine(NetworkEngine):
         super().__init__(net, conditions)
         require("openvino", "openvino")
         found = self.conditions
-        if found.device.type != "cpu" or found.precision != "fp32":
+        if found.device.type != "cpu" or found.precision not in ("fp32", "bf16"):
             raise EngineError(
-                f"The engine openvino runs in fp32 on the CPU, not in {found.precision} on {found.device}; give it "
-                "Conditions with precision='fp32' and device='cpu', or take the engine eager."
+                f"The engine openvino runs in fp32 and bf16 on the CPU, not in {found.precision} on {found.device}; "
+                "give it Conditions with precision='fp32' and device='cpu', or take the engine eager."
             )
+        capabilities = require("openvino", "openvino").Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if found.precision == "bf16" and "BF16" not in capabilities:
+            raise EngineError("OpenVINO would run in fp32 here, for this CPU has no bf16; take precision='fp32'.")
         self.replica = replicate(net, to_plain)
 
     def load(self, stitch: StitchLike) -> Ready:
@@ -71,7 +75,9 @@ class OpenVinoEngine(NetworkEngine):
 
     def _ready(self, module: nn.Module, example: Tensor, what: str) -> Ready:
         try:
-            compiled = compile_openvino(openvino_model(module, example), self.conditions.threads)
+            model = openvino_model(module, example.float())
+            bf16 = self.conditions.precision == "bf16"
+            compiled = compile_openvino(model, self.conditions.threads, "bf16" if bf16 else "fp32")
         except ExportError as error:
             raise EngineError(f"The engine openvino cannot make {what} ready. {error}") from error
         return _OpenVinoReady(compiled, sum(p.numel() * p.element_size() for p in module.parameters()))

@@ -25,7 +25,7 @@ class FixedPolicy(Policy):
 
     def __init__(self, options: Options, *, stitch: str = "") -> None:
         super().__init__(options)
-        names = [key[0] for key in options.keys]
+        names = options.stitches
         if stitch and stitch not in names:
             raise BudgetError(f"There is no stitch {stitch!r} among the useful ones: {', '.join(names)}.")
         self._row = names.index(stitch) if stitch else len(names) - 1
