@@ -1,13 +1,13 @@
 """uvicorn as part of a program: no signals of its own, errors as ours, and callers that send nothing are let go."""
 
 import asyncio
-import json
 import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 GRACE = 10
 """Seconds that answers under way may take to reach their callers."""
-_LINGER = 0.2
 _OTHER_FILES = 200
 _LOG = logging.getLogger(__name__)
 
@@ -68,6 +67,9 @@ class HttpServer:
             EngineError: If it cannot listen there, or the certificate cannot be read.
         """
         uvicorn, limits = require("uvicorn", "serve"), self._addresses
+        require("httptools", "serve")
+        from snnet.serving.connections import Connection
+
         try:
             listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         except OSError as error:
@@ -75,7 +77,7 @@ class HttpServer:
         try:
             config = uvicorn.Config(
                 self._app,
-                http=_impatient(limits.header_seconds, _room(limits.connections)),
+                http=partial(Connection, limits.header_seconds, _room(limits.connections)),
                 lifespan="off",
                 log_config=None,
                 access_log=False,
@@ -121,63 +123,3 @@ def _room(wanted: int) -> int:
         *(found, wanted, allowed, most),
     )
     return found
-
-
-def _refusal(connections: int) -> bytes:
-    body = json.dumps({"error": f"{connections:,} connections are open, and no more are taken; come back later."})
-    lines = "HTTP/1.1 503 Service Unavailable", "Retry-After: 1", "Connection: close", "Content-Type: application/json"
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", body]).encode()
-
-
-def _impatient(seconds: float, connections: int) -> type[Any]:
-    """Return uvicorn's protocol, which waits for headers without end, with a limit for them, and one of connections.
-
-    Uvicorn's own limit refuses requests, also on connections that were there before, and takes any number of
-    connections that send nothing.
-    """
-    protocol = require("uvicorn.protocols.http.httptools_impl", "serve").HttpToolsProtocol
-
-    class Impatient(protocol):  # type: ignore[misc, valid-type]
-        _waiting: asyncio.TimerHandle | None = None
-        _refused = False
-
-        def connection_made(self, transport: Any) -> None:
-            if len(self.connections) >= connections:
-                self._refused = True
-                transport.write(_refusal(connections))
-                # With something unread at its end the caller would be told that the connection broke.
-                self.loop.call_later(_LINGER, transport.close)
-                return
-            super().connection_made(transport)
-            # Head and body of an answer are two writes; without this the second waits 40 ms for the caller's receipt.
-            if (connection := transport.get_extra_info("socket")) is not None:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._wait()
-
-        def data_received(self, data: bytes) -> None:
-            if not self._refused:
-                super().data_received(data)
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._have()
-            if not self._refused:
-                super().connection_lost(exc)
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._wait()
-
-        def on_headers_complete(self) -> None:
-            self._have()
-            super().on_headers_complete()
-
-        def _wait(self) -> None:
-            if self._waiting is None:
-                self._waiting = self.loop.call_later(seconds, self.transport.abort)
-
-        def _have(self) -> None:
-            if self._waiting is not None:
-                self._waiting.cancel()
-                self._waiting = None
-
-    return Impatient

@@ -1,7 +1,7 @@
 """A client made from the protocol's own definition, `open-inference-grpc`, and the real command.
 
-The client runs in a process of its own: its messages have the names of those of `tritonclient`, which a process can know
-but once.
+The client runs in a process of its own: its messages have the names of those of `tritonclient`, which a process can
+know but once.
 """
 
 import json
