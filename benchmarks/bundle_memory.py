@@ -4,8 +4,10 @@ A bundle of the frontier of the published scores (or of all stitches) is written
 measurement then runs in a process of its own that has neither torch nor snnet's network. The figure is the
 proportional set size (PSS) after every session has run once, Python, numpy and onnxruntime included, against the size
 of the file of weights. Last, what one session takes for each byte of its graph, which the engine reports as `nbytes`.
+With `--processes`, the worker processes of a service instead, each with all stitches ready, after a batch of each.
 
     python benchmarks/bundle_memory.py --table published.jsonl
+    python benchmarks/bundle_memory.py --every 4 --folder bundle --processes 4
     python benchmarks/bundle_memory.py --anchors deit_tiny_patch16_224 deit_small_patch16_224 --every 4 --separate 2
 """
 
@@ -22,9 +24,9 @@ GOAL = 1.35
 ANCHORS = [f"deit_{name}_patch16_224" for name in ("tiny", "small", "base")]
 
 
-def pss() -> int:
-    """Return the proportional set size of this process in bytes (Linux)."""
-    match = re.search(r"^Pss:\s+(\d+) kB", Path("/proc/self/smaps_rollup").read_text(), re.M)
+def pss(process: int | str = "self") -> int:
+    """Return the proportional set size of a process in bytes (Linux)."""
+    match = re.search(r"^Pss:\s+(\d+) kB", Path(f"/proc/{process}/smaps_rollup").read_text(), re.M)
     assert match
     return int(match[1]) * 1024
 
@@ -80,6 +82,8 @@ def main() -> None:
     parser.add_argument("--counts", type=int, nargs="+", default=[1, 8, 0], help="sessions; 0 for all")
     parser.add_argument("--separate", type=int, default=8, help="most sessions to open with weights of their own")
     parser.add_argument("--folder", type=Path, help="keep the bundle here, and use one that is here already")
+    parser.add_argument("--processes", type=int, help="worker processes of a service")
+    parser.add_argument("--batch", type=int, default=8, help="images that each of these runs at once")
     parser.add_argument("--single", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.single:
@@ -89,7 +93,34 @@ def main() -> None:
         folder = args.folder or Path(temporary) / "bundle"
         if not folder.exists():
             write(folder, args.anchors, args.table, args.every)
+        if args.processes:
+            serve(folder, args.processes, args.batch)
+            return
         raise SystemExit(compare(folder, args.counts, args.separate))
+
+
+def serve(folder: Path, count: int, batch: int) -> None:
+    """Print what worker processes of a service hold together, from one of them to all."""
+    import numpy as np
+
+    from snnet.export.bundle import Bundle
+    from snnet.serving.workers import ProcessWorker
+
+    bundle = Bundle.open(folder, verify=False)
+    weights, classes = bundle.weights.stat().st_size, bundle.manifest.num_classes
+    images = np.random.default_rng(0).standard_normal((batch, *bundle.input.size), dtype=np.float32)
+    stitches, workers = [str(stitch) for stitch in bundle.stitches], list[ProcessWorker]()
+    print(f"weights {weights / 2**20:.0f} MiB, stitches {len(stitches)}, batches of {batch}")
+    for _ in range(count):
+        workers.append(ProcessWorker(folder, stitches, (bundle.input.size, classes, batch)))
+        for stitch in stitches:
+            workers[-1].run(stitch, images)
+        held = [pss(worker.pid) for worker in workers]
+        told = ", ".join(f"{one / 2**20:.0f}" for one in held)
+        whole = sum(held)
+        print(f"{len(held)} processes: {told} MiB, {whole / 2**20:.0f} in all, {whole / weights:.2f} of the weights")
+    for worker in workers:
+        worker.close()
 
 
 def compare(folder: Path, counts: list[int], separate: int) -> bool:

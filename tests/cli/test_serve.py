@@ -39,13 +39,12 @@ def infer(address: str, **parameters: Any) -> tuple[int, Any]:
 class Server:
     """`snnet serve` in a process of its own."""
 
-    def __init__(self, *options: str) -> None:
+    def __init__(self, *options: str, **process: Any) -> None:
         # What it says must come line by line by itself.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
         command = [sys.executable, "-m", "snnet", "serve", *options, "--port", "0"]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-        )
+        process = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": environment, **process}
+        self.process = subprocess.Popen(command, text=True, **process)
         self.addresses: dict[str, str] = {}
         assert self.process.stdout is not None
         for line in self.process.stdout:

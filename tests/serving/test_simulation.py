@@ -36,6 +36,14 @@ def test_what_nobody_can_answer_is_refused_at_once() -> None:
     assert np.isnan(found.finishes[0]) and np.isnan(simulate([0.0], options(), slo_ms=1000).served_accuracy)
 
 
+def test_requests_of_two_images_are_answered_whole() -> None:
+    """Two images take 3 seconds and four 5: the second and the third request do not end together by 7.5."""
+    found = simulate([0.0, 0.5, 0.6], options(scores=(60.0,)), "fixed", slo_ms=7000, images=2)
+    assert found.starts[:2] == pytest.approx([0, 3]) and found.batches[:2].tolist() == [2, 2]
+    assert found.status.tolist() == [ANSWERED, ANSWERED, EXPIRED]
+    assert simulate([0.0, 0.5, 0.6], options(scores=(60.0,)), "fixed", slo_ms=9000, images=2).attainment == 1.0
+
+
 def test_a_full_queue_refuses() -> None:
     found = simulate([0.0, 0.1, 0.2, 0.3], options(scores=(60.0,)), "fixed", slo_ms=9000, bound=2)
     assert found.status.tolist() == [ANSWERED, ANSWERED, ANSWERED, REFUSED]

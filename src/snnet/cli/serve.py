@@ -70,5 +70,16 @@ def serve(
             service = Service.open(source, settings, progress=report)
         count = len(service.table)
         say(f"{service.name}: {count} stitches, {settings.workers} workers, {settings.slo_ms:g} ms by default")
+        _allow_files(addresses.connections + 1000)
         asyncio.run(run_service(service, addresses, front, started))
     say("All that waited was answered.")
+
+
+def _allow_files(count: int) -> None:
+    """Let this process have so many files open, which connections are, as far as it may decide that itself."""
+    import resource
+
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if resource.RLIM_INFINITY != allowed < count:
+        wanted = count if most == resource.RLIM_INFINITY else min(count, most)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))

@@ -1,11 +1,13 @@
 """uvicorn as part of a program: no signals of its own, errors as ours, and callers that send nothing are let go."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
 
 GRACE = 10
 """Seconds that answers under way may take to reach their callers."""
-
+_OTHER_FILES = 200
+_LOG = logging.getLogger(__name__)
 
 Port = Annotated[int, Field(ge=0, lt=65536)]
 
@@ -74,16 +77,18 @@ class HttpServer:
             EngineError: If it cannot listen there, or the certificate cannot be read.
         """
         uvicorn, limits = require("uvicorn", "serve"), self._addresses
+        require("httptools", "serve")
+        from snnet.serving.connections import Connection
+
         listener = listen(host, port)
         try:
             config = uvicorn.Config(
                 self._app,
-                http=_impatient(limits.header_seconds),
+                http=partial(Connection, limits.header_seconds, _room(limits.connections)),
                 lifespan="off",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                limit_concurrency=limits.connections,
                 timeout_graceful_shutdown=GRACE,
                 ssl_certfile=limits.certificate,
                 ssl_keyfile=limits.key,
@@ -127,39 +132,16 @@ def _no_signals() -> Iterator[None]:
     yield
 
 
-def _impatient(seconds: float) -> type[Any]:
-    """Return uvicorn's protocol, which waits for headers without end, with a limit for them."""
-    protocol = require("uvicorn.protocols.http.httptools_impl", "serve").HttpToolsProtocol
+def _room(wanted: int) -> int:
+    """Return how many connections there may be, at most as many as this process may have open files for."""
+    import resource
 
-    class Impatient(protocol):  # type: ignore[misc, valid-type]
-        _waiting: asyncio.TimerHandle | None = None
-
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(transport)
-            # Head and body of an answer are two writes; without this the second waits 40 ms for the caller's receipt.
-            if (connection := transport.get_extra_info("socket")) is not None:
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._wait()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._have()
-            super().connection_lost(exc)
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            self._wait()
-
-        def on_headers_complete(self) -> None:
-            self._have()
-            super().on_headers_complete()
-
-        def _wait(self) -> None:
-            if self._waiting is None:
-                self._waiting = self.loop.call_later(seconds, self.transport.abort)
-
-        def _have(self) -> None:
-            if self._waiting is not None:
-                self._waiting.cancel()
-                self._waiting = None
-
-    return Impatient
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY or wanted + _OTHER_FILES <= allowed:
+        return wanted
+    found = max(allowed - _OTHER_FILES, 1)
+    _LOG.warning(
+        "%d connections are taken and not %d: this process may open %d files (ulimit -n; up to %d)",
+        *(found, wanted, allowed, most),
+    )
+    return found

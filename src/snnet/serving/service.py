@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Self
@@ -154,7 +155,10 @@ class Service:
                 f"images are {images.dtype} {images.shape}; accepted: float32 (N, {', '.join(map(str, size))})."
             )
         wanted = self.slo_ms if asked.deadline_ms is None else asked.deadline_ms
-        return await self.dispatcher.ask(asked, max(0.0, wanted - self.settings.transport_ms) / 1e3)
+        version, seconds = self.version, max(0.0, wanted - self.settings.transport_ms) / 1e3
+        answered = await self.dispatcher.ask(asked, seconds)
+        # Another one may have taken over meanwhile.
+        return answered if version == self.version else replace(answered, version=version)
 
     async def use(self, source: str | Path | None = None, progress: Show = False) -> str:
         """Let another version answer from now on. No request is lost: those that wait are answered by the one before.

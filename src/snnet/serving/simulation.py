@@ -96,11 +96,12 @@ def simulate(
     noise: float = 0.0,
     seed: int = 0,
     bound: int = 100_000,
+    images: int = 1,
 ) -> Simulation:
     """Run a service in virtual time.
 
     Args:
-        trace: When requests of one image arrive, in seconds, in order.
+        trace: When requests arrive, in seconds, in order.
         options: What can be done, and how long it takes.
         policy: What decides: a name in `POLICIES`, or what makes a policy of options.
         slo_ms: Milliseconds from arrival to deadline, one number or one for each request.
@@ -109,6 +110,7 @@ def simulate(
             percentile, as in a profile. 0: it takes exactly that.
         seed: Of the noise.
         bound: Requests that may wait at once.
+        images: Of each request.
 
     Returns:
         What became of every request.
@@ -122,7 +124,7 @@ def simulate(
     arrivals = np.asarray(trace, float)
     if not len(arrivals) or workers < 1 or (np.diff(arrivals) < 0).any():
         raise BudgetError(f"{len(arrivals)} requests and {workers} workers; accepted: 1 and more, arrivals in order.")
-    run = _Run(arrivals, arrivals + np.broadcast_to(np.asarray(slo_ms, float) / 1e3, arrivals.shape), workers)
+    run = _Run(arrivals, arrivals + np.broadcast_to(np.asarray(slo_ms, float) / 1e3, arrivals.shape), workers, images)
     run.scheduler = Scheduler(options, policy, queue=DeadlineQueue(bound))
     run.noise, run.random = noise, np.random.default_rng(seed)
     run.go()
@@ -138,13 +140,13 @@ class _Run:
     noise: float
     random: np.random.Generator
 
-    def __init__(self, arrivals: NDArray[np.float64], deadlines: NDArray[np.float64], workers: int) -> None:
+    def __init__(self, arrivals: NDArray[np.float64], deadlines: NDArray[np.float64], workers: int, size: int) -> None:
         self.arrivals, self.deadlines = arrivals.tolist(), deadlines.tolist()
         count = len(arrivals)
         self.status = np.full(count, WAITING, np.int8)
         self.rows, self.batches = np.full(count, -1, np.int32), np.zeros(count, np.int32)
         self.starts, self.finishes = np.full(count, np.nan), np.full(count, np.nan)
-        self.workers = workers
+        self.workers, self.size = workers, size
         self.idle = list(range(workers))
         self.loaded = [""] * workers
         # When the others will be free as far as the policy is told, which knows the options and not the noise.
@@ -173,7 +175,7 @@ class _Run:
             wake = self._serve(now)
 
     def _arrive(self, place: int, now: float) -> None:
-        if not self.scheduler.offer(Request(place, self.arrivals[place], self.deadlines[place]), now):
+        if not self.scheduler.offer(Request(place, self.arrivals[place], self.deadlines[place], self.size), now):
             self.status[place] = REFUSED
 
     def _serve(self, now: float) -> float:

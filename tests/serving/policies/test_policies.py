@@ -97,6 +97,7 @@ def test_switching_loads_a_model_when_it_pays() -> None:
     idle = waiting(20.0, rate=0.01)
     assert chosen(policy, idle, Workers(loaded="0:0-12")) == ("2", 1)
     assert chosen(policy, waiting(6.0, rate=0.01), Workers(loaded="1:0-12")) == ("1", 1), "loading takes too long"
+    assert chosen(policy, waiting(6.0, rate=0.01), Workers()) == ("2", 1), "something must be loaded first"
     assert chosen(policy, waiting(20.0, rate=0.5), Workers(loaded="2:0-12"))[0] == "0"
 
 

@@ -44,6 +44,7 @@ class Answered:
         batch: How many images ran together.
         queue_ms: Milliseconds that the request waited.
         compute_ms: Milliseconds that its batch ran.
+        version: Of the model, where it is not that of the service any more.
     """
 
     logits: NDArray[np.float32]
@@ -52,6 +53,7 @@ class Answered:
     batch: int
     queue_ms: float
     compute_ms: float
+    version: str = ""
 
 
 class RefusedError(SNNetError):

@@ -110,7 +110,7 @@ class Calls(service_pb2_grpc.GRPCInferenceServiceServicer):  # type: ignore[misc
         logits = logits_of(answered)
         answer = messages.ModelInferResponse(
             model_name=self._service.name,
-            model_version=self._service.version,
+            model_version=answered.version or self._service.version,
             id=id,
             raw_output_contents=[logits.tobytes()],
         )

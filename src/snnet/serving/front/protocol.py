@@ -100,7 +100,7 @@ def write_answer(service: Answering, asked: Asked, answered: Answered, binary: b
     output: dict[str, Any] = {"name": OUTPUT, "datatype": DATATYPE, "shape": list(logits.shape)}
     answer = {
         "model_name": service.name,
-        "model_version": service.version,
+        "model_version": answered.version or service.version,
         **({"id": asked.id} if asked.id else {}),
         "parameters": answer_parameters(answered),
         "outputs": [output],

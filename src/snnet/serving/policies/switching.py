@@ -41,7 +41,8 @@ class SwitchingPolicy(Policy):
         last = (float(waiting.deadlines[-1]) - now) / factor
         present = self._places.get(workers.loaded, -1)
         for row in sorted(range(len(self._seconds)), reverse=True):
-            loading = 0.0 if row == present else self._loading[row] / factor
+            # The first model must be loaded, whoever has to wait for it.
+            loading = 0.0 if row == present or present < 0 else self._loading[row] / factor
             spare = self._spare if row > present >= 0 else 1.0
             pace = self._pace[row] * spare * factor
             images = min(bisect_right(self._seconds[row], slack - loading), count)
@@ -52,7 +53,8 @@ class SwitchingPolicy(Policy):
                 return Run(row, images)
         images = min(bisect_right(self._seconds[present], slack), count) if present >= 0 else 0
         fastest = min(range(len(self._pace)), key=self._pace.__getitem__)
-        loaded = min(bisect_right(self._seconds[fastest], slack - self._loading[fastest] / factor), count)
+        loading = self._loading[fastest] / factor if present >= 0 else 0.0
+        loaded = min(bisect_right(self._seconds[fastest], slack - loading), count)
         if loaded >= waiting.least and (images < waiting.least or present == fastest):
             return Run(fastest, loaded)
         if images >= waiting.least:
