@@ -57,6 +57,14 @@ class ServiceSettings(Settings):
     queue: int = Field(1000, ge=1, description="requests that may wait; others are refused")
     transport_ms: float = Field(2.0, ge=0, description="milliseconds of each deadline that are kept for the way back")
 
+    def allowance(self, deadline_ms: float | None = None) -> float:
+        """Return the seconds in which a request is to be answered here, with the way back off.
+
+        Args:
+            deadline_ms: Milliseconds that its caller gives it, if any.
+        """
+        return max(0.0, (self.slo_ms if deadline_ms is None else deadline_ms) - self.transport_ms) / 1e3
+
 
 USUAL_SERVICE = ServiceSettings()
 """The defaults."""
@@ -115,7 +123,7 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
         plans = Plans(beside=True)
         scheduler = Scheduler(options, settings.policy, queue=DeadlineQueue(settings.queue), plans=plans)
         # Until a policy has worked out what a rate of arrivals asks for, its decisions are not the best.
-        scheduler.prepare(settings.slo_ms / 1e3, settings.workers)
+        scheduler.prepare(settings.allowance(), settings.workers)
     except BaseException:
         for worker in workers:
             worker.close()

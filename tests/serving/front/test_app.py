@@ -55,7 +55,9 @@ def test_the_model_is_described_and_answers(client: TestClient, version: str) ->
     np.testing.assert_array_equal(
         np.float32(answer.json()["outputs"][0]["data"]).reshape(2, 4), logits_of(IMAGES), strict=True
     )
-    assert client.get("/v2").json()["name"] == "snnet"
+    for place in ("/v2", "/v2/"):
+        told = client.get(place, follow_redirects=False)
+        assert told.status_code == 200 and told.json()["name"] == "snnet"
 
 
 def test_bytes_are_answered_with_bytes(client: TestClient, service: FakeService) -> None:
