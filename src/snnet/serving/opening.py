@@ -133,6 +133,22 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
     )
 
 
+def check_source(source: Path, settings: ServiceSettings) -> None:
+    """Refuse what cannot be served, without starting a worker.
+
+    Args:
+        source: Directory of a saved network, or of a bundle.
+        settings: How it is to answer.
+
+    Raises:
+        BudgetError: If no stitch has a score, or a setting does not fit the source.
+        CheckpointError: If a network cannot be read; ExportError for a bundle.
+    """
+    # Where it is looked at need not have the device that it runs on.
+    model, *_ = _model(source, settings.model_copy(update={"device": "cpu"}))
+    _to_serve(_known(model, source), source, settings.precisions)
+
+
 def _model(source: Path, settings: ServiceSettings) -> "tuple[Bundle | SNNet, Path, str]":
     """Return what is served, the file that says which it is, and the engine; what does not fit is refused before."""
     POLICIES.get(settings.policy)
