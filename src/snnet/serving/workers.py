@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
-from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnet.errors import EngineError, SNNetError, WorkerLostError
+from snnet.serving.block import Block
 
 if TYPE_CHECKING:
     from snnet.runtime import Runtime
@@ -49,6 +49,9 @@ class Worker(ABC):
 
     def restart(self) -> None:  # noqa: B027
         """Take the place of what has died."""
+
+    def interrupt(self) -> None:  # noqa: B027
+        """Give up what runs, which hangs: who waits for it is told that the worker is lost. Any thread may call it."""
 
     def close(self) -> None:  # noqa: B027
         """Run no more."""
@@ -94,8 +97,8 @@ class ProcessWorker(Worker):
         cores: Sequence[int] = (),
     ) -> None:
         size, classes, largest = sizes
-        self._images = _Block((largest, *size))
-        self._logits = _Block((largest, classes))
+        self._images = Block((largest, *size))
+        self._logits = Block((largest, classes))
         self._given = (str(bundle), tuple(stitches), self._images.facts, self._logits.facts, threads, tuple(cores))
         self._largest = largest
         try:
@@ -140,6 +143,10 @@ class ProcessWorker(Worker):
         if (fault := self._answer()) is not None:
             raise EngineError(f"A worker did not start: {fault}")
 
+    def interrupt(self) -> None:
+        """Kill the process."""
+        self._process.kill()
+
     def close(self) -> None:
         """End the process."""
         atexit.unregister(self.close)
@@ -168,21 +175,6 @@ class ProcessWorker(Worker):
         return WorkerLostError(f"Worker process {self._process.pid} ended (exit code {self._process.exitcode}).", began)
 
 
-class _Block:
-    """An array that two processes see."""
-
-    def __init__(self, shape: tuple[int, ...], name: str | None = None) -> None:
-        size = 4 * int(np.prod(shape))
-        self.memory = SharedMemory(name, create=name is None, size=size)
-        self.array: Images = np.ndarray(shape, np.float32, self.memory.buf)
-        self.facts = (shape, self.memory.name)
-
-    def release(self) -> None:
-        del self.array
-        self.memory.close()
-        self.memory.unlink()
-
-
 def _work(
     pipe: "Connection[Any, Any]",
     bundle: str,
@@ -201,7 +193,7 @@ def _work(
     try:
         if cores:
             os.sched_setaffinity(0, cores)
-        given, found = _Block(*images), _Block(*logits)
+        given, found = Block(*images), Block(*logits)
         ready = _opened(bundle, stitches, threads, given.array[:1])
     except (SNNetError, OSError) as error:
         pipe.send(f"{type(error).__name__}: {error}")
