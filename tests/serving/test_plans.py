@@ -30,6 +30,7 @@ def test_beside_nobody_waits_and_little_is_under_way(monkeypatch: pytest.MonkeyP
     plans._thread.submit(int).result(20)  # type: ignore[union-attr]
     assert made == [1, 2, 3] and plans.find(2, int) == 2
     plans.close()
+    assert plans.known() == {}
 
 
 def test_what_cannot_be_worked_out_is_told_and_others_go_on(caplog: pytest.LogCaptureFixture) -> None:

@@ -71,10 +71,11 @@ class Plans:
             return dict(self._kept)
 
     def close(self) -> None:
-        """Work out no more."""
+        """Work out no more, and keep nothing: policies and their plans know each other, and would stay for long."""
         if self._thread is not None:
             self._thread.shutdown(wait=False, cancel_futures=True)
-            self._thread = None
+        with self._lock:
+            self._kept.clear()
 
     def _make_beside(self, key: Hashable, work: Callable[[], Any]) -> None:
         try:
