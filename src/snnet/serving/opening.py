@@ -15,10 +15,11 @@ from snnet.serving.dispatcher import Dispatcher, Hearing
 from snnet.serving.options import Options
 from snnet.serving.plans import Plans
 from snnet.serving.policy import POLICIES
+from snnet.serving.processes import ProcessWorker, Template
 from snnet.serving.queue import DeadlineQueue
 from snnet.serving.scheduler import Scheduler
 from snnet.serving.timing import TIMES, kept_latencies, measure_latencies
-from snnet.serving.workers import ProcessWorker, ThreadWorker, Worker
+from snnet.serving.workers import ThreadWorker, Worker
 from snnet.space import InputSpec
 from snnet.table import (
     COST,
@@ -184,13 +185,14 @@ def _workers(
     stitches = [row.stitch for row in table]
     if settings.processes:
         cores = [settings.cores[number :: settings.workers] for number in range(settings.workers)]
-        started: list[Worker] = []
+        started, template = list[Worker](), Template(source, stitches, settings.threads)
         try:
             for own in cores:
-                started.append(ProcessWorker(source, stitches, sizes, threads=settings.threads, cores=own))
+                started.append(ProcessWorker(template, sizes, cores=own))
         except BaseException:
             for worker in started:
                 worker.close()
+            template.close()
             raise
         return started
     import torch
