@@ -95,6 +95,10 @@ def test_it_answers_over_http_and_grpc(server: Server, small_net: SNNet) -> None
     assert 'snnet_requests_total{outcome="in_time"} 2.0' in text and "snnet_slo_attainment_ratio" in text
 
 
+def told_slo(address: str, path: str = "/status") -> Any:
+    return asked(address, "GET", path)[1]["slo_ms"]
+
+
 def test_an_operator_sees_and_renews_it(server: Server, network: Path, tmp_path: Path) -> None:
     admin = server.addresses["admin"]
     assert admin.startswith("http://127.0.0.1:")
@@ -108,6 +112,23 @@ def test_an_operator_sees_and_renews_it(server: Server, network: Path, tmp_path:
     assert status == 400 and "error" in told
     assert asked(admin, "POST", "/version", b'{"source": 3}', **json_)[0] == 400
     assert asked(admin, "POST", "/version", b"no json", **json_)[0] == 400
+    assert told_slo(admin) == 5000
+    huge = b'{"slo_ms": 1' + b"0" * 400 + b"}"
+    assert asked(admin, "POST", "/slo", b'{"slo_ms": 80.5}', **json_) == (200, {"slo_ms": 80.5})
+    assert told_slo(admin) == told_slo(server.addresses["http"], "/live") == 80.5
+    for wrong in (
+        b'{"slo_ms": 2}',
+        b'{"slo_ms": 1e9}',
+        b'{"slo_ms": true}',
+        b'{"slo": 5}',
+        b"NaN",
+        b'{"slo_ms": NaN}',
+        huge,
+    ):
+        assert asked(admin, "POST", "/slo", wrong, **json_)[0] == 400
+    assert asked(admin, "POST", "/slo", b'{"slo_ms": 9}')[0] == 415
+    assert asked(server.addresses["http"], "POST", "/slo", b'{"slo_ms": 9}', **json_)[0] == 404
+    assert asked(admin, "POST", "/slo", b'{"slo_ms": 5000}', **json_) == (200, {"slo_ms": 5000})
     server.process.send_signal(signal.SIGHUP)
     for _ in range(200):
         if asked(admin, "GET", "/status")[1]["version"] == str(before + 2):

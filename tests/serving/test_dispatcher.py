@@ -269,3 +269,24 @@ def test_limits_that_come_to_the_same_share_a_policy() -> None:
 
     found, policies = asyncio.run(main())
     assert set(found) == {"0:0-2"} and policies == 1
+
+
+def test_a_worker_that_hangs_for_long_is_told() -> None:
+    worker, now = FakeWorker(), [0.0]
+    worker.gate.clear()
+
+    async def work() -> list[bool]:
+        dispatcher = Dispatcher(Scheduler(options(), "elastic"), [worker], clock=lambda: now[0])
+        seen = [dispatcher.stuck]
+        asked = asyncio.ensure_future(dispatcher.ask(Asked(images(1)), 5.0))
+        for now[0] in (1.0, 60.0):
+            await asyncio.sleep(0.01)
+            seen.append(dispatcher.stuck)
+        worker.gate.set()
+        await asked
+        await asyncio.sleep(0.01)
+        seen.append(dispatcher.stuck)
+        await dispatcher.close()
+        return seen
+
+    assert asyncio.run(work()) == [False, False, True, False]

@@ -8,11 +8,10 @@ import signal
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import psutil
@@ -23,7 +22,7 @@ pytest.importorskip("tritonclient.grpc")
 from snnet.export.bundle import Bundle
 from tests.cli.test_serve import Server, asked
 from tests.serving.callers import IMAGES, Callers, Told
-from tests.serving.front.service import png, png_that_says
+from tests.serving.front.service import eventually, png, png_that_says
 
 pytestmark = pytest.mark.slow
 OPTIONS = ("--processes", "--workers", "2", "--slo-ms", "60000", "--max-batch", "8")
@@ -40,13 +39,6 @@ def server(place: Path) -> Iterator[Server]:
     running = Server(str(place), *OPTIONS, *ADDRESSES)
     yield running
     running.end(signal.SIGKILL)
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    end = time.monotonic() + seconds
-    while not (found := condition()) and time.monotonic() < end:
-        time.sleep(0.02)
-    return found
 
 
 def workers(server: Server) -> list[psutil.Process]:

@@ -128,6 +128,31 @@ def test_a_new_version_takes_over_and_nothing_is_lost(small_net: SNNet, tmp_path
     assert len({answer.stitch for answer in answers}) == 1
 
 
+def test_the_slo_changes_and_a_new_version_keeps_it(
+    small_net: SNNet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = Service.open(saved(small_net, tmp_path / "net"), LENIENT)
+    seconds = list[float]()
+
+    async def work(one: Service) -> None:
+        asks = one.dispatcher.ask
+        monkeypatch.setattr(one.dispatcher, "ask", lambda asked, wanted: seconds.append(wanted) or asks(asked, wanted))
+        policy: Any = one.dispatcher.scheduler.policy
+        solved = len(policy.plans.known())
+        await one.set_slo(8000)
+        assert len(policy.plans.known()) > solved, "decisions do not wait for it, nor make do without it"
+        await one.ask(Asked(pixels(1)))
+        await one.ask(Asked(pixels(1), deadline_ms=4000))
+        for wrong in (2.0, -1.0, 1e9, float("nan")):
+            with pytest.raises(BudgetError, match=r"slo_ms is .*; accepted: more than 2, which transport takes"):
+                await one.set_slo(wrong)
+        await one.use()
+        assert one.slo_ms == one.live()["slo_ms"] == 8000
+
+    using(service, work)
+    assert seconds == [pytest.approx(7.998), pytest.approx(3.998)]
+
+
 def test_versions_follow_each_other_and_none_outlives_the_service(small_net: SNNet, tmp_path: Path) -> None:
     service = Service.open(saved(small_net, tmp_path / "net"), LENIENT)
 

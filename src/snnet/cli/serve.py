@@ -2,12 +2,23 @@
 
 import asyncio
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from snnet.cli.console import loading, progress, say, show
-from snnet.serving import USUAL_ADDRESSES, USUAL_FRONT, USUAL_SERVICE, Addresses, FrontSettings, ServiceSettings
+from snnet.errors import BudgetError
+from snnet.serving import (
+    USUAL_ADDRESSES,
+    USUAL_CLUSTER,
+    USUAL_FRONT,
+    USUAL_SERVICE,
+    Addresses,
+    ClusterSettings,
+    FrontSettings,
+    ServiceSettings,
+)
 
 
 def serve(
@@ -17,6 +28,8 @@ def serve(
     settings: Annotated[ServiceSettings, Parameter(name="*", consume_multiple=True)] = USUAL_SERVICE,
     addresses: Annotated[Addresses, Parameter(name="*")] = USUAL_ADDRESSES,
     front: Annotated[FrontSettings, Parameter(name="*")] = USUAL_FRONT,
+    ray: Annotated[bool, Parameter(negative="")] = False,
+    cluster: Annotated[ClusterSettings, Parameter(name="*")] = USUAL_CLUSTER,
 ) -> None:
     """Answer requests by the best stitch that their deadlines and the load allow.
 
@@ -30,26 +43,35 @@ def serve(
 
     Args:
         source: Directory of a saved network, or of a bundle.
+        ray: Run it as replicas on a Ray cluster: that of RAY_ADDRESS, or else a new one on this machine.
 
     Examples:
         snnet serve runs/mine --slo-ms 50
         snnet serve bundle --processes --workers 2 --grpc-port 8001
+        snnet serve runs/mine --ray --max-replicas 4
     """
+    if not ray and cluster.model_fields_set:
+        given = ", ".join(sorted(cluster.model_fields_set))
+        raise BudgetError(f"{given}: given, and only a cluster has replicas; add --ray, or leave it out.")
     loading()
-    from snnet.serving import Service, run_service
-
-    with progress("Measuring") as report:
-        service = Service.open(source, settings, progress=report)
-    count = len(service.table)
-    say(f"{service.name}: {count} stitches, {settings.workers} workers, {settings.slo_ms:g} ms by default")
+    from snnet.serving import Service, check_addresses, cluster_application, run_on_cluster, run_service
 
     def started(listening: Mapping[str, str]) -> None:
         for name, address in listening.items():
             show(f"{name}: {address}")
         show("Ctrl-C ends it.")
 
-    _allow_files(addresses.connections + 1000)
-    asyncio.run(run_service(service, addresses, front, started))
+    if ray:
+        check_addresses(addresses)
+        application = cluster_application(source, settings, front, cluster)
+        run_on_cluster(application, Path(source).resolve().name, addresses, started)
+    else:
+        with progress("Measuring") as report:
+            service = Service.open(source, settings, progress=report)
+        count = len(service.table)
+        say(f"{service.name}: {count} stitches, {settings.workers} workers, {settings.slo_ms:g} ms by default")
+        _allow_files(addresses.connections + 1000)
+        asyncio.run(run_service(service, addresses, front, started))
     say("All that waited was answered.")
 
 

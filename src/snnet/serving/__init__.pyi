@@ -1,3 +1,8 @@
+from .cluster import USUAL_CLUSTER as USUAL_CLUSTER
+from .cluster import ClusterSettings as ClusterSettings
+from .cluster import check_addresses as check_addresses
+from .cluster import cluster_application as cluster_application
+from .cluster import run_on_cluster as run_on_cluster
 from .front.app import build_app as build_app
 from .front.asking import Answered as Answered
 from .front.asking import Answering as Answering

@@ -80,6 +80,11 @@ class Dispatcher:
         """Requests that wait or run now."""
         return len(self._asked)
 
+    @property
+    def stuck(self) -> bool:
+        """Whether all workers hang, or have died and are not replaced, for long."""
+        return not self._idle and max(self._until.values()) < self._clock() - _PATIENCE
+
     async def ask(self, asked: Asked, seconds: float) -> Answered:
         """Return the answer to a request.
 
@@ -94,10 +99,8 @@ class Dispatcher:
             BudgetError: If no stitch is what it asks for.
         """
         now, loop = self._clock(), asyncio.get_running_loop()
-        limits = self.scheduler.options.rounded(asked.limits)
-        request = Request(
-            next(self._numbers), now, now + seconds, len(asked.images), asked.priority, asked.stitch, limits
-        )
+        size, limits = len(asked.images), self.scheduler.options.rounded(asked.limits)
+        request = Request(next(self._numbers), now, now + seconds, size, asked.priority, asked.stitch, limits)
         if self._idle:
             self._correction.relax(now)
         if self._closing or not self.scheduler.offer(request, now):
@@ -125,8 +128,7 @@ class Dispatcher:
         if self._timer is not None:
             self._timer.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
-        loop = asyncio.get_running_loop()
-        await asyncio.gather(*(loop.run_in_executor(None, worker.close) for worker in self.workers))
+        await asyncio.gather(*(asyncio.to_thread(worker.close) for worker in self.workers))
         self._threads.shutdown(wait=False)
         self.scheduler.close()
 

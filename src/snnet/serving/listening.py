@@ -39,6 +39,16 @@ class Addresses(Settings):
     connections: int = Field(2000, ge=1, description="connections at once; others are refused")
     header_seconds: float = Field(10.0, gt=0, description="seconds in which the headers of a request must have come")
 
+    def url(self, host: str, port: int) -> str:
+        """Return the address of HTTP.
+
+        Args:
+            host: Where it listens.
+            port: The port that it has there.
+        """
+        scheme = "https" if self.certificate else "http"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+
 
 USUAL_ADDRESSES = Addresses()
 """The defaults."""
@@ -70,10 +80,7 @@ class HttpServer:
         require("httptools", "serve")
         from snnet.serving.connections import Connection
 
-        try:
-            listener = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
-        except OSError as error:
-            raise EngineError(f"Cannot listen at {host}:{port} ({error}); give another port, or 0 for any.") from error
+        listener = listen(host, port)
         try:
             config = uvicorn.Config(
                 self._app,
@@ -95,14 +102,29 @@ class HttpServer:
         self._task = asyncio.get_running_loop().create_task(self._server.serve(sockets=[listener]))
         while not self._server.started and not self._task.done():
             await asyncio.sleep(0.01)
-        scheme = "https" if limits.certificate else "http"
-        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+        return limits.url(host, listener.getsockname()[1])
 
     async def stop(self) -> None:
         """Accept no more connections, and let answers under way reach their callers."""
         if self._task is not None:
             self._server.should_exit = True
             await self._task
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Args:
+        host: Address.
+        port: Its port; 0 for one that is free.
+
+    Raises:
+        EngineError: If it cannot listen there.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise EngineError(f"Cannot listen at {host}:{port} ({error}); give another port, or 0 for any.") from error
 
 
 @contextmanager

@@ -58,6 +58,14 @@ class ServiceSettings(Settings):
     queue: int = Field(1000, ge=1, description="requests that may wait; others are refused")
     transport_ms: float = Field(2.0, ge=0, description="milliseconds of each deadline that are kept for the way back")
 
+    def allowance(self, deadline_ms: float | None = None) -> float:
+        """Return the seconds in which a request is to be answered here, with the way back off.
+
+        Args:
+            deadline_ms: Milliseconds that its caller gives it, if any.
+        """
+        return max(0.0, (self.slo_ms if deadline_ms is None else deadline_ms) - self.transport_ms) / 1e3
+
 
 USUAL_SERVICE = ServiceSettings()
 """The defaults."""
@@ -116,7 +124,7 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
         plans = Plans(beside=True)
         scheduler = Scheduler(options, settings.policy, queue=DeadlineQueue(settings.queue), plans=plans)
         # Until a policy has worked out what a rate of arrivals asks for, its decisions are not the best.
-        scheduler.prepare(settings.slo_ms / 1e3, settings.workers)
+        scheduler.prepare(settings.allowance(), settings.workers)
     except BaseException:
         for worker in workers:
             worker.close()
@@ -124,6 +132,22 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
     return Version(
         number, source, model.input, model.classes, count, times, options, Dispatcher(scheduler, workers, hear)
     )
+
+
+def check_source(source: Path, settings: ServiceSettings) -> None:
+    """Refuse what cannot be served, without starting a worker.
+
+    Args:
+        source: Directory of a saved network, or of a bundle.
+        settings: How it is to answer.
+
+    Raises:
+        BudgetError: If no stitch has a score, or a setting does not fit the source.
+        CheckpointError: If a network cannot be read; ExportError for a bundle.
+    """
+    # Where it is looked at need not have the device that it runs on.
+    model, *_ = _model(source, settings.model_copy(update={"device": "cpu"}))
+    _to_serve(_known(model, source), source, settings.precisions)
 
 
 def _model(source: Path, settings: ServiceSettings) -> "tuple[Bundle | SNNet, Path, str]":

@@ -4,8 +4,9 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from snnet.errors import SNNetError
 from snnet.serving.administration import administration
@@ -44,7 +45,7 @@ async def run_service(
         apps["admin"] = administration(service), "127.0.0.1", addresses.admin_port
     servers = [HttpServer(app, addresses) for app, _, _ in apps.values()]
     grpc, listening = None, dict[str, str]()
-    with _signals(service) as told_to_end:
+    with told_to_end(lambda: _renew(service)) as end:
         try:
             for server, (name, (_, host, port)) in zip(servers, apps.items(), strict=True):
                 listening[name] = await server.start(host, port)
@@ -52,7 +53,7 @@ async def run_service(
                 grpc, port = await start_grpc(service, addresses.host, addresses.grpc_port, front, metrics)
                 listening["grpc"] = f"{addresses.host}:{port}"
             started(listening)
-            await told_to_end.wait()
+            await end.wait()
         finally:
             await service.close()
             if grpc is not None:
@@ -62,16 +63,22 @@ async def run_service(
 
 
 @contextmanager
-def _signals(service: Service) -> Iterator[asyncio.Event]:
-    """Within the block signals end the service, or renew it; yield what is set when it is to end."""
+def told_to_end(renew: Callable[[], Coroutine[Any, Any, None]] | None = None) -> Iterator[asyncio.Event]:
+    """Within the block signals are heard; yield what is set by SIGTERM and SIGINT.
+
+    Args:
+        renew: What SIGHUP does.
+    """
     loop, end, renewing = asyncio.get_running_loop(), asyncio.Event(), set[asyncio.Task[None]]()
+    handlers: dict[int, Callable[[], None]] = {signal.SIGTERM: end.set, signal.SIGINT: end.set}
+    if renew is not None:
 
-    def renew() -> None:
-        task = loop.create_task(_renew(service))
-        renewing.add(task)
-        task.add_done_callback(renewing.discard)
+        def hang_up() -> None:
+            task = loop.create_task(renew())
+            renewing.add(task)
+            task.add_done_callback(renewing.discard)
 
-    handlers = {signal.SIGTERM: end.set, signal.SIGINT: end.set, signal.SIGHUP: renew}
+        handlers[signal.SIGHUP] = hang_up
     before = {number: signal.getsignal(number) for number in handlers}
     for number, handler in handlers.items():
         loop.add_signal_handler(number, handler)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from reprlib import repr as shown
 from typing import Any, Self
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from snnet.data import normalized_pixels, open_picture
-from snnet.errors import DataError, EngineError
+from snnet.errors import BudgetError, DataError, EngineError
 from snnet.serving.dispatcher import Dispatcher
 from snnet.serving.front.asking import Answered, Asked
 from snnet.serving.history import History
@@ -20,6 +21,7 @@ from snnet.serving.opening import USUAL_SERVICE, ServiceSettings, Version, open_
 from snnet.table import COST, LATENCY, SCORE, StitchTable, column
 from snnet.utils import Show
 
+_A_DAY_MS = 86_400_000.0
 _ENDS = "This server is going down, and opens no other version."
 
 
@@ -36,13 +38,12 @@ class Service:
     Attributes:
         name: What clients call the model.
         ready: Whether it accepts requests.
-        slo_ms: Milliseconds within which a request is answered that says nothing else; may be changed.
+        settings: How it answers.
     """
 
     def __init__(self, first: Version, settings: ServiceSettings, history: History) -> None:
         self._version, self.settings, self.history = first, settings, history
-        self.name, self.slo_ms = first.source.resolve().name, settings.slo_ms
-        self.ready = True
+        self.name, self.ready = first.source.resolve().name, True
         self._changing = asyncio.Lock()
 
     @classmethod
@@ -72,6 +73,11 @@ class Service:
     def version(self) -> str:
         """Number of the version that answers."""
         return str(self._version.number)
+
+    @property
+    def slo_ms(self) -> float:
+        """Milliseconds within which a request is answered that says nothing else."""
+        return self.settings.slo_ms
 
     @property
     def size(self) -> tuple[int, int, int]:
@@ -154,11 +160,30 @@ class Service:
             raise DataError(
                 f"images are {images.dtype} {images.shape}; accepted: float32 (N, {', '.join(map(str, size))})."
             )
-        wanted = self.slo_ms if asked.deadline_ms is None else asked.deadline_ms
-        version, seconds = self.version, max(0.0, wanted - self.settings.transport_ms) / 1e3
-        answered = await self.dispatcher.ask(asked, seconds)
+        version = self.version
+        answered = await self.dispatcher.ask(asked, self.settings.allowance(asked.deadline_ms))
         # Another one may have taken over meanwhile.
         return answered if version == self.version else replace(answered, version=version)
+
+    async def set_slo(self, slo_ms: float) -> None:
+        """Let requests that say nothing else be answered within another time from now on.
+
+        Args:
+            slo_ms: Milliseconds.
+
+        Raises:
+            BudgetError: If it is no more than transport takes, or more than a day.
+        """
+        least = self.settings.transport_ms
+        if not least < slo_ms <= _A_DAY_MS:
+            raise BudgetError(
+                f"slo_ms is {shown(slo_ms)}; accepted: more than {least:g}, which transport takes, up to {_A_DAY_MS:g}."
+            )
+        async with self._changing:
+            changed = self.settings.model_copy(update={"slo_ms": slo_ms})
+            prepare, loop = self.dispatcher.scheduler.prepare, asyncio.get_running_loop()
+            await loop.run_in_executor(None, prepare, changed.allowance(), changed.workers)
+            self.settings = changed
 
     async def use(self, source: str | Path | None = None, progress: Show = False) -> str:
         """Let another version answer from now on. No request is lost: those that wait are answered by the one before.

@@ -1,8 +1,11 @@
 """A service that answers with what it was sent, or fails as it is told, and requests to it."""
 
+import asyncio
 import json
 import struct
+import time
 import zlib
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -39,6 +42,28 @@ class FakeService:
         if self.error is not None:
             raise self.error
         return Answered(logits_of(asked.images), "0:0-3", self.score, 8, 1.5, 2.5)
+
+
+class Unanswering(FakeService):
+    """Answers nobody; how many gave it up."""
+
+    cancelled = 0
+
+    async def ask(self, asked: Asked) -> Answered:
+        self.asked.append(asked)
+        try:
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+        except asyncio.CancelledError:
+            self.cancelled += 1
+            raise
+
+
+def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
+    """What a condition gives once it holds; if it does not within some time, what it gave last."""
+    end = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return found
 
 
 def logits_of(images: NDArray[np.float32]) -> NDArray[np.float32]:

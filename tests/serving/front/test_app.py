@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from snnet.errors import BudgetError, DataError, RecipeError
-from snnet.serving import Answered, Asked, ExpiredError, FailedError, FrontSettings, RefusedError, build_app
-from tests.serving.front.service import IMAGES, LENGTH, PATH, FakeService, binary, logits_of, png, request
+from snnet.serving import ExpiredError, FailedError, FrontSettings, RefusedError, build_app
+from tests.serving.front.service import IMAGES, LENGTH, PATH, FakeService, Unanswering, binary, logits_of, png, request
 from tests.serving.front.test_protocol import BODIES, LENGTHS
 
 pytest.importorskip("fastapi", reason="the package fastapi is not installed")
@@ -55,7 +55,9 @@ def test_the_model_is_described_and_answers(client: TestClient, version: str) ->
     np.testing.assert_array_equal(
         np.float32(answer.json()["outputs"][0]["data"]).reshape(2, 4), logits_of(IMAGES), strict=True
     )
-    assert client.get("/v2").json()["name"] == "snnet"
+    for place in ("/v2", "/v2/"):
+        told = client.get(place, follow_redirects=False)
+        assert told.status_code == 200 and told.json()["name"] == "snnet"
 
 
 def test_bytes_are_answered_with_bytes(client: TestClient, service: FakeService) -> None:
@@ -223,20 +225,6 @@ def test_what_is_asked_is_cancelled_when_its_caller_goes_away(path: str) -> None
     assert send(app, parts(), path, wait=0.1)[0]["status"] == 499
     assert service.cancelled == len(service.asked) == 1
     assert counts(TestClient(app)) == {"cancelled": 1}
-
-
-class Unanswering(FakeService):
-    """Answers nobody."""
-
-    cancelled = 0
-
-    async def ask(self, asked: Asked) -> Answered:
-        self.asked.append(asked)
-        try:
-            return await asyncio.Event().wait()  # type: ignore[return-value]
-        except asyncio.CancelledError:
-            self.cancelled += 1
-            raise
 
 
 def test_who_cancels_the_handling_of_a_request_is_heard() -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.client import HTTPConnection
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from snnet.errors import BudgetError
 from snnet.serving import FrontSettings, build_app
-from tests.serving.front.service import IMAGES, PATH, FakeService, binary, logits_of, png
+from tests.serving.front.service import IMAGES, PATH, FakeService, Unanswering, binary, eventually, logits_of, png
 
 uvicorn = pytest.importorskip("uvicorn", reason="the package uvicorn is not installed")
 httpx = pytest.importorskip("httpx", reason="the package httpx is not installed")
@@ -91,6 +92,24 @@ def test_a_body_that_is_too_long_is_refused_and_the_server_goes_on(address: str,
         body, headers = binary()
         assert client.post(PATH, content=body, headers=headers).status_code == 200
         assert client.post("/classify", files={"image": png(9, 7)}).status_code == 200
+
+
+@pytest.mark.parametrize("path", [PATH, "/classify"])
+def test_who_hangs_up_is_no_longer_answered(path: str) -> None:
+    service = Unanswering()
+    body, headers = binary() if path == PATH else (png(9, 7), {})
+    with served(service) as address:
+        callers = [HTTPConnection(address) for _ in range(5)]
+        for one in callers:
+            one.request("POST", path, body, headers)
+        assert eventually(lambda: len(service.asked) == 5)
+        for one in callers[:3]:
+            one.close()
+        assert eventually(lambda: service.cancelled == 3)
+        assert 'snnet_requests_total{outcome="cancelled"} 3.0' in httpx.get(f"http://{address}/metrics").text
+        for one in callers[3:]:
+            one.close()
+        assert eventually(lambda: service.cancelled == 5)
 
 
 def check(case: Any) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from snnet.errors import BudgetError, DataError
 from snnet.serving import ExpiredError, FailedError, FrontSettings, Metrics, RefusedError, start_grpc
-from tests.serving.front.service import IMAGES, FakeService, logits_of
+from tests.serving.front.service import IMAGES, FakeService, Unanswering, eventually, logits_of
 
 grpc = pytest.importorskip("grpc", reason="the package grpcio is not installed")
 client = pytest.importorskip("tritonclient.grpc", reason="the package tritonclient is not installed")
@@ -203,6 +203,19 @@ def test_a_token_is_asked_for_and_calls_are_counted() -> None:
         for outcome in ("invalid", "in_time")
     }
     assert counted == {"invalid": 2, "in_time": 1}
+
+
+def test_a_call_that_is_cancelled_is_no_longer_answered() -> None:
+    service, metrics = Unanswering(), Metrics()
+    with served(service, metrics) as address:
+        stub = calls(address)
+        under_way = [stub.ModelInfer.future(request()) for _ in range(3)]
+        assert eventually(lambda: len(service.asked) == 3)
+        for one in under_way:
+            one.cancel()
+        assert eventually(lambda: service.cancelled == 3)
+        counted = lambda: metrics.registry.get_sample_value("snnet_requests_total", {"outcome": "cancelled"})  # noqa: E731
+        assert eventually(lambda: counted() == 3)
 
 
 def test_a_port_that_is_taken_is_told(address: str) -> None:

@@ -1,7 +1,6 @@
 """The page of a service in a real browser, through a burst."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from PIL import Image
 pytest.importorskip("fastapi")
 from snnet.network import SNNet
 from tests.cli.test_serve import Server, asked, infer
+from tests.serving.front.service import eventually
 
 LEFT = "\ue012"
 
@@ -24,15 +24,6 @@ def server(small_net: SNNet, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     running = Server(str(place), "--slo-ms", "2000", "--max-batch", "4")
     yield running
     running.end()
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 20) -> bool:
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.1)
-    return True
 
 
 def test_what_it_does_is_told_as_data(server: Server) -> None:

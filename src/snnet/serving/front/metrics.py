@@ -16,13 +16,12 @@ OUTCOMES = ("in_time", "late", "refused", "expired", "failed", "invalid", "cance
 
 
 class Gauges(Protocol):
-    """What a service knows of itself at each moment.
+    """What a service knows of itself at each moment."""
 
-    Attributes:
-        slo_ms: Milliseconds that a request has which says nothing else; may change.
-    """
-
-    slo_ms: float
+    @property
+    def slo_ms(self) -> float:
+        """Milliseconds that a request has which says nothing else; may change."""
+        ...
 
     def queue_length(self) -> int:
         """Return how many requests wait."""

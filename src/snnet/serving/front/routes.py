@@ -82,7 +82,9 @@ def _add_health(app: FastAPI, service: Answering) -> None:
     async def ready() -> Response:
         return JSONResponse({"ready": service.ready}, 200 if service.ready else 503)
 
+    # The protocol's description has the second, its text the first; not every client follows from one to the other.
     @app.get("/v2", responses=told.responses(told.Server, 401))
+    @app.get("/v2/", include_in_schema=False)
     async def server() -> Response:
         return JSONResponse(server_metadata())
 
