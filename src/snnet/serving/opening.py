@@ -25,6 +25,7 @@ from snnet.table import (
     COST,
     SCORE,
     StitchTable,
+    facts_of,
     in_precision,
     load_precisions,
     pareto_frontier,
@@ -32,7 +33,7 @@ from snnet.table import (
     with_precisions,
     without_profile,
 )
-from snnet.utils import Settings, Show, file_digest
+from snnet.utils import Settings, Show, file_digest, versions, versions_of
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
@@ -231,13 +232,11 @@ def _workers(
 
 def _facts(of: Path, settings: ServiceSettings, engine: str) -> dict[str, Any]:
     """Return what latencies depend on."""
-    import torch
-
-    from snnet.profiling import facts_of
-    from snnet.runtime.engines import Conditions
-
+    conditions = {"device": settings.device, "precision": "fp32", "threads": settings.threads}
+    # Torch is not loaded for its version where worker processes run without it.
+    packages = versions_of("snnet", engine) if settings.processes else versions(engine)
     return {
-        **facts_of(engine, Conditions(torch.device(settings.device), "fp32", settings.threads), "fp32"),
+        **facts_of(engine, conditions, "fp32", packages),
         "method": "processes" if settings.processes else "threads",
         "cores": list(settings.cores),
         "network": file_digest(of),
