@@ -51,7 +51,7 @@ def test_requests_that_wait_are_run_together_and_answered_apart() -> None:
     async def work(one: Dispatcher) -> list[Any]:
         asked = [asyncio.ensure_future(one.ask(Asked(images(1 + n % 2, float(n))), 5.0)) for n in range(7)]
         await asyncio.sleep(0.05)
-        assert one.waiting == 6 and one.unanswered == 7
+        assert one.waiting == 6 and len(one._asked) == 7
         worker.gate.set()
         return await asyncio.gather(*asked)
 
@@ -137,7 +137,7 @@ def test_who_leaves_is_not_run_and_told_of_once() -> None:
         for asked in (running, leaves):
             asked.cancel()
         await asyncio.sleep(0)
-        assert one.waiting == 2 and one.unanswered == 2
+        assert one.waiting == 2 and len(one._asked) == 2
         await asyncio.wait([late])
         assert one.waiting == 1, "no worker is free, and yet who is too late is told"
         worker.gate.set()
@@ -162,6 +162,17 @@ def test_a_worker_that_hangs_is_told_once(monkeypatch: pytest.MonkeyPatch) -> No
 
     _, heard = served([worker], work)
     assert [one.status for one in heard] == ["failed"]
+
+
+def test_a_worker_that_hangs_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("snnet.serving.dispatcher._PATIENCE", 0.05)
+    worker = FakeWorker()
+    worker.gate.clear()
+    worker.deaths = 1
+    worker.interrupt = worker.gate.set  # type: ignore[method-assign]
+    answers, heard = served([worker], lambda one: all_of(one.ask(Asked(images(1)), 5.0)))
+    assert isinstance(answers[0], Answered) and [one.status for one in heard] == ["answered"]
+    assert worker.restarted == 1
 
 
 def test_a_worker_that_fails_says_so_and_goes_on() -> None:

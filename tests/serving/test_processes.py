@@ -1,5 +1,6 @@
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,15 @@ def test_a_process_that_dies_is_told_of_and_replaced(process: ProcessWorker) -> 
     process.restart()
     assert process.pid != before
     np.testing.assert_array_equal(process.run(STITCHES[0], pixels(2)), expected)
+
+
+def test_a_process_that_hangs_can_be_given_up(process: ProcessWorker) -> None:
+    os.kill(process.pid, signal.SIGSTOP)
+    threading.Timer(0.1, process.interrupt).start()
+    with pytest.raises(WorkerLostError):
+        process.run(STITCHES[0], pixels(2))
+    process.restart()
+    assert len(process.run(STITCHES[0], pixels(2))) == 2
 
 
 def test_a_process_ends_with_its_parents_side(written: Path) -> None:

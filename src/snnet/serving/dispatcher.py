@@ -21,7 +21,7 @@ from snnet.serving.workers import Images, Worker
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE = 10.0
-"""Seconds behind its deadline after which a request whose worker does not answer is given up."""
+"""Seconds after which a request whose worker does not answer is given up, behind its deadline, and so is the worker."""
 _SOON = 1.0
 """Seconds after which who was refused may ask again, at least."""
 
@@ -74,11 +74,6 @@ class Dispatcher:
     def waiting(self) -> int:
         """Requests that wait now."""
         return len(self.scheduler.queue)
-
-    @property
-    def unanswered(self) -> int:
-        """Requests that wait or run now."""
-        return len(self._asked)
 
     @property
     def stuck(self) -> bool:
@@ -175,6 +170,7 @@ class Dispatcher:
         # Whoever has gone away in between needs no answer.
         parts = [one for one in asked if one is not None]
         begin = self._clock()
+        hangs = loop.call_later(self._until[worker] - begin + _PATIENCE, worker.interrupt)
         try:
             if parts:
                 images = [one.images for one in parts]
@@ -183,6 +179,7 @@ class Dispatcher:
                 self._correction.observe(job.option.latency, took, begin + took)
                 self._answer(parts, job, logits, begin, took)
         except WorkerLostError as error:
+            hangs.cancel()
             for one in parts:
                 self._once_more(one, error)
             self._serve()
@@ -193,6 +190,7 @@ class Dispatcher:
             for one in parts:
                 self._end(one.request, "failed", FailedError(why))
         finally:
+            hangs.cancel()
             self._until.pop(worker, None)
             self._idle.append(worker)
             self._serve()

@@ -11,7 +11,6 @@ from contextlib import suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import recv_handle, send_handle
-from multiprocessing.shared_memory import SharedMemory
 from pathlib import Path
 from threading import Lock
 from typing import Any, TypeAlias
@@ -19,6 +18,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from snnet.errors import EngineError, SNNetError, WorkerLostError
+from snnet.serving.block import Block
 from snnet.serving.workers import Images, Worker
 
 _START_SECONDS, _END_SECONDS = 120.0, 5.0
@@ -153,8 +153,8 @@ class ProcessWorker(Worker):
     ) -> None:
         size, classes, self._largest = sizes
         self._template, self._cores = template, tuple(cores)
-        self._images = _Block((self._largest, *size))
-        self._logits = _Block((self._largest, classes))
+        self._images = Block((self._largest, *size))
+        self._logits = Block((self._largest, classes))
         try:
             self.restart()
         except EngineError:
@@ -198,9 +198,13 @@ class ProcessWorker(Worker):
         self._release()
         self._template.let_go()
 
-    def _kill(self) -> None:
+    def interrupt(self) -> None:
+        """Kill the process."""
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
+
+    def _kill(self) -> None:
+        self.interrupt()
         self._template.ended(self.pid, _END_SECONDS)
 
     def _release(self) -> None:
@@ -219,21 +223,6 @@ class ProcessWorker(Worker):
         return WorkerLostError(
             f"Worker process {self.pid} ended (exit code {self._template.ended(self.pid, 1)}).", began
         )
-
-
-class _Block:
-    """An array that two processes see."""
-
-    def __init__(self, shape: tuple[int, ...], name: str | None = None) -> None:
-        size = 4 * int(np.prod(shape))
-        self.memory = SharedMemory(name, create=name is None, size=size)
-        self.array: Images = np.ndarray(shape, np.float32, self.memory.buf)
-        self.facts: _Facts = (shape, self.memory.name)
-
-    def release(self) -> None:
-        del self.array
-        self.memory.close()
-        self.memory.unlink()
 
 
 def _template(control: "Connection[Any, Any]", bundle: str, stitches: Sequence[str], threads: int) -> None:
@@ -290,7 +279,7 @@ def _work(
     try:
         if cores:
             os.sched_setaffinity(0, cores)
-        given, found = _Block(*images), _Block(*logits)
+        given, found = Block(*images), Block(*logits)
         ready = stitches() if callable(stitches) else stitches
     except (SNNetError, OSError) as error:
         pipe.send(f"{type(error).__name__}: {error}")

@@ -38,6 +38,9 @@ class Worker(ABC):
     def restart(self) -> None:  # noqa: B027
         """Take the place of what has died."""
 
+    def interrupt(self) -> None:  # noqa: B027
+        """Give up what runs, which hangs: who waits for it is told that the worker is lost. Any thread may call it."""
+
     def close(self) -> None:  # noqa: B027
         """Run no more."""
 
