@@ -104,7 +104,8 @@ def serve(folder: Path, count: int, batch: int) -> None:
     import numpy as np
 
     from snnet.export.bundle import Bundle
-    from snnet.serving.processes import ProcessWorker, Template
+    from snnet.serving.processes import ProcessWorker
+    from snnet.serving.template import Template
 
     bundle = Bundle.open(folder, verify=False)
     weights, classes = bundle.weights.stat().st_size, bundle.manifest.num_classes

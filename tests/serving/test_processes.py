@@ -10,7 +10,8 @@ import pytest
 
 from snnet.errors import EngineError, WorkerLostError
 from snnet.export.bundle import Bundle
-from snnet.serving.processes import ProcessWorker, Template
+from snnet.serving.processes import ProcessWorker
+from snnet.serving.template import Template
 from tests.bundles import STITCHES
 from tests.serving.test_workers import pixels
 

@@ -15,9 +15,10 @@ from snnet.serving.dispatcher import Dispatcher, Hearing
 from snnet.serving.options import Options
 from snnet.serving.plans import Plans
 from snnet.serving.policy import POLICIES
-from snnet.serving.processes import ProcessWorker, Template
+from snnet.serving.processes import ProcessWorker
 from snnet.serving.queue import DeadlineQueue
 from snnet.serving.scheduler import Scheduler
+from snnet.serving.template import Template
 from snnet.serving.timing import TIMES, kept_latencies, measure_latencies
 from snnet.serving.workers import ThreadWorker, Worker
 from snnet.space import InputSpec
