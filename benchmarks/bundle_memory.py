@@ -104,21 +104,24 @@ def serve(folder: Path, count: int, batch: int) -> None:
     import numpy as np
 
     from snnet.export.bundle import Bundle
-    from snnet.serving.workers import ProcessWorker
+    from snnet.serving.processes import ProcessWorker
+    from snnet.serving.template import Template
 
     bundle = Bundle.open(folder, verify=False)
     weights, classes = bundle.weights.stat().st_size, bundle.manifest.num_classes
     images = np.random.default_rng(0).standard_normal((batch, *bundle.input.size), dtype=np.float32)
     stitches, workers = [str(stitch) for stitch in bundle.stitches], list[ProcessWorker]()
     print(f"weights {weights / 2**20:.0f} MiB, stitches {len(stitches)}, batches of {batch}")
+    template = Template(folder, stitches)
     for _ in range(count):
-        workers.append(ProcessWorker(folder, stitches, (bundle.input.size, classes, batch)))
+        workers.append(ProcessWorker(template, (bundle.input.size, classes, batch)))
         for stitch in stitches:
             workers[-1].run(stitch, images)
-        held = [pss(worker.pid) for worker in workers]
+        held = [pss(process) for process in (template.pid, *(worker.pid for worker in workers))]
         told = ", ".join(f"{one / 2**20:.0f}" for one in held)
         whole = sum(held)
-        print(f"{len(held)} processes: {told} MiB, {whole / 2**20:.0f} in all, {whole / weights:.2f} of the weights")
+        print(f"{len(workers)} workers and what they are copies of: {told} MiB", end="")
+        print(f", {whole / 2**20:.0f} in all, {whole / weights:.2f} of the weights")
     for worker in workers:
         worker.close()
 

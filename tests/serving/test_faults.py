@@ -42,13 +42,13 @@ def server(place: Path) -> Iterator[Server]:
 
 
 def workers(server: Server) -> list[psutil.Process]:
-    """The processes that run batches, with those that end just now."""
+    """The processes that run batches, copies of a child of the server, with those that end just now."""
     children = psutil.Process(server.process.pid).children()
     found = []
     for child in children:
         try:
-            if child.status() == psutil.STATUS_ZOMBIE or any("spawn_main" in part for part in child.cmdline()):
-                found.append(child)
+            if any("spawn_main" in part for part in child.cmdline()):
+                found += child.children()
         except psutil.NoSuchProcess:
             continue
     return found

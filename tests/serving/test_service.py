@@ -1,5 +1,7 @@
 import asyncio
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -214,3 +216,23 @@ def test_stitches_that_were_scored_in_bf16_answer_too(small_net: SNNet, tmp_path
     using(plain, lambda one: asyncio.sleep(0))
     with pytest.raises(BudgetError, match=r"how good its stitches are in int8; `snnet evaluate \S+ --precision int8`"):
         Service.open(place, LENIENT.model_copy(update={"precisions": ("int8",)}))
+
+
+def test_worker_processes_are_served_without_torch(written: Path) -> None:
+    script = f"""
+import asyncio, sys
+from snnet.serving import Asked, Service, ServiceSettings
+import numpy as np
+
+async def main():
+    service = Service.open({str(written)!r}, ServiceSettings(slo_ms=5000, max_batch=2, processes=True))
+    answer = await service.ask(Asked(np.zeros((1, 1, 28, 28), np.float32)))
+    await service.close()
+    print(answer.logits.shape, sorted({{"torch", "timm"}} & sys.modules.keys()))
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+    (file := written.parent / "served.py").write_text(script)
+    found = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, check=False)
+    assert found.stdout == "(1, 10) []\n", found.stderr

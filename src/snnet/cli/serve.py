@@ -53,7 +53,8 @@ def serve(
     if not ray and cluster.model_fields_set:
         given = ", ".join(sorted(cluster.model_fields_set))
         raise BudgetError(f"{given}: given, and only a cluster has replicas; add --ray, or leave it out.")
-    loading()
+    if not settings.processes:
+        loading()
     from snnet.serving import Service, check_addresses, cluster_application, run_on_cluster, run_service
 
     def started(listening: Mapping[str, str]) -> None:

@@ -6,7 +6,6 @@ from .costs import step_params as step_params
 from .costs import stitch_params as stitch_params
 from .energy import find_meter as find_meter
 from .memory import memory_bytes as memory_bytes
-from .profiling import facts_of as facts_of
 from .profiling import profile as profile
 from .timing import USUAL_MEASURE as USUAL_MEASURE
 from .timing import MeasureSettings as MeasureSettings

@@ -1,7 +1,6 @@
 """The table of costs, with what was measured on the machine at hand."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import torch
@@ -15,8 +14,8 @@ from snnet.profiling.measure import measure
 from snnet.profiling.memory import COMPUTED, MEASURED
 from snnet.profiling.timing import CONFIDENCE, USUAL_MEASURE, MeasureSettings
 from snnet.runtime.engines import ENGINES, Conditions
-from snnet.table import ERROR, LATENCY, PROFILE, THROUGHPUT, StitchTable, column
-from snnet.utils import Machine, Precision, Show, precision_of, shows_progress, torch_threads, versions
+from snnet.table import ERROR, LATENCY, PROFILE, THROUGHPUT, StitchTable, column, facts_of
+from snnet.utils import Precision, Show, precision_of, shows_progress, torch_threads, versions
 
 _MUST_AGREE = ("machine", "engine", "device", "precision", "threads", "versions")
 _TIMED = (LATENCY, THROUGHPUT)
@@ -100,8 +99,10 @@ def _meter(settings: MeasureSettings, device: torch.device) -> tuple[Meter | Non
 
 def _facts(net: SNNet, engine: str, conditions: Conditions, settings: MeasureSettings, meter: str) -> dict[str, Any]:
     on_cuda = conditions.device.type == "cuda"
+    gpus = [torch.cuda.get_device_name(conditions.device)] if on_cuda else []
+    own = precision_of(next(net.parameters()).dtype)
     return {
-        **facts_of(engine, conditions, precision_of(next(net.parameters()).dtype)),
+        **facts_of(engine, conditions.to_dict(), own, versions(engine), gpus),
         "warmup": settings.warmup,
         "repeats": settings.repeats,
         "again": settings.again,
@@ -109,26 +110,6 @@ def _facts(net: SNNet, engine: str, conditions: Conditions, settings: MeasureSet
         "confidence": CONFIDENCE,
         "memory": MEASURED if on_cuda else COMPUTED,
         "energy": meter,
-    }
-
-
-def facts_of(engine: str, conditions: Conditions, network_precision: str) -> dict[str, Any]:
-    """Return what every table of measurements says: machine, engine, conditions, versions, and when.
-
-    Args:
-        engine: What runs the stitches; if it is a package it bears its name.
-        conditions: Under which it runs them.
-        network_precision: Type of the network's own weights.
-    """
-    device = conditions.device
-    gpus = [torch.cuda.get_device_name(device)] if device.type == "cuda" else []
-    return {
-        "machine": Machine.here().on(*gpus).to_dict(),
-        "engine": engine,
-        **conditions.to_dict(),
-        "network_precision": network_precision,
-        "versions": {name: one for name, one in versions(engine).items() if name == "snnet" or one != "not installed"},
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 

@@ -1,4 +1,4 @@
-# Tested in tests/serving/test_workers.py.
+# Tested in tests/serving/test_processes.py.
 """Memory in which a server and its worker processes hand each other images and logits."""
 
 from multiprocessing.shared_memory import SharedMemory

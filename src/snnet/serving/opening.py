@@ -15,15 +15,18 @@ from snnet.serving.dispatcher import Dispatcher, Hearing
 from snnet.serving.options import Options
 from snnet.serving.plans import Plans
 from snnet.serving.policy import POLICIES
+from snnet.serving.processes import ProcessWorker
 from snnet.serving.queue import DeadlineQueue
 from snnet.serving.scheduler import Scheduler
+from snnet.serving.template import Template
 from snnet.serving.timing import TIMES, kept_latencies, measure_latencies
-from snnet.serving.workers import ProcessWorker, ThreadWorker, Worker
+from snnet.serving.workers import ThreadWorker, Worker
 from snnet.space import InputSpec
 from snnet.table import (
     COST,
     SCORE,
     StitchTable,
+    facts_of,
     in_precision,
     load_precisions,
     pareto_frontier,
@@ -31,7 +34,7 @@ from snnet.table import (
     with_precisions,
     without_profile,
 )
-from snnet.utils import Settings, Show, file_digest
+from snnet.utils import Settings, Show, file_digest, versions, versions_of
 
 if TYPE_CHECKING:
     from snnet.network import SNNet
@@ -208,13 +211,14 @@ def _workers(
     stitches = [row.stitch for row in table]
     if settings.processes:
         cores = [settings.cores[number :: settings.workers] for number in range(settings.workers)]
-        started: list[Worker] = []
+        started, template = list[Worker](), Template(source, stitches, settings.threads)
         try:
             for own in cores:
-                started.append(ProcessWorker(source, stitches, sizes, threads=settings.threads, cores=own))
+                started.append(ProcessWorker(template, sizes, cores=own))
         except BaseException:
             for worker in started:
                 worker.close()
+            template.close()
             raise
         return started
     import torch
@@ -229,13 +233,11 @@ def _workers(
 
 def _facts(of: Path, settings: ServiceSettings, engine: str) -> dict[str, Any]:
     """Return what latencies depend on."""
-    import torch
-
-    from snnet.profiling import facts_of
-    from snnet.runtime.engines import Conditions
-
+    conditions = {"device": settings.device, "precision": "fp32", "threads": settings.threads}
+    # Torch is not loaded for its version where worker processes run without it.
+    packages = versions_of("snnet", engine) if settings.processes else versions(engine)
     return {
-        **facts_of(engine, Conditions(torch.device(settings.device), "fp32", settings.threads), "fp32"),
+        **facts_of(engine, conditions, "fp32", packages),
         "method": "processes" if settings.processes else "threads",
         "cores": list(settings.cores),
         "network": file_digest(of),

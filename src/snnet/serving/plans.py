@@ -71,9 +71,10 @@ class Plans:
             return dict(self._kept)
 
     def close(self) -> None:
-        """Work out no more, and keep nothing: policies and their plans know each other, and would stay for long."""
+        """Work out no more, and keep nothing: what it is known by refers to policies, and they to this."""
         if self._thread is not None:
             self._thread.shutdown(wait=False, cancel_futures=True)
+            self._thread = None
         with self._lock:
             self._kept.clear()
 

@@ -20,6 +20,7 @@ from .facts import PRECISIONS as PRECISIONS
 from .facts import PROFILE as PROFILE
 from .facts import check_profile as check_profile
 from .facts import describe_profile as describe_profile
+from .facts import facts_of as facts_of
 from .facts import read_facts as read_facts
 from .frontier import anchor_regression as anchor_regression
 from .frontier import gap_to_lines as gap_to_lines

@@ -1,6 +1,7 @@
 """Under what a table was measured: in the words of today, in a line for people, and whether it holds here."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import Field
@@ -73,6 +74,32 @@ def _current(name: str, fact: Any) -> Any:
     """Return a fact, each word of a precision (`float32 with bf16`) by its present name."""
     named = name in ("precision", *_RENAMED) and isinstance(fact, str)
     return " ".join(map(precision_of, fact.split())) if named else fact
+
+
+def facts_of(
+    engine: str,
+    conditions: Mapping[str, Any],
+    network_precision: str,
+    versions: Mapping[str, str],
+    gpus: Iterable[str] = (),
+) -> dict[str, Any]:
+    """Return what every table of measurements says: machine, engine, conditions, versions, and when.
+
+    Args:
+        engine: What runs the stitches; if it is a package it bears its name.
+        conditions: Device, precision and threads.
+        network_precision: Type of the network's own weights.
+        versions: Of the packages that take part, by name.
+        gpus: Those that the measurement uses.
+    """
+    return {
+        "machine": Machine.here().on(*gpus).to_dict(),
+        "engine": engine,
+        **conditions,
+        "network_precision": network_precision,
+        "versions": {name: one for name, one in versions.items() if name == "snnet" or one != "not installed"},
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
 
 
 def describe_profile(meta: Mapping[str, Any]) -> str | None:

@@ -42,6 +42,7 @@ from .onednn import fast_product as fast_product
 from .onednn import has_fast_linear as has_fast_linear
 from .packages import require as require
 from .packages import versions as versions
+from .packages import versions_of as versions_of
 from .precision import Precision as Precision
 from .precision import check_precision as check_precision
 from .precision import precision_of as precision_of

@@ -33,9 +33,13 @@ def versions(*packages: str) -> dict[str, str]:
     """Return the versions of this package, torch, timm and others by their names on the package index."""
     import torch
 
-    found = {"snnet": _version("snnet"), "torch": str(torch.__version__), "timm": _version("timm")}
     # torch's own name of its version says which build it is, for CPU or for which CUDA.
-    return {**found, **{package: _version(package) for package in packages if package not in found}}
+    return {**versions_of("snnet", "torch", "timm", *packages), "torch": str(torch.__version__)}
+
+
+def versions_of(*packages: str) -> dict[str, str]:
+    """Return the versions of some packages, none of which is loaded."""
+    return {package: _version(package) for package in packages}
 
 
 def _version(package: str) -> str:
