@@ -6,7 +6,8 @@ Policies, each anchor alone, and swapped models answer the same arrivals (gamma,
 `--cv2`) in turns, in shuffled order. Requests have `--images` each, so that the network takes the time and not HTTP,
 and may take `--slo` times as long as the largest anchor takes for one. The load is a share of what that one can answer.
 Printed: the share of all requests that was answered in time by the callers' clocks, the mean score of these, and what
-the simulator had predicted from the latencies that the servers measured at their start.
+the simulator predicts from the latencies that the servers measured at their start, times what calls took more while
+callers shared the cores (the median, `calls`).
 """
 
 import argparse
@@ -26,7 +27,7 @@ from serving_server import ALONE, SWAPPED, policy_of
 
 import snnet
 from snnet.export.bundle import MANIFEST, Bundle, write_bundle
-from snnet.serving import USUAL_SERVICE, Options, gamma_arrivals, simulate
+from snnet.serving import Option, Options, gamma_arrivals, simulate
 from snnet.table import StitchTable
 
 HERE = Path(__file__).resolve().parent
@@ -40,8 +41,9 @@ _LEAD = 1.5
 class Server:
     """One server in a process of its own."""
 
-    def __init__(self, bundle: Path, policy: str, slo_ms: float) -> None:
-        command = [sys.executable, str(HERE / "serving_server.py"), str(bundle), policy, "--slo-ms", str(slo_ms)]
+    def __init__(self, bundle: Path, policy: str, slo_ms: float, transport_ms: float = 0.0) -> None:
+        command = [sys.executable, str(HERE / "serving_server.py"), str(bundle), policy]
+        command += ["--slo-ms", str(slo_ms), "--transport-ms", str(transport_ms)]
         self.bundle, self.process = bundle, subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         told = json.loads(self.process.stdout.readline())
@@ -86,6 +88,24 @@ def answers(server: Server, arrivals: np.ndarray, slo_ms: float, images: int, ca
     return {name: values - begin if name in ("due", "sent", "done") else values for name, values in found.items()}
 
 
+def slower(options: Options, found: dict[str, np.ndarray]) -> float:
+    """Return how many times as long calls took as was measured when nobody asked: the median over answers."""
+    known = {stitch: options.latencies[row] for row, stitch in enumerate(options.stitches)}
+    pairs = zip(found["stitch"], found["batch"], found["compute"], strict=True)
+    ratios = [took / 1e3 / known[stitch][batch - 1] for stitch, batch, took in pairs if stitch in known and batch]
+    return float(np.median(ratios)) if ratios else 1.0
+
+
+def times_as_long(options: Options, factor: float) -> Options:
+    """Return options that take some times as long."""
+    return Options(
+        Option(stitch, batch, factor * float(seconds), float(options.scores[row]))
+        for row, stitch in enumerate(options.stitches)
+        for batch, seconds in enumerate(options.latencies[row], 1)
+        if np.isfinite(seconds)
+    )
+
+
 def in_time(found: dict[str, np.ndarray], slo_ms: float) -> np.ndarray:
     """Tell which requests were answered in time, by the callers' clocks."""
     told: np.ndarray = (found["status"] == 200) & (found["done"] - found["sent"] <= slo_ms / 1e3)
@@ -101,7 +121,8 @@ def compare(args: argparse.Namespace, elastic: Path, anchors: Path) -> None:
     names = [*NAMES, *(ALONE + stitch for stitch in single.stitches), SWAPPED]
     print(f"{len(options)} useful stitches; the largest anchor answers {rate:.0f} requests per second", end="")
     print(f" of {args.images} images; one may take {slo_ms:.1f} ms")
-    servers = {name: Server(elastic if name in NAMES else anchors, name, slo_ms) for name in names}
+    where = {name: elastic if name in NAMES else anchors for name in names}
+    servers = {name: Server(place, name, slo_ms, args.transport_ms) for name, place in where.items()}
     real: Found = {}
     predicted: Found = {}
     order = random.Random(0)
@@ -114,18 +135,24 @@ def compare(args: argparse.Namespace, elastic: Path, anchors: Path) -> None:
                 good = in_time(found, slo_ms)
                 score = float(found["score"][good].mean()) if good.any() else float("nan")
                 real.setdefault((load, name), []).append((100 * float(good.mean()), score))
+                own = options if name in NAMES else single
+                factor = slower(own, found)
                 told = simulate(
                     arrivals,
-                    options if name in NAMES else single,
+                    times_as_long(own, factor),
                     policy_of(name, server.loading),
-                    slo_ms=slo_ms - USUAL_SERVICE.transport_ms,
+                    slo_ms=slo_ms - args.transport_ms,
                     images=args.images,
                 )
                 predicted.setdefault((load, name), []).append((100 * told.attainment, told.served_accuracy))
                 late = 1e3 * np.quantile(found["sent"] - found["due"], 0.99)
+                outside = 1e3 * np.nanquantile(found["done"] - found["sent"] - found["told"], 0.95)
                 print(f"round {turn} load {load} {name:14} {100 * good.mean():6.2f} % {score:6.2f}", end="")
                 print(f"   predicted {100 * told.attainment:6.2f} % {told.served_accuracy:6.2f}", end="")
-                print(f"   {len(arrivals)} requests, sent {late:.1f} ms late (p99)", flush=True)
+                print(
+                    f"   {len(arrivals)} requests, sent {late:.1f} ms late (p99), transport {outside:.1f} ms (p95)",
+                    flush=True,
+                )
     finally:
         for server in servers.values():
             server.end()
@@ -168,6 +195,7 @@ def parser(about: str | None) -> argparse.ArgumentParser:
     made.add_argument("--folder", type=Path, default=Path("serving-bundles"), help="of the bundles; made if missing")
     made.add_argument("--slo", type=float, default=3.0, help="in latencies of the largest stitch for one request")
     made.add_argument("--callers", type=int, default=1, help="processes that send")
+    made.add_argument("--transport-ms", type=float, default=5.0, help="what callers see more than the server counts")
     return made
 
 

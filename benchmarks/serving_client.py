@@ -45,15 +45,20 @@ class Callers:
         self.idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
 
     async def ask(self) -> tuple[int, dict[str, object]]:
-        """Send the request once; return the status, 0 for a broken connection, and what the answer says of itself."""
-        try:
-            reader, writer = self.idle.pop() if self.idle else await asyncio.open_connection(self.host, self.port)
-            writer.write(self.request)
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
-            fields = dict(line.split(": ", 1) for line in head[1:] if ": " in line)
-            body = await reader.readexactly(int(fields["content-length"]))
-        except (OSError, asyncio.IncompleteReadError):
-            return BROKEN, {}
+        """Send the request; return the status, 0 for a broken connection, and what the answer says of itself."""
+        while True:
+            # The server closes what is idle for long, perhaps just when it is used again: then another is opened.
+            used = bool(self.idle)
+            try:
+                reader, writer = self.idle.pop() if used else await asyncio.open_connection(self.host, self.port)
+                writer.write(self.request)
+                head = (await reader.readuntil(b"\r\n\r\n")).decode().lower().split("\r\n")
+                fields = dict(line.split(": ", 1) for line in head[1:] if ": " in line)
+                body = await reader.readexactly(int(fields["content-length"]))
+                break
+            except (OSError, asyncio.IncompleteReadError):
+                if not used:
+                    return BROKEN, {}
         if fields.get("connection") != "close":
             self.idle.append((reader, writer))
         length = fields.get("inference-header-content-length")
@@ -73,6 +78,10 @@ async def main(job: dict[str, object]) -> None:
         "done": np.full(len(due), np.nan),
         "status": np.full(len(due), -1),
         "score": np.full(len(due), np.nan),
+        "told": np.full(len(due), np.nan),  # seconds that the server says to have had it
+        "compute": np.full(len(due), np.nan),
+        "batch": np.zeros(len(due), int),
+        "stitch": np.full(len(due), "", "U200"),
     }
 
     async def one(place: int) -> None:
@@ -80,6 +89,9 @@ async def main(job: dict[str, object]) -> None:
         status, told = await callers.ask()
         found["done"][place], found["status"][place] = time.monotonic(), status
         found["score"][place] = told.get("score", np.nan)
+        found["compute"][place] = told.get("compute_ms", np.nan)
+        found["batch"][place], found["stitch"][place] = told.get("batch", 0), told.get("stitch", "")
+        found["told"][place] = (told.get("queue_ms", np.nan) + told.get("compute_ms", np.nan)) / 1e3
 
     tasks = set()
     for place, moment in enumerate(due):

@@ -61,7 +61,7 @@ def main() -> None:
     slo_ms = 1e3 * args.slo * float(latencies[-1][args.images - 1])
     print(f"it can answer {able:.0f} requests of {args.images} images per second, which may take {slo_ms:.1f} ms")
     due, rise, fall = arrivals(able, args.seconds, args.load)
-    server, over, memory = Server(bundle, "elastic", slo_ms), threading.Event(), list[float]()
+    server, over, memory = Server(bundle, "elastic", slo_ms, args.transport_ms), threading.Event(), list[float]()
 
     def watch() -> None:
         while not over.wait(max(args.seconds / 20, 1.0)):

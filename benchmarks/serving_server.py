@@ -19,6 +19,7 @@ from typing import Any
 from snnet.export.bundle import Bundle
 from snnet.serving import (
     POLICIES,
+    USUAL_SERVICE,
     Addresses,
     DeadlineQueue,
     Options,
@@ -86,9 +87,12 @@ def main() -> None:
     parser.add_argument("bundle", type=Path)
     parser.add_argument("policy")
     parser.add_argument("--slo-ms", type=float, required=True)
+    parser.add_argument("--transport-ms", type=float, default=USUAL_SERVICE.transport_ms)
     args = parser.parse_args()
     known = args.policy in POLICIES.names()
-    history, settings = History(), ServiceSettings(slo_ms=args.slo_ms, policy=args.policy if known else "fixed")
+    policy_name = args.policy if known else "fixed"
+    settings = ServiceSettings(slo_ms=args.slo_ms, policy=policy_name, transport_ms=args.transport_ms)
+    history = History()
     version = open_version(args.bundle, settings, history.hear, False, number=1)
     loading: dict[str, float] = {}
     if not known:

@@ -29,6 +29,24 @@ class Plans:
         self._under_way: set[Hashable] = set()
         self._lock = Lock()
 
+    @property
+    def beside(self) -> bool:
+        """Whether it is worked out in a thread."""
+        return self._thread is not None
+
+    @property
+    def count(self) -> int:
+        """How many are kept."""
+        return len(self._kept)
+
+    def kept(self, key: Hashable) -> Any:
+        """Return what was worked out; None if it was not.
+
+        Args:
+            key: What it is known by.
+        """
+        return self._kept.get(key)
+
     def find(self, key: Hashable, work: Callable[[], Any]) -> Any:
         """Return what was worked out; None if it is being worked out, or will be once less is.
 

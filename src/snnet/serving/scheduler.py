@@ -69,7 +69,7 @@ class Scheduler:
         queue: DeadlineQueue | None = None,
         plans: Plans | None = None,
     ) -> None:
-        self.options, self._plans = options, plans or Plans()
+        self.options, self._plans = options, Plans() if plans is None else plans
         self.queue = queue if queue is not None else DeadlineQueue()
         self._make = POLICIES.get(policy) if isinstance(policy, str) else policy
         self._main = self._made(options)

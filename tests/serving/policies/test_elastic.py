@@ -104,6 +104,20 @@ def test_nothing_waits_for_what_is_being_solved() -> None:
     plans.close()
 
 
+def test_a_machine_that_is_a_little_slower_is_no_reason_to_solve_anew() -> None:
+    plans = Plans(beside=True)
+    scheduler = Scheduler(options(), "elastic", plans=plans)
+    scheduler.prepare(20.0, 1)
+    known = plans.count
+    waits = waiting(20.0, 20.0, rate=1.0, allowance=20.0)
+    for factor, more in ((1.0, 0), (1.15, 0), (0.9, 0), (1.25, 0), (3.0, 1)):
+        scheduler.options.factor = factor
+        assert isinstance(scheduler.policy.decide(waits, 0.0, Workers()), Run)
+        plans._thread.submit(int).result(20)  # type: ignore[union-attr]
+        assert plans.count == known + more, factor
+    scheduler.close()
+
+
 def test_deadlines_of_callers_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("snnet.serving.plans._KEPT", 3)
     policy = ElasticPolicy(options())

@@ -18,11 +18,14 @@ _ALLOWANCE_LEVEL = math.log(1.1)
 _CREW, _FEW = 4, 2
 # A rate beyond this share of what the quickest stitch can answer cannot last.
 _LASTING = 1.0
-# What was solved for an allowance so many times as long or as short stands in for what is not solved yet.
-_ALIKE = math.log(4)
+# What was solved for an allowance so many times as long or as short stands in for what is not solved yet, and so near
+# it is as good: a machine that is now slower and now quicker than measured is no reason to solve anew.
+_ALIKE, _EQUAL = math.log(4), math.log(1.3)
 # One call in twenty takes longer than its 95th percentile, hardly one longer than that and a fifth. Counted double, for
 # what an option is expected to take is itself not sure.
 _TAIL, _MARGIN = 0.1, 0.2
+
+_REMEMBERED = 500
 
 _Key: TypeAlias = tuple["ElasticPolicy", int, int, int]
 """Whose, for how many workers as one, and the levels of allowance and rate."""
@@ -52,6 +55,8 @@ class ElasticPolicy(Policy):
         self.dispersion = dispersion
         self._level = math.log(level)
         self._candidates = Candidates.of(options, rows)
+        # What is solved when -> what was nearest then.
+        self._near: dict[_Key, tuple[int, tuple[Outlook | None, float]]] = {}
         self._pace = float((self._candidates.seconds / self._candidates.images).min())
 
     def decide(self, waiting: Summary, now: float, workers: Workers) -> Decision:
@@ -119,12 +124,25 @@ class ElasticPolicy(Policy):
     def _outlook(self, allowance: float, expected: float, crew: int) -> Outlook | None:
         """Return what was solved for that, or what stands in for it."""
         key, work = self._work(allowance, expected, crew)
-        found: Outlook | None = self.plans.find(key, work)
-        return found or self._nearest(key)
+        found: Outlook | None = self.plans.kept(key)
+        if found is None and self.plans.beside:
+            found, apart = self._nearest(key)
+            if apart <= _EQUAL:
+                return found
+        return self.plans.find(key, work) or found
 
-    def _nearest(self, key: _Key) -> Outlook | None:
-        """Return what stands in for what is not solved: the nearest one of about that allowance."""
+    def _nearest(self, key: _Key) -> tuple[Outlook | None, float]:
+        """Return what is solved that is nearest, if anything of about that allowance, and how far away that is."""
+        before, found = self._near.get(key, (-1, (None, math.inf)))
+        if before == self.plans.count:
+            return found
         known = {one: kept for one, kept in self.plans.known().items() if one[:2] == key[:2]}
         apart = {one: (abs(one[2] - key[2]) * _ALLOWANCE_LEVEL, abs(one[3] - key[3]) * self._level) for one in known}
         near = [one for one, (allowance, _) in apart.items() if allowance <= _ALIKE]
-        return known[min(near, key=lambda one: sum(apart[one]))] if near else None
+        if near:
+            best = min(near, key=lambda one: sum(apart[one]))
+            found = known[best], sum(apart[best])
+        if len(self._near) >= _REMEMBERED:
+            self._near.clear()
+        self._near[key] = self.plans.count, found
+        return found
