@@ -150,7 +150,8 @@ def compare(args: argparse.Namespace, elastic: Path, anchors: Path) -> None:
                 print(f"round {turn} load {load} {name:14} {100 * good.mean():6.2f} % {score:6.2f}", end="")
                 print(f"   predicted {100 * told.attainment:6.2f} % {told.served_accuracy:6.2f}", end="")
                 print(
-                    f"   {len(arrivals)} requests, sent {late:.1f} ms late (p99), transport {outside:.1f} ms (p95)",
+                    f"   {len(arrivals)} requests, sent {late:.1f} ms late (p99), transport {outside:.1f} ms (p95)"
+                    f", calls {factor:.2f}",
                     flush=True,
                 )
     finally:

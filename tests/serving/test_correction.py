@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 
-from snnet.serving.correction import Correction
+from snnet.serving.correction import Correction, reserve_after
 from tests.serving.workers import options
 
 
@@ -39,3 +40,20 @@ def test_lasting_slowness_is_believed() -> None:
         now += 0.03
         correction.observe(0.010, 0.030, now)
     assert given.factor == pytest.approx(3.0, rel=0.05)
+
+
+def test_the_reserve_settles_where_few_of_those_let_in_are_lost() -> None:
+    draw, reserve, lost = np.random.default_rng(0), 0.0, list[bool]()
+    for _ in range(20_000):
+        # The larger the reserve, the less often a request is late: one in fifty at 0.34.
+        late = draw.random() < 0.5 * np.exp(-reserve * 9.5)
+        reserve = reserve_after(reserve, "expired" if late else "answered", in_time=not late)
+        lost.append(late)
+    assert 0.015 < np.mean(lost[-10_000:]) < 0.025 and 0.2 < reserve < 0.5
+    for _ in range(1000):
+        reserve = reserve_after(reserve, "answered", in_time=True)
+    assert reserve == 0.0
+    for _ in range(100):
+        reserve = reserve_after(reserve, "answered", in_time=False)
+    assert reserve == 1.0
+    assert reserve_after(0.3, "refused", in_time=False) == 0.3, "who was not let in says nothing"

@@ -79,6 +79,50 @@ def test_what_cannot_be_answered_in_time_is_refused_at_once() -> None:
     assert full.offer(Request(0, 0.0, 9.0), 0.0) and not full.offer(Request(1, 0.0, 9.0), 0.0)
 
 
+def test_in_lasting_overload_what_cannot_be_in_time_is_refused_when_it_comes() -> None:
+    """The quickest stitch takes a second and one for each image, eight at most: eight images take 9."""
+    scheduler = Scheduler(options(), "elastic")
+    assert scheduler.options.soonest_of_all(8) == 9 and scheduler.options.soonest_of_all(17) == 20
+    for number in range(8):
+        assert scheduler.offer(Request(number, 0.0, 10.0), 0.0)
+    late, in_time = Request("late", 0.0, 10.9), Request("in time", 0.0, 11.0)
+    for _ in range(150):
+        assert scheduler.offer(late, 0.0), "in a burst nothing is refused for what waits"
+        assert scheduler.queue.remove(late)
+    for _ in range(150):
+        scheduler.offer(late, 0.0)
+        scheduler.queue.remove(late)
+    assert not scheduler.offer(late, 0.0), "nine images take 11"
+    assert scheduler.why_not(late).startswith("8 images before this request: not even the quickest stitch answers all")
+    assert scheduler.offer(late, 0.0, Workers(2, idle=2)), "of two workers each answers its share"
+    assert scheduler.queue.remove(late)
+    assert not scheduler.offer(in_time, 0.0, Workers(1, idle=0, backlog=0.1)), "what runs comes first"
+    scheduler.reserve = 0.1
+    assert not scheduler.offer(in_time, 0.0), "there must be a second to spare"
+    scheduler.reserve = 0.0
+    assert scheduler.offer(in_time, 0.0)
+    assert scheduler.offer(Request("first", 0.0, 9.9), 0.0), "nothing is due before it"
+    assert scheduler.offer(Request("urgent", 0.0, 10.9, priority=1), 0.0, Workers(1, idle=0, backlog=8.9))
+    assert len(scheduler.queue.drain()) == 11
+    for number in range(500):
+        assert scheduler.offer(Request(number, 0.0, 9.0), 0.0) and scheduler.queue.drain()
+    for number in range(8):
+        assert scheduler.offer(Request(number, 0.0, 10.0), 0.0)
+    assert scheduler.offer(late, 0.0), "overload is forgotten"
+
+
+def test_time_to_spare_is_learned_in_overload_alone() -> None:
+    scheduler = Scheduler(options(), "elastic")
+    scheduler.learn("expired", in_time=False)
+    assert scheduler.reserve == 0.0
+    for number in range(300):
+        scheduler.offer(Request(number, 0.0, 2.5), 0.0, Workers(1, idle=0, backlog=1.0))
+    scheduler.learn("expired", in_time=False)
+    more = scheduler.reserve
+    scheduler.learn("answered", in_time=True)
+    assert more > scheduler.reserve > 0
+
+
 def test_wishes_are_kept() -> None:
     scheduler = Scheduler(options(), "max_accuracy")
     assert scheduler.offer(Request("a", 0.0, 50.0, stitch="0:0-12"), 0.0)

@@ -3,6 +3,10 @@
 import math
 
 from snnet.serving.options import Options
+from snnet.serving.request import Status
+
+_MORE, _LESS, _MOST = 0.03, 0.0006, 1.0
+"""Steps of the reserve, in balance where one of fifty that were let in is lost, and its bound."""
 
 
 class Correction:
@@ -49,3 +53,19 @@ class Correction:
         if more > 0:
             self.options.factor = 1 + more * math.exp(-(now - self._last) / self.memory)
         self._last = now
+
+
+def reserve_after(reserve: float, status: Status, *, in_time: bool) -> float:
+    """Return the share of time to spare that requests must have to be let in, after what became of one that was.
+
+    Calls scatter, so of requests that could just be in time many are not. How many depends on the machine and its other
+    work, and shows.
+
+    Args:
+        reserve: The share before.
+        status: What became of that request.
+        in_time: Whether it was answered in time.
+    """
+    if status not in ("answered", "expired"):
+        return reserve
+    return max(reserve - _LESS, 0.0) if in_time else min(reserve + _MORE, _MOST)

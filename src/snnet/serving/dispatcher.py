@@ -98,7 +98,7 @@ class Dispatcher:
         request = Request(next(self._numbers), now, now + seconds, size, asked.priority, asked.stitch, limits)
         if self._idle:
             self._correction.relax(now)
-        if self._closing or not self.scheduler.offer(request, now):
+        if self._closing or not self.scheduler.offer(request, now, self._state(now)):
             self._tell(request, "refused")
             why = "This server is going down and takes no more requests." if self._closing else None
             raise RefusedError(why or self.scheduler.why_not(request), retry_after=self._retry_after(now))
@@ -143,6 +143,9 @@ class Dispatcher:
             self.scheduler.queue.remove(one.request)
             self._tell(one.request, "cancelled" if self._clock() <= one.request.deadline else "expired")
 
+    def _state(self, now: float, loaded: str = "") -> Workers:
+        return Workers(len(self.workers), len(self._idle), sum(max(0, t - now) for t in self._until.values()), loaded)
+
     def _serve(self) -> None:
         """Let free workers run what the policy says now."""
         if self._timer is not None:
@@ -150,8 +153,7 @@ class Dispatcher:
             self._timer = None
         while self._idle and self.waiting:
             now, worker = self._clock(), self._idle[-1]
-            backlog = sum(max(0.0, until - now) for until in self._until.values())
-            turn = self.scheduler.turn(now, Workers(len(self.workers), len(self._idle), backlog, worker.loaded))
+            turn = self.scheduler.turn(now, self._state(now, worker.loaded))
             for request in turn.expired:
                 self._end(request, "expired", ExpiredError("The deadline passed before a worker was free."))
             if turn.job is None:
@@ -219,10 +221,10 @@ class Dispatcher:
 
     def _once_more(self, one: _Asked, error: WorkerLostError) -> None:
         """Let a request wait again whose worker was lost, if it has not been run twice and there is time."""
-        one.runs += error.began
+        one.runs, now = one.runs + error.began, self._clock()
         if one.runs > 1:
             self._end(one.request, "failed", FailedError(str(error)))
-        elif not one.answer.done() and not self.scheduler.offer(one.request, self._clock()):
+        elif not one.answer.done() and not self.scheduler.offer(one.request, now, self._state(now)):
             self._end(one.request, "expired", ExpiredError(f"{error} No time was left for another."))
 
     def _end(self, request: Request, status: Status, error: Exception) -> None:
@@ -234,6 +236,7 @@ class Dispatcher:
     def _tell(self, request: Request, status: Status, **facts: Any) -> None:
         now = self._clock()
         in_time = status == "answered" and now <= request.deadline
+        self.scheduler.learn(status, in_time=in_time)
         self._hear(Outcome(request.id, status, now, in_time, **{"queue_seconds": now - request.arrival, **facts}))
 
     def _retry_after(self, now: float) -> float:

@@ -79,6 +79,7 @@ class Options:
         self.latencies = np.full((len(self._rows), longest), np.inf)
         for place, row in enumerate(self._rows):
             self.latencies[place, : len(row.latencies)] = row.latencies
+        self._best_batch = 1 + int((self.latencies.min(axis=0) / np.arange(1, longest + 1)).argmin())
         self._options = [
             [Option(row.stitch, batch, latency, row.score) for batch, latency in enumerate(row.latencies, 1)]
             for row in self._rows
@@ -141,6 +142,15 @@ class Options:
     def soonest(self, images: int) -> float:
         """Return the seconds, as they are now, in which so many images can be answered; infinite if they cannot."""
         return float(self.latencies[:, images - 1].min()) * self.factor if images <= self.max_batch else float("inf")
+
+    def soonest_of_all(self, images: int) -> float:
+        """Return the seconds, as they are now, in which one worker can answer so many images in as many batches.
+
+        Args:
+            images: How many, of several requests.
+        """
+        whole, rest = divmod(images - 1, self._best_batch)
+        return whole * self.soonest(self._best_batch) + self.soonest(rest + 1)
 
     def at(self, row: int, images: int) -> Option:
         """Return the option of a row for so many images."""

@@ -120,6 +120,17 @@ class DeadlineQueue:
             self._count += 1
             return True
 
+    def before(self, request: Request) -> int:
+        """Return about how many images go before a request: those of higher priority, and of earlier deadlines."""
+        with self._lock:
+            found = 0
+            for lane, waiting in self._lanes.items():
+                if lane[0] < request.lane[0]:
+                    found += waiting.images
+                elif lane[0] == request.lane[0]:
+                    found += waiting.images * bisect_right(waiting.due, request.deadline) // len(waiting.due)
+            return found
+
     def expire(self, before: float) -> list[Request]:
         """Remove and return the requests whose deadline lies before a time."""
         with self._lock:

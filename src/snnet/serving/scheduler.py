@@ -5,16 +5,21 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from snnet.errors import BudgetError
+from snnet.serving.correction import reserve_after
 from snnet.serving.options import Option, Options
 from snnet.serving.plans import Plans
 from snnet.serving.policy import POLICIES, Drop, Policy, Run, Wait, Workers
 from snnet.serving.queue import DeadlineQueue, Summary
-from snnet.serving.request import Request
+from snnet.serving.request import Request, Status
+from snnet.utils import counted
 
 PolicyLike: TypeAlias = str | Callable[[Options], Policy]
 """A name in `POLICIES`, or what makes a policy of options: a class, or a function that gives it settings."""
 # Callers choose their wishes, and could fill the memory with policies.
 _KEPT = 64
+_ONE = Workers()
+# Share of the latest so many requests that could not be in time, above which overload is no burst.
+_LASTING, _OFFERS = 0.3, 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,9 @@ class Scheduler:
         policy: What decides.
         queue: Where requests wait.
         plans: Where policies have worked out what takes long; at once by default, while a turn waits.
+
+    Attributes:
+        reserve: Share of the time that a request needs behind what waits that it must have to spare where that counts.
     """
 
     def __init__(
@@ -70,6 +78,7 @@ class Scheduler:
         plans: Plans | None = None,
     ) -> None:
         self.options, self._plans = options, Plans() if plans is None else plans
+        self.reserve = self._pressure = 0.0
         self.queue = queue if queue is not None else DeadlineQueue()
         self._make = POLICIES.get(policy) if isinstance(policy, str) else policy
         self._main = self._made(options)
@@ -93,12 +102,17 @@ class Scheduler:
         """Have nothing more worked out."""
         self._plans.close()
 
-    def offer(self, request: Request, now: float) -> bool:
-        """Let a request wait; return whether it may. It may not if no option can answer it in time, or if all is full.
+    def offer(self, request: Request, now: float, workers: Workers = _ONE) -> bool:
+        """Let a request wait; return whether it may.
+
+        It may not if all is full, or if no option can answer it in time. In lasting overload, in which many could not,
+        it may neither if it would be late behind what waits, be all of that answered by the quickest stitch: then
+        nothing is lost by letting fewer wait. A burst is over sooner, and what waits may go otherwise than one thinks.
 
         Args:
             request: What came.
             now: Seconds of the clock of its deadline.
+            workers: The workers, of which none need be free.
 
         Raises:
             BudgetError: If no stitch is what it asks for.
@@ -106,7 +120,26 @@ class Scheduler:
         options = self._policy(request.stitch, request.limits).options
         if request.size < 1:
             raise BudgetError(f"The size of request {request.id!r} is {request.size}; accepted: 1 image and more.")
-        return now + options.soonest(request.size) <= request.deadline and self.queue.put(request)
+        if now + options.soonest(request.size) > request.deadline:
+            return False
+        # Of several workers each answers its share.
+        images = self.queue.before(request) // workers.count + request.size
+        needed = workers.backlog / workers.count + self.options.soonest_of_all(images)
+        too_late = now + needed * (1 + self.reserve) > request.deadline
+        self._pressure += (too_late - self._pressure) / _OFFERS
+        if too_late and self._pressure > _LASTING:
+            return False
+        return self.queue.put(request)
+
+    def learn(self, status: Status, *, in_time: bool) -> None:
+        """Take account of what became of a request that was let in: what a burst costs is no reason to let fewer in.
+
+        Args:
+            status: What became of it.
+            in_time: Whether it was answered in time.
+        """
+        if in_time or self._pressure > _LASTING:
+            self.reserve = reserve_after(self.reserve, status, in_time=in_time)
 
     def why_not(self, request: Request) -> str:
         """Return why a request may not wait.
@@ -120,6 +153,11 @@ class Scheduler:
         soonest, seconds = options.soonest(request.size), request.deadline - request.arrival
         if soonest == float("inf"):
             return f"The request has {request.size} images; accepted: up to {options.max_batch}."
+        if soonest <= seconds:
+            return (
+                f"{counted(queue.before(request), 'image')} before this request: not even the quickest stitch answers "
+                f"all within {1e3 * seconds:.3g} ms. Ask again later, or give a later deadline (deadline_ms)."
+            )
         return (
             f"No stitch answers {request.size} images within {1e3 * seconds:.3g} ms; the quickest takes "
             f"{1e3 * soonest:.3g} ms now. Give a later deadline (deadline_ms)."

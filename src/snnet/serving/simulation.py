@@ -175,16 +175,15 @@ class _Run:
             wake = self._serve(now)
 
     def _arrive(self, place: int, now: float) -> None:
-        if not self.scheduler.offer(Request(place, self.arrivals[place], self.deadlines[place], self.size), now):
+        request = Request(place, self.arrivals[place], self.deadlines[place], self.size)
+        if not self.scheduler.offer(request, now, self._state(now)):
             self.status[place] = REFUSED
 
     def _serve(self, now: float) -> float:
         """Give free workers what they run now; return when they want to be asked again."""
         queue = self.scheduler.queue
         while self.idle and len(queue):
-            backlog = max(0.0, self.promised - len(self.busy) * now)
-            state = Workers(self.workers, len(self.idle), backlog, self.loaded[self.idle[-1]])
-            turn = self.scheduler.turn(now, state)
+            turn = self.scheduler.turn(now, self._state(now, self.loaded[self.idle[-1]]))
             self.turns += 1
             if turn.expired:
                 self._lose(turn.expired)
@@ -194,6 +193,9 @@ class _Run:
                 break
             self._start(turn.job, now)
         return float("inf")
+
+    def _state(self, now: float, loaded: str = "") -> Workers:
+        return Workers(self.workers, len(self.idle), max(0.0, self.promised - len(self.busy) * now), loaded)
 
     def _start(self, job: Job, now: float) -> None:
         worker = self.idle.pop()
