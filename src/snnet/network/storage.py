@@ -21,7 +21,8 @@ _log = logging.getLogger(__name__)
 HUB_ERRORS: tuple[type[Exception], ...] = (OSError, HFValidationError, HfHubHTTPError.__bases__[0])
 """What the hub's client raises; the last is the base of its HTTP library's errors, of connection for example."""
 
-WEIGHTS, TABLE, CARD = "model.safetensors", "table.jsonl", "README.md"
+WEIGHTS, CARD = "model.safetensors", "README.md"
+TABLE = "table.jsonl"
 CONFIG = "config.json"
 """File of a network that describes it, with a digest of its weights."""
 HITS = hits_file(TABLE).name
