@@ -8,7 +8,6 @@ Printed: medians in milliseconds.
 """
 
 import argparse
-import json
 import re
 import socket
 import statistics
@@ -21,23 +20,16 @@ from pathlib import Path
 import numpy as np
 import torch
 import tritonclient.grpc as grpc
+from serving_client import request_bytes
 
 import snnet
+
+_SLO_MS = 5000.0
 
 
 def over_http(address: str, name: str, images: np.ndarray) -> Callable[[], object]:
     """Return a call over HTTP, with as little of its own as there can be."""
-    tensor = {"name": "images", "datatype": "FP32", "shape": images.shape}
-    tensor["parameters"] = {"binary_data_size": images.nbytes}
-    wanted = [{"name": "logits", "parameters": {"binary_data": True}}]
-    head = json.dumps({"inputs": [tensor], "outputs": wanted}).encode()
-    lines = [
-        f"POST /v2/models/{name}/infer HTTP/1.1",
-        "Host: localhost",
-        f"Inference-Header-Content-Length: {len(head)}",
-    ]
-    lines += [f"Content-Length: {len(head) + images.nbytes}", "Content-Type: application/octet-stream", "", ""]
-    request = "\r\n".join(lines).encode() + head + images.tobytes()
+    request = request_bytes(name, [*images.shape], _SLO_MS)
     host, port = address.removeprefix("http://").split(":")
     connection = socket.create_connection((host, int(port)))
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -71,7 +63,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=300)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    command = [sys.executable, "-m", "snnet", "serve", str(args.network), "--slo-ms", "5000"]
+    command = [sys.executable, "-m", "snnet", "serve", str(args.network), "--slo-ms", str(_SLO_MS)]
     server = subprocess.Popen([*command, "--port", "0", "--grpc-port", "0"], stdout=subprocess.PIPE, text=True)
     try:
         assert server.stdout is not None

@@ -211,6 +211,11 @@ def test_stitches_that_were_scored_in_bf16_answer_too(small_net: SNNet, tmp_path
     half, whole = using(service, both)
     assert (half.stitch, half.score) == (f"{best}@bf16", own[best].top1 - 0.5) and whole.stitch == best
     assert half.logits.dtype == np.float32 and 0 < np.abs(half.logits - whole.logits).max() < 0.1
+    # What was timed in another precision and not scored does not answer, and is no reason not to serve.
+    own.with_values(lambda row: {"macs": row.macs, LATENCY: 1.0}).save(place / "table.fp16.jsonl")
+    again = Service.open(place, LENIENT)
+    assert {row.precision for row in again.table} == {"", "bf16"}
+    using(again, lambda one: asyncio.sleep(0))
     plain = Service.open(place, LENIENT.model_copy(update={"precisions": ()}))
     assert [row.stitch for row in plain.table] == [name for name in names if "@" not in name]
     using(plain, lambda one: asyncio.sleep(0))

@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import torch
@@ -177,15 +177,13 @@ def openvino_model(module: nn.Module, images: Tensor) -> "openvino.Model":
     return model
 
 
-def compile_openvino(
-    model: "openvino.Model", threads: int, precision: Literal["fp32", "bf16"] = "fp32"
-) -> "openvino.CompiledModel":
+def compile_openvino(model: "openvino.Model", threads: int, precision: str = "fp32") -> "openvino.CompiledModel":
     """Return a model ready to run on the CPU.
 
     Args:
         model: The model.
         threads: Threads of a call.
-        precision: What it computes in. A machine with kernels for bfloat16 would otherwise do that in them.
+        precision: What it computes in, `fp32` or `bf16`. A machine with kernels for bfloat16 would otherwise use them.
     """
     settings: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[precision],

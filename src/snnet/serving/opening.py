@@ -27,11 +27,9 @@ from snnet.table import (
     SCORE,
     StitchTable,
     facts_of,
-    in_precision,
     load_precisions,
     pareto_frontier,
     precisions_of,
-    with_precisions,
     without_profile,
 )
 from snnet.utils import Settings, Show, file_digest, versions, versions_of
@@ -183,21 +181,19 @@ def _to_serve(table: StitchTable | None, source: Path, precisions: Sequence[str]
     """Return the stitches that answer: the frontier of each precision, for none beats another where both were slow."""
     if table is None or not any(SCORE in row.values for row in table):
         raise BudgetError(f"{source} does not say how good its stitches are; `snnet evaluate {source}` measures them.")
-    known = precisions_of(table)
+    scored = table.where(lambda row: SCORE in row.values)
+    known = precisions_of(scored)
     for name in precisions or ():
         if name not in known:
             raise BudgetError(
                 f"{source} does not say how good its stitches are in {name}; `snnet evaluate {source} --precision "
                 f"{name}` measures them, and exporting a bundle with --quantize and --keep-float those in int8."
             )
-    own = in_precision(table, "")
-    others = {name: in_precision(table, name) for name in (known if precisions is None else precisions) if name}
+    served = [name for name in known if not name or precisions is None or name in precisions]
+    parts = (scored.where(lambda row, name=name: row.precision == name) for name in served)  # type: ignore[misc]
+    best = {row.stitch for part in parts for row in pareto_frontier(part, COST, SCORE)}
     # What was measured otherwise would stand beside what is measured here, at batch sizes that are not.
-    fronts = {name: without_profile(pareto_frontier(other, COST, SCORE)) for name, other in others.items()}
-    best = {row.stitch for row in pareto_frontier(own, COST, SCORE)}
-    wanted = best.union(*({row.stitch for row in front} for front in fronts.values()))
-    found = with_precisions(without_profile(own).where(lambda row: row.stitch in wanted), fronts)
-    return found.where(lambda row: bool(row.precision) or row.stitch in best)
+    return without_profile(table).where(lambda row: row.stitch in best)
 
 
 def _workers(

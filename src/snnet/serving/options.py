@@ -79,7 +79,9 @@ class Options:
         self.latencies = np.full((len(self._rows), longest), np.inf)
         for place, row in enumerate(self._rows):
             self.latencies[place, : len(row.latencies)] = row.latencies
-        self._best_batch = 1 + int((self.latencies.min(axis=0) / np.arange(1, longest + 1)).argmin())
+        quickest = self.latencies.min(axis=0)
+        self._soonest: list[float] = quickest.tolist()
+        self._best_batch = 1 + int((quickest / np.arange(1, longest + 1)).argmin())
         self._options = [
             [Option(row.stitch, batch, latency, row.score) for batch, latency in enumerate(row.latencies, 1)]
             for row in self._rows
@@ -137,18 +139,14 @@ class Options:
     @property
     def fastest(self) -> float:
         """Seconds, as they are now, that the quickest answer to one image takes."""
-        return float(self.latencies[:, 0].min()) * self.factor
+        return self.soonest(1)
 
     def soonest(self, images: int) -> float:
         """Return the seconds, as they are now, in which so many images can be answered; infinite if they cannot."""
-        return float(self.latencies[:, images - 1].min()) * self.factor if images <= self.max_batch else float("inf")
+        return self._soonest[images - 1] * self.factor if images <= self.max_batch else float("inf")
 
     def soonest_of_all(self, images: int) -> float:
-        """Return the seconds, as they are now, in which one worker can answer so many images in as many batches.
-
-        Args:
-            images: How many, of several requests.
-        """
+        """Return the seconds, as they are now, in which one worker can answer so many images in as many batches."""
         whole, rest = divmod(images - 1, self._best_batch)
         return whole * self.soonest(self._best_batch) + self.soonest(rest + 1)
 

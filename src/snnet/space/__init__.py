@@ -6,7 +6,7 @@ from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.space import StitchSpace
 from snnet.space.specs import FeatureSpec, InputSpec, Layout
 from snnet.space.steps import Step, route_prefixes, route_steps, uncut_anchor
-from snnet.space.stitch import Cut, Segment, Stitch, as_number, join_ids
+from snnet.space.stitch import Cut, Segment, Stitch, as_number, is_precision, join_ids
 
 __all__ = [
     "USUAL_SPACE",
@@ -23,6 +23,7 @@ __all__ = [
     "StitchSpace",
     "as_number",
     "check_route",
+    "is_precision",
     "join_ids",
     "route_prefixes",
     "route_steps",

@@ -22,6 +22,11 @@ def as_number(stitch: object) -> int | None:
     return index(stitch) if isinstance(stitch, SupportsIndex) else None
 
 
+def is_precision(name: str) -> bool:
+    """Return whether a text can name the precision that a stitch runs in, such as `bf16`."""
+    return _PRECISION.fullmatch(name) is not None
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Segment:
     """Blocks `start` to `stop` (half open) of anchor number `anchor`; printed as `0:0-5`."""
@@ -91,7 +96,7 @@ class Stitch:
             precision, segments = precision or ending, _parsed(segments + at * (not ending))
         object.__setattr__(self, "segments", tuple(segments))
         object.__setattr__(self, "precision", precision)
-        if precision and not _PRECISION.fullmatch(precision):
+        if precision and not is_precision(precision):
             raise SpaceError(f"Stitch {str(self)!r} ends with {precision!r}, which is no precision such as 'bf16'.")
         if not self.segments or self.segments[0].start != 0:
             raise SpaceError(f"Stitch {str(self)!r} must begin with block 0 of its first anchor.")

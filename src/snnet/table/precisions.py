@@ -1,17 +1,16 @@
 """Stitches in several precisions, as one table: (stitch, precision) is what is chosen."""
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
 from snnet.errors import TableError
+from snnet.space import Stitch, is_precision
 from snnet.table.facts import PRECISIONS
 from snnet.table.row import StitchRow
 from snnet.table.table import StitchTable
 
 _log = logging.getLogger(__name__)
-_OTHER = re.compile(r"[a-z]{2,5}[0-9]{1,3}")
 
 
 def with_precisions(table: StitchTable, others: Mapping[str, StitchTable]) -> StitchTable:
@@ -38,7 +37,7 @@ def with_precisions(table: StitchTable, others: Mapping[str, StitchTable]) -> St
                     f"Stitch {row.stitch} has number {table[row.stitch].index} in one table and {row.index} in that of "
                     f"{precision}: they belong to different spaces."
                 )
-            rows.append(StitchRow(row.index, type(row.route)(row.route.segments, precision).id, row.values))
+            rows.append(StitchRow(row.index, Stitch(row.route.segments, precision).id, row.values))
     meta = {**table.meta, PRECISIONS: {name: other.meta for name, other in others.items()}} if others else table.meta
     return StitchTable(rows, meta, table.hits)
 
@@ -87,7 +86,7 @@ def load_precisions(path: str | Path) -> StitchTable:
     own, others = StitchTable.load(source), dict[str, StitchTable]()
     for file in sorted(source.parent.glob(f"{source.stem}.*{source.suffix}")):
         precision = file.name[len(source.stem) + 1 : -len(source.suffix)]
-        if not _OTHER.fullmatch(precision):
+        if not is_precision(precision):
             continue
         other = StitchTable.load(file)
         of, of_own = ((one.meta.get("evaluation") or {}).get("network") for one in (other, own))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from snnet.errors import TableError, did_you_mean
 from snnet.table.columns import COLUMNS, ERROR, SCORE, column
-from snnet.table.facts import PROFILE
+from snnet.table.facts import PRECISIONS, PROFILE
 from snnet.table.row import StitchRow
 from snnet.table.table import StitchTable
 
@@ -40,8 +40,12 @@ def without_scores(table: StitchTable) -> StitchTable:
 
 
 def without_profile(table: StitchTable) -> StitchTable:
-    """Return the table without what was measured on a machine, and without what was said of that."""
-    return _without_fact(table.without(*(name for name in table.columns if column(name).per_batch)), PROFILE)
+    """Return the table without what was measured on a machine, in any precision, and without what was said of that."""
+    left = _without_fact(table.without(*(name for name in table.columns if column(name).per_batch)), PROFILE)
+    if PRECISIONS not in left.meta:
+        return left
+    others = {name: {k: v for k, v in facts.items() if k != PROFILE} for name, facts in left.meta[PRECISIONS].items()}
+    return StitchTable(left, {**left.meta, PRECISIONS: others})
 
 
 def measured_batches(table: StitchTable, kind: str) -> list[int]:

@@ -58,8 +58,7 @@ class OpenVinoEngine(NetworkEngine):
                 f"The engine openvino runs in fp32 and bf16 on the CPU, not in {found.precision} on {found.device}; "
                 "give it Conditions with precision='fp32' and device='cpu', or take the engine eager."
             )
-        capabilities = require("openvino", "openvino").Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        if found.precision == "bf16" and "BF16" not in capabilities:
+        if found.precision == "bf16" and "BF16" not in _capabilities():
             raise EngineError("OpenVINO would run in fp32 here, for this CPU has no bf16; take precision='fp32'.")
         self.replica = replicate(net, to_plain)
 
@@ -76,8 +75,11 @@ class OpenVinoEngine(NetworkEngine):
     def _ready(self, module: nn.Module, example: Tensor, what: str) -> Ready:
         try:
             model = openvino_model(module, example.float())
-            bf16 = self.conditions.precision == "bf16"
-            compiled = compile_openvino(model, self.conditions.threads, "bf16" if bf16 else "fp32")
+            compiled = compile_openvino(model, self.conditions.threads, self.conditions.precision)
         except ExportError as error:
             raise EngineError(f"The engine openvino cannot make {what} ready. {error}") from error
         return _OpenVinoReady(compiled, sum(p.numel() * p.element_size() for p in module.parameters()))
+
+
+def _capabilities() -> Any:
+    return require("openvino", "openvino").Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -125,11 +125,10 @@ class ElasticPolicy(Policy):
         """Return what was solved for that, or what stands in for it."""
         key, work = self._work(allowance, expected, crew)
         found: Outlook | None = self.plans.kept(key)
-        if found is None and self.plans.beside:
-            found, apart = self._nearest(key)
-            if apart <= _EQUAL:
-                return found
-        return self.plans.find(key, work) or found
+        if found is not None:
+            return found
+        near, apart = self._nearest(key) if self.plans.beside else (None, math.inf)
+        return near if apart <= _EQUAL else self.plans.find(key, work) or near
 
     def _nearest(self, key: _Key) -> tuple[Outlook | None, float]:
         """Return what is solved that is nearest, if anything of about that allowance, and how far away that is."""
