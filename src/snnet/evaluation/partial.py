@@ -56,7 +56,8 @@ def evaluate_some(
             False nothing.
 
     Raises:
-        DataError: If a number is out of range, or the data is not as `evaluate` needs it.
+        DataError: If a number is out of range, the data is not as `evaluate` needs it, or the network's task is
+            none in which images are right or wrong.
         TableError: If `net.table` lacks MACs, or `output` holds scores of another network, data or precision.
     """
     for name, value in (("error", error), ("at_most", at_most), ("sample", sample)):
@@ -64,8 +65,13 @@ def evaluate_some(
             raise DataError(f"{name}={value} is too small; give at least 0.")
     if sample > 1:
         raise DataError(f"sample={sample} is no part of the images; give a number from 0 to 1.")
+    if not net.task.counts_hits:
+        raise DataError(
+            f"Scores are predicted from the images that are right, and {type(net.task).__name__} counts none; evaluate "
+            "all stitches: snnet.evaluate(net, data)."
+        )
     limit = math.floor(at_most * len(net.space) if at_most <= 1 else at_most)
-    batches = Batches(data, net.num_classes, batch_size)
+    batches = Batches(data, net.num_classes, batch_size, task=net.task)
     path = None if output is None else Path(output)
 
     measure = partial(

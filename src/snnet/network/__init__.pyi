@@ -13,7 +13,6 @@ from .hub import push_to_hub as push_to_hub
 from .hub import write_card as write_card
 from .images import check_batch as check_batch
 from .images import check_images as check_images
-from .images import check_labelled as check_labelled
 from .images import check_like as check_like
 from .images import fits as fits
 from .measuring import ComparingStatistics as ComparingStatistics
@@ -29,5 +28,6 @@ from .storage import CONFIG as CONFIG
 from .storage import TABLE as TABLE
 from .tree import Node as Node
 from .tree import Tree as Tree
+from .tree import after_step as after_step
 from .tree import run_tree as run_tree
 from .tree import walk_tree as walk_tree

@@ -53,10 +53,15 @@ class StitchTable:
     def _by_index(self) -> dict[int, StitchRow]:
         return {row.index: row for row in sorted(self.rows, key=lambda row: row.precision, reverse=True)}
 
+    @property
+    def score(self) -> str:
+        """The column of scores that is meant where none is named: top-1, unless what was evaluated has another one."""
+        return str(self.meta.get("score", SCORE))
+
     @cached_property
     def hits(self) -> Hits | None:
         """What stitches got right, image by image, of those whose top-1 it adds up to; None if there are none."""
-        scores = {row.stitch: row.get(SCORE) for row in self}
+        scores = {row.stitch: row.get(self.score) for row in self}
         return self._hits and self._hits.behind(scores, self.meta.get("evaluation") or {})
 
     def __len__(self) -> int:
