@@ -41,7 +41,7 @@ class Fingerprint:
     pixels: int = 0
 
     def add(self, images: Tensor, targets: Tensor) -> Tensor:
-        """Take a batch of images `(B, C, H, W)` and targets `(B, ...)` into account; return a checksum of each, `(B,)`."""
+        """Take images `(B, C, H, W)` and targets `(B, ...)` into account; return a checksum of each, `(B,)`."""
         self.images += len(targets)
         self.labels = _added(self.labels, self.task.tally(targets, self.outputs).tolist())
         checksums = _checksums(images) * (2 * self.task.digests(targets) + 1)
@@ -99,7 +99,7 @@ class Batches:
         self._count = count
 
     def _own_part(self, images: Tensor, targets: Tensor) -> Batch:
-        places = torch.arange(1, len(labels) + 1, device=images.device)
+        places = torch.arange(1, len(targets) + 1, device=images.device)
         self._order = hash((self._order, len(targets), int((_checksums(images) * places).sum())))
         own = self.share.of(len(targets))
         return images[own], targets[own]

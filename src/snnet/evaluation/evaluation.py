@@ -79,8 +79,7 @@ def evaluate(
         conditions = Conditions.of(net, precision, device)
         facts = conditions.facts()
         batches = Batches(data, net.num_classes, batch_size, share, net.task)
-        path = None if output is None else Path(output)
-        record = from_first(lambda: Record(net.space, facts, path, net.task.scores[0]))
+        record = from_first(lambda: Record(net, facts, output))
         if record.scores:
             record.check_data(batches.fingerprint().to_dict())
 

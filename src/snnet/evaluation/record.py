@@ -12,9 +12,7 @@ from torch import nn
 
 from snnet.errors import DataError, RecipeError, TableError
 from snnet.network import SNNet
-from snnet.space import StitchSpace
 from snnet.table import (
-    SCORE,
     Hits,
     StitchRow,
     StitchTable,
@@ -101,18 +99,18 @@ class Record:
     """The scores of one network on one data set, in memory and, where a path is given, on disk.
 
     Args:
-        space: The stitches, for their numbers.
+        net: Has the stitches, and the task whose scores they are.
         facts: What the scores depend on: digest of the network, precision.
-        path: The file. If it holds a table of costs, its columns are kept; if it holds scores of the same
+        output: The file. If it holds a table of costs, its columns are kept; if it holds scores of the same
             network and data, they are taken over.
-        score: The score that networks are chosen by.
 
     Raises:
         TableError: If the file holds scores that do not belong here, or cannot be written.
     """
 
-    def __init__(self, space: StitchSpace, facts: Mapping[str, Any], path: Path | None, score: str = SCORE) -> None:
-        self._space, self._path, self._score = space, path, score
+    def __init__(self, net: SNNet, facts: Mapping[str, Any], output: str | Path | None) -> None:
+        self._space, self._score = net.space, net.task.scores[0]
+        self._path = path = None if output is None else Path(output)
         self.facts = dict(facts)
         self.scores: dict[str, dict[str, float]] = {}
         self.nonfinite: dict[str, int] = {}
@@ -122,7 +120,7 @@ class Record:
         # What was predicted there is not known, and is predicted anew from what will be.
         self.written = without_predictions(StitchTable.load(path) if path and path.exists() else StitchTable([]))
         for row in self.written:
-            if score in row.values:
+            if self._score in row.values:
                 self.scores[row.stitch] = {k: v for k, v in row.values.items() if column(k).role == "score"}
         if self.scores:
             self._compare(self.written.meta.get("evaluation") or {}, facts)

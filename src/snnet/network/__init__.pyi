@@ -19,9 +19,9 @@ from .measuring import ComparingStatistics as ComparingStatistics
 from .measuring import MeasuringStatistics as MeasuringStatistics
 from .measuring import WatchingStatistics as WatchingStatistics
 from .network import SNNet as SNNet
-from .network import StitchLike as StitchLike
 from .replica import replicate as replicate
 from .replica import to_plain as to_plain
+from .routing import StitchLike as StitchLike
 from .settings import FamilySettings as FamilySettings
 from .statistics import UsingStatistics as UsingStatistics
 from .storage import CONFIG as CONFIG

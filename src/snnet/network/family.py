@@ -113,11 +113,15 @@ def build_layers(
     Raises:
         AnchorError: As for `build_stitching_layer`.
     """
-    given = kept or {}
+    given = {(spec.name, spec.after): (set(spec.cuts), layer) for spec, layer in (kept or {}).items()}
     layers = nn.ModuleDict()
     for spec in specs:
-        layers[spec.name] = given.get(spec) or build_stitching_layer(
-            anchors, spec, resample=resample, lora_rank=lora_rank
+        cuts, layer = given.get((spec.name, spec.after), (set[Cut](), None))
+        # One that serves more cuts serves these.
+        layers[spec.name] = (
+            layer
+            if layer is not None and cuts.issuperset(spec.cuts)
+            else build_stitching_layer(anchors, spec, resample=resample, lora_rank=lora_rank)
         )
     return layers
 

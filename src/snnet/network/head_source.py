@@ -7,9 +7,8 @@ from typing import Any, Self
 
 from torch import nn
 
-from snnet.errors import AnchorError
-from snnet.heads import build_head, check_head
-from snnet.space import InputSpec, MapSpec
+from snnet.heads import HeadLike, build_head
+from snnet.space import MapSpec
 
 
 @dataclass(frozen=True)
@@ -29,29 +28,14 @@ class HeadSource:
     module: nn.Module | None = field(default=None, compare=False, repr=False)
 
     @classmethod
-    def of(cls, head: str | nn.Module, outputs: int, options: Mapping[str, Any]) -> Self:
-        """Take what a user named or built.
+    def of(cls, head: HeadLike, outputs: int, options: Mapping[str, Any]) -> Self:
+        """Take what a user named or built."""
+        name, module = (head, None) if isinstance(head, str) else (None, head)
+        return cls(name, outputs, dict(options), module)
 
-        Raises:
-            AnchorError: If a built module is given options, which it cannot take.
-        """
-        if isinstance(head, str):
-            return cls(head, outputs, dict(options))
-        if options:
-            raise AnchorError(f"A built head takes no options, and {', '.join(options)} are given; build it with them.")
-        return cls(None, outputs, {}, head)
-
-    def build(self, maps: Sequence[MapSpec], input: InputSpec) -> nn.Module:
-        """Return the head for such maps.
-
-        Raises:
-            RecipeError: If there is no such head, or it does not take the options.
-            AnchorError: If it does not take maps of these widths.
-        """
-        if self.module is not None:
-            check_head(self.module, maps, self.outputs, input.size[1:])
-            return self.module
-        return build_head(str(self.name), maps, self.outputs, **self.options)
+    def build(self, maps: Sequence[MapSpec]) -> nn.Module:
+        """Return the head for such maps; errors are those of `build_head`."""
+        return build_head(self.module or str(self.name), maps, self.outputs, **self.options)
 
     def to_config(self) -> dict[str, Any]:
         """Return plain data for `config.json`."""

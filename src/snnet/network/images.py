@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from snnet.errors import DataError
-from snnet.network.interface import Network
+from snnet.network.interface import TakesImages
 
 # What mixed precision turns into the type that it computes in.
 _MIXED = (torch.float32, torch.bfloat16, torch.float16)
@@ -49,7 +49,7 @@ def check_images(images: Any, size: tuple[int, ...], what: str = "The images", *
     return images
 
 
-def check_batch(images: Any, net: Network) -> None:
+def check_batch(images: Any, net: TakesImages) -> None:
     """Refuse what is no batch of images for a network, is on another device or of a type of number that nothing adapts.
 
     Raises:

@@ -7,28 +7,24 @@ from typing import Any, Self
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from snnet.anchors import Anchor, BatchNorm
+from snnet.anchors import Anchor
 from snnet.data import CleanTransform, Picture, Pixels
 from snnet.errors import BudgetError
-from snnet.layers import StitchingLayer, set_lora_rank
+from snnet.heads import HeadLike
 from snnet.network.answers import Prediction, predict_images
 from snnet.network.card import model_card, summary
 from snnet.network.extract import StitchModule
-from snnet.network.family import build_layers, check_family, check_space
+from snnet.network.head_source import HeadSource
 from snnet.network.hub import push_to_hub
-from snnet.network.images import check_batch, fits
 from snnet.network.restore import read_network
-from snnet.network.statistics import RouteStatistics
-from snnet.network.storage import SETTINGS, describe, save_network
-from snnet.network.tree import Call, find_call, find_module, join_calls, run_calls
-from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixes, route_steps
-from snnet.table import SCORE, StitchTable, select, without_scores
+from snnet.network.routing import Routing, StitchLike
+from snnet.network.storage import describe, save_network, settings_of
+from snnet.space import Stitch, StitchSpace
+from snnet.table import StitchTable, select, without_scores
+from snnet.tasks import Classification, Task, build_task
 from snnet.utils import evaluating, precision_of
-
-StitchLike = int | str | Stitch
-"""A stitch by its number, its id, or as a value."""
 
 
 class SNNet(Routing, PyTorchModelHubMixin):
@@ -82,14 +78,6 @@ class SNNet(Routing, PyTorchModelHubMixin):
         """Width of the outputs: of the logits, or of what a head over maps gives."""
         return self.anchor(0).num_classes if self.head_source is None else self.head_source.outputs
 
-    def find(self, stitch: StitchLike) -> Stitch:
-        """Return a stitch of the space by its number, its id or as a value.
-
-        Raises:
-            SpaceError: If the space has no such stitch.
-        """
-        return self.space.find(stitch)
-
     def at(self, stitch: StitchLike) -> StitchModule:
         """Return a module that runs one stitch and shares this network's weights."""
         route = self.space.find(stitch)
@@ -109,7 +97,7 @@ class SNNet(Routing, PyTorchModelHubMixin):
 
     def set_head(
         self,
-        head: "str | HeadSource | nn.Module",
+        head: HeadLike | HeadSource,
         outputs: int,
         *,
         task: Task | None = None,
@@ -119,7 +107,7 @@ class SNNet(Routing, PyTorchModelHubMixin):
         """End all routes with one head over feature maps, in place of their last anchors' heads.
 
         Layers that bring maps of other anchors to the largest one's widths are made, and random until
-        `snnet.initialize` fits them. The anchors' heads stay where they are, unused. Table and statistics go.
+        `snnet.initialize` fits them. The anchors' heads stay, unused. Table and statistics go.
 
         Args:
             head: A name in `snnet.HEADS`; or a module of your own, which takes the list of maps and gives what the
@@ -130,8 +118,8 @@ class SNNet(Routing, PyTorchModelHubMixin):
             options: Of the head.
 
         Raises:
-            RecipeError: If there is no such head, or it does not take the options.
-            AnchorError: If the head does not take maps of these widths.
+            RecipeError: If there is no such head.
+            HeadError: If it does not take the options, or maps of these widths.
             SpaceError: If there are not so many maps.
         """
         depths = self.space.depths[-1]
@@ -141,7 +129,7 @@ class SNNet(Routing, PyTorchModelHubMixin):
         self._modules.pop("head", None)
         self.set_taps(asked)
         try:
-            built = source.build(self.map_specs, self.input)
+            built = source.build(self.map_specs)
         except BaseException:
             self.set_taps(before)
             raise
@@ -150,12 +138,12 @@ class SNNet(Routing, PyTorchModelHubMixin):
         return self
 
     def select(
-        self, *, prefer: str = SCORE, batch: int | None = None, any_machine: bool = False, **limits: float
+        self, *, prefer: str | None = None, batch: int | None = None, any_machine: bool = False, **limits: float
     ) -> Stitch:
         """Return the best stitch within every limit, by the numbers in `net.table`; see `snnet.select`.
 
         Args:
-            prefer: Column to be best in.
+            prefer: Column to be best in; the score that the network is chosen by if None.
             batch: Batch size of what was measured per batch; 1 if None.
             any_machine: Take measurements whatever machine and precision they are of.
             limits: Column = limit, as `macs=3e9`.
@@ -209,7 +197,7 @@ class SNNet(Routing, PyTorchModelHubMixin):
         """Drop running statistics that `snnet.recalibrate` measured on other weights; scores that used them go too."""
         if len(self.statistics):
             self.forget_scores()
-        self.statistics.clear()
+        super().forget_statistics()
 
     def save_pretrained(
         self, save_directory: str | Path, *, push_to_hub: bool = False, repo_id: str | None = None, **hub: Any
@@ -241,16 +229,8 @@ class SNNet(Routing, PyTorchModelHubMixin):
         """
         return read_network(cls, pretrained_model_name_or_path, **options)
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the constructor was given besides anchors and space, and differs from None."""
-        values = {name: getattr(self, name) for name in SETTINGS}
-        return {name: value for name, value in values.items() if value is not None}
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """What `config.json` of the saved network says."""
-        return describe(self)
+    settings = property(settings_of, doc="Anything else that the constructor was given, as plain data.")
+    config = property(describe, doc="What `config.json` of the saved network says.")
 
     @property
     def device(self) -> torch.device:

@@ -1,5 +1,4 @@
-# Tested in tests/network/test_network.py.
-"""What a network runs: anchors, the layers that join them, a head over maps if there is one, and the routes through them."""
+"""What a network runs: anchors, the layers that join them, a head over maps if there is one, and the routes."""
 
 from collections.abc import Sequence
 from typing import Any, Self
@@ -173,6 +172,14 @@ class Routing(nn.Module):
         """All anchors in order, typed."""
         return [self.anchor(number) for number in range(len(self.anchors))]
 
+    def find(self, stitch: StitchLike) -> Stitch:
+        """Return a stitch of the space by its number, its id or as a value.
+
+        Raises:
+            SpaceError: If the space has no such stitch.
+        """
+        return self.space.find(stitch)
+
     def steps(self, stitch: StitchLike) -> tuple[Step, ...]:
         """Return what a stitch runs, in order; costs, export and forward are folds over it."""
         return tuple(step for step, *_ in self._route(stitch)[0])
@@ -203,10 +210,10 @@ class Routing(nn.Module):
 
     def _unfolded(self, route: Stitch, taps: int | None) -> tuple[Step, ...]:
         depths = self.space.depths
-        maps = [
-            (place, Step("tap", tap.anchor, tap.number, tap_layer(tap, depths, taps) or ""))
-            for place, tap in (route_taps(route, depths, taps) if taps else ())
-        ]
+        maps = []
+        if taps is not None:
+            for place, tap in route_taps(route, depths, taps):
+                maps.append((place, Step("tap", tap.anchor, tap.number, tap_layer(tap, depths, taps) or "")))
         final_norm = self.norm_on_stitched
         return route_steps(route, lambda *hop: self.space.layer_of(*hop).name, final_norm=final_norm, maps=maps)
 

@@ -114,24 +114,22 @@ def run_calls(
             with UsingStatistics(statistics.norms_of(step, find_module(root, owner)), kept[prefix]):
                 features = run_calls(root, [(step, owner, chain, "")], features, maps=aside)
         elif (kind := step.kind) == "tap":
-            aside.append(run_chain(root, chain or (), features))
+            mapped = features
+            for parent, names in chain or ():
+                for name in names:
+                    mapped = find_module(root, parent)._modules[name](mapped)
+            aside.append(mapped)
         elif kind == "decode":
             features = find_module(root, owner)(aside or features)
         # In training blocks may do more, such as to run again in the backward pass.
         elif chain is None or (training and step.kind != "stitch"):
             features = find_module(root, owner).run_step(step, features)
         else:
-            features = run_chain(root, chain, features)
+            for parent, names in chain:
+                siblings = find_module(root, parent)._modules
+                for name in names:
+                    features = siblings[name](features)
     return aside[-1] if kind == "tap" else features
-
-
-def run_chain(root: nn.Module, chain: Chain, features: Tensor) -> Tensor:
-    """Run modules one after another."""
-    for parent, names in chain:
-        siblings = find_module(root, parent)._modules
-        for name in names:
-            features = siblings[name](features)  # type: ignore[misc]
-    return features
 
 
 @dataclass(slots=True)

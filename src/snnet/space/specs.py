@@ -41,6 +41,22 @@ class FeatureSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class MapSpec:
+    """What a feature map is that a dense head reads, in the words of timm's `feature_info`.
+
+    Attributes:
+        channels: Width of the features, timm's `num_chs`.
+        reduction: Pixels of the image for each position, along an axis.
+    """
+
+    channels: int
+    reduction: int
+
+    def __str__(self) -> str:
+        return f"{counted(self.channels, 'channel')} at 1/{self.reduction}"
+
+
+@dataclass(frozen=True, slots=True)
 class InputSpec:
     """What images an anchor was trained on.
 

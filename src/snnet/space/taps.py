@@ -34,7 +34,8 @@ def check_taps(depths: Sequence[Sequence[int]], taps: int) -> None:
     most, what = (len(stages), "stages") if len(stages) > 1 else (stages[0], "blocks")
     if isinstance(taps, bool) or not isinstance(taps, int) or not 1 <= taps <= most:
         raise SpaceError(f"taps={taps!r} of an anchor with {most} {what}; give a number from 1 to {most}.")
-    if odd := next((number for number, each in enumerate(depths) if len(each) != len(stages)), None):
+    odd = next((number for number, each in enumerate(depths) if len(each) != len(stages)), None)
+    if odd is not None:
         raise SpaceError(
             f"Maps are taken at stages, of which anchor {odd} has {len(depths[odd])} and the largest {len(stages)}; "
             "choose anchors with as many."
@@ -42,7 +43,7 @@ def check_taps(depths: Sequence[Sequence[int]], taps: int) -> None:
 
 
 def route_taps(route: Stitch, depths: Sequence[Sequence[int]], taps: int) -> tuple[tuple[int, Tap], ...]:
-    """Return the maps that are taken along a route, in order, each with the place of its block among those of the route.
+    """Return the maps that are taken along a route, in order, each with the place of its block among the route's.
 
     An anchor with several stages gives a map at the end of each of its last `taps` stages. One without gives maps after
     `1/taps`, `2/taps`, ... of its depth. On a route with cuts a map comes from the last block before the first that

@@ -65,8 +65,9 @@ def select(
 
     Args:
         table: Stitches with their costs and scores.
-        prefer: Column to be best in, `table.score` if None: highest for scores such as top-1, and throughput, lowest for
-            all others, so that `select(table, prefer="latency_ms", top1=80)` is the fastest stitch that reaches 80 %.
+        prefer: Column to be best in, `table.score` if None: highest for scores such as top-1, and for throughput,
+            lowest for all others, so that `select(table, prefer="latency_ms", top1=80)` is the fastest stitch that
+            reaches 80 %.
         batch: Images at once: what was measured is then read at this batch size (`latency_ms@8` for
             `latency_ms`), in limits and in `prefer`; batch 1 if None.
         precision: What the network will run in, such as `bf16`; its own if None.

@@ -88,7 +88,7 @@ def spaced_budgets(ends: Iterable[float]) -> list[float]:
 
 
 def ends_of_budgets(anchors: Sequence[float], cheapest: float) -> list[float]:
-    """Return costs between the least and largest of which the budgets lie, from those of anchors and of all stitches."""
+    """Return costs between the least and largest of which budgets lie, from those of anchors and the least of all."""
     ends = [*anchors]
     if len(ends) == 1:  # what is below zero is better the more it is, as throughput
         ends.append(max(min(ends[0] / 2, 2 * ends[0]), cheapest))

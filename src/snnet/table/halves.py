@@ -1,4 +1,4 @@
-"""How high a frontier is by scores that are no means over images, such as mIoU: chosen on one half, reported on the other.
+"""How high a frontier is by scores that are no means over images, such as mIoU, chosen on half of the images.
 
 A table then has each score on two fixed halves of the images, too (`half_of`).
 """
@@ -24,15 +24,15 @@ def has_halves(table: StitchTable) -> bool:
 
 def height_by_halves(table: StitchTable, cost: str, between: tuple[float, float] | None) -> Height:
     """Return what `frontier_height` returns, from the halves."""
-    found, alone = _candidates(table, cost), _candidates(table.anchors, cost)
-    ends = [column(cost).badness(end) for end in between] if between else _ends(found, alone)
+    found = _candidates(table, cost)
+    ends = [column(cost).badness(end) for end in between] if between else _ends(found, _alone(table, cost))
     budgets = spaced_budgets(ends)
     return _height(table, cost, budgets, _reported(found, budgets))
 
 
 def gain_by_halves(table: StitchTable, cost: str) -> Gain:
     """Return what `frontier_gain` returns, from the halves."""
-    found, alone = _candidates(table, cost), _candidates(table.anchors, cost)
+    found, alone = _candidates(table, cost), _alone(table, cost)
     budgets = spaced_budgets(_ends(found, alone))
     kept = [(budgets[0], score) for _, score in alone] if len(alone) == 1 else alone
     ours, theirs = (_reported(some, budgets) for some in (found, kept))
@@ -53,9 +53,13 @@ def _candidates(table: StitchTable, cost: str) -> list[_Candidate]:
     return sorted((at(row.values[cost]), tuple(bad(row.values[name]) for name in _names(table))) for row in rows)
 
 
-def _ends(found: Sequence[_Candidate], alone: Sequence[_Candidate]) -> list[float]:
-    if not alone:
+def _alone(table: StitchTable, cost: str) -> list[_Candidate]:
+    if not len(table.anchors):
         raise TableError("The table has no anchors, between whose costs the budgets lie; say between=(LOW, HIGH).")
+    return _candidates(table.anchors, cost)
+
+
+def _ends(found: Sequence[_Candidate], alone: Sequence[_Candidate]) -> list[float]:
     return ends_of_budgets([cost for cost, _ in alone], min(found)[0])
 
 

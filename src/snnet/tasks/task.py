@@ -19,8 +19,8 @@ class Task(ABC):
     settings of a task, if it has any, are the fields of a dataclass.
 
     Attributes:
-        scores: Columns that `score` gives, the first is what networks are chosen by. Say what they are, and that more is
-            better, with `snnet.table.COLUMNS.register(name)(Column(...))`; of other columns less is better.
+        scores: Columns that `score` gives, the first is what networks are chosen by. Say what they are, and that
+            more is better, with `snnet.table.COLUMNS.register(name)(Column(...))`; of other columns less is better.
         dense: Whether outputs and targets are maps, so that networks need a head over feature maps.
         counts_hits: Whether the first of `statistics` is 1 for an image that is right and 0 for one that is not, and
             100 times its mean the first score; frontiers are then compared image by image.
@@ -70,10 +70,20 @@ class Task(ABC):
 
     @abstractmethod
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """Return the scalar loss of a batch, differentiable in the outputs."""
+        """Return the scalar loss of a batch, differentiable in the outputs.
+
+        Args:
+            outputs: Of the network, in single precision or better.
+            targets: As `check_targets` gives them.
+        """
 
     def smoothed_loss(self, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
-        """Return the loss with label smoothing, from 0 to 1; tasks without classes know none.
+        """Return the loss with label smoothing; tasks without classes know none.
+
+        Args:
+            outputs: As for `loss`.
+            targets: As for `loss`.
+            smoothing: From 0 to 1.
 
         Raises:
             TrainingError: If this task has no label smoothing, and it is above 0.
@@ -115,7 +125,7 @@ class Task(ABC):
         return (1 - (found - reference).flatten(1).square().mean(1) / spread).clamp(0, 1)
 
     def draws(self, answers: Tensor, count: int) -> Tensor:
-        """Return `(count,)` sums over images whose gradients tell how much answers may change (their Fisher information).
+        """Return `(count,)` sums over images whose gradients tell how much answers change (their Fisher information).
 
         To second order the divergence of an image is half of the mean square of the product of such a gradient and a
         change. Random numbers come from torch's global state.
@@ -126,13 +136,18 @@ class Task(ABC):
         """
         flat = answers.flatten(1)
         noise = torch.randn(count, *flat.shape, dtype=flat.dtype, device=flat.device)
-        return (noise * flat / flat.shape[1] ** 0.5).sum((1, 2))
+        drawn: Tensor = (noise * flat / flat.shape[1] ** 0.5).sum((1, 2))
+        return drawn
 
     @abstractmethod
     def statistics(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return numbers of each image, `(B, K)`, whose sums over all images `score` is made of.
 
         An image whose outputs are not finite must not make the sums NaN; leave its loss out, and count it.
+
+        Args:
+            outputs: Of the network.
+            targets: As `check_targets` gives them.
         """
 
     @abstractmethod
@@ -149,7 +164,12 @@ class Task(ABC):
         return 0
 
     def tally(self, targets: Tensor, outputs: int) -> Tensor:  # noqa: ARG002
-        """Return small integers `(n,)` whose sums tell one set of targets from another; of labels their counts."""
+        """Return small integers `(n,)` whose sums tell one set of targets from another; of labels their counts.
+
+        Args:
+            targets: As `check_targets` gives them.
+            outputs: Width of the network's outputs.
+        """
         return self.digests(targets).remainder(2**31).sum(0, keepdim=True)
 
     def digests(self, targets: Tensor) -> Tensor:
@@ -160,7 +180,9 @@ class Task(ABC):
         return (bits * places).sum(1)
 
 
-TASKS: Registry[type[Task]] = Registry("task", group="snnet.tasks", modules=("snnet.tasks.classification",))
+TASKS: Registry[type[Task]] = Registry(
+    "task", group="snnet.tasks", modules=("snnet.tasks.classification", "snnet.tasks.segmentation")
+)
 """Task classes by name; `@TASKS.register("name")` files one."""
 
 
