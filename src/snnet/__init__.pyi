@@ -2,6 +2,7 @@ from . import anchors as anchors
 from . import data as data
 from . import evaluation as evaluation
 from . import export as export
+from . import heads as heads
 from . import init as init
 from . import layers as layers
 from . import network as network

@@ -17,6 +17,10 @@ class AnchorError(SNNetError, ValueError):
     """An anchor that cannot be found, read, or joined with the others."""
 
 
+class HeadError(SNNetError, ValueError):
+    """A dense head that cannot be built, or that does not fit the maps which it is to read."""
+
+
 class DataError(SNNetError, ValueError):
     """Images or labels that are missing, unreadable, or do not fit the network."""
 

@@ -1,0 +1,11 @@
+from .head import HEADS as HEADS
+from .head import HeadBuilder as HeadBuilder
+from .head import HeadLike as HeadLike
+from .head import build_head as build_head
+from .head import check_head as check_head
+from .linear import LinearHead as LinearHead
+from .parts import DenseHead as DenseHead
+from .parts import Pyramid as Pyramid
+from .smp import DPTHead as DPTHead
+from .smp import FPNHead as FPNHead
+from .smp import UPerNetHead as UPerNetHead
