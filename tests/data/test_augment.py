@@ -38,3 +38,22 @@ def test_about_half_of_the_images_are_mirrored_only_if_asked(flip: bool) -> None
     out = BatchAugment(pad=0, flip=flip)(images, generator())
     mirrored = (out[:, 0, 0, 0] == 7).sum().item()
     assert 150 < mirrored < 250 if flip else mirrored == 0
+
+
+@pytest.mark.parametrize("kind", [torch.long, torch.float32])
+def test_targets_move_as_their_images_do(kind: torch.dtype) -> None:
+    targets = torch.randint(1, 100, (50, 9, 7), generator=generator(1)).to(kind)
+    images = targets.float()[:, None].repeat(1, 3, 1, 1)
+    moved, found = BatchAugment(pad=3, fill=-1.0).with_targets(images, targets, generator())
+    assert torch.equal(moved, BatchAugment(pad=3, fill=-1.0)(images, generator()))
+    uncovered = moved[:, 0] < 0
+    assert uncovered.any() and found.dtype == kind
+    assert torch.equal(found[~uncovered].float(), moved[:, 1][~uncovered])
+    assert (found[uncovered] == (255 if kind == torch.long else 0)).all()
+
+
+def test_labels_stay_when_images_move() -> None:
+    images, labels = torch.rand(8, 1, 6, 6), torch.arange(8)
+    moved, same = BatchAugment().with_targets(images, labels, generator())
+    assert same is labels
+    assert torch.equal(moved, BatchAugment()(images, generator()))

@@ -19,6 +19,12 @@ def tensors(count: int = 50) -> TensorImages:
     return TensorImages(labels.float().view(-1, 1, 1, 1).expand(-1, 1, 6, 6) + torch.rand(1, 1, 6, 6), labels, ["x"])
 
 
+def dense(count: int = 20, kind: torch.dtype = torch.long) -> TensorImages:
+    """Images whose first channel is their mask or depth map."""
+    targets = torch.randint(1, 9, (count, 6, 5), generator=torch.Generator().manual_seed(0)).to(kind)
+    return TensorImages(targets.float()[:, None].repeat(1, 2, 1, 1), targets, [str(number) for number in range(9)])
+
+
 def equal(first: list[Batch], second: list[Batch]) -> bool:
     pairs = zip(first, second, strict=True)
     return all(torch.equal(a, b) for one, two in pairs for a, b in zip(one, two, strict=True))
@@ -194,3 +200,44 @@ def test_only_images_of_the_own_share_are_read() -> None:
     read.clear()
     own = EvalBatches(Reading(), 4).of(Share(0, 5))
     assert [labels.tolist() for _, labels in own] == [[0, 1]] and read == [0, 1] and len(own) == 1
+
+
+@pytest.mark.parametrize("kind", [torch.long, torch.float32])
+@pytest.mark.parametrize("in_memory", [True, False])
+class TestDenseTargets:
+    def batches(self, kind: torch.dtype, in_memory: bool, augment: BatchAugment | None = None) -> TrainBatches:
+        data = dense(20, kind)
+        return TrainBatches(data if in_memory else list(data), 8, 5, augment)  # type: ignore[arg-type]
+
+    def test_targets_stay_with_their_images(self, kind: torch.dtype, in_memory: bool) -> None:
+        seen = list(self.batches(kind, in_memory).epoch(0))
+        assert len(seen) == 2
+        for images, targets in seen:
+            assert targets.shape == (8, 6, 5) and targets.dtype == kind
+            assert torch.equal(images[:, 0], targets.float())
+
+    def test_targets_move_with_their_images(self, kind: torch.dtype, in_memory: bool) -> None:
+        moved = self.batches(kind, in_memory, BatchAugment(pad=2, fill=-1.0)).epoch(0)
+        still = self.batches(kind, in_memory).epoch(0)
+        for (images, targets), (before, _) in zip(moved, still, strict=True):
+            assert targets.dtype == kind
+            uncovered = images[:, 0] == -1
+            assert torch.equal(images[:, 0][~uncovered], targets[~uncovered].float())
+            assert set(targets[uncovered].tolist()) == ({255} if kind == torch.long else {0.0})
+            assert not torch.equal(images, before)
+
+    def test_entering_late_and_shares_change_nothing(self, kind: torch.dtype, in_memory: bool) -> None:
+        batches = self.batches(kind, in_memory, BatchAugment())
+        whole = list(batches.epoch(3))
+        assert equal(whole[1:], list(batches.epoch(3, 1)))
+        parts = [list(batches.epoch(3, 0, Share(rank, 3))) for rank in range(3)]
+        for batch, *shares in zip(whole, *parts, strict=True):
+            for place in (0, 1):
+                assert torch.equal(torch.cat([share[place] for share in shares]), batch[place])
+
+    def test_evaluation_goes_through_all_in_order(self, kind: torch.dtype, in_memory: bool) -> None:
+        data = dense(20, kind)
+        batches = eval_batches(data if in_memory else list(data), 8)  # type: ignore[arg-type]
+        assert torch.equal(torch.cat([targets for _, targets in batches]), data.labels)
+        own = EvalBatches(data, 4, share=Share(1, 2))
+        assert torch.equal(torch.cat([targets for _, targets in own]), data.labels[10:])

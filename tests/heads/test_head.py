@@ -196,6 +196,13 @@ def test_a_head_of_ones_own_goes_by_name_or_built(monkeypatch: pytest.MonkeyPatc
         build_head("mine", VIT, 3, scale=8)
 
 
+def test_images_that_the_first_map_does_not_divide_are_refused() -> None:
+    head = build_head("linear", STAGES, 5)
+    check_head(head, STAGES, 5, (28, 52))
+    with pytest.raises(HeadError, match=r"4x4 pixels, which do not divide images of 28x50; .* such as 28x48 or 28x52"):
+        check_head(head, STAGES, 5, (28, 50))
+
+
 def test_heads_that_do_not_fit_the_maps_are_refused() -> None:
     head = Mine(VIT, 3)
     with pytest.raises(HeadError, match=r"Mine does not run on maps of 32 channels at 1/16: .* with these widths"):

@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from snnet.anchors.images import Renormalize
 from snnet.errors import AnchorError
-from snnet.space import FeatureSpec, InputSpec, Step
+from snnet.space import FeatureSpec, InputSpec, Step, map_specs
 from snnet.utils import Registry, evaluating
 
 BatchNorm: TypeAlias = _BatchNorm
@@ -118,6 +118,18 @@ class Anchor(nn.Module, ABC):
     @abstractmethod
     def feature(self, block: int) -> FeatureSpec:
         """Describe the output of a block; -1 is the output of the stem."""
+
+    @property
+    def feature_info(self) -> list[dict[str, Any]]:
+        """Maps that the anchor gives, in timm's words: of every block, or of the last at each size if sizes differ.
+
+        Each has `num_chs`, `reduction` (pixels of the image for each position, along an axis), and `block`, after which
+        it is taken.
+        """
+        maps = map_specs(self.input.size[1:], [self.feature(block) for block in range(-1, self.depth)])[1:]
+        last = {spec.reduction: block for block, spec in enumerate(maps)}
+        blocks = range(self.depth) if len(last) == 1 else last.values()
+        return [{"num_chs": maps[at].channels, "reduction": maps[at].reduction, "block": at} for at in blocks]
 
     @abstractmethod
     def stem(self, images: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset
 
 from snnet.data.corrupt import CorruptImageError
-from snnet.data.images import ImageDataset, TensorImages, in_shards, size, skipped_images
+from snnet.data.images import ImageDataset, Sample, TensorImages, in_shards, size, skipped_images
 from snnet.data.seeding import generator
+from snnet.data.targets import is_dense, stacked
 from snnet.errors import DataError
 
 # In shards, how many images may be decoded for one that is taken.
@@ -31,7 +32,7 @@ def calibration_images(dataset: Dataset[Any], count: int, seed: int = 0) -> Tens
 
 
 def labelled_images(dataset: Dataset[Any], count: int, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Return what `calibration_images` does, and the labels `(count,)`."""
+    """Return what `calibration_images` does, and the labels `(count,)`, or masks or depth maps `(count, H, W)`."""
     if isinstance(dataset, IterableDataset):
         raise DataError("Calibration images cannot be drawn from an IterableDataset, which has no order of its own.")
     clean = dataset.clean() if isinstance(dataset, (ImageDataset, TensorImages)) else dataset
@@ -42,7 +43,7 @@ def labelled_images(dataset: Dataset[Any], count: int, seed: int = 0) -> tuple[T
     if not taken:
         raise DataError(f"There is no calibration image: {count} were asked for, of {size(clean)} images.")
     images, labels = zip(*taken, strict=True)
-    return torch.stack(images), torch.tensor(labels)
+    return torch.stack(images), stacked(labels)
 
 
 def _balanced_order(dataset: Dataset[Any], seed: int) -> list[int]:
@@ -51,7 +52,7 @@ def _balanced_order(dataset: Dataset[Any], seed: int) -> list[int]:
         return places
     shuffled: list[int] = torch.randperm(size(dataset), generator=generator(seed)).tolist()
     labels = getattr(dataset, "labels", None)
-    if labels is None:
+    if labels is None or is_dense(labels):
         return shuffled
     # Round after round, one image of each class that has any left.
     of = torch.as_tensor(labels).tolist()
@@ -62,7 +63,7 @@ def _balanced_order(dataset: Dataset[Any], seed: int) -> list[int]:
     return sorted(shuffled, key=rounds.__getitem__)
 
 
-def _take(dataset: Dataset[Any], order: Iterable[int], count: int) -> list[tuple[Tensor, int]]:
+def _take(dataset: Dataset[Any], order: Iterable[int], count: int) -> list[Sample]:
     """Return the first images that decode, with their labels, and count the others.
 
     In shards only reading an image tells its label. There those of a class that has its share are passed over at first,
@@ -71,19 +72,20 @@ def _take(dataset: Dataset[Any], order: Iterable[int], count: int) -> list[tuple
     classes = len(dataset.classes) if in_shards(dataset) else 0
     share = -(-count // classes) if classes else count
     taken: Counter[int] = Counter()
-    images: list[tuple[Tensor, int]] = []
-    over: list[tuple[Tensor, int]] = []
+    images: list[Sample] = []
+    over: list[Sample] = []
     faults: dict[int, str] = {}
     for index in order:
         if len(images) == count or len(images) + len(over) == _LOOKS * count:
             break
         try:
-            image, label = dataset[index]
+            sample = dataset[index]
         except CorruptImageError as error:
             faults[index] = str(error)
             continue
-        taken[int(label)] += 1
-        (images if taken[int(label)] <= share else over).append((image, int(label)))
+        if classes:
+            taken[int(sample[1])] += 1
+        (images if not classes or taken[int(sample[1])] <= share else over).append(sample)
     skipped = skipped_images(dataset)
     skipped.add(faults)
     skipped.report()

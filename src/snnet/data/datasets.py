@@ -6,22 +6,20 @@ from collections import Counter
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
 
 import torch
 
+from snnet.data.dense import DenseAugmentation, transforms_of
 from snnet.data.folder import FolderSource, hold_out
-from snnet.data.images import ImageDataset, TensorImages
-from snnet.data.sources import SOURCES, ArraySource, Request
+from snnet.data.images import ImageDataset, Images, TensorImages, target_of
+from snnet.data.sources import SOURCES, Request
 from snnet.data.splits import SPLITS
-from snnet.data.transforms import Augmentation, CleanTransform, train_transform
+from snnet.data.targets import TargetKind, TargetSettings
+from snnet.data.transforms import Augmentation
 from snnet.data.walk import subfolders
 from snnet.errors import DataError, did_you_mean
 from snnet.space import InputSpec
 from snnet.utils import counted
-
-Images: TypeAlias = ImageDataset | TensorImages
-"""A split of a data set, whichever way it is read."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,11 +32,12 @@ def open_dataset(
     split: str = "train",
     *,
     input: InputSpec,
-    augment: Augmentation | None = None,
+    augment: Augmentation | DenseAugmentation | None = None,
     num_classes: int | None = None,
     max_corrupt: int | None = None,
     download: bool = False,
     upright: bool = True,
+    target: TargetKind | TargetSettings = "label",
 ) -> Images:
     """Open one split of a data set, with its images made to fit a network's input.
 
@@ -46,21 +45,23 @@ def open_dataset(
     taken as they are (no resize or crop), unless single-image augmentation is asked for.
 
     Args:
-        name: `embedded`, `folder`, `torchvision/NAME`, or a timm name: `torch/NAME`, `hfds/NAME`, `wds/NAME`.
+        name: `embedded`, `scenes`, `folder`, `torchvision/NAME`, or a timm name: `torch/NAME`, `hfds/NAME`, `wds/NAME`.
         root: Folder of the data; for `folder`, it holds `train/CLASS/` and `val/CLASS/`, or the classes of one split.
         split: `train` or `validation` (which is the test set where there is no other).
         input: What the anchors take; grey and RGB are converted as needed.
-        augment: How single training images are varied; None for clean images.
-        num_classes: How many classes there must be; None to take what there is.
+        augment: How single training images are varied; None for clean images. `DenseAugmentation` with dense targets.
+        num_classes: How many classes there must be; None to take what there is. Depth has none.
         max_corrupt: Most images that may be skipped because they do not decode; by default one in a hundred, and at
             least 10.
         download: Whether missing data may be fetched over the network.
         upright: Turn pictures as their EXIF data say; False reads them as timm does.
+        target: What comes with each image: `label`, `mask` (a class for each pixel) or `depth`, or how to read it.
 
     Raises:
         DataError: If there is no such data set, the data is missing or unusable, or its classes are another number.
+        RecipeError: If the augmentation is for targets of another kind.
     """
-    request = Request(name, None if root is None else Path(root).expanduser(), split, download)
+    request = _request(name, root, split, input, target, download=download)
     images = _open(request, input, augment, num_classes, max_corrupt, upright=upright)
     # What lies in memory as it is taken is no news.
     level = logging.DEBUG if isinstance(images, TensorImages) else logging.INFO
@@ -68,33 +69,47 @@ def open_dataset(
     return images
 
 
+def _request(
+    name: str,
+    root: str | Path | None,
+    split: str,
+    input: InputSpec,
+    target: TargetKind | TargetSettings,
+    *,
+    download: bool,
+) -> Request:
+    settings = TargetSettings(kind=target) if isinstance(target, str) else target
+    place = None if root is None else Path(root).expanduser()
+    return Request(name, place, split, download, settings, input.size[1:])
+
+
 def _open(
     request: Request,
     input: InputSpec,
-    augment: Augmentation | None,
+    augment: Augmentation | DenseAugmentation | None,
     num_classes: int | None,
     max_corrupt: int | None,
     *,
     upright: bool,
 ) -> Images:
-    name, split = request.name, request.split
+    name, split, kind = request.name, request.split, request.target.kind
     if split not in SPLITS:
         raise DataError(f"Unknown split {split!r}; accepted: {', '.join(SPLITS)}.{did_you_mean(split, SPLITS)}")
-    kind, _, rest = name.partition("/")
-    if kind not in SOURCES.names() and Path(name).expanduser().is_dir():
+    family, _, rest = name.partition("/")
+    if family not in SOURCES.names() and Path(name).expanduser().is_dir():
         raise DataError(f"Unknown data set {name!r}; it is a folder: open 'folder' with root={name!r}.")
-    if kind not in SOURCES.names():
-        accepted = "embedded, folder, torchvision/NAME, torch/NAME, hfds/NAME, wds/NAME"
-        hint = did_you_mean(kind.lower(), SOURCES.names())
+    if family not in SOURCES.names():
+        accepted = "embedded, folder, torchvision/NAME, torch/NAME, hfds/NAME, wds/NAME, scenes"
+        hint = did_you_mean(family.lower(), SOURCES.names())
         raise DataError(f"Unknown data set {name!r}; accepted: {accepted}.{hint}")
-    source = SOURCES.get(kind)(replace(request, name=rest))
-    clean = CleanTransform(input, upright)
-    if isinstance(source, ArraySource) and augment is None:
-        same_size = tuple(source.pixels.shape[1:3]) == tuple(input.size[1:])
-        if same_size and 4 * len(source) * math.prod(input.size) <= _IN_MEMORY_BYTES:
-            return _checked(TensorImages.of(source, input), where(name, request.root), num_classes)
-    transform = train_transform(input, augment, upright=upright) if augment is not None else clean
-    return _checked(ImageDataset(source, transform, clean, max_corrupt), where(name, request.root), num_classes)
+    transform, clean = transforms_of(kind, input, augment, upright=upright)
+    source = SOURCES.get(family)(replace(request, name=rest))
+    request.check_target(where(name, request.root), source.target)
+    # Dense targets take 8 bytes a pixel.
+    needed = len(source) * (4 * math.prod(input.size) + (8 * math.prod(input.size[1:]) if kind != "label" else 0))
+    held = source.in_memory(input.size[1:]) if augment is None and needed <= _IN_MEMORY_BYTES else None
+    images = ImageDataset(source, transform, clean, max_corrupt) if held is None else TensorImages.of(held, input)
+    return _checked(images, where(name, request.root), num_classes if kind != "depth" else None)
 
 
 def open_pair(
@@ -102,11 +117,12 @@ def open_pair(
     root: str | Path | None = None,
     *,
     input: InputSpec,
-    augment: Augmentation | None = None,
+    augment: Augmentation | DenseAugmentation | None = None,
     num_classes: int | None = None,
     max_corrupt: int | None = None,
     download: bool = False,
     upright: bool = True,
+    target: TargetKind | TargetSettings = "label",
 ) -> tuple[Images, Images]:
     """Open the training split, augmented, and the validation split, clean; the arguments are `open_dataset`'s.
 
@@ -117,17 +133,17 @@ def open_pair(
         DataError: Also if the two have different classes or images in common, if there is a single class, or if a class
             has a single image where some must be held out.
     """
-    place, here = None if root is None else Path(root).expanduser(), where(name, root)
+    request, here = _request(name, root, "train", input, target, download=download), where(name, root)
     open_split = partial(_open, input=input, num_classes=num_classes, max_corrupt=max_corrupt, upright=upright)
-    train = open_split(Request(name, place, "train", download), augment=augment)
+    train = open_split(request, augment=augment)
     if len(train.classes) == 1:
         raise DataError(
             f"{here} has a single class, {train.classes[0]!r}, and there is nothing to tell apart{_below(train)}."
         )
     source = getattr(train, "source", None)
-    if isinstance(source, FolderSource) and source.folder == place:
+    if isinstance(source, FolderSource) and source.folder == request.root:
         return _held_out(train, source, input)
-    validation = open_split(Request(name, place, "validation", download), augment=None)
+    validation = open_split(replace(request, split="validation"), augment=None)
     _check_apart(train, validation, here)
     told = f"{here}: {counted(len(train), 'image')} for training and {len(validation):,} for validation"
     _tell(told, train, input, validation)
@@ -179,7 +195,8 @@ def _tell(told: str, images: Images, input: InputSpec, *others: Images, level: i
     left_out = sum((Counter(source.left_out) for source in sources), Counter[str]())
     lost = sum(len(source.faults) for source in sources)
     height, width = input.size[1:]
-    parts = [told, counted(len(images.classes), "class") if images.classes else "unnamed classes"]
+    named = counted(len(images.classes), "class") if images.classes else "unnamed classes"
+    parts = [told, "with depth" if target_of(images) == "depth" else named]
     parts.append(f"read as {width}x{height} pixels in {'grey' if input.size[0] == 1 else 'RGB'}")
     parts += [f"links to nothing: {lost}"] if lost else []
     kinds = ", ".join(f"{count} {ending}" for ending, count in left_out.most_common())

@@ -1,37 +1,40 @@
 # Tested in tests/data/test_datasets.py.
 """Data sets of normalized image tensors, as training and evaluation read them, and the names of their classes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from itertools import zip_longest
 from operator import length_hint
-from typing import Any, TypeGuard
+from typing import Any, TypeAlias, TypeGuard
 
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from snnet.data.corrupt import SkippedImages
+from snnet.data.corrupt import CorruptImageError, SkippedImages
+from snnet.data.dense import PairTransform
 from snnet.data.names import look_alikes
 from snnet.data.pictures import check_channels
 from snnet.data.sources import ArraySource, ImageSource, SourcePart
+from snnet.data.targets import IGNORED, TargetKind, target_kind
 from snnet.data.transforms import Transform
 from snnet.errors import DataError
 from snnet.space import InputSpec
 
-Sample = tuple[Tensor, int]
-"""An image `(C, H, W)` and its label."""
+Sample = tuple[Tensor, int | Tensor]
+"""An image `(C, H, W)` and its label, or its mask or depth map `(H, W)`."""
 
 
 class ImageDataset(Dataset[Sample]):
     """Images read one at a time.
 
-    Indexing gives `(image, label)`, and raises `CorruptImageError` for an image that does not decode; `TrainBatches`
-    and `eval_batches` skip such images and count them in `skipped`.
+    Indexing gives `(image, label)`, or an image with its mask (int64) or depth map (float32), `(H, W)`, and raises
+    `CorruptImageError` for an image that does not decode; `TrainBatches` and `eval_batches` skip such images and count
+    them in `skipped`.
 
     Args:
         source: Where the images come from.
-        transform: From PIL image to tensor.
+        transform: From PIL image to tensor; with dense targets, from both to both.
         clean: The same without augmentation.
         max_corrupt: Most images that may be skipped; by default one in a hundred, and at least 10.
 
@@ -40,7 +43,11 @@ class ImageDataset(Dataset[Sample]):
     """
 
     def __init__(
-        self, source: ImageSource, transform: Transform, clean: Transform, max_corrupt: int | None = None
+        self,
+        source: ImageSource,
+        transform: Transform | PairTransform,
+        clean: Transform | PairTransform,
+        max_corrupt: int | None = None,
     ) -> None:
         self.source, self.transform, self.clean_transform = source, transform, clean
         self.classes = source.classes
@@ -53,17 +60,32 @@ class ImageDataset(Dataset[Sample]):
         return len(self.source)
 
     def __getitem__(self, index: int) -> Sample:
-        image, label = self.source.read(index)
+        image, target = self.source.read(index)
+        transform: Callable[..., Any] = self.transform
+        if isinstance(target, Tensor):
+            self._check_mask(index, target)
+            varied: Sample = transform(image, target)
+            return varied
         # A source may not know its classes.
-        if label < 0 or (self.classes and label >= len(self.classes)):
+        if target < 0 or (self.classes and target >= len(self.classes)):
             accepted = f"0 to {len(self.classes) - 1}" if self.classes else "0 and up"
             where = self.source.describe(index)
-            raise DataError(f"Label {label} of {where} is outside {accepted}; is this split of the data labeled?")
-        return self.transform(image), label
+            raise DataError(f"Label {target} of {where} is outside {accepted}; is this split of the data labeled?")
+        return transform(image), target
+
+    def _check_mask(self, index: int, mask: Tensor) -> None:
+        known = mask[mask != IGNORED] if self.classes and not mask.is_floating_point() else mask[:0]
+        if known.numel() and not 0 <= int(known.min()) <= int(known.max()) < len(self.classes):
+            wrong = known[(known < 0) | (known >= len(self.classes))][0]
+            raise CorruptImageError(
+                f"{self.source.describe(index)} (class {wrong} in its mask) does not decode: classes are 0 to "
+                f"{len(self.classes) - 1}"
+            )
 
     def name_classes(self, count: int) -> None:
-        """Name the classes by their numbers, if the source does not tell them."""
-        self.classes = self.classes or tuple(map(str, range(count)))
+        """Name the classes by their numbers, if there are any and the source does not tell them."""
+        if self.source.target != "depth":
+            self.classes = self.classes or tuple(map(str, range(count)))
 
     def clean(self) -> "ImageDataset":
         """Return the same images without augmentation; skipped images are counted together."""
@@ -83,8 +105,8 @@ class TensorImages(Dataset[Sample]):
 
     Attributes:
         images: Normalized floats `(N, C, H, W)`.
-        labels: `(N,)`.
-        classes: Names of the classes.
+        labels: `(N,)`; or masks (int64) or depth maps (float32), `(N, H, W)`.
+        classes: Names of the classes; empty for depth.
     """
 
     def __init__(self, images: Tensor, labels: Tensor, classes: Sequence[str]) -> None:
@@ -95,13 +117,15 @@ class TensorImages(Dataset[Sample]):
         """Return the images of a source, as they are but for channels and normalization."""
         pixels = source.channels(check_channels(spec)).float().div_(255)
         mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (spec.mean, spec.std))
-        return cls(pixels.sub_(mean).div_(std), torch.tensor(source.labels), source.classes)
+        targets = source.targets if source.target == "depth" else source.targets.long()
+        return cls(pixels.sub_(mean).div_(std), targets, source.classes)
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def __getitem__(self, index: int) -> Sample:
-        return self.images[index], int(self.labels[index])
+        target = self.labels[index]
+        return self.images[index], target if target.ndim else int(target)
 
     def clean(self) -> "TensorImages":
         """Return itself: augmentation happens per batch."""
@@ -111,6 +135,15 @@ class TensorImages(Dataset[Sample]):
         """Return the images at these places only."""
         chosen = torch.as_tensor(places)
         return TensorImages(self.images[chosen], self.labels[chosen], self.classes)
+
+
+Images: TypeAlias = ImageDataset | TensorImages
+"""A split of a data set, whichever way it is read."""
+
+
+def target_of(dataset: Images) -> TargetKind:
+    """Return what comes with the images of a data set."""
+    return dataset.source.target if isinstance(dataset, ImageDataset) else target_kind(dataset.labels)
 
 
 def in_shards(dataset: Any) -> TypeGuard[ImageDataset]:

@@ -13,12 +13,10 @@ from snnet.data.corrupt import CorruptImageError, SkippedImages
 from snnet.data.images import ImageDataset, Sample, TensorImages, in_shards, size, skipped_images
 from snnet.data.seeding import derive, generator, seeded
 from snnet.data.sources import shuffled_places
-from snnet.data.transforms import BatchAugment
+from snnet.data.targets import stacked
+from snnet.data.transforms import Batch, BatchAugment
 from snnet.errors import DataError
 from snnet.utils import WHOLE, Share, counted
-
-Batch = tuple[Tensor, Tensor]
-"""Images `(B, C, H, W)` and labels `(B,)`."""
 
 # Keep the streams of random numbers of one epoch apart, and from that of the order.
 _SAMPLE, _BATCH = 1, 2
@@ -32,7 +30,8 @@ class TrainBatches:
     that does.
 
     Args:
-        dataset: Yields `(image, label)`; tensors in memory are gathered whole batches at a time, without workers.
+        dataset: Yields `(image, label)`, or images with dense targets `(H, W)`; tensors in memory are gathered whole
+            batches at a time, without workers.
         batch_size: Images per batch.
         seed: Of order and augmentation.
         augment: Applied to whole batches.
@@ -95,7 +94,7 @@ class TrainBatches:
         for number, (images, labels) in enumerate(self._read(own, epoch), start_batch):
             if self.augment is not None:
                 draws = generator(self.seed, epoch, number, _BATCH)
-                images = self.augment(images, draws, total=self.batch_size, share=share)
+                images, labels = self.augment.with_targets(images, labels, draws, total=self.batch_size, share=share)
             yield images, labels
 
     def _read(self, picks: Sequence[Tensor], epoch: int) -> Iterator[Batch]:
@@ -109,7 +108,7 @@ class EvalBatches:
     """All images in order, any number of times; those that do not decode are left out of their batch.
 
     Args:
-        dataset: Yields `(image, label)`.
+        dataset: Yields `(image, label)`, or images with dense targets `(H, W)`.
         batch_size: Images per batch; the last one may have fewer.
         workers: Processes that read images; 0 to read in this one. Tensors in memory need none.
         share: Which part of the images comes. Of an `IterableDataset` it is a part of each batch, and all are read.
@@ -219,7 +218,7 @@ def _collate(reads: Sequence[_Read]) -> tuple[Batch | None, dict[int, str], str 
     if not samples:
         return None, faults, error
     images, labels = zip(*samples, strict=True)
-    return (torch.stack(images), torch.tensor(list(map(int, labels)))), faults, error
+    return (torch.stack(images), stacked(labels)), faults, error
 
 
 def _in_memory(dataset: Dataset[Any]) -> Batch | None:

@@ -65,8 +65,8 @@ def normalized_pixels(picture: Image.Image, spec: InputSpec, *, upright: bool = 
     channels, height, width = spec.size
     check_channels(spec)
     colors = to_rgb(picture, upright=upright)
-    resized = _resize(colors if channels == 3 else colors.convert("L"), spec)
-    top, left = round((resized.height - height) / 2), round((resized.width - width) / 2)
+    size, (left, top) = placed(colors.size, spec)
+    resized = _resize(colors if channels == 3 else colors.convert("L"), size, spec.interpolation)
     cropped = resized.crop((left, top, left + width, top + height))
     pixels = np.asarray(cropped, np.float32).reshape(height, width, channels).transpose(2, 0, 1)
     mean, std = (np.asarray(values, np.float32)[:, None, None] for values in (spec.mean, spec.std))
@@ -86,20 +86,29 @@ def check_channels(spec: InputSpec) -> int:
     return channels
 
 
-def _resize(picture: Image.Image, spec: InputSpec) -> Image.Image:
-    filters = {kind.name.lower(): kind for kind in Image.Resampling}
-    if spec.interpolation not in filters:
-        raise DataError(
-            f"The network's input has interpolation {spec.interpolation!r}; accepted: {', '.join(filters)}."
-            f"{did_you_mean(spec.interpolation, filters)}"
-        )
+def placed(size: tuple[int, int], spec: InputSpec) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return what a picture is resized to, and at which corner of that the crop begins; width or left first.
+
+    Args:
+        size: Width and height of the picture.
+        spec: What the network takes.
+    """
     height, width = (math.floor(side / spec.crop_pct) for side in spec.size[1:])
     if height == width:
         # As torchvision: the longer side is rounded down.
-        short = min(picture.size)
-        size = [int(height * side / short) for side in picture.size]
+        columns, rows = (int(height * side / min(size)) for side in size)
     else:
         # As timm's ResizeKeepRatio: both sides are rounded.
-        ratio = min(picture.height / height, picture.width / width)
-        size = [round(side / ratio) for side in picture.size]
-    return picture if size == [*picture.size] else picture.resize(size, filters[spec.interpolation])
+        ratio = min(size[1] / height, size[0] / width)
+        columns, rows = (round(side / ratio) for side in size)
+    return (columns, rows), (round((columns - spec.size[2]) / 2), round((rows - spec.size[1]) / 2))
+
+
+def _resize(picture: Image.Image, size: tuple[int, int], interpolation: str) -> Image.Image:
+    filters = {kind.name.lower(): kind for kind in Image.Resampling}
+    if interpolation not in filters:
+        raise DataError(
+            f"The network's input has interpolation {interpolation!r}; accepted: {', '.join(filters)}."
+            f"{did_you_mean(interpolation, filters)}"
+        )
+    return picture if size == picture.size else picture.resize(size, filters[interpolation])

@@ -3,7 +3,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, TypeAlias
@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from snnet.data.seeding import generator
+from snnet.data.targets import TargetKind, TargetSettings, target_kind
 from snnet.errors import DataError
 from snnet.utils import Registry
 
@@ -26,11 +27,12 @@ def shuffled_places(count: int, seed: int, epoch: int) -> Tensor:
 
 
 class ImageSource(ABC):
-    """Labelled images that can be read in any order.
+    """Images with labels, or other targets, that can be read in any order.
 
     Attributes:
+        target: What comes with each image.
         classes: Names of the classes, and the label is the position; empty where the source does not tell them.
-        labels: Label of each image, or None where that takes reading the images.
+        labels: Label of each image, or None where there are none or that takes reading the images.
         faults: Why images do not decode, of those for which that is known before they are read, by their places.
         left_out: How many files that lie there are not read, by their endings.
         in_shards: Whether images lie in shards that are best read after each other, as `shuffled` puts them.
@@ -38,6 +40,7 @@ class ImageSource(ABC):
 
     classes: tuple[str, ...]
     in_shards: ClassVar[bool] = False
+    target: TargetKind = "label"
     labels: Sequence[int] | None = None
     faults: Mapping[int, str] = MappingProxyType({})
     left_out: Mapping[str, int] = MappingProxyType({})
@@ -48,8 +51,8 @@ class ImageSource(ABC):
         return len(self.labels)
 
     @abstractmethod
-    def read(self, index: int) -> tuple[Image.Image, int]:
-        """Return an image, decoded, and its label.
+    def read(self, index: int) -> tuple[Image.Image, int | Tensor]:
+        """Return an image, decoded, and its label, or its mask (int64) or depth map (float32), `(H, W)`.
 
         Raises:
             CorruptImageError: If it does not decode.
@@ -59,6 +62,10 @@ class ImageSource(ABC):
     def describe(self, index: int) -> str:
         """Return what to call an image in messages."""
         return f"image {index}"
+
+    def in_memory(self, size: tuple[int, int]) -> "ArraySource | None":  # noqa: ARG002
+        """Return the same images in memory, if they have this height and width and may be held there."""
+        return None
 
     def shuffled(self, seed: int, epoch: int, buffer: int | None = None) -> Tensor:  # noqa: ARG002
         """Return the places of all images in the order of an epoch, a function of these numbers alone.
@@ -85,13 +92,13 @@ class SourcePart(ImageSource):
         self.labels = None if labels is None else [labels[place] for place in self.places]
         known = whole.faults
         self.faults = {new: known[old] for new, old in enumerate(self.places) if old in known} if known else known
-        self.left_out = whole.left_out
+        self.left_out, self.target = whole.left_out, whole.target
 
     def __len__(self) -> int:
         return len(self.places)
 
-    def read(self, index: int) -> tuple[Image.Image, int]:
-        """Return an image and its label."""
+    def read(self, index: int) -> tuple[Image.Image, int | Tensor]:
+        """Return an image and its target."""
         return self.whole.read(self.places[index])
 
     def describe(self, index: int) -> str:
@@ -104,18 +111,26 @@ class ArraySource(ImageSource):
 
     Args:
         pixels: uint8, `(N, H, W)` or `(N, H, W, 3)`.
-        labels: One per image.
+        labels: One per image; or masks or depth maps `(N, H, W)`.
         classes: Names of the classes.
     """
 
-    labels: Sequence[int]
+    def __init__(self, pixels: Tensor, labels: Sequence[int] | Tensor, classes: Sequence[str]) -> None:
+        self.pixels, self.targets, self.classes = pixels, torch.as_tensor(labels), tuple(classes)
+        self.target = target_kind(self.targets)
+        self.labels = tuple(labels) if not isinstance(labels, Tensor) else None
 
-    def __init__(self, pixels: Tensor, labels: Sequence[int], classes: Sequence[str]) -> None:
-        self.pixels, self.labels, self.classes = pixels, tuple(labels), tuple(classes)
+    def __len__(self) -> int:
+        return len(self.pixels)
 
-    def read(self, index: int) -> tuple[Image.Image, int]:
-        """Return an image and its label."""
-        return Image.fromarray(self.pixels[index].numpy()), self.labels[index]
+    def read(self, index: int) -> tuple[Image.Image, int | Tensor]:
+        """Return an image and its target."""
+        target = self.targets[index]
+        return Image.fromarray(self.pixels[index].numpy()), target if target.ndim else int(target)
+
+    def in_memory(self, size: tuple[int, int]) -> "ArraySource | None":
+        """Return itself, if the images have this height and width."""
+        return self if self.pixels.shape[1:3] == size else None
 
     def channels(self, count: int) -> Tensor:
         """Return all pixels with 1 or 3 channels, `(N, count, H, W)`; grey as Pillow computes it."""
@@ -135,12 +150,16 @@ class Request:
         root: Folder of the data.
         split: `train` or `validation`.
         download: Whether the data may be fetched over the network.
+        target: What is to come with each image.
+        size: Height and width that the network takes, for images that are made and not read.
     """
 
     name: str
     root: Path | None
     split: str
     download: bool
+    target: TargetSettings = field(default_factory=TargetSettings)
+    size: tuple[int, int] | None = None
 
     def folder(self, kind: str) -> Path:
         """Return the root.
@@ -155,12 +174,26 @@ class Request:
             raise DataError(f"Data folder {self.root} {what}; give the folder that holds the data as root=.")
         return self.root
 
+    def check_target(self, name: str, *kinds: TargetKind) -> None:
+        """Refuse targets that there are not.
+
+        Args:
+            name: Of the data set.
+            kinds: Targets that there are.
+
+        Raises:
+            DataError: If others are asked for.
+        """
+        if self.target.kind not in kinds:
+            ways = " or ".join(f"target={kind!r}" for kind in kinds)
+            raise DataError(f"{name} has no targets of kind {self.target.kind!r}; open it with {ways}.")
+
 
 Opener: TypeAlias = Callable[[Request], ImageSource]
 
 SOURCES: Registry[Opener] = Registry(
     "data set",
     group="snnet.data",
-    modules=[f"snnet.data.{name}" for name in ("embedded", "folder", "hf", "torchvision", "wds")],
+    modules=[f"snnet.data.{name}" for name in ("embedded", "folder", "hf", "scenes", "torchvision", "wds")],
 )
 """First part of a data set's name -> what opens it."""

@@ -12,11 +12,14 @@ from torch import Tensor
 
 from snnet.data.pictures import Picture, check_channels, normalized_pixels, open_picture
 from snnet.data.pixel_modes import to_rgb
+from snnet.data.targets import unseen
 from snnet.errors import RecipeError
 from snnet.space import InputSpec
 from snnet.utils import WHOLE, Settings, Share
 
 Transform: TypeAlias = Callable[[Image.Image], Tensor]
+Batch: TypeAlias = tuple[Tensor, Tensor]
+"""Images `(B, C, H, W)`, and labels `(B,)` or masks or depth maps `(B, H, W)`."""
 
 
 class Augmentation(Settings):
@@ -135,10 +138,33 @@ class BatchAugment(Settings):
             total: Images of the whole batch, where these are a share of it.
             share: Which share.
         """
+        return self._moved(images, self.fill or 0.0, *self._places(images, generator, total, share))
+
+    def with_targets(
+        self,
+        images: Tensor,
+        targets: Tensor,
+        generator: torch.Generator | None = None,
+        *,
+        total: int | None = None,
+        share: Share = WHOLE,
+    ) -> Batch:
+        """Augment images as a call does, and move their masks or depth maps `(B, H, W)` alike.
+
+        Uncovered pixels have the ignored class, or no known depth. Labels `(B,)` stay as they are.
+        """
+        places = self._places(images, generator, total, share)
+        if targets.ndim == 3:
+            targets = self._moved(targets[:, None], unseen(targets), *places)[:, 0]
+        return self._moved(images, self.fill or 0.0, *places), targets
+
+    def _places(
+        self, images: Tensor, generator: torch.Generator | None, total: int | None, share: Share
+    ) -> tuple[Tensor, Tensor]:
+        """Return which rows and columns of each padded image are kept, `(B, H)` and `(B, W)`."""
         batch, _, height, width = images.shape
         total = batch if total is None else total
         own = share.of(total)
-        padded = torch.nn.functional.pad(images, (self.pad,) * 4, value=self.fill or 0.0)
         span = 2 * self.pad + 1
         top = torch.randint(span, (total,), generator=generator)[own]
         left = torch.randint(span, (total,), generator=generator)[own]
@@ -147,5 +173,9 @@ class BatchAugment(Settings):
         if self.flip:
             mirrored = torch.rand(total, generator=generator)[own] < 0.5
             cols = torch.where(mirrored[:, None], cols.flip(1), cols)
-        index = torch.arange(batch)[:, None, None]
+        return rows, cols
+
+    def _moved(self, maps: Tensor, fill: float, rows: Tensor, cols: Tensor) -> Tensor:
+        padded = torch.nn.functional.pad(maps, (self.pad,) * 4, value=fill)
+        index = torch.arange(len(maps))[:, None, None]
         return padded.permute(0, 2, 3, 1)[index, rows[:, :, None], cols[:, None, :]].permute(0, 3, 1, 2)

@@ -20,7 +20,7 @@ HeadLike = str | nn.Module
 HEADS: Registry[HeadBuilder] = Registry("head", "snnet.heads", ("snnet.heads.linear", "snnet.heads.smp"))
 """Dense heads by name; `@HEADS.register("name")` files one."""
 
-_TRIAL = (2, 4, 6)  # images, and height and width of them in steps of the coarsest map: batches and sides that differ
+_COUNT, _SIDES = 2, (4, 6)  # images of a trial, and their height and width in steps of the coarsest map
 
 
 def build_head(head: HeadLike, maps: Sequence[MapSpec], outputs: int, **options: Any) -> nn.Module:
@@ -58,7 +58,7 @@ def build_head(head: HeadLike, maps: Sequence[MapSpec], outputs: int, **options:
     return built
 
 
-def check_head(head: nn.Module, maps: Sequence[MapSpec], outputs: int) -> None:
+def check_head(head: nn.Module, maps: Sequence[MapSpec], outputs: int, size: Sequence[int] | None = None) -> None:
     """Refuse a head that does not turn such maps into `(B, outputs, H, W)` at image size.
 
     It runs on the meta device with stand-ins for its weights, and so without arithmetic.
@@ -67,18 +67,25 @@ def check_head(head: nn.Module, maps: Sequence[MapSpec], outputs: int) -> None:
         head: A built head.
         maps: What the maps are, in their order.
         outputs: Channels that it is to give.
+        size: Height and width of the images; some that the maps divide if None.
 
     Raises:
-        HeadError: If it fails on such maps, or gives something else.
+        HeadError: If it fails on such maps, gives something else, or the maps do not divide the images.
     """
     _check_maps(maps, outputs)
-    name, coarsest = type(head).__name__, max(spec.reduction for spec in maps)
-    count, *size = (_TRIAL[0], *(side * coarsest for side in _TRIAL[1:]))
+    name, coarsest, first = type(head).__name__, max(spec.reduction for spec in maps), maps[0].reduction
+    size = size or [side * coarsest for side in _SIDES]
+    if any(side % first for side in size):
+        near = " or ".join(f"{height}x{width}" for height, width in zip(*(_near(n, first) for n in size), strict=True))
+        raise HeadError(
+            f"The first map has a position for each {first}x{first} pixels, which do not divide images of "
+            f"{size[0]}x{size[1]}; give images of a multiple of {first}, such as {near}."
+        )
     sample = [
-        torch.empty(count, spec.channels, *(-(-side // spec.reduction) for side in size), device="meta")
+        torch.empty(_COUNT, spec.channels, *(-(-side // spec.reduction) for side in size), device="meta")
         for spec in maps
     ]
-    expected = (count, outputs, *(side * maps[0].reduction for side in sample[0].shape[2:]))
+    expected = (_COUNT, outputs, *size)
     try:
         found = run_on_meta(_OfMany(head), *sample)
     except Exception as error:  # it may be the user's own
@@ -90,9 +97,9 @@ def check_head(head: nn.Module, maps: Sequence[MapSpec], outputs: int) -> None:
     shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
     if shape != expected:
         raise HeadError(
-            f"{name} gives {shape} for {count} images of {size[0]}x{size[1]}, of which it reads {_told(maps)}, and "
+            f"{name} gives {shape} for {_COUNT} images of {size[0]}x{size[1]}, of which it reads {_told(maps)}, and "
             f"{expected} is wanted: {counted(outputs, 'channel')} at image size, which is the first map's height and "
-            f"width times {maps[0].reduction}."
+            f"width times {first}."
         )
 
 
@@ -112,6 +119,11 @@ def _check_maps(maps: Sequence[MapSpec], outputs: int) -> None:
         raise HeadError(f"A head reads at least one map, of at least one channel and reduction 1; got {_told(maps)}.")
     if outputs < 1:
         raise HeadError(f"A head with {outputs} outputs gives nothing; ask for 1 or more.")
+
+
+def _near(side: int, step: int) -> tuple[int, int]:
+    """Return the multiples of a step on both sides of a number, or twice the one where nothing lies below."""
+    return max(side // step, 1) * step, -(-side // step) * step
 
 
 def _check_options(name: str, builder: HeadBuilder, options: dict[str, Any]) -> None:

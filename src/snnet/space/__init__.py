@@ -4,7 +4,7 @@ from snnet.space.matching import Direction, LayerSpec, segments_of
 from snnet.space.routes import check_route
 from snnet.space.settings import USUAL_SPACE, SpaceSettings
 from snnet.space.space import StitchSpace
-from snnet.space.specs import FeatureSpec, InputSpec, Layout, MapSpec
+from snnet.space.specs import FeatureSpec, InputSpec, Layout, MapSpec, map_specs
 from snnet.space.steps import Step, route_prefixes, route_steps, uncut_anchor
 from snnet.space.stitch import Cut, Segment, Stitch, as_number, is_precision, join_ids
 from snnet.space.taps import Tap, check_taps, own_tap, route_taps, tap_layer, tap_layers
@@ -29,6 +29,7 @@ __all__ = [
     "check_taps",
     "is_precision",
     "join_ids",
+    "map_specs",
     "own_tap",
     "route_prefixes",
     "route_steps",

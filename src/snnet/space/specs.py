@@ -1,6 +1,7 @@
 # Tested in tests/layers/test_stitching.py.
 """What flows between the parts of a network: images into it, features between its blocks."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,6 +55,25 @@ class MapSpec:
 
     def __str__(self) -> str:
         return f"{counted(self.channels, 'channel')} at 1/{self.reduction}"
+
+
+def map_specs(size: Sequence[int], features: Iterable[FeatureSpec]) -> tuple[MapSpec, ...]:
+    """Return the map of each of the features that follow each other in an anchor, the stem's first.
+
+    Grids are rounded where strides do not divide them: of 28 pixels, maps of 7, 4, 2 and 1 positions are reduced by 4,
+    8, 16 and 32. So a reduction is told from that of the map before it.
+
+    Args:
+        size: Height and width of the images.
+        features: Output of the stem, and of each block.
+    """
+    longer = size[1] > size[0]  # of the longer side, of which rounding takes less
+    before, reduction, maps = size[longer], 1, []
+    for spec in features:
+        reduction *= max(round(before / spec.grid[longer]), 1)
+        before = spec.grid[longer]
+        maps.append(MapSpec(spec.channels, reduction))
+    return tuple(maps)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,52 @@
+"""What comes with an image: its label, or for each pixel the number of a class or how far it is."""
+
+from collections.abc import Sequence
+from typing import Any, Literal, TypeAlias
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from snnet.utils import Settings
+
+TargetKind: TypeAlias = Literal["label", "mask", "depth"]
+
+IGNORED = 255
+"""Number of the class of pixels in masks that count for nothing."""
+UNKNOWN = 0.0
+"""What stands in depth maps where it is not known how far a pixel is."""
+
+
+class TargetSettings(Settings):
+    """What is to be told of an image; the name of its kind alone stands for all of it."""
+
+    kind: TargetKind = Field("label", description="label, mask (a class for each pixel) or depth")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        return {"kind": value} if isinstance(value, str) else value
+
+
+def target_kind(targets: Tensor) -> TargetKind:
+    """Return what the targets of several images are: labels `(N,)`, masks or depth maps `(N, H, W)`."""
+    if targets.ndim == 1:
+        return "label"
+    return "depth" if targets.is_floating_point() else "mask"
+
+
+def unseen(targets: Tensor) -> float:
+    """Return what stands for pixels of dense targets of which nothing is known."""
+    return UNKNOWN if targets.is_floating_point() else IGNORED
+
+
+def is_dense(targets: Any) -> bool:
+    """Return whether targets say something of each pixel: `(H, W)`, or of several images `(B, H, W)`."""
+    return isinstance(targets, Tensor) and targets.ndim > 1
+
+
+def stacked(targets: Sequence[Any]) -> Tensor:
+    """Return the targets of single images as those of a batch: labels `(B,)`, or dense ones `(B, H, W)`."""
+    if is_dense(targets[0]):
+        return torch.stack(list(targets))
+    return torch.tensor(list(map(int, targets)))
