@@ -22,6 +22,7 @@ from snnet.space import (
     Stitch,
     StitchSpace,
     check_taps,
+    map_specs,
     own_tap,
     route_prefixes,
     route_steps,
@@ -145,10 +146,9 @@ class Routing(nn.Module):
     @property
     def map_specs(self) -> tuple[MapSpec, ...]:
         """What the maps are that routes give: `net.taps` of them, as wide as the largest anchor's."""
-        height, largest = self.input.size[1], self.family[-1]
-        numbers = range(self.taps or 0)
-        specs = [largest.feature(own_tap(self.space.depths, self.taps or 1, number)) for number in numbers]
-        return tuple(MapSpec(spec.channels, height // spec.grid[0]) for spec in specs)
+        taps, largest = self.taps or 0, self.family[-1]
+        every = map_specs(self.input.size[1:], [largest.feature(block) for block in range(-1, largest.depth)])
+        return tuple(every[own_tap(self.space.depths, taps, number) + 1] for number in range(taps))
 
     @property
     def has_head(self) -> bool:
