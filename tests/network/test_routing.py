@@ -136,7 +136,7 @@ def test_a_head_of_ones_own(net: SNNet, tmp_path: Path) -> None:
         def forward(self, maps: list[Tensor]) -> Tensor:
             return nn.functional.interpolate(self.last(maps[-1]), scale_factor=7.0)
 
-    with pytest.raises(HeadError, match="does not run on .*12"):
+    with pytest.raises(HeadError, match=r"does not run on .*12"):
         net.set_head(Mine(13), 3)
     assert net.taps is None and not net.has_head and net(image_batch(net)).shape == (3, 10)
     net.set_head(Mine(), 3, task=TASKS.get("segmentation")())
@@ -151,7 +151,7 @@ def test_a_head_of_ones_own(net: SNNet, tmp_path: Path) -> None:
 def test_what_a_head_needs(net: SNNet) -> None:
     with pytest.raises(SpaceError, match="taps=9 of an anchor with 8 blocks"):
         net.set_head("linear", 5, taps=9)
-    with pytest.raises(HeadError, match="no option 'hiden'.*'hidden'"):
+    with pytest.raises(HeadError, match=r"no option 'hiden'.*'hidden'"):
         net.set_head("linear", 5, hiden=6)
     assert isinstance(net.task, Classification) and "linear" in HEADS.names()
 
@@ -167,5 +167,7 @@ def test_hierarchical_families_give_their_stages(name: str) -> None:
     found = net.features(images, len(net.anchors) - 1, taps=4)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
-    net.set_head("linear", 3, taps=3)
+    net.set_head("linear", 3, taps=4)
     assert net(images, net.space[-1]).shape == (3, 3, 28, 28)
+    with pytest.raises(HeadError, match=r"of 28x28 pixels make a first map of 4x4, each for 8x8: .* 32x32"):
+        net.set_head("linear", 3, taps=3)

@@ -39,14 +39,14 @@ def test_a_task_goes_by_its_name_and_settings() -> None:
     assert describe_task(Classification()) == {"name": "classification"}
     again = build_task(**describe_task(Regression(scale=2.0)))
     assert again == Regression(scale=2.0)
-    with pytest.raises(RecipeError, match="does not take these settings: .*'color'"):
+    with pytest.raises(RecipeError, match=r"does not take these settings: .*'color'"):
         build_task("regression", color=1)
 
 
 def test_a_task_without_a_name_says_how_to_give_it_one() -> None:
     with pytest.raises(RecipeError, match=r"@snnet\.TASKS\.register\('regression'\)"):
         describe_task(Regression())
-    with pytest.raises(RecipeError, match="Unknown task 'clasification'.* 'classification'"):
+    with pytest.raises(RecipeError, match=r"Unknown task 'clasification'.* 'classification'"):
         build_task("clasification")
 
 
@@ -56,7 +56,7 @@ def test_what_a_task_need_not_say() -> None:
     torch.testing.assert_close(task.divergence(one, other), (one - other).square().mean(1) / 2)
     assert task.agreement(one, one).min() == 1 and task.agreement(one, other).max() <= 1
     torch.testing.assert_close(task.follow(one, other, kind="soft", temperature=1.0), (one - other).square().mean())
-    with pytest.raises(TrainingError, match="no label smoothing, and 0.1"):
+    with pytest.raises(TrainingError, match=r"no label smoothing, and 0.1"):
         task.smoothed_loss(one, one[:, 0], 0.1)
     first, second = torch.randn(2, 5, 2, generator=generator).unbind()
     assert len(set(task.digests(torch.cat([first, second, first.flip(1)])).tolist())) == 15

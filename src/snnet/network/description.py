@@ -91,7 +91,7 @@ class HeadRecord(Record):
 
     name: str | None
     outputs: int = Field(ge=1)
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = Field(default_factory=dict)
 
 
 class TaskRecord(Record):

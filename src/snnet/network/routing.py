@@ -15,6 +15,7 @@ from snnet.network.statistics import RouteStatistics
 from snnet.network.tree import Call, find_call, find_module, join_calls, run_calls
 from snnet.space import (
     Cut,
+    FeatureSpec,
     InputSpec,
     LayerSpec,
     MapSpec,
@@ -220,9 +221,11 @@ class Routing(nn.Module):
     def _built_maps(self, taps: int) -> nn.ModuleDict:
         """Return what makes a map of the largest anchor's features at each tap."""
         check_taps(self.space.depths, taps)
-        largest = self.family[-1]
-        specs = [largest.feature(own_tap(self.space.depths, taps, number)) for number in range(taps)]
-        return nn.ModuleDict({str(number): MapOf(spec) for number, spec in enumerate(specs)})
+        return nn.ModuleDict({str(number): MapOf(self.own_map(number, taps)) for number in range(taps)})
+
+    def own_map(self, number: int, taps: int | None = None) -> FeatureSpec:
+        """Return the features of the largest anchor that a map is taken of; `taps` is `net.taps` if None."""
+        return self.family[-1].feature(own_tap(self.space.depths, taps or self.taps or 1, number))
 
     def _call(self, step: Step, prefix: str) -> Call:
         if step not in self._calls:
