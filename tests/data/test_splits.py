@@ -1,6 +1,8 @@
+from pathlib import PurePosixPath
+
 import pytest
 
-from snnet.data.splits import SPLIT_NAMES, find_split, is_split
+from snnet.data.splits import SPLIT_NAMES, find_split, held_out, is_split
 from snnet.errors import DataError
 
 
@@ -24,3 +26,12 @@ def test_no_such_split() -> None:
 def test_two_of_one_name() -> None:
     with pytest.raises(DataError, match="The validation images may be those of VAL or val; keep one of them"):
         find_split(["val", "VAL", "validate"], "validation")
+
+
+@pytest.mark.parametrize(("count", "held"), [(1, 1), (4, 1), (5, 1), (9, 1), (10, 2), (103, 20)])
+def test_one_in_five_is_held_out_by_names_alone(count: int, held: int) -> None:
+    names = {place: PurePosixPath(f"a/{place}.jpg") for place in range(count)}
+    chosen = {names[place] for place in held_out(names)}
+    assert len(chosen) == held
+    backwards = dict(enumerate(reversed(names.values())))
+    assert {backwards[place] for place in held_out(backwards)} == chosen

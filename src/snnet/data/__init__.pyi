@@ -1,3 +1,4 @@
+from .balance import class_weights as class_weights
 from .calibration import calibration_images as calibration_images
 from .calibration import labelled_images as labelled_images
 from .corrupt import CorruptImageError as CorruptImageError

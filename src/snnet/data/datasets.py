@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from snnet.data.dense import DenseAugmentation, transforms_of
-from snnet.data.folder import FolderSource, hold_out
+from snnet.data.folder import FolderSource
 from snnet.data.images import ImageDataset, Images, TensorImages, target_of
-from snnet.data.sources import SOURCES, Request
+from snnet.data.sources import SOURCES, ImageSource, Request
 from snnet.data.splits import SPLITS
 from snnet.data.targets import TargetKind, TargetSettings
 from snnet.data.transforms import Augmentation
@@ -141,7 +141,7 @@ def open_pair(
             f"{here} has a single class, {train.classes[0]!r}, and there is nothing to tell apart{_below(train)}."
         )
     source = getattr(train, "source", None)
-    if isinstance(source, FolderSource) and source.folder == request.root:
+    if source is not None and request.root is not None and source.folder == request.root:
         return _held_out(train, source, input)
     validation = open_split(replace(request, split="validation"), augment=None)
     _check_apart(train, validation, here)
@@ -158,7 +158,7 @@ def _below(images: Images) -> str:
 
 def _check_apart(train: Images, validation: Images, here: str) -> None:
     first, second = (getattr(images, "source", None) for images in (train, validation))
-    if isinstance(first, FolderSource) and isinstance(second, FolderSource):
+    if first is not None and second is not None:
         shared = [path for this, path in second.folders.items() if this in first.folders]
         if shared:
             raise DataError(
@@ -176,17 +176,21 @@ def _check_apart(train: Images, validation: Images, here: str) -> None:
         )
 
 
-def _held_out(images: Images, source: FolderSource, input: InputSpec) -> tuple[ImageDataset, ImageDataset]:
+def _held_out(images: Images, source: ImageSource, input: InputSpec) -> tuple[ImageDataset, ImageDataset]:
     assert isinstance(images, ImageDataset)
-    first, second = hold_out(source)
+    parts = source.hold_out()
+    what, splits = source.layout
     told = (
-        f"{source.folder} holds classes but no splits: of its {counted(len(images), 'image')}, {len(first):,} are for "
-        f"training and {len(second)} are held out for validation (to choose them yourself, move them into train/CLASS "
-        "and validation/CLASS)"
+        f"{source.folder} holds {what} but no splits: of its {counted(len(images), 'image')}, {len(parts[0]):,} are "
+        f"for training and {len(parts[1])} are held out for validation (to choose them yourself, move them into "
+        f"{splits})"
     )
     _tell(told, images, input, level=logging.WARNING)
-    clean, limit = images.clean_transform, images.max_corrupt
-    return ImageDataset(first, images.transform, clean, limit), ImageDataset(second, clean, clean, limit)
+    clean = images.clean_transform
+    ways = zip(parts, (images.transform, clean), strict=True)
+    train, validation = (ImageDataset(part, way, clean, images.max_corrupt) for part, way in ways)
+    train.classes = validation.classes = images.classes
+    return train, validation
 
 
 def _tell(told: str, images: Images, input: InputSpec, *others: Images, level: int = logging.INFO) -> None:
@@ -214,6 +218,11 @@ def _checked(images: Images, where: str, num_classes: int | None) -> Images:
         raise DataError(f"{where} has no images.")
     if isinstance(images, ImageDataset) and num_classes is not None:
         images.name_classes(num_classes)
+    if not images.classes and target_of(images) == "mask":
+        raise DataError(
+            f"{where} does not say which classes its masks have; put classes.txt beside them, with one name a line in "
+            "the order of their numbers, or give num_classes."
+        )
     if num_classes is not None and len(images.classes) != num_classes:
         raise DataError(
             f"{where} has {counted(len(images.classes), 'class')} ({_some(images.classes)}) but the network has "

@@ -1,7 +1,5 @@
 """Folders of images, one folder per class, as torchvision's `ImageFolder` and Hugging Face lay them out."""
 
-import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,14 +7,12 @@ from PIL import Image
 
 from snnet.data.corrupt import CorruptImageError, decode
 from snnet.data.names import check_text, listed, look_alikes
+from snnet.data.pairs import open_pairs
 from snnet.data.sources import SOURCES, ImageSource, Request, SourcePart
-from snnet.data.splits import SPLIT_NAMES, find_split, is_split
+from snnet.data.splits import SPLIT_NAMES, find_split, held_out, is_split
 from snnet.data.walk import USUAL_ENDINGS, picture_endings, subfolders, walk
 from snnet.errors import DataError
 from snnet.utils import counted
-
-# One in so many images of a class is for validation where a folder has no splits.
-HELD_OUT = 5
 
 
 class FolderSource(ImageSource):
@@ -26,14 +22,12 @@ class FolderSource(ImageSource):
         folder: Holds one sub-folder per class; images lie at any depth in it.
         classes: The classes there must be; None to take what there is.
 
-    Attributes:
-        folders: All that were searched, as `Found.folders` has them.
-
     Raises:
         DataError: If there is no class folder, a class without images or that holds splits, or another class
             than `classes` has.
     """
 
+    folder: Path
     labels: Sequence[int]
 
     def __init__(self, folder: Path, classes: Sequence[str] | None = None) -> None:
@@ -60,32 +54,22 @@ class FolderSource(ImageSource):
         """Return the path of an image."""
         return str(self.paths[index])
 
+    def hold_out(self) -> tuple[SourcePart, SourcePart]:
+        """Split into training and validation images, of each class one in five (at least one) for validation.
 
-def hold_out(whole: FolderSource) -> tuple[SourcePart, SourcePart]:
-    """Split a folder into training and validation images, of each class one in five (at least one) for validation.
-
-    The choice depends on nothing but the names of the files within the class, so it is the same everywhere.
-
-    Raises:
-        DataError: If a class has a single image.
-    """
-    places: list[list[int]] = [[] for _ in whole.classes]
-    for place, label in enumerate(whole.labels):
-        places[label].append(place)
-    single = [name for name, members in zip(whole.classes, places, strict=True) if len(members) < 2]
-    if single:
-        raise DataError(
-            f"{whole.folder} holds no splits, and no validation image can be held out where a class has a single "
-            f"image: {listed(single)}; add images, or remove the folders."
-        )
-
-    def digest(place: int) -> str:
-        name = whole.paths[place].relative_to(whole.folder / whole.classes[whole.labels[place]])
-        return hashlib.sha256(os.fsencode(name.as_posix())).hexdigest()
-
-    held = {p for members in places for p in sorted(members, key=digest)[: max(1, len(members) // HELD_OUT)]}
-    everything = range(len(whole))
-    return SourcePart(whole, [p for p in everything if p not in held]), SourcePart(whole, sorted(held))
+        Raises:
+            DataError: If a class has a single image.
+        """
+        names: list[dict[int, Path]] = [{} for _ in self.classes]
+        for place, label in enumerate(self.labels):
+            names[label][place] = self.paths[place].relative_to(self.folder / self.classes[label])
+        single = [name for name, members in zip(self.classes, names, strict=True) if len(members) < 2]
+        if single:
+            raise DataError(
+                f"{self.folder} holds no splits, and no validation image can be held out where a class has a single "
+                f"image: {listed(single)}; add images, or remove the folders."
+            )
+        return self.without(place for members in names for place in held_out(members))
 
 
 def class_names(folder: Path) -> tuple[str, ...]:
@@ -131,12 +115,16 @@ def check_outside(output: Path, name: str, root: Path | None) -> None:
 
 
 @SOURCES.register("folder")
-def open_folder(request: Request) -> FolderSource:
+def open_folder(request: Request) -> ImageSource:
     """Open `root/train/CLASS/*` and `root/val/CLASS/*`, or `root/CLASS/*` where the root holds no splits.
+
+    Where masks or depth are asked for, see `open_pairs`.
 
     Raises:
         DataError: If the root has other splits but not this one.
     """
+    if request.target.kind != "label":
+        return open_pairs(request)
     root, split = request.folder("folder"), request.split
     if not _has_splits(root):
         return FolderSource(root)

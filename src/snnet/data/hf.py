@@ -1,19 +1,29 @@
 """Hugging Face data sets, a local folder or a name on the hub: `hfds/NAME`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image
+from torch import Tensor
 
-from snnet.data.corrupt import decode
+from snnet.data.corrupt import CorruptImageError, decode, decoding
+from snnet.data.masks import Legend, read_legend, target_of_picture, target_of_values
 from snnet.data.sources import SOURCES, ImageSource, Request
 from snnet.data.splits import find_split
+from snnet.data.targets import TargetSettings
 from snnet.data.torchvision import build
-from snnet.errors import DataError
+from snnet.errors import DataError, did_you_mean
 from snnet.utils import counted, require
+
+# What columns of targets are called; the first of these that there is counts.
+_USUAL = {
+    "mask": ("mask", "annotation", "label", "semantic_mask", "segmentation"),
+    "depth": ("depth", "depth_map"),
+}
 
 
 class HfSource(ImageSource):
@@ -47,17 +57,71 @@ class HfSource(ImageSource):
     def read(self, index: int) -> tuple[Image.Image, int]:
         """Return an image and its label."""
         row = self._rows[index]
-        data, path = row[self._image]["bytes"], row[self._image]["path"]
-        name = f"{self.name}: {path or f'image {index}'}"
-        return decode(Path(path) if data is None else data, name), row[self._label]
+        stored = row[self._image]
+        return _decoded(stored, f"{self.name}: {stored['path'] or f'image {index}'}"), row[self._label]
+
+
+class HfPairs(ImageSource):
+    """The images of one split of a Hugging Face data set, with their masks or depth maps.
+
+    Args:
+        rows: The split, a `datasets.Dataset`.
+        name: What to call it in messages.
+        settings: Tell the columns, where their names do not; one of targets holds pictures, or arrays `(H, W)`.
+        legend: Names and colors of the classes.
+
+    Raises:
+        DataError: If there is no such column.
+    """
+
+    def __init__(self, rows: Any, name: str, settings: TargetSettings, legend: Legend) -> None:
+        datasets = require("datasets", "hf")
+        self.name, self.settings, self.legend = name, settings, legend
+        self.target, self.classes = settings.kind, legend.classes
+        self._image = _named(rows, settings.image_column, name) or _column(rows, datasets.Image, "image", name)
+        if not isinstance(rows.features[self._image], datasets.Image):
+            raise DataError(f"{name} has no pictures in its column {self._image!r}, but {rows.features[self._image]}.")
+        usual = next((column for column in _USUAL[settings.kind] if column in rows.features), None)
+        self._target = _named(rows, settings.column, name) or usual
+        if self._target is None or self._target == self._image:
+            raise DataError(
+                f"{name} has no column of a usual name ({', '.join(_USUAL[settings.kind])}) for each {settings.kind}; "
+                f"its columns: {', '.join(rows.features)}. Say which it is: column=."
+            )
+        self._rows = rows.select_columns([self._image, self._target])
+        for column in (self._image, self._target):
+            if isinstance(rows.features[column], datasets.Image):
+                self._rows = self._rows.cast_column(column, datasets.Image(decode=False))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, index: int) -> tuple[Image.Image, Tensor]:
+        """Return an image and its mask or depth map."""
+        row, name = self._rows[index], self.describe(index)
+        image, target = row[self._image], row[self._target]
+        if image is None or target is None:
+            raise CorruptImageError(f"{name} (without {'an image' if image is None else self._target}) does not decode")
+        picture = _decoded(image, name)
+        if isinstance(target, dict):
+            return picture, target_of_picture(_decoded(target, name), self.settings, self.legend, name)
+        with decoding(name):
+            values = np.asarray(target)
+            if values.ndim != 2:
+                raise ValueError(f"{self._target} has the shape {values.shape}, where height and width belong")
+        return picture, target_of_values(values, self.settings, name)
+
+    def describe(self, index: int) -> str:
+        """Return the place of an image in the data set."""
+        return f"{self.name}: image {index}"
 
 
 @SOURCES.register("hfds")
-def open_hfds(request: Request) -> HfSource:
+def open_hfds(request: Request) -> ImageSource:
     """Open a local folder or, with `root` as its cache, a name on the hub.
 
     Raises:
-        DataError: If the split is missing, or not as `HfSource` needs it.
+        DataError: If the split is missing, or not as `HfSource` or `HfPairs` needs it.
         ExtraError: If the package datasets is not installed.
     """
     name, datasets = f"hfds/{request.name}", require("datasets", "hf")
@@ -68,7 +132,21 @@ def open_hfds(request: Request) -> HfSource:
         if split is None:
             raise DataError(f"{name} has no {request.split} split, only {', '.join(present)}.")
         rows = build(lambda: datasets.load_dataset(request.name, split=split, cache_dir=cache), request, name)
-    return HfSource(rows, name)
+    if request.target.kind == "label":
+        return HfSource(rows, name)
+    return HfPairs(rows, name, request.target, read_legend(request.target, [Path(request.name)]))
+
+
+def _decoded(stored: Mapping[str, Any], name: str) -> Image.Image:
+    """Return a picture from its bytes, or from the path that stands for them."""
+    return decode(Path(stored["path"]) if stored["bytes"] is None else stored["bytes"], name)
+
+
+def _named(rows: Any, column: str | None, name: str) -> str | None:
+    if column is not None and column not in rows.features:
+        hint = did_you_mean(column, rows.features)
+        raise DataError(f"{name} has no column {column!r}, only {', '.join(rows.features)}.{hint}")
+    return column
 
 
 def _column(rows: Any, kind: type, usual: str, name: str) -> str:

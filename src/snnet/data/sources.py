@@ -2,7 +2,7 @@
 """Where images come from: one abstract class, and the registry of its kinds."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from snnet.data.seeding import generator
 from snnet.data.targets import TargetKind, TargetSettings, target_kind
+from snnet.data.walk import Identity
 from snnet.errors import DataError
 from snnet.utils import Registry
 
@@ -35,6 +36,9 @@ class ImageSource(ABC):
         labels: Label of each image, or None where there are none or that takes reading the images.
         faults: Why images do not decode, of those for which that is known before they are read, by their places.
         left_out: How many files that lie there are not read, by their endings.
+        folder: That which holds all images, where one does.
+        folders: All folders that were searched, as `Found.folders` has them.
+        layout: What lies in such a folder, and how splits of it would lie.
         in_shards: Whether images lie in shards that are best read after each other, as `shuffled` puts them.
     """
 
@@ -44,6 +48,9 @@ class ImageSource(ABC):
     labels: Sequence[int] | None = None
     faults: Mapping[int, str] = MappingProxyType({})
     left_out: Mapping[str, int] = MappingProxyType({})
+    folder: Path | None = None
+    folders: Mapping[Identity, Path] = MappingProxyType({})
+    layout: ClassVar[tuple[str, str]] = ("classes", "train/CLASS and validation/CLASS")
 
     def __len__(self) -> int:
         """Return the number of images: of labels, where they are known."""
@@ -76,6 +83,17 @@ class ImageSource(ABC):
             buffer: Images in the shuffle buffer of shards; None for the usual.
         """
         return shuffled_places(len(self), seed, epoch)
+
+    def hold_out(self) -> "tuple[SourcePart, SourcePart]":
+        """Split into training and validation images, where a folder holds no splits."""
+        raise NotImplementedError
+
+    def without(self, places: Iterable[int]) -> "tuple[SourcePart, SourcePart]":
+        """Return all images but some, and those, both in their order."""
+        held = set(places)
+        return SourcePart(self, [place for place in range(len(self)) if place not in held]), SourcePart(
+            self, sorted(held)
+        )
 
 
 class SourcePart(ImageSource):

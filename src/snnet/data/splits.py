@@ -1,12 +1,34 @@
 """The names by which data sets call their training and validation images."""
 
-from collections.abc import Iterable
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 
 from snnet.errors import DataError
 
 SPLITS = ("train", "validation")
 SPLIT_NAMES = {"train": ("train", "training"), "validation": ("validation", "val", "valid", "test", "testing", "eval")}
 """What a split is called, in lower case; the first of these that there is counts."""
+
+
+# One in so many images is for validation where there are no splits.
+HELD_OUT = 5
+
+
+def held_out(names: Mapping[int, PurePath]) -> list[int]:
+    """Return which images are for validation: one in five, and at least one.
+
+    The choice depends on the names of the files alone, so it is the same everywhere.
+
+    Args:
+        names: Place of each image -> its path within the folder.
+    """
+
+    def digest(place: int) -> str:
+        return hashlib.sha256(os.fsencode(names[place].as_posix())).hexdigest()
+
+    return sorted(names, key=digest)[: max(1, len(names) // HELD_OUT)]
 
 
 def is_split(name: str) -> bool:

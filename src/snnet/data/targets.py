@@ -1,6 +1,7 @@
 """What comes with an image: its label, or for each pixel the number of a class or how far it is."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import torch
@@ -21,6 +22,15 @@ class TargetSettings(Settings):
     """What is to be told of an image; the name of its kind alone stands for all of it."""
 
     kind: TargetKind = Field("label", description="label, mask (a class for each pixel) or depth")
+    suffix: str = Field("", description="what names of masks or depth maps have beyond those of their images: _mask")
+    image_suffix: str = Field("", description="what names of images have beyond those of their masks")
+    offset: int = Field(0, description="added to numbers in masks, and what is below 0 then is ignored: -1 for ADE20K")
+    ignored: tuple[int, ...] = Field((IGNORED,), description="numbers in masks of pixels that count for nothing")
+    palette: Path | None = Field(None, description="file of class names and colors; palette.txt or .json of the data")
+    classes: Path | None = Field(None, description="file of class names, one a line; classes.txt of the data")
+    scale: float = Field(1.0, gt=0, description="what depth in files is multiplied with: 0.001 from millimetres")
+    image_column: str | None = Field(None, description="column of the images of a Hugging Face data set")
+    column: str | None = Field(None, description="column of the masks or depth maps of a Hugging Face data set")
 
     @model_validator(mode="before")
     @classmethod
