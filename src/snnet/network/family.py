@@ -14,7 +14,7 @@ from snnet.layers import StitchingLayer
 from snnet.space import Cut, FeatureSpec, LayerSpec, StitchSpace
 from snnet.utils import count_macs, evaluating
 
-_NAMED_ONES = "those that are named for one size: image_size=N (--image-size N)"
+_NAMED_ONES = "all of them for one size: image_size=N (--image-size N)"
 
 
 def anchor_macs(anchor: Anchor) -> int:
