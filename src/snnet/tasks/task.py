@@ -180,8 +180,9 @@ class Task(ABC):
         return (bits * places).sum(1)
 
 
+_KINDS = ("classification", "multilabel", "segmentation", "depth", "embedding")
 TASKS: Registry[type[Task]] = Registry(
-    "task", group="snnet.tasks", modules=("snnet.tasks.classification", "snnet.tasks.segmentation")
+    "task", group="snnet.tasks", modules=tuple(f"snnet.tasks.{kind}" for kind in _KINDS)
 )
 """Task classes by name; `@TASKS.register("name")` files one."""
 
