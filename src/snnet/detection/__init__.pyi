@@ -1,0 +1,1 @@
+from .backbone import StitchedBackbone as StitchedBackbone
