@@ -10,7 +10,7 @@ from torch import Tensor
 
 from snnet.errors import DataError
 from snnet.init import image_batches
-from snnet.network import SNNet, check_labelled
+from snnet.network import SNNet
 
 
 def take_images(net: SNNet, images: Tensor | Iterable[Any], most: int) -> tuple[Tensor, Tensor | None]:
@@ -25,7 +25,7 @@ def take_images(net: SNNet, images: Tensor | Iterable[Any], most: int) -> tuple[
         left = most - sum(map(len, taken))
         taken += image_batches([item], net.input.size, sys.maxsize, left)
         if isinstance(item, (tuple, list)) and len(item) > 1:
-            labels.append(check_labelled(item, net.num_classes)[1][:left])
+            labels.append(net.task.checked(item, net.num_classes)[1][:left])
         if left <= len(taken[-1]):
             break
     found = torch.cat(taken) if taken else torch.empty(0)
