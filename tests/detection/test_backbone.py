@@ -1,18 +1,19 @@
 """Detectors of torchvision on stitched networks."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import timm
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torchvision.models.detection import FasterRCNN, MaskRCNN, RetinaNet
 from torchvision.models.detection.rpn import AnchorGenerator
 from torchvision.ops import MultiScaleRoIAlign
 
 import snnet
 from snnet.data import SceneSource
-from snnet.detection import StitchedBackbone
+from snnet.detection import DetectionScenes, StitchedBackbone, collate
 from snnet.errors import HeadError, SpaceError
 from snnet.network import SNNet
 
@@ -25,25 +26,13 @@ def network(kind: str) -> SNNet:
     return snnet.stitch(*FAMILIES[kind], image_size=SIZE).set_taps(4).eval()
 
 
-def scenes(count: int) -> tuple[list[Tensor], list[dict[str, Tensor]]]:
-    """Images with pixels from 0 to 1, and their targets as torchvision's detectors want them."""
-    images, targets = [], []
-    for index in range(count):
-        scene = SceneSource("train").scene(index)
-        found = scene.instances
-        boxes = torch.from_numpy(found.boxes)
-        corners = torch.cat([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], 1)
-        masks, labels = torch.from_numpy(found.masks).byte(), torch.from_numpy(found.labels)
-        images.append(torch.from_numpy(scene.pixels)[None] / 255)
-        targets.append({"boxes": corners, "labels": labels, "masks": masks})
-    return images, targets
-
-
 def detector(kind: type[nn.Module], backbone: StitchedBackbone, classes: int = 11) -> nn.Module:
     shapes = ((0.5, 1.0, 2.0),) * (len(backbone.strides) + 1)
     sizes = tuple((4 * stride,) for stride in (*backbone.strides, 2 * backbone.strides[-1]))
     generator = AnchorGenerator(sizes, shapes)
-    more = {"anchor_generator": generator} if kind is RetinaNet else {"rpn_anchor_generator": generator}
+    more: dict[str, Any] = {"anchor_generator": generator} if kind is RetinaNet else {"rpn_anchor_generator": generator}
+    if kind is not RetinaNet:
+        more |= {"box_batch_size_per_image": 16, "rpn_post_nms_top_n_train": 50, "rpn_post_nms_top_n_test": 50}
     if kind is MaskRCNN:
         more["mask_roi_pool"] = MultiScaleRoIAlign(["0", "1", "2", "3"], 14, 2)
     return kind(backbone, num_classes=classes, **more, **backbone.input_options)
@@ -100,7 +89,7 @@ def test_detectors_train_and_detect(kind: str, make: Callable[..., nn.Module]) -
     torch.manual_seed(0)
     net = network(kind)
     model = detector(make, StitchedBackbone(net, out_channels=32)).train()
-    images, targets = scenes(2)
+    images, targets = collate([DetectionScenes(SceneSource())[index] for index in range(2)])
     model.backbone.stitch = len(net.space) - 1
     losses = model(images, targets)
     sum(losses.values()).backward()
