@@ -14,6 +14,7 @@ from . import searching as searching
 from . import serving as serving
 from . import space as space
 from . import table as table
+from . import tasks as tasks
 from . import training as training
 from . import utils as utils
 from .anchors import ANCHORS as ANCHORS
@@ -24,6 +25,7 @@ from .anchors import anchor_from_modules as anchor_from_modules
 from .errors import SNNetError as SNNetError
 from .evaluation import evaluate as evaluate
 from .export import export_stitch as export_stitch
+from .heads import HEADS as HEADS
 from .init import initialize as initialize
 from .init import recalibrate as recalibrate
 from .network import SNNet as SNNet
@@ -40,6 +42,8 @@ from .space import StitchSpace as StitchSpace
 from .table import StitchTable as StitchTable
 from .table import pareto_frontier as pareto_frontier
 from .table import select as select
+from .tasks import TASKS as TASKS
+from .tasks import Task as Task
 from .training import Trainer as Trainer
 
 __version__: str

@@ -113,24 +113,6 @@ def test_what_is_no_image_size_is_refused(size: Any) -> None:
         load_anchor("resnet_fm_small", image_size=size)
 
 
-def test_files_for_another_image_size_are_refused_with_the_way(tmp_path: Path) -> None:
-    file = tmp_path / "tiny.safetensors"
-    save_file(timm.create_model("vit_fm_tiny").state_dict(), file)
-    with pytest.raises(CheckpointError, match=r"pos_embed: \(1, \d+, \d+\) in (.|\n)*'file': FILE}, img_size=N"):
-        load_anchor(f"vit_fm_tiny@{file}", image_size=35)
-    model = timm.create_model("vit_fm_tiny", pretrained=True, pretrained_cfg_overlay={"file": str(file)}, img_size=35)
-    assert load_anchor(model).input.size == (1, 35, 35)
-
-
-def test_built_models_keep_their_image_size() -> None:
-    model = timm.create_model("vit_fm_tiny", depth=1)
-    assert load_anchor(model, image_size=28).input.size == (1, 28, 28)
-    with pytest.raises(
-        AnchorError, match="takes images of 28x28, and image_size=35x35 works for models that are named"
-    ):
-        load_anchor(model, image_size=35)
-
-
 def test_unknown_names_offer_near_ones() -> None:
     with pytest.raises(
         AnchorError, match=r"no model named 'deit_tinny_patch16_224'.*Did you mean 'deit_tiny_patch16_224'"

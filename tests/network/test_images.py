@@ -14,9 +14,10 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from snnet.errors import DataError
 from snnet.evaluation import evaluate
 from snnet.init import initialize, recalibrate
-from snnet.network import SNNet, check_labelled, replicate, stitch
+from snnet.network import SNNet, replicate, stitch
 from snnet.profiling import count_costs
 from snnet.runtime import Runtime
+from snnet.tasks import Classification
 from snnet.training import RunSettings, Trainer
 
 BATCH = torch.zeros(2, 1, 28, 28)
@@ -82,7 +83,7 @@ ANY_TYPE: dict[str, Callable[..., Any]] = {
 def test_what_is_no_batch_is_refused(
     tiny_net: SNNet, of: Callable[[SNNet], Any], images: Any, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("snnet.network.network.run_calls", lambda *_: pytest.fail("it ran"))
+    monkeypatch.setattr("snnet.network.routing.run_calls", lambda *_: pytest.fail("it ran"))
     with pytest.raises(DataError, match=message):
         of(tiny_net)(images)
 
@@ -179,4 +180,4 @@ def test_images_that_do_not_fit_are_refused_by_all(tiny_net: SNNet, use: str, im
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int32, torch.int64])
 def test_labels_of_any_whole_type_are_taken(tiny_net: SNNet, use: str, dtype: torch.dtype) -> None:
     LABELLED[use](tiny_net, BATCH + 0.5, LABELS.to(dtype))
-    assert check_labelled((BATCH, LABELS.to(dtype)), 10)[1].dtype == torch.int64
+    assert Classification().checked((BATCH, LABELS.to(dtype)), 10)[1].dtype == torch.int64

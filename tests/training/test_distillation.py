@@ -7,6 +7,7 @@ from torch import nn
 from snnet.anchors import Renormalize
 from snnet.errors import AnchorError, RecipeError, TrainingError
 from snnet.network import SNNet
+from snnet.tasks import Classification
 from snnet.training import (
     Distillation,
     DistillationSettings,
@@ -116,7 +117,9 @@ def test_in_place_the_first_stitch_learns_from_labels_and_the_others_from_it(tin
     loss = StitchLoss(distillation=teacher, in_place=how)
     assert loss(LOGITS, LABELS, images, stitch) == StitchLoss(distillation=teacher)(LOGITS, LABELS, images, stitch)
     first = torch.tensor([[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]])
-    expected = 0.2 * StitchLoss()(LOGITS, LABELS, images, stitch) + 0.8 * distillation_loss(LOGITS, first, how)
+    expected = 0.2 * StitchLoss()(LOGITS, LABELS, images, stitch) + 0.8 * distillation_loss(
+        LOGITS, first, how, Classification()
+    )
     assert torch.equal(loss(LOGITS, LABELS, images, stitch, first), expected)
     # Without in-place distillation every stitch has the same loss.
     assert torch.equal(

@@ -16,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from snnet.errors import CheckpointError, DataError, RecipeError, TrainingError
 from snnet.network import SNNet
 from snnet.space import Stitch
+from snnet.tasks import Classification
 from snnet.training import (
     Distillation,
     DistillationSettings,
@@ -249,7 +250,9 @@ def test_in_place_distillation_teaches_the_others_and_not_the_first(tiny_net: SN
     first, other = sampler.stitches
     images, labels = next(TinyBatches().epoch(0))
     taught = reference(images, first)
-    loss = cross_entropy(taught, labels) + distillation_loss(reference(images, other), taught.detach(), how)
+    loss = cross_entropy(taught, labels) + distillation_loss(
+        reference(images, other), taught.detach(), how, Classification()
+    )
     (loss / 2).backward()
     for (name, found), expected in zip(tiny_net.named_parameters(), reference.parameters(), strict=True):
         step = torch.zeros_like(expected) if expected.grad is None else 0.1 * expected.grad

@@ -1,19 +1,17 @@
 # Tested in tests/anchors/test_load.py.
-"""From a source to a built model: by timm's name or one of `MODELS`, with its weights and for its image size."""
+"""From a source to a built model: by timm's name or one of `MODELS`, and its weights from a file."""
 
 import inspect
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import timm
-import torch
 from torch import nn
 
 from snnet.anchors.anchor import Anchor, AnchorSource
-from snnet.anchors.images import patched_size
 from snnet.anchors.reading import read_tensors
+from snnet.anchors.resampling import resampled
 from snnet.anchors.states import check_fit, check_tensors, without_prefix
 from snnet.errors import AnchorError, did_you_mean
 from snnet.utils import Registry
@@ -76,35 +74,23 @@ def _build_own_model(source: AnchorSource) -> nn.Module:
     return built
 
 
-def sized_source(source: AnchorSource, size: Sequence[int]) -> AnchorSource:
-    """Return how to build the model of `source` for images of another height and width.
-
-    A builder filed in `MODELS` gets the argument `image_size`. timm builds its models for what their record says,
-    unless the one of a name says otherwise.
-    """
-    height, width = size
-    settings = dict(source.kwargs)
-    if source.model in MODELS.names():
-        return replace(source, kwargs=tuple({**settings, "image_size": (height, width)}.items()))
-    with torch.device("meta"):
-        usual = build_model(replace(source, pretrained=False))
-    record = settings.get("pretrained_cfg_overlay", {})
-    # A first convolution may take other channels than the images have: what the model makes of them before it.
-    channels = settings.get("in_chans", usual.pretrained_cfg["input_size"][0])  # type: ignore[index]
-    settings["pretrained_cfg_overlay"] = {**record, "input_size": (channels, height, width)}
-    if patched_size(usual):
-        settings["img_size"] = (height, width)
-    return replace(source, kwargs=tuple(settings.items()))
-
-
-def load_checkpoint(model: nn.Module, path: str | Path) -> None:
+def load_checkpoint(model: nn.Module, path: str | Path, *, usual: nn.Module | None = None) -> None:
     """Load a local checkpoint into `model`; nothing but tensors is read from the file.
 
+    Args:
+        model: Gets the weights.
+        path: The file.
+        usual: The same architecture for the images that the weights were trained on, if these are of another size: what
+            depends on it is resampled.
+
     Raises:
+        AnchorError: If something cannot be resampled.
         CheckpointError: If the file is missing or corrupt, or its names or shapes differ from the model's.
     """
     own = model.state_dict()
     state = without_prefix(read_tensors(path, _STATES), own)
+    if usual is not None:
+        state = resampled(state, model, usual)
     check_fit(state, {name: tensor.shape for name, tensor in own.items()}, f"{path} does not fit the model")
     check_tensors(state, path, whole={name for name, tensor in own.items() if not tensor.is_floating_point()})
     model.load_state_dict(state, strict=True)

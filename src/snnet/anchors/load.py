@@ -10,19 +10,24 @@ from timm.models import filter_pretrained_cfg, parse_model_name
 from torch import nn
 
 from snnet.anchors.anchor import ANCHORS, Anchor, AnchorSource, sample_images
-from snnet.anchors.build import MODELS, build_model, load_checkpoint, sized_source
+from snnet.anchors.build import MODELS, build_model, load_checkpoint
 from snnet.anchors.generic import GenericAnchor, is_timm_model
-from snnet.errors import AnchorError, CheckpointError
+from snnet.anchors.sizes import (
+    Size,
+    build_sized,
+    check_resizable,
+    check_runs,
+    read_size,
+    refuse_unless,
+    resized,
+    size_text,
+    sized_source,
+)
+from snnet.errors import AnchorError
 from snnet.utils import counted
 
 AnchorLike = str | AnchorSource | nn.Module
 """A timm name, `hf-hub:ORG/NAME`, `NAME@FILE`, an `AnchorSource`, a built model, or an `Anchor`."""
-
-_FOR_ITS_OWN_SIZE = (
-    "image_size does not resample the weights of a file, such as position embeddings. timm does for most of its "
-    "models: timm.create_model(NAME, pretrained=True, pretrained_cfg_overlay={'file': FILE}, img_size=N) builds what "
-    "can be given in place of NAME@FILE."
-)
 
 
 def load_anchor(
@@ -40,16 +45,16 @@ def load_anchor(
             or `.pth` checkpoint; an `AnchorSource`; a built model; or an anchor, which is returned as it is.
         pretrained: Load the published weights of names without a file.
         num_classes: Replace the classifier of a model that is named by a fresh one of this width.
-        image_size: Height and width, or one number for both, of the images that a model which is named is built for;
-            its own if None.
+        image_size: Height and width, or one number for both, of the images that the model shall take; its own if None.
+            Weights for images of another size are resampled, and a built model is copied for it.
         kwargs: Further arguments of `timm.create_model`.
 
     Raises:
         AnchorError: If the name is unknown, its weights cannot be had, no registered family knows the model, it
-            has other than `num_classes` classes or takes other images, or `image_size` is no size.
+            has other than `num_classes` classes, or `image_size` is no size or none that it takes.
         CheckpointError: If a checkpoint file is missing, corrupt, or of another architecture.
     """
-    size = None if image_size is None else _read_size(image_size)
+    size = None if image_size is None else read_size(image_size)
     if isinstance(source, nn.Module):
         record = getattr(source, "pretrained_cfg", None) or {}
         name = record.get("architecture") or type(source).__name__
@@ -62,13 +67,7 @@ def load_anchor(
             )
     else:
         anchor = _named_anchor(_read_source(source, pretrained, kwargs), num_classes, size)
-    if size is not None and size != anchor.input.size[1:]:
-        found, wanted = ("x".join(map(str, each)) for each in (anchor.input.size[1:], size))
-        raise AnchorError(
-            f"{anchor.name} takes images of {found}, and image_size={wanted} works for models that are named and can "
-            "be built for it; build this one for that size, or leave image_size out."
-        )
-    return anchor
+    return anchor if size is None else _resized_anchor(anchor, size)
 
 
 def _read_source(source: str | AnchorSource, pretrained: bool, kwargs: Mapping[str, Any]) -> AnchorSource:
@@ -85,26 +84,47 @@ def _read_source(source: str | AnchorSource, pretrained: bool, kwargs: Mapping[s
     return replace(source, kwargs=(*source.kwargs, *kwargs.items()))
 
 
-def _named_anchor(source: AnchorSource, num_classes: int | None, size: Sequence[int] | None) -> Anchor:
+def _named_anchor(source: AnchorSource, num_classes: int | None, size: Size | None) -> Anchor:
+    usual, sized, own_size = None, source, source
     if size is not None:
-        source = sized_source(source, size)
-    final = source
+        sized = sized_source(source, size)
+        if source.checkpoint is not None and source.model not in MODELS.names():
+            with torch.device("meta"):
+                usual = build_model(source)
+    final = sized
     if num_classes is not None:
-        final = replace(source, kwargs=(*source.kwargs, ("num_classes", num_classes)))
+        final, own_size = (
+            replace(each, kwargs=(*each.kwargs, ("num_classes", num_classes))) for each in (sized, source)
+        )
     # A file holds its own classifier, which is replaced only once all of it has been read.
-    model = build_model(final if source.checkpoint is None else source)
+    model = build_sized(final, own_size) if source.checkpoint is None else build_model(sized)
     anchor = _view(model, source.name or source.model, _offline_source(final, model))
-    if source.checkpoint is None:
-        return anchor
-    try:
-        load_checkpoint(anchor.model, source.checkpoint)
-    except CheckpointError as error:
-        if size is None:
-            raise
-        raise CheckpointError(f"{error}\n{_FOR_ITS_OWN_SIZE}") from error
-    if num_classes not in (None, anchor.num_classes):
-        replace_classifier(anchor, num_classes)
+    if source.checkpoint is not None:
+        load_checkpoint(anchor.model, source.checkpoint, usual=usual)
+        if num_classes not in (None, anchor.num_classes):
+            replace_classifier(anchor, num_classes)
     return anchor
+
+
+def _resized_anchor(anchor: Anchor, size: Size) -> Anchor:
+    """Return an anchor for images of a height and width: this one, or a view of a copy with its weights resampled."""
+    if size == anchor.input.size[1:]:
+        return anchor
+    model, name = anchor.model, anchor.name
+    check_resizable(model, name, size)
+    plain = copy.deepcopy(model).to("meta")
+    refuse_unless(lambda size: check_runs(resized(plain, size), anchor.input.size[0], size), name, size, model)
+    view = _view(resized(model, size), name, None)
+    if (type(view), view.depths, view.input.size[1:]) != (type(anchor), anchor.depths, size):
+        raise AnchorError(
+            f"{name} takes images of {size_text(anchor.input.size[1:])} and cannot be made for {size_text(size)}: it "
+            "is known by modules that were named, or by a class that does not read the size from its model. Build it "
+            "for that size, or leave image_size out."
+        )
+    view.renormalize = anchor.renormalize
+    if anchor.source is not None and _builds(source := sized_source(anchor.source, size), view):
+        view.source = source
+    return view
 
 
 def _offline_source(source: AnchorSource, model: nn.Module) -> AnchorSource:
@@ -135,14 +155,6 @@ def replace_classifier(anchor: Anchor, num_classes: int) -> None:
             f"{num_classes}."
         )
     reset(num_classes)
-
-
-def _read_size(given: Any) -> tuple[int, ...]:
-    """Return height and width of an image size, which may be one number for both."""
-    size = (given, given) if isinstance(given, int) else given
-    if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(n, int) and n > 0 for n in size):
-        return tuple(size)
-    raise AnchorError(f"image_size={given!r} is no size of images; give (height, width), or one number for both.")
 
 
 def rebuildable_source(anchor: Anchor) -> AnchorSource | None:

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any, TypeAlias, TypeVar, cast
 
 import torch
@@ -12,7 +13,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from snnet.data import EvalBatches, eval_batches
 from snnet.errors import DataError
-from snnet.network import check_labelled
+from snnet.tasks import Classification, Task
 from snnet.utils import WHOLE, Share, counted, gather
 
 T = TypeVar("T")
@@ -26,21 +27,24 @@ class Fingerprint:
     """Facts about a data set that do not depend on the order or size of its batches.
 
     Attributes:
-        labels: Number of images of each class; zeros before any data.
+        task: Says what targets are.
+        outputs: Width of the network's outputs.
+        labels: Number of images of each class, or what `Task.tally` says of other targets; empty before any data.
         images: Number of images.
-        pixels: Checksum of the pixels' bit patterns, their places, and the label each image has.
+        pixels: Checksum of the pixels' bit patterns, their places, and the target each image has.
     """
 
-    labels: list[int]
+    task: Task
+    outputs: int
+    labels: list[int] = field(default_factory=list)
     images: int = 0
     pixels: int = 0
 
-    def add(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Take one batch of images `(B, C, H, W)` and labels `(B,)` into account; return a checksum of each, `(B,)`."""
-        self.images += len(labels)
-        counts = torch.bincount(labels, minlength=len(self.labels)).tolist()
-        self.labels = [a + b for a, b in zip(self.labels, counts, strict=True)]
-        checksums = _checksums(images) * (2 * labels + 1)
+    def add(self, images: Tensor, targets: Tensor) -> Tensor:
+        """Take images `(B, C, H, W)` and targets `(B, ...)` into account; return a checksum of each, `(B,)`."""
+        self.images += len(targets)
+        self.labels = _added(self.labels, self.task.tally(targets, self.outputs).tolist())
+        checksums = _checksums(images) * (2 * self.task.digests(targets) + 1)
         self.pixels = (self.pixels + int(checksums.sum())) % 2**64
         return checksums
 
@@ -51,21 +55,24 @@ class Fingerprint:
 
 
 class Batches:
-    """Labelled batches that can be gone through any number of times, each checked against the classes.
+    """Batches with targets that can be gone through any number of times, each checked against the task.
 
     Args:
-        data: A `DataLoader` or other iterable of `(images, labels)`, a `Dataset` of such pairs, or two tensors.
-        classes: Number of classes of the network.
+        data: A `DataLoader` or other iterable of `(images, targets)`, a `Dataset` of such pairs, or two tensors.
+        outputs: Width of the network's outputs, such as the number of classes.
         batch_size: For a data set or two tensors; other iterables have their own.
         share: The part that comes. Of a data set or tensors only this part is read; other iterables are read whole,
             must give the same batches in every process, and are divided within each batch.
+        task: Says what targets are; labels of one class each if None.
 
     Raises:
         DataError: If the data can be read only once.
     """
 
-    def __init__(self, data: Data, classes: int, batch_size: int, share: Share = WHOLE) -> None:
-        self.classes, self.share = classes, share
+    def __init__(
+        self, data: Data, outputs: int, batch_size: int, share: Share = WHOLE, task: Task | None = None
+    ) -> None:
+        self.task, self.outputs, self.share = task or Classification(), outputs, share
         self._source = _reiterable(data, batch_size)
         self._divides = share != WHOLE and not isinstance(self._source, EvalBatches)
         if share != WHOLE and isinstance(self._source, EvalBatches):
@@ -74,28 +81,28 @@ class Batches:
         self._order = 0
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield `(images, labels)`.
+        """Yield `(images, targets)`.
 
         Raises:
-            DataError: If there is no image, or if images or labels do not fit.
+            DataError: If there is no image, or if images or targets do not fit.
         """
         count = self._order = 0
         for batch in self._source:
-            images, labels = check_labelled(batch, self.classes)
+            images, targets = self.task.checked(batch, self.outputs)
             if self._divides:
-                images, labels = self._own_part(images, labels)
-            if len(labels):
+                images, targets = self._own_part(images, targets)
+            if len(targets):
                 count += 1
-                yield images, labels
+                yield images, targets
         if not count and self.share == WHOLE:
             raise DataError(_NO_IMAGES)
         self._count = count
 
-    def _own_part(self, images: Tensor, labels: Tensor) -> Batch:
-        places = torch.arange(1, len(labels) + 1, device=images.device)
-        self._order = hash((self._order, len(labels), int((_checksums(images) * places).sum())))
-        own = self.share.of(len(labels))
-        return images[own], labels[own]
+    def _own_part(self, images: Tensor, targets: Tensor) -> Batch:
+        places = torch.arange(1, len(targets) + 1, device=images.device)
+        self._order = hash((self._order, len(targets), int((_checksums(images) * places).sum())))
+        own = self.share.of(len(targets))
+        return images[own], targets[own]
 
     def count(self) -> int:
         """Return the number of batches, reading all of them once where the source does not tell."""
@@ -108,9 +115,9 @@ class Batches:
 
     def fingerprint(self) -> Fingerprint:
         """Return the fingerprint of all data, which takes one pass."""
-        found = Fingerprint([0] * self.classes)
-        for images, labels in self:
-            found.add(images, labels)
+        found = Fingerprint(self.task, self.outputs)
+        for images, targets in self:
+            found.add(images, targets)
         return self.together(found)
 
     def gathered(self, own: T) -> list[T]:
@@ -133,11 +140,17 @@ class Batches:
                 "shuffling, or give a Dataset, of which each process reads a part."
             )
         parts = gather(own)
-        labels = [sum(counts) for counts in zip(*(part.labels for part in parts), strict=True)]
-        seen = Fingerprint(labels, sum(part.images for part in parts), sum(part.pixels for part in parts) % 2**64)
+        labels = _added(*(part.labels for part in parts))
+        images, pixels = (sum(getattr(part, name) for part in parts) for name in ("images", "pixels"))
+        seen = Fingerprint(self.task, self.outputs, labels, images, pixels % 2**64)
         if not seen.images:
             raise DataError(_NO_IMAGES)
         return seen
+
+
+def _added(*counts: Sequence[int]) -> list[int]:
+    """Return sums place by place; what has seen nothing has no places yet."""
+    return [sum(found) for found in zip_longest(*counts, fillvalue=0)]
 
 
 def _checksums(images: Tensor) -> Tensor:
@@ -151,13 +164,13 @@ def _checksums(images: Tensor) -> Tensor:
 
 def _reiterable(data: Data, batch_size: int) -> Iterable[Any]:
     if isinstance(data, tuple | list) and len(data) == 2 and all(isinstance(part, Tensor) for part in data):
-        images, labels = cast(Batch, tuple(data))
-        if len(images) != len(labels):
+        images, targets = cast(Batch, tuple(data))
+        if len(images) != len(targets):
             raise DataError(
-                f"The batch has {counted(len(images), 'image')} but {counted(len(labels), 'label')}; give one label "
+                f"The batch has {counted(len(images), 'image')} but {counted(len(targets), 'label')}; give one label "
                 "per image."
             )
-        return eval_batches(TensorDataset(images, labels), batch_size)
+        return eval_batches(TensorDataset(images, targets), batch_size)
     if isinstance(data, Dataset):
         return eval_batches(data, batch_size)
     if not isinstance(data, Iterable):

@@ -1,4 +1,4 @@
-"""Accuracy and loss of every stitch, each distinct step of the routes run once per batch."""
+"""Scores of every stitch, each distinct step of the routes run once per batch."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
@@ -30,7 +30,9 @@ def evaluate(
     max_groups: int = 16,
     progress: Show = None,
 ) -> StitchTable:
-    """Measure top-1, top-5 (percent) and mean cross-entropy (nats) of stitches, and set them in `net.table`.
+    """Measure the scores of stitches, and set them in `net.table`.
+
+    What they are says `net.task`: of a classifier top-1 and top-5 (percent) and the mean cross-entropy (nats).
 
     The stitches are divided into groups, and each group takes one pass over the data. After each group `output`
     is rewritten, whole or not at all. When the same call is made again after a kill, stitches found there are
@@ -42,12 +44,13 @@ def evaluate(
     table is the same in all.
 
     An image whose loss is not finite (NaN logits) counts as wrong; a stitch with such images gets no loss, and
-    `table.meta["nonfinite"]` holds its number of them. With fewer than five classes, top-5 is over all of them.
+    `table.meta["nonfinite"]` holds its number of them.
 
     Args:
         net: The network. It is set to evaluation mode, and to `device`, for the duration of the call.
         data: A `DataLoader` or other iterable of `(images (B, C, H, W), labels (B,))`, a `Dataset` of such pairs,
-            or two tensors. It is read several times and must be the same each time, in any order.
+            or two tensors; other tasks have other targets than labels. It is read several times and must be the same
+            each time, in any order.
         stitches: Numbers, ids or values, `anchors` or `frontier`; all of the space if None.
         device: Where to run; by default where the network is.
         batch_size: For a `Dataset` or two tensors.
@@ -75,8 +78,8 @@ def evaluate(
         chosen = chosen_stitches(net, stitches)
         conditions = Conditions.of(net, precision, device)
         facts = conditions.facts()
-        batches = Batches(data, net.num_classes, batch_size, share)
-        record = from_first(lambda: Record(net.space, facts, None if output is None else Path(output)))
+        batches = Batches(data, net.num_classes, batch_size, share, net.task)
+        record = from_first(lambda: Record(net, facts, output))
         if record.scores:
             record.check_data(batches.fingerprint().to_dict())
 
@@ -140,13 +143,13 @@ def plan_groups(
 def _run_group(net: SNNet, group: Tree, batches: Batches, record: Record) -> Iterator[int]:
     """Yield the number of batches after each; at the end, file the scores."""
     sheet = ScoreSheet(group.stitches, batches)
-    for number, (images, labels) in enumerate(batches, 1):
-        images, labels = images.to(net.device, non_blocking=True), labels.to(net.device, non_blocking=True)
-        sheet.see(images, labels)
+    for number, (images, targets) in enumerate(batches, 1):
+        images, targets = images.to(net.device, non_blocking=True), targets.to(net.device, non_blocking=True)
+        sheet.see(images, targets)
         # Only here: a data set that caches what it reads must not be left with inference tensors.
         with torch.inference_mode():
-            for stitch, logits in run_tree(net, group, images):
-                sheet.scores[stitch].add(logits, labels)
+            for stitch, outputs in run_tree(net, group, images):
+                sheet.add(stitch, outputs, targets)
         yield number
     seen = batches.together(sheet.seen)
     if record.facts.setdefault("data", seen.to_dict()) != seen.to_dict():

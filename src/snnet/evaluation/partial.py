@@ -56,16 +56,13 @@ def evaluate_some(
             False nothing.
 
     Raises:
-        DataError: If a number is out of range, or the data is not as `evaluate` needs it.
+        DataError: If a number is out of range, the data is not as `evaluate` needs it, or the network's task is
+            none in which images are right or wrong.
         TableError: If `net.table` lacks MACs, or `output` holds scores of another network, data or precision.
     """
-    for name, value in (("error", error), ("at_most", at_most), ("sample", sample)):
-        if not value >= 0:
-            raise DataError(f"{name}={value} is too small; give at least 0.")
-    if sample > 1:
-        raise DataError(f"sample={sample} is no part of the images; give a number from 0 to 1.")
+    _check(net, error=error, at_most=at_most, sample=sample)
     limit = math.floor(at_most * len(net.space) if at_most <= 1 else at_most)
-    batches = Batches(data, net.num_classes, batch_size)
+    batches = Batches(data, net.num_classes, batch_size, task=net.task)
     path = None if output is None else Path(output)
 
     measure = partial(
@@ -91,10 +88,23 @@ def evaluate_some(
     return found
 
 
+def _check(net: SNNet, **numbers: float) -> None:
+    for name, value in numbers.items():
+        if not value >= 0:
+            raise DataError(f"{name}={value} is too small; give at least 0.")
+    if (sample := numbers["sample"]) > 1:
+        raise DataError(f"sample={sample} is no part of the images; give a number from 0 to 1.")
+    if not net.task.counts_hits:
+        raise DataError(
+            f"Scores are predicted from the images that are right, and {type(net.task).__name__} counts none; evaluate "
+            "all stitches: snnet.evaluate(net, data)."
+        )
+
+
 def _sample(conditions: Conditions, batches: Batches, share: float, path: Path | None, progress: Show) -> ImageSample:
     """Measure the anchors, and the others on some of the images; file the anchors' scores."""
     net = conditions.net
-    record = Record(net.space, conditions.facts(), path)
+    record = Record(net, conditions.facts(), path)
 
     tell, count = (progress, batches.count()) if progress else (lambda *_: None, 0)
     note = f"anchors on all images, the others on {100 * share:.0f}%"

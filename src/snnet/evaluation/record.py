@@ -12,8 +12,15 @@ from torch import nn
 
 from snnet.errors import DataError, RecipeError, TableError
 from snnet.network import SNNet
-from snnet.space import StitchSpace
-from snnet.table import SCORE, Hits, StitchRow, StitchTable, column, without_predictions, without_scores
+from snnet.table import (
+    Hits,
+    StitchRow,
+    StitchTable,
+    chosen_by,
+    column,
+    without_predictions,
+    without_scores,
+)
 from snnet.utils import (
     Precision,
     check_output,
@@ -92,17 +99,18 @@ class Record:
     """The scores of one network on one data set, in memory and, where a path is given, on disk.
 
     Args:
-        space: The stitches, for their numbers.
+        net: Has the stitches, and the task whose scores they are.
         facts: What the scores depend on: digest of the network, precision.
-        path: The file. If it holds a table of costs, its columns are kept; if it holds scores of the same
+        output: The file. If it holds a table of costs, its columns are kept; if it holds scores of the same
             network and data, they are taken over.
 
     Raises:
         TableError: If the file holds scores that do not belong here, or cannot be written.
     """
 
-    def __init__(self, space: StitchSpace, facts: Mapping[str, Any], path: Path | None) -> None:
-        self._space, self._path = space, path
+    def __init__(self, net: SNNet, facts: Mapping[str, Any], output: str | Path | None) -> None:
+        self._space, self._score = net.space, net.task.scores[0]
+        self._path = path = None if output is None else Path(output)
         self.facts = dict(facts)
         self.scores: dict[str, dict[str, float]] = {}
         self.nonfinite: dict[str, int] = {}
@@ -112,7 +120,7 @@ class Record:
         # What was predicted there is not known, and is predicted anew from what will be.
         self.written = without_predictions(StitchTable.load(path) if path and path.exists() else StitchTable([]))
         for row in self.written:
-            if SCORE in row.values:
+            if self._score in row.values:
                 self.scores[row.stitch] = {k: v for k, v in row.values.items() if column(k).role == "score"}
         if self.scores:
             self._compare(self.written.meta.get("evaluation") or {}, facts)
@@ -127,10 +135,11 @@ class Record:
         """
         self._compare({"data": self.facts.setdefault("data", dict(data))}, {"data": dict(data)})
 
-    def add(self, stitch: str, values: Mapping[str, float], nonfinite: int, bits: int) -> None:
-        """File the scores of a finished stitch, and its hits (`Hits.bits`)."""
+    def add(self, stitch: str, values: Mapping[str, float], nonfinite: int, bits: int | None = None) -> None:
+        """File the scores of a finished stitch, and its hits (`Hits.bits`) where its task counts them."""
         self.scores[stitch] = dict(values)
-        self._bits[stitch] = bits
+        if bits is not None:
+            self._bits[stitch] = bits
         if nonfinite:
             self.nonfinite[stitch] = nonfinite
 
@@ -152,9 +161,10 @@ class Record:
                 rows.append(StitchRow(index, stitch, {k: v for part in values for k, v in part.items()}))
         nonfinite = {**(base.meta.get("nonfinite", {}) if same else {}), **self.nonfinite}
         images = (self.facts.get("data") or {}).get("images")
-        meta = {"evaluation": dict(self.facts), "images": images, "nonfinite": nonfinite}
+        meta = {"evaluation": dict(self.facts), "images": images, "nonfinite": nonfinite, **chosen_by(self._score)}
         # Of those that lie there and are of other facts nothing is taken.
-        hits = Hits(images or 0, self._bits, self.facts).over(self.written.hits).over(base.hits)
+        own = Hits(images or 0, self._bits, self.facts).over(self.written.hits).over(base.hits)
+        hits = own if len(own) else None
         return StitchTable(rows, {**self.written.meta, **base.meta, **meta}, hits)
 
     def save(self, costs: StitchTable | None) -> None:

@@ -145,7 +145,7 @@ def see_sample(
         with torch.inference_mode():
             logits = dict(run_tree(net, guides, images))
             for stitch, given in logits.items():
-                sheet.scores[stitch].add(given, labels)
+                sheet.add(stitch, given, labels)
             base, doubt = _guide(list(logits.values()), labels)
             likely = inclusion_probabilities(doubt, share).cpu()
             chosen = draw(likely, generator)

@@ -124,7 +124,7 @@ def initialize(
     if images is None and method != "kaiming":
         raise DataError("Least squares needs calibration images; give a tensor or a loader, or method='kaiming'.")
     measures = images is not None and recalibration_images > 0 and has_batch_norm(net, anchors=False)
-    turns = in_turn(net.space.layers)
+    turns = in_turn(net.layer_specs)
     if isinstance(images, Iterator) and (measures or len(turns) > 1):
         what = "layers behind others" if len(turns) > 1 else "layers and measure batch norms, too"
         hint = "" if len(turns) > 1 else ", or recalibration_images=0"
@@ -144,8 +144,8 @@ def collect_equations(
 ) -> dict[str, NormalEquations]:
     """Return the normal equations of every layer by name, to measure other maps against the same images."""
     with evaluating(net) as place, torch.no_grad():
-        _, sums = sum_up(net, net.space.layers, images, place, max_images, batch_size)
-        return {layer.name: sums.equations(layer) for layer in net.space.layers}
+        _, sums = sum_up(net, net.layer_specs, images, place, max_images, batch_size)
+        return {layer.name: sums.equations(layer) for layer in net.layer_specs}
 
 
 def fit_in_turn(
@@ -172,7 +172,7 @@ def fit_in_turn(
         if before:
             net.layers.load_state_dict(before)
         raise
-    order = [layer.name for layer in net.space.layers if layer.name in fits]
+    order = [layer.name for layer in net.layer_specs if layer.name in fits]
     return seen, tuple(fits[name] for name in order)
 
 

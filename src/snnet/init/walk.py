@@ -10,7 +10,7 @@ from snnet.errors import AnchorError
 from snnet.init.plan import Node, Plan, plan_sums
 from snnet.layers import fit_positions, same_positions, to_positions
 from snnet.network import SNNet, Tree, ends_of, walk_tree
-from snnet.space import LayerSpec
+from snnet.space import LayerSpec, route_prefixes
 from snnet.utils import fast_linear
 
 
@@ -58,10 +58,10 @@ def _arriving(net: SNNet, beginnings: Iterable[str], images: Tensor) -> Mapping[
         for number, beginning in enumerate(stitch.beginnings):
             if beginning in wanted:
                 wanted.remove(beginning)
-                # The stem, the blocks so far, and a stitching layer between each two segments.
-                count = 1 + sum(map(len, stitch.segments[: number + 1])) + number
-                steps = net.steps(stitch)[:count]
-                at.setdefault(net.prefixes(stitch)[count - 1], []).append(beginning)
+                # What comes before the stitching layer that leads on; maps may be put aside before, too.
+                layers = [place for place, step in enumerate(net.steps(stitch)) if step.kind == "stitch"]
+                steps = [step for step in net.steps(stitch)[: layers[number]] if step.kind != "tap"]
+                at.setdefault(route_prefixes(steps)[-1], []).append(beginning)
                 tree.add(stitch, steps)
     with fast_linear(images.device):
         for node, features in walk_tree(tree, images, lambda node, features: net.run_step(node.step, features)):

@@ -5,7 +5,7 @@ A stitching layer is one linear map for all positions, so it does not matter whe
 repeated before it or after it: means commute with affine maps.
 """
 
-from torch import Tensor, cat
+from torch import Tensor, cat, nn
 
 from snnet.errors import AnchorError
 from snnet.space import FeatureSpec
@@ -26,6 +26,32 @@ def from_positions(positions: Tensor, spec: FeatureSpec) -> Tensor:
     if spec.layout == "NHWC":
         return positions.reshape(positions.shape[0], *spec.grid, -1)
     return positions.transpose(1, 2).reshape(positions.shape[0], -1, *spec.grid)
+
+
+class MapOf(nn.Module):
+    """From features of any layout to the map `(B, C, H, W)`, without the tokens before the grid.
+
+    Args:
+        spec: The features.
+    """
+
+    def __init__(self, spec: FeatureSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return the map."""
+        return map_of(features, self.spec)
+
+
+def map_of(features: Tensor, spec: FeatureSpec) -> Tensor:
+    """Return features as a map `(B, C, H, W)`, without the tokens before the grid."""
+    if spec.layout == "NCHW":
+        return features
+    if spec.layout == "NHWC":
+        return features.permute(0, 3, 1, 2)
+    grid = features[:, spec.prefix_tokens :]
+    return grid.transpose(1, 2).reshape(grid.shape[0], -1, *spec.grid)
 
 
 def fit_positions(positions: Tensor, source: FeatureSpec, target: FeatureSpec) -> Tensor:

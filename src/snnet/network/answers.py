@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from snnet.data import Pixels, normalized_pixels, open_picture
 from snnet.errors import DataError, EngineError, SpaceError
 from snnet.space import InputSpec, Stitch
-from snnet.table import SCORE, StitchTable, measured
+from snnet.table import StitchTable, measured
 from snnet.utils import counted
 
 IMAGES_AT_ONCE = 32
@@ -125,7 +125,7 @@ def choose_stitch(
         return source.find(stitch)
     if budget:
         return source.select(**budget)
-    if source.table is not None and any(measured(row, SCORE) for row in source.table):
+    if source.table is not None and any(measured(row, source.table.score) for row in source.table):
         return source.select()
     routes = list(stitches)
     return ([route for route in routes if route.is_anchor] or routes)[-1]

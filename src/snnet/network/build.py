@@ -49,8 +49,8 @@ def stitch(
             `AnchorSource`, built models.
         pretrained: Load the published weights of models given by name.
         num_classes: Give models that are built by name a classifier of this width.
-        image_size: Build models that are given by name for images of this height and width, or of one number for both;
-            by default each for its own, and all must agree.
+        image_size: Make all anchors for images of this height and width, or of one number for both; weights of another
+            size are resampled, and built models copied. By default each for its own, and all must agree.
         resample: Let stitching layers join grids that differ by an integer factor.
         space: `windows` of cuts, as `windows` say; or `search`: the anchors alone, one of which is enough, among whose
             cuts and skips `snnet.search` then finds the stitches.

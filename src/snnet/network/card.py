@@ -84,7 +84,7 @@ def summary(net: Network) -> str:
     lines = [
         f"SNNet: {net.space.counts}, {human(sum(weight.numel() for weight in weights))} parameters",
         *(f"  anchor {number}: {_line(anchor)}" for number, anchor in enumerate(net.family)),
-        f"  images: {' x '.join(map(str, net.input.size))}, {counted(net.family[0].num_classes, 'class')}",
+        f"  images: {' x '.join(map(str, net.input.size))}, {counted(net.num_classes, 'class')}",
         f"  table: {table}",
         f"  on {weights[0].device}, {precision_of(weights[0].dtype)}, {mode} mode",
     ]

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 from typing import TypeAlias
 
 from snnet.errors import SpaceError
-from snnet.network.network import SNNet, StitchLike
+from snnet.network.network import SNNet
+from snnet.network.routing import StitchLike
 from snnet.space import Stitch
-from snnet.table import SCORE, pareto_frontier
+from snnet.table import pareto_frontier
 
 Stitches: TypeAlias = StitchLike | Iterable[StitchLike]
 """One stitch; several; or `all`, `anchors` or `frontier` (the best by measured top-1 and MACs)."""
@@ -26,7 +27,7 @@ def chosen_stitches(net: SNNet, stitches: Stitches | None) -> tuple[Stitch, ...]
     if stitches == "anchors":
         return tuple(net.space.where(max_segments=1))
     if stitches == "frontier":
-        if net.table is None or SCORE not in net.table.columns:
+        if net.table is None or net.table.score not in net.table.columns:
             raise SpaceError("There is no frontier yet, for no stitch is scored; run `snnet evaluate` first.")
         return tuple(row.route for row in pareto_frontier(net.table))
     if isinstance(stitches, str):

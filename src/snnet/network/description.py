@@ -4,11 +4,13 @@
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from snnet.anchors import MODELS, AnchorSource
 from snnet.errors import CheckpointError
+from snnet.network.head_source import HeadSource
 from snnet.space import Cut, Stitch, StitchSpace, check_route
+from snnet.tasks import Task, build_task
 from snnet.utils import Record, counted, read_record
 
 FORMAT, VERSION = "snnet", 1
@@ -84,6 +86,22 @@ class SpaceRecord(Record):
         return self
 
 
+class HeadRecord(Record):
+    """A head over feature maps, as `HeadSource.to_config` writes it."""
+
+    name: str | None
+    outputs: int = Field(ge=1)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class TaskRecord(Record):
+    """A task, as `describe_task` writes it: its name, and its settings beside it."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+
 class NetworkRecord(Record):
     """All of `config.json`."""
 
@@ -95,6 +113,9 @@ class NetworkRecord(Record):
     resample: bool = False
     norm_on_stitched: bool = True
     lora_rank: int | None = Field(None, ge=1)
+    taps: int | None = Field(None, ge=1)
+    head: HeadRecord | None = None
+    task: TaskRecord | None = None
     weights: str | None = Field(None, pattern="^[0-9a-f]{64}$", description="SHA-256 of the file of weights")
 
     @model_validator(mode="after")
@@ -114,6 +135,29 @@ class NetworkRecord(Record):
         """
         known: dict[str, Any] = {"what": "network", "format": FORMAT, "version": VERSION}
         return read_record(path, cls, **known, error=CheckpointError, verify=verify)
+
+    def built_head(self) -> HeadSource | None:
+        """Return how to build the head; None if there is none.
+
+        Raises:
+            CheckpointError: If it was a module of the user's own.
+        """
+        if self.head is None:
+            return None
+        if self.head.name is None:
+            raise CheckpointError(
+                "The head over feature maps was a module of the user's own, which the file cannot rebuild; file what "
+                "builds it, @snnet.HEADS.register('NAME'), give its name to net.set_head, and save the network again."
+            )
+        return HeadSource(self.head.name, self.head.outputs, self.head.options)
+
+    def built_task(self) -> Task | None:
+        """Return the task; None if it is one class for each image.
+
+        Raises:
+            RecipeError: If there is no task of that name.
+        """
+        return None if self.task is None else build_task(**self.task.model_dump())
 
     def built_space(self) -> StitchSpace:
         """Return the space."""

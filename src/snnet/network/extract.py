@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
+from types import MappingProxyType
 from typing import Any
 
 from torch import Tensor, nn
@@ -27,19 +28,35 @@ class RouteModule(nn.Module):
         steps: What the route runs, in order.
         anchors: The anchors of these steps, by number.
         layers: The stitching layers of these steps, by name.
+        maps: What makes maps of the largest anchor's features, by number.
+        head: The head over maps, if there is one.
     """
 
     def __init__(
-        self, steps: Sequence[Step], anchors: Mapping[int, Anchor], layers: Mapping[str, StitchingLayer]
+        self,
+        steps: Sequence[Step],
+        anchors: Mapping[int, Anchor],
+        layers: Mapping[str, StitchingLayer],
+        maps: Mapping[str, nn.Module] = MappingProxyType({}),
+        head: nn.Module | None = None,
     ) -> None:
         super().__init__()
         self.anchors = nn.ModuleDict({str(number): anchor for number, anchor in anchors.items()})
         self.layers = nn.ModuleDict(layers)
+        if maps:
+            self.maps = nn.ModuleDict(maps)
+        if head is not None:
+            self.head = head
         self.calls = tuple(find_call(self, step) for step in steps)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Images `(B, C, H, W)` to logits `(B, classes)`; features to features where it is a step of a route."""
-        return run_calls(self, self.calls, images)
+    def forward(self, images: Tensor, *more: Tensor) -> Tensor:
+        """Images `(B, C, H, W)` to outputs `(B, ...)`; where it is a step of a route, what it takes to what it gives.
+
+        Args:
+            images: Images or features; the first map, if it is a head over maps.
+            more: The other maps, likewise.
+        """
+        return run_calls(self, self.calls, images, maps=[images, *more] if self.calls[0][0].kind == "decode" else None)
 
 
 class StitchModule(nn.Module):
@@ -97,15 +114,19 @@ def extract_step(net: Network, step: Step, prefix: str = "") -> RouteModule:
 
 def _extract(net: Network, steps: Sequence[Step], *, share: bool) -> tuple[RouteModule, dict[int, Any]]:
     """Return a module that runs these steps, and the memo that leads from originals to copies."""
-    numbers = sorted({step.anchor for step in steps if step.kind != "stitch"})
+    numbers = sorted({step.anchor for step in steps if step.kind not in ("stitch", "tap", "decode")})
     anchors = {number: net.anchor(number) for number in numbers}
-    layers = {step.layer: net.layer_named(step.layer) for step in steps if step.kind == "stitch"}
+    layers = {step.layer: net.layer_named(step.layer) for step in steps if step.layer}
     used = [parameter for step in steps for parameter in net.step_parameters(step)]
     # By this memo deepcopy copies modules and buffers, and of the parameters those of use, or none.
     copied = set() if share else {id(parameter) for parameter in used}
-    parts = [*anchors.values(), *layers.values()]
+    head = net.head if any(step.kind == "decode" for step in steps) else None
+    maps = {str(step.index): net.maps[str(step.index)] for step in steps if step.kind == "tap"}
+    parts = [*anchors.values(), *layers.values(), *([] if head is None else [head])]
     memo: dict[int, Any] = {id(p): p for part in parts for p in part.parameters() if id(p) not in copied}
-    copies: tuple[dict[int, Anchor], dict[str, StitchingLayer]] = deepcopy((anchors, layers), memo)
+    copies: tuple[dict[int, Anchor], dict[str, StitchingLayer], dict[str, nn.Module], nn.Module | None] = deepcopy(
+        (anchors, layers, maps, head), memo
+    )
     _leave_out(copies[0].values(), {id(memo[id(parameter)]) for parameter in used})
     for number in numbers:
         if Step("stem", number) not in steps:

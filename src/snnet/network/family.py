@@ -14,7 +14,7 @@ from snnet.layers import StitchingLayer
 from snnet.space import Cut, FeatureSpec, LayerSpec, StitchSpace
 from snnet.utils import count_macs, evaluating
 
-_NAMED_ONES = "those that are named for one size: image_size=N (--image-size N)"
+_NAMED_ONES = "all of them for one size: image_size=N (--image-size N)"
 
 
 def anchor_macs(anchor: Anchor) -> int:
@@ -24,22 +24,22 @@ def anchor_macs(anchor: Anchor) -> int:
         return count_macs(anchor, torch.empty(1, *anchor.input.size, device="meta"))
 
 
-def check_family(anchors: Sequence[Anchor], *, size: int | None = None) -> None:
+def check_family(anchors: Sequence[Anchor], *, size: int | None = None, classifies: bool = True) -> None:
     """Refuse anchors that cannot make one network, with the two values named.
 
     Args:
         anchors: All anchors.
         size: An image size for which all of them can be built, if one is known.
+        classifies: Whether routes end with the anchors' own heads, which must then know the same classes.
 
     Raises:
         AnchorError: If numbers of classes, class orders or image sizes differ, or there is no classifier.
     """
     which = f"all for one: image_size={size} (--image-size {size})" if size else _NAMED_ONES
     mended_by = {"image size": f", or build {which}"}
-    facts: dict[str, Callable[[Anchor], Any]] = {
-        "number of classes": lambda anchor: anchor.num_classes,
-        "image size": lambda anchor: anchor.input.size,
-    }
+    facts: dict[str, Callable[[Anchor], Any]] = {"image size": lambda anchor: anchor.input.size}
+    if classifies:
+        facts = {"number of classes": lambda anchor: anchor.num_classes, **facts}
     for what, fact in facts.items():
         for anchor in anchors[1:]:
             if fact(anchor) != fact(anchors[0]):
@@ -47,6 +47,8 @@ def check_family(anchors: Sequence[Anchor], *, size: int | None = None) -> None:
                     f"{anchors[0].name} and {anchor.name} cannot be joined: the {what} is {fact(anchors[0])} in one "
                     f"and {fact(anchor)} in the other; choose models that agree{mended_by.get(what, '')}."
                 )
+    if not classifies:
+        return
     _check_classes(anchors)
     for anchor in anchors:
         if anchor.num_classes < 1:
@@ -100,22 +102,26 @@ def check_space(anchors: Sequence[Anchor], space: StitchSpace) -> None:
 
 def build_layers(
     anchors: Sequence[Anchor],
-    space: StitchSpace,
+    specs: Sequence[LayerSpec],
     *,
     resample: bool,
     lora_rank: int | None = None,
     kept: Mapping[LayerSpec, StitchingLayer] | None = None,
 ) -> nn.ModuleDict:
-    """Return the stitching layers of a space by name; those that are in `kept` as they are.
+    """Return stitching layers by name; those that are in `kept` as they are.
 
     Raises:
         AnchorError: As for `build_stitching_layer`.
     """
-    given = kept or {}
+    given = {(spec.name, spec.after): (set(spec.cuts), layer) for spec, layer in (kept or {}).items()}
     layers = nn.ModuleDict()
-    for spec in space.layers:
-        layers[spec.name] = given.get(spec) or build_stitching_layer(
-            anchors, spec, resample=resample, lora_rank=lora_rank
+    for spec in specs:
+        cuts, layer = given.get((spec.name, spec.after), (set[Cut](), None))
+        # One that serves more cuts serves these.
+        layers[spec.name] = (
+            layer
+            if layer is not None and cuts.issuperset(spec.cuts)
+            else build_stitching_layer(anchors, spec, resample=resample, lora_rank=lora_rank)
         )
     return layers
 

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from snnet.errors import DataError
-from snnet.network.interface import Network
-from snnet.utils import counted
+from snnet.network.interface import TakesImages
 
 # What mixed precision turns into the type that it computes in.
 _MIXED = (torch.float32, torch.bfloat16, torch.float16)
@@ -50,7 +49,7 @@ def check_images(images: Any, size: tuple[int, ...], what: str = "The images", *
     return images
 
 
-def check_batch(images: Any, net: Network) -> None:
+def check_batch(images: Any, net: TakesImages) -> None:
     """Refuse what is no batch of images for a network, is on another device or of a type of number that nothing adapts.
 
     Raises:
@@ -78,35 +77,3 @@ def check_like(images: Any, size: tuple[int, ...], like: Tensor, *, any_size: bo
     adapted = images.dtype in _MIXED and torch.is_autocast_enabled(images.device.type)
     if images.dtype != like.dtype and not adapted:
         raise DataError(f"The images are {images.dtype} and the network {like.dtype}; give images.to({owner}.dtype).")
-
-
-def check_labelled(batch: Any, classes: int) -> tuple[Tensor, Tensor]:
-    """Return a batch of images `(B, C, H, W)` with one label each `(B,)`, the labels as `int64`.
-
-    Args:
-        batch: What was given; whether a network takes the images is for `check_batch` to say.
-        classes: Number of classes.
-
-    Raises:
-        DataError: If it is anything else, or a label is none of the classes.
-    """
-    if not (isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(p, Tensor) for p in batch)):
-        kind = type(batch).__name__
-        if isinstance(batch, tuple | list):
-            kind = f"a {kind} of {len(batch)} ({', '.join(type(p).__name__ for p in batch)})"
-        raise DataError(f"A batch must be two tensors (images, labels), not {kind}.")
-    images, labels = batch
-    whole = not (labels.is_floating_point() or labels.is_complex())
-    if images.ndim != 4 or labels.ndim != 1 or len(images) != len(labels) or not whole:
-        raise DataError(
-            "A batch must be images (B, C, H, W) with integer labels (B,), "
-            f"not {tuple(images.shape)} with {labels.dtype} {tuple(labels.shape)}."
-        )
-    labels = labels.long()
-    outside = labels[(labels < 0) | (labels >= classes)]
-    if len(outside):
-        raise DataError(
-            f"Label {int(outside[0])} does not fit a network of {counted(classes, 'class')} (0 to {classes - 1}); use "
-            "data with the network's classes, or stitch anchors with num_classes set to the data's."
-        )
-    return images, labels

@@ -7,31 +7,27 @@ from typing import Any, Self
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
-from snnet.anchors import Anchor, BatchNorm
+from snnet.anchors import Anchor
 from snnet.data import CleanTransform, Picture, Pixels
 from snnet.errors import BudgetError
-from snnet.layers import StitchingLayer, set_lora_rank
+from snnet.heads import HeadLike
 from snnet.network.answers import Prediction, predict_images
 from snnet.network.card import model_card, summary
 from snnet.network.extract import StitchModule
-from snnet.network.family import build_layers, check_family, check_space
+from snnet.network.head_source import HeadSource
 from snnet.network.hub import push_to_hub
-from snnet.network.images import check_batch, fits
 from snnet.network.restore import read_network
-from snnet.network.statistics import RouteStatistics
-from snnet.network.storage import SETTINGS, describe, save_network
-from snnet.network.tree import Call, find_call, find_module, join_calls, run_calls
-from snnet.space import Cut, InputSpec, Step, Stitch, StitchSpace, route_prefixes, route_steps
-from snnet.table import SCORE, StitchTable, select, without_scores
+from snnet.network.routing import Routing, StitchLike
+from snnet.network.storage import describe, save_network, settings_of
+from snnet.space import Stitch, StitchSpace
+from snnet.table import StitchTable, select, without_scores
+from snnet.tasks import Classification, Task, build_task
 from snnet.utils import evaluating, precision_of
 
-StitchLike = int | str | Stitch
-"""A stitch by its number, its id, or as a value."""
 
-
-class SNNet(nn.Module, PyTorchModelHubMixin):
+class SNNet(Routing, PyTorchModelHubMixin):
     """Several pretrained models as one network with many routes.
 
     Routing keeps no state: `net(x, stitch)` runs that stitch, in as many threads at once as there are. Where
@@ -45,6 +41,9 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         norm_on_stitched: Whether a stitched route ends with its last anchor's final norm. The published DeiT networks
             were trained without; leave it alone otherwise.
         lora_rank: Freeze the maps of the stitching layers and train low-rank updates of them, see `LowRankLinear`.
+        taps: How many feature maps routes give, see `features`; None for none.
+        head: A head over these maps, with which all routes end, see `set_head`.
+        task: What the network is for; one class for each image if None.
 
     Attributes:
         classes: Names of the classes in the order of the logits; None until data that names them trains the network.
@@ -61,144 +60,29 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         resample: bool = False,
         norm_on_stitched: bool = True,
         lora_rank: int | None = None,
+        taps: int | None = None,
+        head: HeadSource | None = None,
+        task: Task | None = None,
     ) -> None:
-        super().__init__()
-        check_family(anchors)
-        check_space(anchors, space)
-        self.anchors = nn.ModuleList(anchor.taking_images_of(anchors[0].input) for anchor in anchors)
-        self.layers = build_layers(anchors, space, resample=resample, lora_rank=lora_rank)
-        self.statistics = RouteStatistics()
-        self.space = space
-        self.resample = resample
-        self.norm_on_stitched = norm_on_stitched
-        self.lora_rank = lora_rank
+        how: dict[str, Any] = {"resample": resample, "norm_on_stitched": norm_on_stitched, "lora_rank": lora_rank}
+        super().__init__(anchors, space, **how, taps=taps, classifies=head is None)
         self.table: StitchTable | None = None
         self.classes: tuple[str, ...] | None = None
-        self._active = space[0]
-        self._size = torch.Size(self.input.size)
-        self._calls: dict[Step, Call] = {}
-        self._routes: dict[StitchLike, tuple[tuple[Call, ...], tuple[Call, ...]]] = {}
-
-    def forward(self, images: Tensor, stitch: StitchLike | None = None) -> Tensor:
-        """Run one stitch: images `(B, C, H, W)` to logits `(B, classes)`.
-
-        Args:
-            images: Normalized as `net.input` says. Where all anchors take any height and width (`Anchor.any_size`), so
-                does the network.
-            stitch: Number, id or value; `net.active` if None.
-
-        Raises:
-            DataError: If they have another shape, device or type of number than the network takes.
-            SpaceError: If the space has no such stitch.
-        """
-        statistics: Any = self._modules["statistics"]  # by the attribute it takes three times as long
-        if not fits(images, self._size, statistics.home):
-            check_batch(images, self)
-        calls, joined = self._route(self._active if stitch is None else stitch)
-        return run_calls(self, calls if self.training or len(statistics) else joined, images, statistics)
-
-    @property
-    def active(self) -> Stitch:
-        """The stitch that `net(x)` runs: nothing but a default. Set it to a number, an id or a stitch."""
-        return self._active
-
-    @active.setter
-    def active(self, stitch: StitchLike) -> None:
-        self._active = self.space.find(stitch)
-
-    @property
-    def input(self) -> InputSpec:
-        """Size and normalization of the images: the first anchor's. The others correct them before their stems."""
-        return self.anchor(0).input
+        self.task = task or Classification()
+        self.head_source: HeadSource | None = None
+        if head is not None:
+            self.set_head(head, head.outputs, task=self.task, taps=taps)
 
     @property
     def num_classes(self) -> int:
-        """Width of the logits."""
-        return self.anchor(0).num_classes
-
-    def anchor(self, number: int) -> Anchor:
-        """Return one anchor, typed."""
-        anchor = self.anchors._modules[str(number)]  # indexing a ModuleList takes as long as a small step
-        assert isinstance(anchor, Anchor)
-        return anchor
-
-    @property
-    def family(self) -> list[Anchor]:
-        """All anchors in order, typed."""
-        return [self.anchor(number) for number in range(len(self.anchors))]
-
-    def find(self, stitch: StitchLike) -> Stitch:
-        """Return a stitch of the space by its number, its id or as a value.
-
-        Raises:
-            SpaceError: If the space has no such stitch.
-        """
-        return self.space.find(stitch)
+        """Width of the outputs: of the logits, or of what a head over maps gives."""
+        return self.anchor(0).num_classes if self.head_source is None else self.head_source.outputs
 
     def at(self, stitch: StitchLike) -> StitchModule:
         """Return a module that runs one stitch and shares this network's weights."""
         route = self.space.find(stitch)
         self._route(route)  # now, and not while a compiler traces the forward pass
         return StitchModule(self, route)
-
-    def steps(self, stitch: StitchLike) -> tuple[Step, ...]:
-        """Return what a stitch runs, in order; costs, export and forward are folds over it."""
-        return tuple(step for step, *_ in self._route(stitch)[0])
-
-    def prefixes(self, stitch: StitchLike) -> tuple[str, ...]:
-        """Return the name of a stitch's beginning up to each of its steps, see `route_prefixes`."""
-        return tuple(prefix for *_, prefix in self._route(stitch)[0])
-
-    def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor:
-        """Run one step, with the statistics measured for the beginning `prefix` of a route that it ends, if any.
-
-        Args:
-            step: One step of a route.
-            features: What it receives.
-            prefix: Id of the beginning of a route that the step ends.
-        """
-        return run_calls(self, [self._call(step, prefix)], features, self.statistics)
-
-    def _route(self, stitch: StitchLike) -> tuple[tuple[Call, ...], tuple[Call, ...]]:
-        """Return what a stitch runs, step by step, and with neighbors joined."""
-        # By what was given: to look a stitch up in the space takes longer than a small step.
-        found = self._routes.get(stitch)
-        if found is None:
-            route, final_norm = self.space.find(stitch), self.norm_on_stitched
-            steps = route_steps(route, lambda *hop: self.space.layer_of(*hop).name, final_norm=final_norm)
-            calls = tuple(map(self._call, steps, route_prefixes(steps)))
-            found = self._routes[stitch] = calls, join_calls(calls)
-        return found
-
-    def _call(self, step: Step, prefix: str) -> Call:
-        if step not in self._calls:
-            self._calls[step] = find_call(self, step)
-        return (*self._calls[step][:3], prefix)
-
-    def step_parameters(self, step: Step) -> list[nn.Parameter]:
-        """Return the parameters that one step uses."""
-        if step.kind == "stitch":
-            return list(self.layers[step.layer].parameters())
-        return self.anchor(step.anchor).step_parameters(step)
-
-    def step_norms(self, step: Step) -> list[BatchNorm]:
-        """Return the batch norms with running statistics that belong to one step, in the order of its modules."""
-        return self.statistics.norms_of(step, find_module(self, self._call(step, "")[1]))
-
-    def parameters_of(self, stitch: StitchLike) -> list[nn.Parameter]:
-        """Return every parameter that a stitch uses, once, in the order of the route."""
-        found = (p for step in self.steps(stitch) for p in self.step_parameters(step))
-        return list({id(parameter): parameter for parameter in found}.values())
-
-    def layer(self, cut: Cut) -> StitchingLayer:
-        """Return the stitching layer that serves a cut, whatever comes before it."""
-        return self.layer_named(self.space.layer_of(cut).name)
-
-    def layer_named(self, name: str) -> StitchingLayer:
-        """Return one stitching layer, typed."""
-        layer = self.layers[name]
-        assert isinstance(layer, StitchingLayer)
-        return layer
 
     def set_space(self, space: StitchSpace) -> Self:
         """Take other stitches through the same anchors; layers that the spaces share stay, table and statistics go.
@@ -207,39 +91,59 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
             AnchorError: If the space is of other anchors.
             SpaceError: If it has no stitch.
         """
-        check_space(self.family, space)
-        kept = {spec: self.layer_named(spec.name) for spec in self.space.layers}
-        layers = build_layers(self.family, space, resample=self.resample, lora_rank=self.lora_rank, kept=kept)
-        self.layers = layers.to(self.statistics.home)
-        self.forget_statistics()
-        self.space, self.table, self._active = space, None, space[0]
-        self._calls.clear()
-        self._routes.clear()
+        super().set_space(space)
+        self.table = None
         return self
 
-    def set_lora_rank(self, rank: int | None) -> Self:
-        """Merge low-rank updates into the maps of the stitching layers, and begin others of this rank.
+    def set_head(
+        self,
+        head: HeadLike | HeadSource,
+        outputs: int,
+        *,
+        task: Task | None = None,
+        taps: int | None = None,
+        **options: Any,
+    ) -> Self:
+        """End all routes with one head over feature maps, in place of their last anchors' heads.
+
+        Layers that bring maps of other anchors to the largest one's widths are made, and random until
+        `snnet.initialize` fits them. The anchors' heads stay, unused. Table and statistics go.
 
         Args:
-            rank: None leaves plain layers, which compute the same at less cost: merge before saving for inference.
-
-        Returns:
-            This network.
+            head: A name in `snnet.HEADS`; or a module of your own, which takes the list of maps and gives what the
+                task takes, such as `(B, outputs, H, W)`.
+            outputs: Width of what it gives, such as the number of classes.
+            task: What the network is for; semantic segmentation if None.
+            taps: How many maps; 4, or all stages or blocks where there are fewer, if None.
+            options: Of the head.
 
         Raises:
-            AnchorError: If a layer has fewer channels than that.
+            RecipeError: If there is no such head.
+            HeadError: If it does not take the options, or maps of these widths.
+            SpaceError: If there are not so many maps.
         """
-        set_lora_rank([self.layer_named(name) for name in self.layers], rank)
-        self.lora_rank = rank
+        depths = self.space.depths[-1]
+        source = head if isinstance(head, HeadSource) else HeadSource.of(head, outputs, options)
+        asked = taps or min(4, max(len(depths), depths[0]))
+        before = self.taps
+        self._modules.pop("head", None)
+        self.set_taps(asked)
+        try:
+            built = source.build(self.map_specs, self.input.size[1:])
+        except BaseException:
+            self.set_taps(before)
+            raise
+        self._attach(built)
+        self.head_source, self.task, self.table, self.classes = source, task or build_task("segmentation"), None, None
         return self
 
     def select(
-        self, *, prefer: str = SCORE, batch: int | None = None, any_machine: bool = False, **limits: float
+        self, *, prefer: str | None = None, batch: int | None = None, any_machine: bool = False, **limits: float
     ) -> Stitch:
         """Return the best stitch within every limit, by the numbers in `net.table`; see `snnet.select`.
 
         Args:
-            prefer: Column to be best in.
+            prefer: Column to be best in; the score that the network is chosen by if None.
             batch: Batch size of what was measured per batch; 1 if None.
             any_machine: Take measurements whatever machine and precision they are of.
             limits: Column = limit, as `macs=3e9`.
@@ -293,7 +197,7 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """Drop running statistics that `snnet.recalibrate` measured on other weights; scores that used them go too."""
         if len(self.statistics):
             self.forget_scores()
-        self.statistics.clear()
+        super().forget_statistics()
 
     def save_pretrained(
         self, save_directory: str | Path, *, push_to_hub: bool = False, repo_id: str | None = None, **hub: Any
@@ -325,16 +229,8 @@ class SNNet(nn.Module, PyTorchModelHubMixin):
         """
         return read_network(cls, pretrained_model_name_or_path, **options)
 
-    @property
-    def settings(self) -> dict[str, Any]:
-        """What the constructor was given besides anchors and space, and differs from None."""
-        values = {name: getattr(self, name) for name in SETTINGS}
-        return {name: value for name, value in values.items() if value is not None}
-
-    @property
-    def config(self) -> dict[str, Any]:
-        """What `config.json` of the saved network says."""
-        return describe(self)
+    settings = property(settings_of, doc="Anything else that the constructor was given, as plain data.")
+    config = property(describe, doc="What `config.json` of the saved network says.")
 
     @property
     def device(self) -> torch.device:

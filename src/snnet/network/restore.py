@@ -52,13 +52,14 @@ def read_network(
     if strict:
         _check_digest(directory / WEIGHTS, record.weights)
     with _anchors_of(directory, record.anchors, space, models) as anchors:
-        net = build(anchors, space, **{name: getattr(record, name) for name in SETTINGS})
+        settings = {name: getattr(record, name) for name in SETTINGS}
+        net = build(anchors, space, **settings, head=record.built_head(), task=record.built_task())
         module = cast(nn.Module, net)
         _load_weights(module, directory / WEIGHTS, device=str(place), strict=strict)
     if len(net.statistics):
         _check_statistics(net, directory / WEIGHTS)
     if record.classes:
-        width = net.anchor(0).num_classes
+        width = net.num_classes
         if len(record.classes) != width:
             raise CheckpointError(
                 f"{directory / CONFIG} is damaged: classes: {len(record.classes)} names are no names of {width} "

@@ -15,6 +15,7 @@ from snnet.network.card import is_generated, model_card
 from snnet.network.description import FORMAT, VERSION
 from snnet.network.interface import Network
 from snnet.table import StitchTable, hits_file
+from snnet.tasks import Classification, describe_task
 from snnet.utils import file_digest, sealed, write_folder, write_json, write_text
 
 _log = logging.getLogger(__name__)
@@ -28,8 +29,8 @@ CONFIG = "config.json"
 HITS = hits_file(TABLE).name
 OF_WEIGHTS = "weights"
 """The fact of a saved table that says with which weights it was written."""
-SETTINGS = ("resample", "norm_on_stitched", "lora_rank")
-"""What the constructor of a network is given besides anchors and space."""
+SETTINGS = ("resample", "norm_on_stitched", "lora_rank", "taps")
+"""What the constructor of a network is given besides anchors and space, head and task."""
 
 
 def save_network(net: Network, directory: str | Path) -> None:
@@ -77,6 +78,14 @@ def describe(net: Network) -> dict[str, Any]:
         "classes": net.classes,
         **net.settings,
     }
+
+
+def settings_of(net: Network) -> dict[str, Any]:
+    """Return what the constructor was given besides anchors and space, as plain data, and differs from the usual."""
+    values = {name: getattr(net, name) for name in SETTINGS}
+    values["head"] = None if net.head_source is None else net.head_source.to_config()
+    values["task"] = None if type(net.task) is Classification else describe_task(net.task)
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _anchor_entry(anchor: Anchor) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Routes that begin with the same steps share a path of a tree, so that walking th
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain as all_of
 from typing import Any
 
@@ -19,6 +20,8 @@ Path = tuple[str, ...]
 """Names that lead from the root to a module."""
 Chain = tuple[tuple[Path, tuple[str, ...]], ...]
 """Modules that run one after another: the path to a parent, and the names there of those that follow each other."""
+Maps = tuple[Tensor, ...]
+"""Feature maps `(B, C, H, W)` that a route has put aside."""
 Call = tuple[Step, Path, Chain | None, str]
 """A step; the anchor that owns it, or its stitching layer; its modules if they are all it runs; the beginning it ends.
 
@@ -36,6 +39,11 @@ def find_call(root: nn.Module, step: Step, prefix: str = "") -> Call:
     """
     if step.kind == "stitch":
         return step, ("layers", step.layer), ((("layers",), (step.layer,)),), prefix
+    if step.kind == "tap":
+        layer: Chain = ((("layers",), (step.layer,)),) if step.layer else ()
+        return step, ("maps", str(step.index)), (*layer, (("maps",), (str(step.index),))), prefix
+    if step.kind == "decode":
+        return step, ("head",), (((), ("head",)),), prefix
     owner = ("anchors", str(step.anchor))
     anchor = find_module(root, owner)
     names = {module: name for name, module in anchor.named_modules()}
@@ -60,7 +68,8 @@ def join_calls(calls: Iterable[Call]) -> tuple[Call, ...]:
     """Return the same steps with neighbors as one call; only for evaluation, and where no statistics are kept."""
     joined: list[Call] = []
     for call in calls:
-        if joined and joined[-1][2] is not None and call[2] is not None:
+        in_row = joined and not {call[0].kind, joined[-1][0].kind} & {"tap", "decode"}
+        if in_row and joined[-1][2] is not None and call[2] is not None:
             step, owner, before, prefix = joined[-1]
             joined[-1] = (step, owner, join_chains([before or (), call[2]]), prefix)
         else:
@@ -79,24 +88,39 @@ def find_module(root: nn.Module, path: Path) -> Any:
 def run_calls(
     root: nn.Module,
     calls: Iterable[Call],
-    features: Tensor,
+    features: Any,
     statistics: RouteStatistics | None = None,
+    maps: list[Tensor] | None = None,
 ) -> Tensor:
     """Run steps one after another.
 
     Args:
         root: Whatever the calls were found in, or a module of the same form.
         calls: The steps.
-        features: What the first step takes.
+        features: What the first step takes; a head over maps that runs alone takes a sequence of them.
         statistics: Where those measured for a beginning are; batch norms use their own for all others.
+        maps: What was put aside before; what these steps put aside is added, and a head over them takes all.
+
+    Returns:
+        What the last step gives; of one that puts a map aside this map.
     """
     kept: Mapping[str, Tensor] = {} if statistics is None else statistics.kept
     training = root.training
+    aside: list[Tensor] = [] if maps is None else maps
+    kind = ""
     for step, owner, chain, prefix in calls:
         if prefix in kept:
             assert statistics is not None  # nobody else keeps any
             with UsingStatistics(statistics.norms_of(step, find_module(root, owner)), kept[prefix]):
-                features = run_calls(root, [(step, owner, chain, "")], features)
+                features = run_calls(root, [(step, owner, chain, "")], features, maps=aside)
+        elif (kind := step.kind) == "tap":
+            mapped = features
+            for parent, names in chain or ():
+                for name in names:
+                    mapped = find_module(root, parent)._modules[name](mapped)
+            aside.append(mapped)
+        elif kind == "decode":
+            features = find_module(root, owner)(aside or features)
         # In training blocks may do more, such as to run again in the backward pass.
         elif chain is None or (training and step.kind != "stitch"):
             features = find_module(root, owner).run_step(step, features)
@@ -105,7 +129,8 @@ def run_calls(
                 siblings = find_module(root, parent)._modules
                 for name in names:
                     features = siblings[name](features)
-    return features
+    outputs: Tensor = aside[-1] if kind == "tap" else features
+    return outputs
 
 
 @dataclass(slots=True)
@@ -165,21 +190,35 @@ class Tree:
         return sum(weight(node.step) for node in self.nodes())
 
 
+def after_step(step: Step, features: Any, maps: Maps, run: Callable[[Any], Any]) -> tuple[Any, Maps]:
+    """Return the features after one more step of a route, and the maps put aside so far.
+
+    Args:
+        step: The step.
+        features: What the step before gave.
+        maps: What steps before put aside.
+        run: Runs the step on what it takes: on the features, or, if it is a head over maps, on these.
+    """
+    if step.kind == "tap":
+        return features, (*maps, run(features))
+    return (run(maps), ()) if step.kind == "decode" else (run(features), maps)
+
+
 def walk_tree(tree: Tree, images: Tensor, run: Callable[[Node, Tensor], Tensor]) -> Iterator[tuple[Node, Tensor]]:
     """Run each node of a tree once on its parent's output, depth first; yield the nodes with their outputs.
 
-    Only the activations at branchings on the current path are held.
+    Only the activations at branchings on the current path are held, and the maps put aside on the way there.
     """
-    pending = [(node, images) for node in reversed(tree.roots.values())]
+    pending: list[tuple[Node, Tensor, Maps]] = [(node, images, ()) for node in reversed(tree.roots.values())]
     while pending:
-        node, features = pending.pop()
-        features = run(node, features)
+        node, features, maps = pending.pop()
+        features, maps = after_step(node.step, features, maps, partial(run, node))
         yield node, features
-        pending.extend((child, features) for child in reversed(node.children.values()))
+        pending.extend((child, features, maps) for child in reversed(node.children.values()))
 
 
 def run_tree(net: Network, tree: Tree, images: Tensor) -> Iterator[tuple[str, Tensor]]:
-    """Yield `(stitch id, logits (B, classes))` of every stitch of a tree for one batch.
+    """Yield `(stitch id, outputs (B, ...))` of every stitch of a tree for one batch.
 
     Raises:
         DataError: If these are no images for the network.

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from snnet.layers import LowRankLinear
-from snnet.network import SNNet, replicate
+from snnet.network import SNNet, after_step, replicate
 from snnet.space import Step
 from snnet.table import StitchRow, StitchTable
 from snnet.utils import MacCounter, stand_in, versions
@@ -57,13 +58,18 @@ def step_macs(net: SNNet) -> dict[Step, int]:
     outputs: dict[Step, Tensor] = {}
     with torch.no_grad(), MacCounter() as counter:
         for stitch in net.space:
-            features = torch.empty(1, *net.input.size, device="meta")
+            features: Any = torch.empty(1, *net.input.size, device="meta")
+            maps: tuple[Tensor, ...] = ()
             for step in net.steps(stitch):
-                if step not in macs:
-                    before = counter.macs
-                    outputs[step] = replica.run_step(step, features)
-                    macs[step] = counter.macs - before
-                features = outputs[step]
+
+                def run(given: Any, step: Step = step) -> Any:
+                    if step not in macs:
+                        before = counter.macs
+                        outputs[step] = replica.run_step(step, given)
+                        macs[step] = counter.macs - before
+                    return outputs[step]
+
+                features, maps = after_step(step, features, maps, run)
     return macs
 
 
@@ -96,6 +102,6 @@ def _step_sizes(net: SNNet) -> dict[Step, dict[int, int]]:
 
 
 def network_params(net: SNNet) -> int:
-    """Count the parameters of the whole network as it is: all anchors and all stitching layers with their updates."""
-    parameters = [*net.anchors.parameters(), *net.layers.parameters()]
+    """Count the parameters of the whole network: all anchors, all stitching layers with their updates, and a head."""
+    parameters = net.parameters()
     return sum({id(parameter): parameter.numel() for parameter in parameters}.values())

@@ -75,7 +75,7 @@ class Run:
             with self.stage("Searching") as progress:
                 return find_routes(self.parts, self.directory, progress)
         net, section, seed = self.parts.net, self.parts.recipe.calibration, self.parts.recipe.run.seed
-        if self.parts.is_saved or not net.space.layers:
+        if self.parts.is_saved or not net.layer_specs:
             return None
         with self.stage(title) as progress, torch.random.fork_rng():
             images = calibration_images(self.parts.images, section.images, seed)

@@ -7,6 +7,7 @@ from snnet.space.space import StitchSpace
 from snnet.space.specs import FeatureSpec, InputSpec, Layout, MapSpec, map_specs
 from snnet.space.steps import Step, route_prefixes, route_steps, uncut_anchor
 from snnet.space.stitch import Cut, Segment, Stitch, as_number, is_precision, join_ids
+from snnet.space.taps import Tap, check_taps, own_tap, possible_tap_layers, route_taps, tap_layer, tap_layers
 
 __all__ = [
     "USUAL_SPACE",
@@ -22,13 +23,20 @@ __all__ = [
     "Step",
     "Stitch",
     "StitchSpace",
+    "Tap",
     "as_number",
     "check_route",
+    "check_taps",
     "is_precision",
     "join_ids",
     "map_specs",
+    "own_tap",
+    "possible_tap_layers",
     "route_prefixes",
     "route_steps",
+    "route_taps",
     "segments_of",
+    "tap_layer",
+    "tap_layers",
     "uncut_anchor",
 ]

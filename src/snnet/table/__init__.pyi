@@ -8,13 +8,16 @@ from .columns import DIVERGENCE as DIVERGENCE
 from .columns import ENERGY as ENERGY
 from .columns import ERROR as ERROR
 from .columns import EXPECTED as EXPECTED
+from .columns import HALVES as HALVES
 from .columns import LATENCY as LATENCY
 from .columns import MEMORY as MEMORY
 from .columns import SCORE as SCORE
 from .columns import THROUGHPUT as THROUGHPUT
 from .columns import Column as Column
 from .columns import at_batch as at_batch
+from .columns import chosen_by as chosen_by
 from .columns import column as column
+from .columns import half_of as half_of
 from .columns import kinds_of as kinds_of
 from .facts import PRECISIONS as PRECISIONS
 from .facts import PROFILE as PROFILE
@@ -27,8 +30,8 @@ from .frontier import gap_to_lines as gap_to_lines
 from .frontier import hypervolume as hypervolume
 from .frontier import line_between_anchors as line_between_anchors
 from .frontier import pareto_frontier as pareto_frontier
-from .height import Gain as Gain
-from .height import Height as Height
+from .gains import Gain as Gain
+from .gains import Height as Height
 from .height import frontier_gain as frontier_gain
 from .height import frontier_height as frontier_height
 from .height import gain_if_known as gain_if_known

@@ -10,7 +10,7 @@ from operator import le
 
 from snnet.errors import BudgetError
 from snnet.space import Stitch
-from snnet.table.columns import SCORE, at_batch, column, kinds_of
+from snnet.table.columns import at_batch, column, kinds_of
 from snnet.table.facts import check_profile
 from snnet.table.reliability import warn_of_doubts
 from snnet.table.row import StitchRow
@@ -52,7 +52,7 @@ class Budget:
 def select(
     table: StitchTable,
     *,
-    prefer: str = SCORE,
+    prefer: str | None = None,
     batch: int | None = None,
     precision: str | None = None,
     any_machine: bool = False,
@@ -65,8 +65,9 @@ def select(
 
     Args:
         table: Stitches with their costs and scores.
-        prefer: Column to be best in: highest for top-1, top-5 and throughput, lowest for all others, so that
-            `select(table, prefer="latency_ms", top1=80)` is the fastest stitch that reaches 80 %.
+        prefer: Column to be best in, `table.score` if None: highest for scores such as top-1, and for throughput,
+            lowest for all others, so that `select(table, prefer="latency_ms", top1=80)` is the fastest stitch that
+            reaches 80 %.
         batch: Images at once: what was measured is then read at this batch size (`latency_ms@8` for
             `latency_ms`), in limits and in `prefer`; batch 1 if None.
         precision: What the network will run in, such as `bf16`; its own if None.
@@ -85,7 +86,9 @@ def select(
         TableError: If a column that counts was measured elsewhere, see `check_profile`.
     """
     budget = Budget({at_batch(name, batch): limit for name, limit in limits.items()})
-    ranking = Ranking(table, at_batch(prefer, batch), budget.limits, precision=precision, any_machine=any_machine)
+    ranking = Ranking(
+        table, at_batch(prefer or table.score, batch), budget.limits, precision=precision, any_machine=any_machine
+    )
     best = ranking.best(budget)
     timed = [name for name in (ranking.prefer, *ranking.columns) if column(name).per_batch]
     # Those that another time would have put in the place of the best.
@@ -101,7 +104,7 @@ class Ranking:
 
     Args:
         table: Stitches with their costs and scores.
-        prefer: Column to be best in, at its batch size.
+        prefer: Column to be best in, at its batch size; `table.score` if None.
         columns: Those that are limited, at their batch size.
         precision: See `select`.
         engine: What the stitches will run on, such as `onnxruntime`; any if None.
@@ -118,21 +121,21 @@ class Ranking:
     def __init__(
         self,
         table: StitchTable,
-        prefer: str = SCORE,
+        prefer: str | None = None,
         columns: Iterable[str] = (),
         *,
         precision: str | None = None,
         engine: str | None = None,
         any_machine: bool = False,
     ) -> None:
-        self.table, self.prefer, self.columns = table, prefer, tuple(columns)
-        for name in (prefer, *self.columns):
+        self.table, self.prefer, self.columns = table, prefer or table.score, tuple(columns)
+        for name in (self.prefer, *self.columns):
             if message := missing_column(table, name):
                 raise BudgetError(message)
         if not any_machine:
-            check_profile(table.meta, (prefer, *self.columns), precision, engine)
-        ties = dict.fromkeys((prefer, *self.columns, *(kind.name for kind in kinds_of("cost"))))
-        rows = (row for row in table if measured(row, prefer, *self.columns))
+            check_profile(table.meta, (self.prefer, *self.columns), precision, engine)
+        ties = dict.fromkeys((self.prefer, *self.columns, *(kind.name for kind in kinds_of("cost"))))
+        rows = (row for row in table if measured(row, self.prefer, *self.columns))
         self.rows = sorted(rows, key=lambda row: (*(_rank(row, name) for name in ties), row.index))
         self._costs = [tuple(_rank(row, name) for name in self.columns) for row in self.rows]
 

@@ -24,6 +24,8 @@ AGREEMENT = "agreement"
 ENERGY = "energy_mj"
 MEMORY = "memory_mb"
 THROUGHPUT = "throughput"
+HALVES = 2
+"""Fixed parts of the images, of each of which a score is known that is no mean over images, such as mIoU."""
 ERROR = "_error"
 """Ends the name of the column that holds the standard deviation of a prediction, in the unit of what is predicted."""
 
@@ -115,83 +117,8 @@ class Column:
         return -value if self.higher_is_better else value
 
 
-COLUMNS: Registry[Column] = Registry("column")
+COLUMNS: Registry[Column] = Registry("column", modules=("snnet.table.kinds",))
 """Kinds of columns that something is known of, in the order in which tables show them."""
-
-for _kind in (
-    Column(name="macs", label="MACs", about="multiply-adds of one image", role="cost", form=""),
-    Column(name="params", label="Parameters", short="params", about="parameters", role="cost", form=""),
-    Column(
-        name="top1",
-        label="Top-1",
-        unit="%",
-        short="top-1 %",
-        about="percent of images whose class is the first guess",
-        role="score",
-        higher_is_better=True,
-        form=".2f",
-    ),
-    Column(
-        name="top5",
-        label="Top-5",
-        unit="%",
-        short="top-5 %",
-        about="percent of images whose class is among five guesses",
-        role="score",
-        higher_is_better=True,
-        form=".2f",
-    ),
-    Column(name="loss", label="Loss", short="loss", about="mean cross-entropy, in nats", role="score"),
-    Column(name=DIVERGENCE, label="Divergence", unit="nats", about="mean divergence from the largest anchor's answers"),
-    Column(
-        name=AGREEMENT,
-        label="Agreement",
-        unit="%",
-        about="percent of images with the largest anchor's first guess",
-        higher_is_better=True,
-        form=".2f",
-    ),
-    Column(
-        name=LATENCY,
-        label="Latency",
-        unit="ms",
-        short="ms",
-        about="milliseconds of a forward pass, the median",
-        role="cost",
-        per_batch=True,
-        parts=("p95", "p99"),
-    ),
-    Column(
-        name=THROUGHPUT,
-        label="Throughput",
-        unit="images/s",
-        short="images/s",
-        about="images per second",
-        role="cost",
-        higher_is_better=True,
-        per_batch=True,
-        form=",.0f",
-    ),
-    Column(
-        name=MEMORY,
-        label="Memory",
-        unit="MB",
-        short="memory MB",
-        about="megabytes of weights and features",
-        role="cost",
-        per_batch=True,
-    ),
-    Column(
-        name=ENERGY,
-        label="Energy",
-        unit="mJ",
-        short="energy mJ",
-        about="millijoules of a forward pass",
-        role="cost",
-        per_batch=True,
-    ),
-):
-    COLUMNS.register(_kind.name)(_kind)
 
 
 def column(name: str) -> Column:
@@ -221,6 +148,16 @@ def _column(name: str, kinds_known: int) -> Column:  # noqa: ARG001
         is_error=bare != name,
         higher_is_better=known[kind].higher_is_better and bare == name,
     )
+
+
+def half_of(name: str, half: int) -> str:
+    """Return the column of a score on one half of the images, 0 or 1: `miou_half0`."""
+    return f"{name}_half{half}"
+
+
+def chosen_by(score: str) -> dict[str, str]:
+    """Return the fact of a table that says by which score its stitches are chosen, where that is not the usual one."""
+    return {} if score == SCORE else {"score": score}
 
 
 def at_batch(name: str, batch: int | None) -> str:

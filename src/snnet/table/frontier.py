@@ -3,13 +3,13 @@
 from itertools import groupby, pairwise
 
 from snnet.errors import TableError
-from snnet.table.columns import COST, SCORE, column
+from snnet.table.columns import COST, column
 from snnet.table.row import StitchRow
 from snnet.table.table import StitchTable
 from snnet.table.values import measured, require_columns
 
 
-def pareto_frontier(table: StitchTable, cost: str = COST, score: str = SCORE) -> StitchTable:
+def pareto_frontier(table: StitchTable, cost: str = COST, score: str | None = None) -> StitchTable:
     """Return the stitches that no other equals or beats in both columns, from the cheapest to the most expensive.
 
     Stitches with the same cost and the same score stay together. Rows without a finite value in both columns
@@ -18,7 +18,7 @@ def pareto_frontier(table: StitchTable, cost: str = COST, score: str = SCORE) ->
     Args:
         table: Stitches with both columns.
         cost: Column in which less is better.
-        score: Column in which, but for costs, more is better.
+        score: Column in which, but for costs, more is better; `table.score` if None.
 
     Returns:
         The rows of the frontier, cheapest first, with the table's facts.
@@ -26,6 +26,7 @@ def pareto_frontier(table: StitchTable, cost: str = COST, score: str = SCORE) ->
     Raises:
         TableError: If no row has one of the columns.
     """
+    score = score or table.score
     frontier: list[StitchRow] = []
     badness = column(score).badness
     best = float("inf")
@@ -41,7 +42,7 @@ def pareto_frontier(table: StitchTable, cost: str = COST, score: str = SCORE) ->
 def hypervolume(
     table: StitchTable,
     cost: str = COST,
-    score: str = SCORE,
+    score: str | None = None,
     *,
     reference: tuple[float, float] | None = None,
 ) -> float:
@@ -50,13 +51,14 @@ def hypervolume(
     Args:
         table: Stitches with both columns; 0.0 where none is scored.
         cost: Column of the first axis.
-        score: Column of the second axis.
+        score: Column of the second axis; `table.score` if None.
         reference: The corner (cost, score) that the area is measured from. Stitches no better than it add nothing.
             Default: the worst cost and the worst score in the table; give one to compare tables.
 
     Raises:
         TableError: If no row has one of the columns.
     """
+    score = score or table.score
     rows = _by_cost(table, cost, score)
     if not rows:
         return 0.0
@@ -72,7 +74,9 @@ def hypervolume(
     return sum((end - x) * (corner[1] - y) for (x, y), (end, _) in pairwise([*points, corner]))
 
 
-def line_between_anchors(anchors: StitchTable, at: float | StitchRow, cost: str = COST, score: str = SCORE) -> float:
+def line_between_anchors(
+    anchors: StitchTable, at: float | StitchRow, cost: str = COST, score: str | None = None
+) -> float:
     """Return the score at a cost on the straight lines that join the anchors in order of cost.
 
     Args:
@@ -80,11 +84,12 @@ def line_between_anchors(anchors: StitchTable, at: float | StitchRow, cost: str 
         at: A cost; or a stitch, and then only the anchors of its route are joined. The end lines go on
             beyond the cheapest and the largest anchor (a stitching layer can make a stitch cost more than both).
         cost: Column of the cost.
-        score: Column of the score.
+        score: Column of the score; `anchors.score` if None.
 
     Raises:
         TableError: If a column, or the score of an anchor that is needed, is missing.
     """
+    score = score or anchors.score
     own = None if isinstance(at, float | int) else set(at.route.anchors)
     x = at if isinstance(at, float | int) else at.values[cost]
     rows = _by_cost(anchors.anchors, cost, score)
@@ -104,12 +109,15 @@ def line_between_anchors(anchors: StitchTable, at: float | StitchRow, cost: str 
     return y0 + (y1 - y0) * (x - x0) / (x1 - x0)
 
 
-def gap_to_lines(table: StitchTable, anchors: StitchTable, cost: str = COST, score: str = SCORE) -> dict[str, float]:
+def gap_to_lines(
+    table: StitchTable, anchors: StitchTable, cost: str = COST, score: str | None = None
+) -> dict[str, float]:
     """Return, for each scored stitch with a cut, how far it lies above the line of its own anchors.
 
     The line of one anchor alone, of which a route leaves blocks out, is level.
     Positive is better than the line, negative worse, in points of `score`; see `line_between_anchors`.
     """
+    score = score or table.score
     require_columns(table, cost, score)
     alone, badness = anchors.anchors, column(score).badness
     return {
@@ -119,12 +127,13 @@ def gap_to_lines(table: StitchTable, anchors: StitchTable, cost: str = COST, sco
     }
 
 
-def anchor_regression(before: StitchTable, after: StitchTable, score: str = SCORE) -> dict[str, float]:
+def anchor_regression(before: StitchTable, after: StitchTable, score: str | None = None) -> dict[str, float]:
     """Return, for each anchor of `before`, the points of `score` it has lost in `after`; a gain is negative.
 
     Raises:
         TableError: If an anchor is not scored in both tables.
     """
+    score = score or after.score
     require_columns(before, score)
     require_columns(after, score)
     lost, badness = {}, column(score).badness

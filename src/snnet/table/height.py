@@ -9,78 +9,17 @@ import math
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from snnet.errors import TableError
-from snnet.table.columns import COST, SCORE, column
+from snnet.table.columns import COST, column
+from snnet.table.gains import BUDGETS, Gain, Height, ends_of_budgets, spaced_budgets
+from snnet.table.halves import gain_by_halves, has_halves, height_by_halves
 from snnet.table.hits import Hits
 from snnet.table.table import StitchTable
 from snnet.table.values import measured, require_columns
-from snnet.utils import counted
 
-_BUDGETS = 200
 # Cost, for the axis, and what is right, for each candidate.
 _Candidate = tuple[float, int]
-
-
-@dataclass(frozen=True)
-class Height:
-    """The mean top-1 of the stitches that would be chosen, over budgets evenly spaced between two costs.
-
-    Attributes:
-        percent: The height.
-        standard_error: Of the height, in points: that of a mean over images, the choice given.
-        folds: Parts of the images; each reports what was chosen on the others.
-        images: Number of images.
-        low: Smallest budget.
-        high: Largest budget.
-        cost: Column of the budgets.
-    """
-
-    percent: float
-    standard_error: float
-    folds: int
-    images: int
-    low: float
-    high: float
-    cost: str = COST
-
-
-@dataclass(frozen=True)
-class Gain:
-    """By how much one frontier lies above another over the same budgets.
-
-    Attributes:
-        points: The difference of the heights, in points of top-1.
-        standard_error: Of the difference, paired: both have reported on the same images.
-        frontier: Height of the one.
-        anchors: Height of the other: the anchors alone.
-        left_out: Scored stitches that have no hits and could not be chosen, such as predicted ones.
-        at_any_budget: Whether there is one anchor alone, which is then compared with at smaller budgets, too.
-    """
-
-    points: float
-    standard_error: float
-    frontier: Height
-    anchors: Height
-    left_out: int = 0
-    at_any_budget: bool = False
-
-    def __str__(self) -> str:
-        height, points = self.frontier, round(self.points, 2) + 0.0  # which makes no -0.00
-        # Two standard errors are seldom chance.
-        verdict = ": the anchors alone are better" if self.points + 2 * self.standard_error < 0 else ""
-        about, other = "Gain over keeping the anchors", "anchors alone"
-        if self.at_any_budget:  # it keeps none of the smaller ones, so that to be a little worse is no verdict
-            about = f"At {100 * height.low / height.high:.0f} to 100 % of the anchor's cost, against all of the anchor"
-            verdict, other = "", "anchor"
-        without = f"; {counted(self.left_out, 'stitch')} without hits left out" if self.left_out else ""
-        split = "half" if height.folds == 2 else f"{height.folds - 1} of {height.folds} parts"
-        return (
-            f"{about}: {points:+.2f} ± {self.standard_error:.2f} points{verdict} "
-            f"(frontier {height.percent:.2f} %, {other} {self.anchors.percent:.2f} %; chosen on {split} of the "
-            f"{height.images:,} images, reported on the other{'s' if height.folds > 2 else ''}{without})"
-        )
 
 
 def frontier_height(
@@ -94,7 +33,8 @@ def frontier_height(
     """Return the height of the frontier of a table's stitches; of `table.anchors`, that of the anchors alone.
 
     Stitches without hits, such as predicted ones, or without the cost are passed over. Image `i` lies in fold
-    `i % folds`. Of stitches that are equally good on the images that choose, the cheaper is chosen.
+    `i % folds`. Of stitches that are equally good on the images that choose, the cheaper is chosen. Where images are
+    not right or wrong, the folds are the two halves on which the table has its score.
 
     Args:
         table: Stitches with the cost.
@@ -108,10 +48,12 @@ def frontier_height(
         TableError: If there are no hits, no anchors, no such column, a budget that nothing keeps, or other folds than
             from 2 to the number of images.
     """
+    if hits is None and has_halves(table):
+        return height_by_halves(table, cost, between)
     known = _hits_of(table, hits)
     found = _candidates(table, known, cost)
     ends = tuple(map(column(cost).badness, between)) if between else _ends(found, table)
-    budgets = _budgets(ends)
+    budgets = spaced_budgets(ends)
     return _height(_chosen(found.values(), known.images, folds, budgets), known.images, cost, budgets)
 
 
@@ -138,25 +80,27 @@ def frontier_gain(
     Raises:
         TableError: As for `frontier_height`.
     """
+    if hits is None and has_halves(table):
+        return gain_by_halves(table, cost)
     known = _hits_of(table, hits)
     found = _candidates(table, known, cost)
     alone = _anchors(found, table)
     came = [(found[name][0], bits) for name, bits in known.before.items() if name in found]
-    budgets = _budgets(_ends(found, table))
+    budgets = spaced_budgets(_ends(found, table))
     kept = [(budgets[0], bits) if len(alone) == 1 else (at, bits) for at, bits in (*alone, *came)]
     ours, theirs = (_chosen(some, known.images, folds, budgets) for some in (found.values(), kept))
     differences = [Counter(fold) for fold in ours]
     for fold, other in zip(differences, theirs, strict=True):
         fold.subtract(other)
     frontier, anchors = (_height(one, known.images, cost, budgets) for one in (ours, theirs))
-    left_out = sum(measured(row, cost, SCORE) and row.stitch not in found for row in table)
+    left_out = sum(measured(row, cost, table.score) and row.stitch not in found for row in table)
     return Gain(*_mean(differences, known.images), frontier, anchors, left_out, budgets[0] < min(alone)[0])
 
 
 def gain_if_known(table: StitchTable) -> Gain | None:
     """Return the gain over budgets of MACs, or None where the table lacks hits of stitches or of anchors, or MACs."""
     try:
-        return frontier_gain(table) if table.stitched.hits else None
+        return frontier_gain(table) if table.stitched.hits or has_halves(table.stitched) else None
     except TableError:
         return None
 
@@ -194,16 +138,7 @@ def _anchors(found: Mapping[str, _Candidate], table: StitchTable) -> list[_Candi
 
 def _ends(found: Mapping[str, _Candidate], table: StitchTable) -> list[float]:
     """Return costs between the least and largest of which the budgets lie."""
-    ends = [at for at, _ in _anchors(found, table)]
-    if len(ends) == 1:  # what is below zero is better the more it is, as throughput
-        ends.append(max(min(ends[0] / 2, 2 * ends[0]), min(found.values())[0]))
-    return ends
-
-
-def _budgets(ends: Iterable[float]) -> list[float]:
-    low, *_, high = sorted([*ends] * 2)
-    # The last one as it is: rounded, it might not pay for the largest anchor.
-    return [*(low + (high - low) * step / (_BUDGETS - 1) for step in range(_BUDGETS - 1)), high]
+    return ends_of_budgets([at for at, _ in _anchors(found, table)], min(found.values())[0])
 
 
 def _chosen(
@@ -242,7 +177,7 @@ def _mean(folds: Iterable[Mapping[int, int]], images: int) -> tuple[float, float
         total += sum(weight * bits.bit_count() for bits, weight in fold.items())
         squares += sum(v * w * (a & b).bit_count() for a, v in fold.items() for b, w in fold.items())
     spread = (images * squares - total**2) / (images - 1)
-    return 100 * total / (_BUDGETS * images), 100 * math.sqrt(spread) / (_BUDGETS * images)
+    return 100 * total / (BUDGETS * images), 100 * math.sqrt(spread) / (BUDGETS * images)
 
 
 def _height(folds: Sequence[Mapping[int, int]], images: int, cost: str, budgets: Sequence[float]) -> Height:

@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 FORMAT, VERSION = "snnet-table", 1
 _SHOWN_IN_TEXT, _SHOWN_IN_HTML = 8, 50
-_TEXT = ("stitch",)
 
 
 class StitchTable:
@@ -53,11 +53,16 @@ class StitchTable:
     def _by_index(self) -> dict[int, StitchRow]:
         return {row.index: row for row in sorted(self.rows, key=lambda row: row.precision, reverse=True)}
 
+    @property
+    def score(self) -> str:
+        """The column of scores that is meant where none is named: top-1, unless its facts say otherwise."""
+        return str(self.meta.get("score", SCORE))
+
     @cached_property
     def hits(self) -> Hits | None:
         """What stitches got right, image by image, of those whose top-1 it adds up to; None if there are none."""
-        scores = {row.stitch: row.get(SCORE) for row in self}
-        return self._hits and self._hits.behind(scores, self.meta.get("evaluation") or {})
+        facts, scores = self.meta.get("evaluation") or {}, {row.stitch: row.get(self.score) for row in self}
+        return self._hits and self._hits.behind(scores, facts)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -74,8 +79,7 @@ class StitchTable:
         Raises:
             TableError: If the table has no such stitch.
         """
-        found = self._find(stitch)
-        if found is None:
+        if (found := self._find(stitch)) is None:
             hint = did_you_mean(str(stitch), self._by_id)
             raise TableError(f"The table of {counted(len(self), 'row')} has no stitch {stitch!s}.{hint}")
         return found
@@ -85,14 +89,13 @@ class StitchTable:
         return self._by_id.get(str(stitch)) if number is None else self._by_index.get(number)
 
     def __repr__(self) -> str:
-        lines, _ = text_grid(*self._grid(_SHOWN_IN_TEXT), left=_TEXT)
+        lines, _ = text_grid(*self._grid(_SHOWN_IN_TEXT), left=("stitch",))
         more = len(self) - _SHOWN_IN_TEXT
         return "\n".join([self._title, *lines, *([f"... and {more} more"] if more > 0 else [])])
 
     def _repr_html_(self) -> str:
-        more = len(self) - _SHOWN_IN_HTML
-        title = f"{self._title}, the first {_SHOWN_IN_HTML}" if more > 0 else self._title
-        return html_grid(*self._grid(_SHOWN_IN_HTML), left=_TEXT, caption=title)
+        title = self._title + (f", the first {_SHOWN_IN_HTML}" if len(self) > _SHOWN_IN_HTML else "")
+        return html_grid(*self._grid(_SHOWN_IN_HTML), left=("stitch",), caption=title)
 
     @property
     def _title(self) -> str:
@@ -101,9 +104,9 @@ class StitchTable:
     def _grid(self, count: int) -> tuple[list[str], list[list[str]]]:
         """Return the headings and the first rows as people read them."""
         shown, names = self.rows[:count], self.columns
-        pairs = zip(shown, cells(self.rows, shown, names), strict=True)
-        rows = [[str(row.index), row.stitch, *values] for row, values in pairs]
-        return ["#", *_TEXT, *(column(name).heading for name in names)], rows
+        values = cells(self.rows, shown, names)
+        rows = [[str(row.index), row.stitch, *texts] for row, texts in zip(shown, values, strict=True)]
+        return ["#", "stitch", *(column(name).heading for name in names)], rows
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -140,8 +143,7 @@ class StitchTable:
         Raises:
             TableError: If the table lacks one of the stitches.
         """
-        unknown = [stitch for stitch in values if stitch not in self._by_id]
-        if unknown:
+        if unknown := [stitch for stitch in values if stitch not in self._by_id]:
             raise TableError(f"Column {name!r} names stitches that the table does not have: {', '.join(unknown[:3])}.")
         found = {stitch: {name: value} for stitch, value in values.items()}
         return self.with_values(lambda row: {**row.values, **found.get(row.stitch, {})})
@@ -185,9 +187,8 @@ class StitchTable:
         if self.hits is not None:  # before the rows, which hits of other facts do not disturb
             self.hits.save(hits_file(path))
         rows = [row.to_dict() for row in self.rows]
-        seal = sealed({"meta": self.meta, "rows": rows})["digest"]
-        head = {"format": FORMAT, "version": VERSION, "meta": self.meta, "digest": seal}
-        lines = [json.dumps(line) for line in [head, *rows]]
+        head = {"format": FORMAT, "version": VERSION, "meta": self.meta}
+        lines = map(json.dumps, [{**head, "digest": sealed({"meta": self.meta, "rows": rows})["digest"]}, *rows])
         written = write_text(path, "\n".join(lines) + "\n")
         if self.hits is None:
             hits_file(path).unlink(missing_ok=True)
@@ -208,10 +209,9 @@ class StitchTable:
             text = source.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise TableError(f"{source} cannot be read as a table ({error}); write the table anew.") from None
-        try:
+        whole = None
+        with suppress(ValueError, RecursionError):
             whole = json.loads(text)
-        except (ValueError, RecursionError):
-            whole = None
         if not isinstance(whole, dict) or not isinstance(whole.get("stitches"), list):
             return cls._from_lines(source, text.splitlines())
         rows = [read_row(source, 1, row) for row in whole.pop("stitches")]
@@ -236,8 +236,8 @@ class StitchTable:
                 f"{source} is damaged or was changed: its digest is another; write the table anew, or remove 'digest' "
                 "from its first line to take it as it is."
             )
-        found = hits_file(source)
-        return cls._checked(source, rows, facts, Hits.load(found) if found.is_file() else None)
+        hits = hits_file(source)
+        return cls._checked(source, rows, facts, Hits.load(hits) if hits.is_file() else None)
 
     @classmethod
     def _checked(

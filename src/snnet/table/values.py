@@ -23,8 +23,9 @@ def is_predicted(row: StitchRow, name: str = SCORE) -> bool:
     return row.get(name + ERROR) is not None
 
 
-def without_predictions(table: StitchTable, name: str = SCORE) -> StitchTable:
-    """Return the table without the values of a column that are predictions, and without what was said of them."""
+def without_predictions(table: StitchTable, name: str | None = None) -> StitchTable:
+    """Return the table without the predictions of a column, the score if None, and without what was said of them."""
+    name = name or table.score
 
     def known(row: StitchRow) -> Mapping[str, float]:
         gone = (name, name + ERROR) if is_predicted(row, name) else ()

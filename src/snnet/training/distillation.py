@@ -5,12 +5,12 @@ from copy import deepcopy
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from snnet.anchors import AnchorSource, Renormalize, build_model, input_spec, load_checkpoint
 from snnet.errors import TrainingError
 from snnet.network import SNNet
-from snnet.space import InputSpec, Stitch
+from snnet.space import InputSpec, Stitch, StitchSpace
+from snnet.tasks import Classification, Task
 from snnet.training.checkpoint import content_digest
 from snnet.training.settings import DistillationSettings
 
@@ -57,22 +57,29 @@ class OwnAnchorTeacher(Teacher):
     """Each stitch is taught by the largest anchor on its own route, as that anchor was before training.
 
     Args:
-        net: The network before training; its anchors are copied.
+        net: The network before training; its anchors are copied, with all of it where routes end with a head over maps.
     """
 
     def __init__(self, net: SNNet) -> None:
         super().__init__()
-        self.originals = nn.ModuleList(deepcopy(anchor) for anchor in net.anchors)
+        self.routes = list(StitchSpace.through(net.space.depths))
+        whole = [deepcopy(net)] if net.has_head else []
+        self.whole = nn.ModuleList(whole)
+        self.originals = nn.ModuleList(deepcopy(anchor) for anchor in net.anchors if not whole)
         self.eval()
 
     def logits(self, images: Tensor, stitch: Stitch) -> Tensor:
         """Return the logits of the largest anchor of `stitch`: anchors are numbered in order of cost."""
-        logits: Tensor = self.originals[max(stitch.anchors)](images)
+        number = max(stitch.anchors)
+        logits: Tensor = self.whole[0](images, self.routes[number]) if self.whole else self.originals[number](images)
         return logits
 
 
 def anchor_teacher(net: SNNet, index: int = -1) -> ModelTeacher:
     """Return a teacher made of anchor `index` (the largest by default) as it is now, copied."""
+    if net.has_head:
+        route = StitchSpace.through(net.space.depths)[range(len(net.anchors))[index]]
+        return ModelTeacher(deepcopy(net).at(route))
     return ModelTeacher(deepcopy(list(net.anchors)[index]))
 
 
@@ -101,13 +108,9 @@ def timm_teacher(
     return ModelTeacher(model, None if wanted.normalized_like(input) else Renormalize(input, wanted))
 
 
-def distillation_loss(logits: Tensor, taught: Tensor, how: DistillationSettings) -> Tensor:
-    """Return the scalar loss of `logits` against `taught`, both `(B, classes)`."""
-    if how.kind == "hard":
-        return cross_entropy(logits, taught.argmax(dim=1))
-    student = log_softmax(logits / how.temperature, dim=1)
-    target = log_softmax(taught / how.temperature, dim=1)
-    return kl_div(student, target, reduction="batchmean", log_target=True) * how.temperature**2
+def distillation_loss(outputs: Tensor, taught: Tensor, how: DistillationSettings, task: Task) -> Tensor:
+    """Return the scalar loss of `outputs` against `taught`, of one shape, as the task has it."""
+    return task.follow(outputs, taught, kind=how.kind, temperature=how.temperature)
 
 
 def described(how: DistillationSettings) -> dict[str, object]:
@@ -121,10 +124,12 @@ class Distillation(nn.Module):
     Args:
         teacher: Gives the logits to follow.
         how: Kind, weight and temperature.
+        task: What outputs mean; one class for each image if None.
     """
 
-    def __init__(self, teacher: Teacher, how: DistillationSettings | None = None) -> None:
+    def __init__(self, teacher: Teacher, how: DistillationSettings | None = None, task: Task | None = None) -> None:
         super().__init__()
+        self.task = task or Classification()
         self.how = how or DistillationSettings()
         self.teacher = teacher
 
@@ -136,11 +141,11 @@ class Distillation(nn.Module):
         }
 
     def forward(self, logits: Tensor, images: Tensor, stitch: Stitch) -> Tensor:
-        """Return the scalar distillation loss of `logits` `(B, classes)`."""
+        """Return the scalar distillation loss of outputs `(B, ...)`."""
         taught = self.teacher(images, stitch).float()
         if taught.shape != logits.shape:
             raise TrainingError(
                 f"The teacher gives logits of shape {tuple(taught.shape)} and the network {tuple(logits.shape)}; "
                 "both must know the same classes."
             )
-        return distillation_loss(logits, taught, self.how)
+        return distillation_loss(logits, taught, self.how, self.task)

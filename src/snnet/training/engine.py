@@ -19,7 +19,7 @@ from torch.distributed.tensor import DTensor
 
 from snnet.anchors import batch_norms
 from snnet.errors import DataError, TrainingError
-from snnet.network import SNNet, check_batch, check_labelled
+from snnet.network import SNNet, check_batch
 from snnet.space import Stitch, join_ids
 from snnet.training.loss import StitchLoss
 from snnet.training.optim import build_optimizer, build_schedule, learning_rates
@@ -236,7 +236,7 @@ class Engine:
 
     def _prepare(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         device = self.accelerator.device
-        images, targets = check_labelled((images, labels), self.net.num_classes)
+        images, targets = self.net.task.checked((images, labels), self.net.num_classes)
         images, targets = images.to(device, non_blocking=True), targets.to(device, non_blocking=True)
         with self.accelerator.autocast():
             check_batch(images, self.net)

@@ -2,11 +2,11 @@
 """The loss of one stitch: labels, and a teacher where there is one."""
 
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 from snnet.errors import RecipeError
 from snnet.network import SNNet
 from snnet.space import Stitch
+from snnet.tasks import Classification, Task, describe_task
 from snnet.training.distillation import (
     Distillation,
     OwnAnchorTeacher,
@@ -31,6 +31,7 @@ class StitchLoss(nn.Module):
             give the smoothing to `timm.data.Mixup` then.
         distillation: The teacher's part, with its weight alpha; None for labels alone.
         in_place: How the other stitches of a step follow the first, in place of `distillation`.
+        task: What outputs and targets mean; one class for each image if None.
     """
 
     def __init__(
@@ -39,8 +40,10 @@ class StitchLoss(nn.Module):
         smoothing: float = LossSettings().smoothing,
         distillation: Distillation | None = None,
         in_place: DistillationSettings | None = None,
+        task: Task | None = None,
     ) -> None:
         super().__init__()
+        self.task = task or Classification()
         self.smoothing = LossSettings(smoothing=smoothing).smoothing
         self.distillation = distillation
         self.in_place = in_place
@@ -51,18 +54,17 @@ class StitchLoss(nn.Module):
         """Return the scalar loss.
 
         Args:
-            logits: `(B, classes)` of the network.
-            targets: Labels `(B,)`, or probabilities `(B, classes)`.
+            logits: What the network gives, `(B, classes)` or as its task has it.
+            targets: Labels `(B,)`, or probabilities `(B, classes)`; or what the task has for targets.
             images: `(B, C, H, W)`, what the network received; the teacher receives the same.
             stitch: The route that gave the logits.
-            first: `(B, classes)`, what the first stitch of the step gave for these images, without gradients; None
+            first: What the first stitch of the step gave for these images, without gradients; None
                 for that stitch itself.
         """
         logits = logits.float()
-        smoothing = 0.0 if targets.is_floating_point() else self.smoothing
-        label_loss = cross_entropy(logits, targets, label_smoothing=smoothing)
+        label_loss = self.task.smoothed_loss(logits, targets, self.smoothing)
         if self.in_place is not None and first is not None:
-            return _mixed(label_loss, distillation_loss(logits, first.float(), self.in_place), self.in_place)
+            return _mixed(label_loss, distillation_loss(logits, first.float(), self.in_place, self.task), self.in_place)
         if self.distillation is None:
             return label_loss
         return _mixed(label_loss, self.distillation(logits, images, stitch), self.distillation.how)
@@ -74,6 +76,8 @@ class StitchLoss(nn.Module):
             "smoothing": self.smoothing,
             "distillation": None if part is None else part.describe(),
         }
+        if type(self.task) is not Classification:
+            facts["task"] = describe_task(self.task)
         return facts if self.in_place is None else {**facts, "in_place": described(self.in_place)}
 
 
@@ -95,12 +99,13 @@ def build_loss(settings: LossSettings, net: SNNet, *, new_heads: bool = False) -
     """
 
     def part(section: TeacherSettings | None) -> Distillation | None:
-        return None if section is None else Distillation(_teacher(section, net, new_heads=new_heads), section)
+        return None if section is None else Distillation(_teacher(section, net, new_heads=new_heads), section, net.task)
 
     teacher = settings.teacher
     if teacher is None or teacher.source != IN_PLACE:
-        return StitchLoss(smoothing=settings.smoothing, distillation=part(teacher))
-    return StitchLoss(smoothing=settings.smoothing, distillation=part(settings.first_teacher), in_place=teacher)
+        return StitchLoss(smoothing=settings.smoothing, distillation=part(teacher), task=net.task)
+    first = part(settings.first_teacher)
+    return StitchLoss(smoothing=settings.smoothing, distillation=first, in_place=teacher, task=net.task)
 
 
 def _teacher(section: TeacherSettings, net: SNNet, *, new_heads: bool) -> Teacher:

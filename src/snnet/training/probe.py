@@ -11,12 +11,8 @@ from snnet.evaluation import Scores
 from snnet.init import has_batch_norm, recalibrate
 from snnet.network import SNNet, Tree, run_tree
 from snnet.space import Stitch
-from snnet.table import SCORE
 from snnet.training.stream import Batch
 from snnet.utils import evaluating
-
-PREFIX = f"{SCORE}/"
-"""Begins the name of a stitch's top-1 in the log."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +26,7 @@ class Probe:
         calibration: Clean images `(N, C, H, W)` on which running statistics of batch norms are measured before;
             without them, stitches use those of their anchors.
         anchors: Which anchors are measured too, as `recalibrate` takes it.
-        told: Told the step and the top-1 of each stitch, whenever they were measured.
+        told: Told the step and the score of each stitch, whenever they were measured.
     """
 
     batches: Iterable[Batch]
@@ -49,11 +45,11 @@ class Probe:
         return step % self.every == 0 or step == steps
 
     def measure(self, net: SNNet, step: int) -> dict[str, float]:
-        """Return `top1/ID` -> percent after a step; weights, modes, statistics and random state stay as they are."""
+        """Return `top1/ID` (or another score) -> value; weights, modes and random state stay as they are."""
         tree = Tree()
         for stitch in self.stitches:
             tree.add(stitch, net.steps(stitch))
-        scores = {stitch: Scores() for stitch in tree.stitches}
+        scores = {stitch: Scores(net.task) for stitch in tree.stitches}
         devices = range(torch.cuda.device_count())
         # Not inference_mode: a module may cache tensors that the next step needs. A loader may draw random numbers.
         with evaluating(net) as device, torch.no_grad(), torch.random.fork_rng(devices=devices):
@@ -61,14 +57,16 @@ class Probe:
                 recalibrate(
                     net, self.calibration, stitches=self.stitches, anchors=self.anchors, device=device, progress=False
                 )
-            for images, labels in self.batches:
-                for name, logits in run_tree(net, tree, images.to(device)):
-                    scores[name].add(logits, labels.to(device).long())
+            for batch in self.batches:
+                images, targets = net.task.checked(batch, net.num_classes)
+                for name, outputs in run_tree(net, tree, images.to(device)):
+                    scores[name].add(outputs, targets.to(device))
             net.forget_statistics()
-        found = {name: score.result()[0][SCORE] for name, score in scores.items()}
+        chosen_by = net.task.scores[0]
+        found = {name: score.result()[0][chosen_by] for name, score in scores.items()}
         if self.told is not None:
             self.told(step, found)
-        return {PREFIX + name: score for name, score in found.items()}
+        return {f"{chosen_by}/{name}": score for name, score in found.items()}
 
 
 def spread_of(stitches: Sequence[Stitch], count: int) -> list[Stitch]:

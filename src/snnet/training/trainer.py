@@ -79,7 +79,7 @@ class Trainer:
         self.optim = optim or OptimSettings()
         self.frozen = self.optim.frozen(len(net.anchors))
         self.sampler = sampler or UniformSampler(with_something_to_train(net.space, self.frozen))
-        self.loss = loss or StitchLoss()
+        self.loss = loss or StitchLoss(task=net.task)
         self.mixup = mixup
         self.directory = None if directory is None else Path(directory)
         self.facts = dict(facts or {})

@@ -1,0 +1,81 @@
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from snnet.errors import DataError, RecipeError, TrainingError
+from snnet.tasks import TASKS, Classification, Task, build_task, describe_task
+
+
+@dataclass(frozen=True)
+class Regression(Task):
+    """Numbers `(B,)`; the mean absolute error times a scale."""
+
+    scores: ClassVar[tuple[str, ...]] = ("mae",)
+    scale: float = 1.0
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs[:, 0] - targets).square().mean()
+
+    def statistics(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return (outputs[:, 0] - targets).abs()[:, None].double()
+
+    def score(self, sums: Tensor, images: int) -> Mapping[str, float]:
+        return {"mae": self.scale * float(sums[0]) / images}
+
+
+@pytest.fixture
+def regression() -> object:
+    TASKS.register("regression")(Regression)
+    yield
+    del TASKS._entries["regression"]
+
+
+@pytest.mark.usefixtures("regression")
+def test_a_task_goes_by_its_name_and_settings() -> None:
+    assert describe_task(Classification()) == {"name": "classification"}
+    again = build_task(**describe_task(Regression(scale=2.0)))
+    assert again == Regression(scale=2.0)
+    with pytest.raises(RecipeError, match=r"does not take these settings: .*'color'"):
+        build_task("regression", color=1)
+
+
+def test_a_task_without_a_name_says_how_to_give_it_one() -> None:
+    with pytest.raises(RecipeError, match=r"@snnet\.TASKS\.register\('regression'\)"):
+        describe_task(Regression())
+    with pytest.raises(RecipeError, match=r"Unknown task 'clasification'.* 'classification'"):
+        build_task("clasification")
+
+
+def test_what_a_task_need_not_say() -> None:
+    task, generator = Regression(), torch.Generator().manual_seed(0)
+    one, other = torch.randn(2, 50, 3, generator=generator).unbind()
+    torch.testing.assert_close(task.divergence(one, other), (one - other).square().mean(1) / 2)
+    assert task.agreement(one, one).min() == 1 and task.agreement(one, other).max() <= 1
+    torch.testing.assert_close(task.follow(one, other, kind="soft", temperature=1.0), (one - other).square().mean())
+    with pytest.raises(TrainingError, match=r"no label smoothing, and 0.1"):
+        task.smoothed_loss(one, one[:, 0], 0.1)
+    first, second = torch.randn(2, 5, 2, generator=generator).unbind()
+    assert len(set(task.digests(torch.cat([first, second, first.flip(1)])).tolist())) == 15
+    torch.manual_seed(0)
+    features = one[:1].clone().requires_grad_()
+    jacobian = torch.stack(
+        [torch.autograd.grad(d, features, retain_graph=True)[0] for d in task.draws(task.answers(features), 3000)]
+    )
+    change = other[:1]
+    expected = float(task.divergence(one[:1], one[:1] + change))
+    assert float((jacobian * change).sum((1, 2)).square().mean() / 2) == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize("batch", [torch.zeros(2), (torch.zeros(2), 3), (torch.zeros(2, 3, 4, 4),) * 3])
+def test_what_is_no_batch_is_refused(batch: object) -> None:
+    with pytest.raises(DataError, match="two tensors"):
+        Regression().checked(batch, 1)
+
+
+def test_other_numbers_of_targets_are_refused() -> None:
+    with pytest.raises(DataError, match=r"\(2, 3, 4, 4\) with torch.float32 \(3,\)"):
+        Regression().checked((torch.zeros(2, 3, 4, 4), torch.zeros(3)), 1)
