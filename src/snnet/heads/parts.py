@@ -54,6 +54,7 @@ class Pyramid(nn.Module):
 
     Attributes:
         channels: Widths of the four maps.
+        reductions: Pixels of the image for each of their positions, along an axis; of equal maps not always whole.
 
     Raises:
         HeadError: If the reductions neither are equal nor double from map to map.
@@ -63,14 +64,16 @@ class Pyramid(nn.Module):
         super().__init__()
         widths, count = [spec.channels for spec in maps], len(maps)
         if is_flat(maps):
+            finest: float = maps[0].reduction / 4
             self.sources = [-(-(level + 1) * count // _LEVELS) - 1 for level in range(_LEVELS)]
             levels: Sequence[Callable[[int], tuple[nn.Module, int]]] = [_finer_twice, _finer, _same, _coarser]
         else:
             check_doubling(maps)
             kept = list(range(count))[-_LEVELS:]
-            missing = _LEVELS - len(kept)
+            finest, missing = maps[kept[0]].reduction, _LEVELS - len(kept)
             self.sources = kept + [kept[-1]] * missing
             levels = [_same] * len(kept) + [partial(_coarser, times=2 ** (n + 1)) for n in range(missing)]
+        self.reductions = tuple(finest * 2**level for level in range(_LEVELS))
         made = [make(widths[source]) for make, source in zip(levels, self.sources, strict=True)]
         self.levels = nn.ModuleList(level for level, _ in made)
         self.channels = tuple(width for _, width in made)
@@ -100,7 +103,12 @@ def check_doubling(maps: Sequence[MapSpec]) -> None:
 
 
 def resized(features: Tensor, size: Sequence[int]) -> Tensor:
-    """Return a map `(B, C, h, w)` with another height and width, bilinear."""
+    """Return a map `(B, C, h, w)` with another height and width, bilinear.
+
+    Args:
+        features: The map.
+        size: Height and width that are wanted.
+    """
     if tuple(features.shape[2:]) == tuple(size):
         return features
     return interpolate(features, size=tuple(size), mode="bilinear", align_corners=False)

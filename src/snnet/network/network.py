@@ -129,7 +129,7 @@ class SNNet(Routing, PyTorchModelHubMixin):
         self._modules.pop("head", None)
         self.set_taps(asked)
         try:
-            built = source.build(self.map_specs, self.input.size[1:], self.own_map(0).grid)
+            built = source.build(self.map_specs, self.input.size[1:])
         except BaseException:
             self.set_taps(before)
             raise

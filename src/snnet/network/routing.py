@@ -189,7 +189,7 @@ class Routing(nn.Module):
         """Return the name of a stitch's beginning up to each of its steps, see `route_prefixes`."""
         return tuple(prefix for *_, prefix in self._route(stitch)[0])
 
-    def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor:
+    def run_step(self, step: Step, features: Tensor | Sequence[Tensor], prefix: str = "") -> Tensor:
         """Run one step, with the statistics measured for the beginning `prefix` of a route that it ends, if any.
 
         Args:

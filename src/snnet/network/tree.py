@@ -88,7 +88,7 @@ def find_module(root: nn.Module, path: Path) -> Any:
 def run_calls(
     root: nn.Module,
     calls: Iterable[Call],
-    features: Tensor,
+    features: Any,
     statistics: RouteStatistics | None = None,
     maps: list[Tensor] | None = None,
 ) -> Tensor:
@@ -129,7 +129,8 @@ def run_calls(
                 siblings = find_module(root, parent)._modules
                 for name in names:
                     features = siblings[name](features)
-    return aside[-1] if kind == "tap" else features
+    outputs: Tensor = aside[-1] if kind == "tap" else features
+    return outputs
 
 
 @dataclass(slots=True)
