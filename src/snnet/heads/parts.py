@@ -47,7 +47,8 @@ class Pyramid(nn.Module):
 
     Maps of one reduction `r`, such as those of plain ViTs, become maps of `r / 4`, `r / 2`, `r` and `2 r` by transposed
     convolutions and pooling (ViTDet, arXiv 2203.16527), where there are not four of them each of the one nearest in
-    depth. Of maps that halve already the last four stay, and what is missing is pooled from the last.
+    depth. Of maps that halve already, the last of each size where there are several, the last four stay, and what is
+    missing is pooled from the last.
 
     Args:
         maps: What the maps are, in their order.
@@ -57,7 +58,7 @@ class Pyramid(nn.Module):
         reductions: Pixels of the image for each of their positions, along an axis; of equal maps not always whole.
 
     Raises:
-        HeadError: If the reductions neither are equal nor double from map to map.
+        HeadError: If the reductions neither are equal nor double from size to size.
     """
 
     def __init__(self, maps: Sequence[MapSpec]) -> None:
@@ -68,8 +69,9 @@ class Pyramid(nn.Module):
             self.sources = [-(-(level + 1) * count // _LEVELS) - 1 for level in range(_LEVELS)]
             levels: Sequence[Callable[[int], tuple[nn.Module, int]]] = [_finer_twice, _finer, _same, _coarser]
         else:
-            check_doubling(maps)
-            kept = list(range(count))[-_LEVELS:]
+            last = {spec.reduction: number for number, spec in enumerate(maps)}
+            check_doubling([maps[number] for number in last.values()])
+            kept = list(last.values())[-_LEVELS:]
             finest, missing = maps[kept[0]].reduction, _LEVELS - len(kept)
             self.sources = kept + [kept[-1]] * missing
             levels = [_same] * len(kept) + [partial(_coarser, times=2 ** (n + 1)) for n in range(missing)]
