@@ -74,3 +74,13 @@ def test_what_is_no_batch_is_refused(batch: object) -> None:
 def test_other_numbers_of_targets_are_refused() -> None:
     with pytest.raises(DataError, match=r"\(2, 3, 4, 4\) with torch.float32 \(3,\)"):
         Regression().checked((torch.zeros(2, 3, 4, 4), torch.zeros(3)), 1)
+
+
+def test_doubt_is_how_little_the_others_agree_with_the_best() -> None:
+    task, images = Classification(), torch.randn(2, 40, 5, generator=torch.Generator().manual_seed(0))
+    mean = images.softmax(2).mean(0).sort(descending=True).values
+    torch.testing.assert_close(task.doubt(list(images)), 1 - mean[:, 0] + mean[:, 1])
+    plain = Task.doubt(task, [*images, images[1]])
+    first = images[0].argmax(1) == images[1].argmax(1)
+    torch.testing.assert_close(plain, torch.where(first, 0.0, 0.5).double())
+    assert not Task.doubt(task, [images[0]]).any()
