@@ -10,9 +10,10 @@ from typing import Any
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import RecipeError
 from snnet.init import InitReport
+from snnet.recipes.opening import open_run
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe
-from snnet.recipes.run import BEFORE, TABLE, Run, open_run
+from snnet.recipes.run import BEFORE, TABLE, Run
 from snnet.recipes.run_directory import steps_begun
 from snnet.recipes.trainer import build_trainer
 from snnet.report import write_report
