@@ -18,6 +18,8 @@ from torch import nn
 from torch.utils.data import DataLoader
 from torchmetrics.detection import MeanAveragePrecision
 from torchvision.models.detection import FasterRCNN, MaskRCNN
+from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.models.detection.rpn import AnchorGenerator
 
 import snnet
@@ -37,10 +39,19 @@ def build(family: str, masks: bool, channels: int) -> nn.Module:
     # Half as large as usual: three shapes around four times the stride of each level.
     sizes = tuple((4 * stride,) for stride in (*backbone.strides, 2 * backbone.strides[-1]))
     generator = AnchorGenerator(sizes, ((0.5, 1.0, 2.0),) * len(sizes))
-    few = {"box_batch_size_per_image": 64, "rpn_pre_nms_top_n_train": 300, "rpn_post_nms_top_n_train": 150}
-    few |= {"rpn_pre_nms_top_n_test": 300, "rpn_post_nms_top_n_test": 100}
+    few: dict[str, Any] = {
+        "box_batch_size_per_image": 32,
+        "rpn_pre_nms_top_n_train": 200,
+        "rpn_post_nms_top_n_train": 100,
+    }
+    few |= {"rpn_pre_nms_top_n_test": 200, "rpn_post_nms_top_n_test": 50, "box_detections_per_img": 20}
+    # A head for boxes as small as the pictures: torchvision's has 1,024 channels, and would cost more than the network.
+    few |= {"box_head": TwoMLPHead(49 * channels, 128), "box_predictor": FastRCNNPredictor(128, 11)}
+    if masks:
+        few |= {"mask_head": MaskRCNNHeads(channels, (channels,) * 2, 1)}
+        few |= {"mask_predictor": MaskRCNNPredictor(channels, channels, 11)}
     kind = MaskRCNN if masks else FasterRCNN
-    return kind(backbone, num_classes=11, rpn_anchor_generator=generator, **few, **backbone.input_options)
+    return kind(backbone, rpn_anchor_generator=generator, **few, **backbone.input_options)
 
 
 def train(model: nn.Module, steps: int, batch: int, rate: float) -> None:
@@ -89,9 +100,9 @@ def main() -> None:
     parser.add_argument("--family", choices=EMBEDDED_FAMILIES, default="cnn")
     parser.add_argument("--masks", action="store_true", help="Mask R-CNN in place of Faster R-CNN")
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--channels", type=int, default=64, help="width of the pyramid")
+    parser.add_argument("--channels", type=int, default=48, help="width of the pyramid")
     parser.add_argument("--count", type=int, default=500, help="scenes that stitches are scored on")
     parser.add_argument("--every", type=int, default=1, help="score every so many stitches of the space")
     parser.add_argument("--output", type=Path, help="JSON file for the scores")
