@@ -12,7 +12,7 @@ from snnet.layers import MapOf, StitchingLayer, set_lora_rank
 from snnet.network.family import build_layers, check_family, check_space
 from snnet.network.images import check_batch, fits
 from snnet.network.statistics import RouteStatistics
-from snnet.network.tree import Call, find_call, find_module, join_calls, run_calls
+from snnet.network.tree import Call, Given, find_call, find_module, join_calls, run_calls
 from snnet.space import (
     Cut,
     FeatureSpec,
@@ -189,7 +189,7 @@ class Routing(nn.Module):
         """Return the name of a stitch's beginning up to each of its steps, see `route_prefixes`."""
         return tuple(prefix for *_, prefix in self._route(stitch)[0])
 
-    def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor:
+    def run_step(self, step: Step, features: Given, prefix: str = "") -> Tensor:
         """Run one step, with the statistics measured for the beginning `prefix` of a route that it ends, if any.
 
         Args:
