@@ -13,7 +13,7 @@ from snnet.anchors import Anchor, AnchorSource, load_anchor
 from snnet.network import SNNet
 from snnet.space import StitchSpace
 
-pytest_plugins = ["tests.browser", "tests.bundles"]
+pytest_plugins = ["tests.browser", "tests.bundles", "tests.dense"]
 # Processes that tests start: threads that wait for a core spin, and cost more than they save.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 

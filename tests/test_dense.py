@@ -15,7 +15,7 @@ from snnet.profiling import MeasureSettings, profile
 from snnet.profiling.bench import Bench
 from snnet.profiling.memory import LiveTensors
 from snnet.runtime.engines import ENGINES, Conditions, EagerEngine
-from tests.dense import build_dense_net
+from tests.helpers.mapped import build_dense_net
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 from . import anchors as anchors
 from . import data as data
+from . import detection as detection
 from . import evaluation as evaluation
 from . import export as export
 from . import heads as heads

@@ -5,7 +5,9 @@ import timm
 import torch
 from torch import Tensor, nn
 
+import snnet
 from snnet.anchors import Anchor, load_anchor
+from snnet.layers import map_of
 from snnet.space import FeatureSpec, map_specs
 from tests.anchors.checks import disturbed, random_images
 from tests.anchors.families import FAMILIES
@@ -39,14 +41,6 @@ def built(name: str) -> nn.Module:
     return disturbed(model).eval()
 
 
-def as_map(features: Tensor, spec: FeatureSpec) -> Tensor:
-    if spec.layout == "NCHW":
-        return features
-    if spec.layout == "NHWC":
-        return features.movedim(-1, 1)
-    return features[:, spec.prefix_tokens :].mT.unflatten(2, spec.grid)
-
-
 def maps_of(anchor: Anchor, images: Tensor) -> list[Tensor]:
     """The maps after the blocks that `feature_info` names."""
     wanted = {info["block"] for info in anchor.feature_info}
@@ -54,7 +48,7 @@ def maps_of(anchor: Anchor, images: Tensor) -> list[Tensor]:
     for block in range(anchor.depth):
         features = anchor.run(features, block, block + 1)
         if block in wanted:
-            maps.append(as_map(features, anchor.feature(block)))
+            maps.append(map_of(features, anchor.feature(block)))
     return maps
 
 
@@ -66,6 +60,15 @@ def timm_maps(model: nn.Module, images: Tensor, wanted: list[Tensor]) -> list[Te
     return [next(each for each in reversed(found) if each.shape == one.shape) for one in wanted]
 
 
+def check_network(anchor: Anchor, images: Tensor, expected: list[Tensor]) -> None:
+    """A network gives the same maps of its one anchor, one for each stage or block; of one size it has the last."""
+    net = snnet.stitch(anchor, space="search").eval()
+    found = net.features(images, 0, taps=len(anchor.depths) if len(anchor.depths) > 1 else anchor.depth)
+    sizes = {each.shape[2:]: each for each in found}
+    found = found if len(sizes) == 1 else list(sizes.values())
+    assert all(torch.equal(one, other) for one, other in zip(found, expected, strict=True))
+
+
 @pytest.mark.parametrize("resized", [False, True], ids=["own size", "other size"])
 @pytest.mark.parametrize("name", MODELS)
 def test_maps_equal_timms_intermediates(name: str, resized: bool) -> None:
@@ -75,6 +78,7 @@ def test_maps_equal_timms_intermediates(name: str, resized: bool) -> None:
     images, model = random_images(anchor), anchor.model
     with torch.no_grad():
         found = maps_of(anchor, images)
+        check_network(anchor, images, found)
         expected = timm_maps(model, images, found)
         if name == "pvt":  # of which timm's stages end with a norm, and ours do not
             norms = [stage.norm for stage in model.stages]

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +12,13 @@ from snnet.data import (
     Augmentation,
     CleanTransform,
     CorruptImageError,
+    DenseAugmentation,
     ImageDataset,
     Request,
     TensorImages,
     open_dataset,
     open_pair,
+    target_of,
 )
 from snnet.errors import DataError
 from snnet.space import InputSpec
@@ -88,3 +91,39 @@ def test_turned_or_as_timm_reads_them(root: Path, rgb: InputSpec) -> None:
     turned, kept = (open_dataset("folder", root, input=rgb, upright=upright) for upright in (True, False))
     assert not torch.equal(turned[0][0], kept[0][0])
     assert torch.equal(turned[1][0], kept[1][0])  # a PNG, without EXIF data
+
+
+@pytest.mark.parametrize("target", ["mask", "depth"])
+def test_a_source_of_dense_targets_is_read_and_held(
+    grey: InputSpec, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = torch.randint(0, 255, (6, 28, 28), dtype=torch.uint8)
+    targets = torch.randint(0, 4, (6, 28, 28)).to(torch.uint8 if target == "mask" else torch.float32)
+    names = ["a", "b", "c", "d"] if target == "mask" else []
+
+    monkeypatch.setattr(SOURCES, "_entries", dict(SOURCES._entries))
+
+    @SOURCES.register("mine")
+    def mine(request: Request) -> ArraySource:
+        return ArraySource(pixels, targets, names)
+
+    options: dict[str, Any] = {"input": grey, "target": target}
+    held, read = open_dataset("mine", **options), open_dataset("mine", augment=DenseAugmentation(), **options)
+    with pytest.raises(DataError, match=f"no targets of kind 'label'; open it with target='{target}'"):
+        open_dataset("mine", input=grey)
+    assert isinstance(held, TensorImages) and isinstance(read, ImageDataset)
+    assert target_of(held) == target_of(read) == target
+    assert held.labels.dtype == (torch.int64 if target == "mask" else torch.float32)
+    assert torch.equal(held.labels, targets)
+    clean = read.clean()
+    for place in range(6):
+        for one, two in zip(held[place], clean[place], strict=True):
+            torch.testing.assert_close(one, two)
+    some = held.some([4, 2])
+    assert torch.equal(some.labels, held.labels[[4, 2]]) and some.clean() is some
+    assert torch.equal(read.clean().some([4, 2])[0][1], held.labels[4])  # type: ignore[arg-type]
+
+
+def test_labels_of_an_array_may_be_a_tensor() -> None:
+    source = ArraySource(torch.zeros(3, 4, 4, dtype=torch.uint8), torch.tensor([2, 0, 1]), ["a", "b", "c"])
+    assert source.labels == (2, 0, 1) and source.target == "label" and source.read(0)[1] == 2

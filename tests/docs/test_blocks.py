@@ -11,6 +11,7 @@ from snnet.anchors import ANCHORS, MODELS
 from snnet.cli.app import COMMANDS
 from snnet.data import SOURCES
 from snnet.export import EXPORTS
+from snnet.heads import HEADS
 from snnet.runtime.engines import ENGINES
 from snnet.serving import POLICIES
 from snnet.training.samplers import SAMPLERS
@@ -36,7 +37,7 @@ def name_of(value: object) -> str:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with what pages take for given; what blocks register, and where they log, goes with the test."""
-    for registry in (ANCHORS, ENGINES, EXPORTS, MODELS, POLICIES, SAMPLERS, SOURCES):
+    for registry in (ANCHORS, ENGINES, EXPORTS, HEADS, MODELS, POLICIES, SAMPLERS, SOURCES):
         registry.names()  # type: ignore[attr-defined]
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))  # type: ignore[attr-defined]
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")

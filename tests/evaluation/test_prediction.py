@@ -133,3 +133,17 @@ def test_scores_of_skips_and_of_routes_that_come_back_are_predicted(anchors):
     middle = fmean(truth[one] for one in seen)
     assert fmean(errors) < 0.4 * fmean(abs(truth[s.id] - middle) for s in routes if s.id not in seen)
     assert all(row.values["top1_error"] > 0 for row in found.table if row.stitch not in seen)
+
+
+def test_the_score_is_the_one_that_the_table_is_chosen_by():
+    table = rising()
+    known = only(table, {table[0].stitch, table[1].stitch, table[5].stitch})
+    renamed = StitchTable(
+        [StitchRow(r.index, r.stitch, {n.replace("top1", "miou"): v for n, v in r.values.items()}) for r in known],
+        {"score": "miou"},
+    )
+    found, expected = predict_scores(renamed).table, predict_scores(known).table
+    assert [row.values["miou"] for row in found] == [row.top1 for row in expected]
+    assert is_predicted(found[7], "miou")
+    with pytest.raises(TableError, match="points of percent, and 'rmse' is not in percent"):
+        predict_scores(StitchTable(known, {"score": "rmse"}))

@@ -4,6 +4,7 @@ import torch
 
 from snnet.evaluation.batches import Batches
 from snnet.evaluation.sample import SampleSums, draw, inclusion_probabilities, see_sample
+from snnet.tasks import Embedding
 
 
 @pytest.mark.parametrize("share", [0.01, 0.1, 0.5, 0.9, 1.0])
@@ -35,7 +36,7 @@ def test_estimates_are_right_on_average_with_the_variance_they_state():
             chosen = draw(likely, generator)
             sums.add(base[part], chosen, likely, right[1:, part][:, chosen])
         found = sums.result()
-        errors.append(found.top1 - truth)
+        errors.append(found.score - truth)
         variances.append(np.diagonal(found.covariance).mean())
     spread = np.stack(errors)
     assert np.abs(spread.mean(0)).max() < 3 * spread.std() / np.sqrt(300)
@@ -49,7 +50,20 @@ def test_with_all_images_the_estimates_are_exact(tiny_net):
     assert sheet.seen.images == 30 and sample.share == 1.0
     assert sample.noise == pytest.approx(0.0)
     with torch.no_grad():
-        for stitch, top1 in zip(sample.stitches, sample.top1, strict=True):
+        for stitch, top1 in zip(sample.stitches, sample.score, strict=True):
             right = (tiny_net(images, stitch).argmax(1) == labels).double().mean().item()
             assert top1 == pytest.approx(100 * right)
     assert set(sheet.scores) == {stitch.id for stitch in tiny_net.space if stitch.is_anchor}
+
+
+def test_who_is_right_says_the_task(tiny_net):
+    generator = torch.Generator().manual_seed(1)
+    images, labels = torch.randn(30, 1, 28, 28, generator=generator), torch.arange(30) % 3
+    task = Embedding(torch.randn(3, 10, generator=generator).tolist())
+    sample, sheet = see_sample(tiny_net, Batches((images, labels), 10, 8, task=task), 1.0)
+    middle = torch.tensor(task.centers)
+    with torch.no_grad():
+        for stitch, score in zip(sample.stitches, sample.score, strict=True):
+            nearest = torch.cosine_similarity(tiny_net(images, stitch)[:, None], middle[None], dim=2).argmax(1)
+            assert score == pytest.approx(100 * (nearest == labels).double().mean().item())
+    assert all("neighbors" in score.result()[0] for score in sheet.scores.values())

@@ -157,10 +157,10 @@ def test_no_maps_and_no_outputs_are_refused(specs: list[MapSpec], outputs: int) 
 
 @pytest.mark.parametrize("name", ["fpn", "upernet", "dpt"])
 def test_reductions_that_make_no_pyramid_are_refused(name: str) -> None:
-    specs = [MapSpec(16, 4), MapSpec(32, 8), MapSpec(64, 8)]
-    with pytest.raises(HeadError, match=r"have reductions 4, 8, 8; accepted: one reduction for all.*'linear'"):
+    specs = [MapSpec(16, 4), MapSpec(32, 8), MapSpec(64, 24)]
+    with pytest.raises(HeadError, match=r"have reductions 4, 8, 24; accepted: one reduction for all.*'linear'"):
         build_head(name, specs, 5)
-    assert build_head("linear", specs, 5)(sample_maps(specs, 32, 32)).shape == (1, 5, 32, 32)
+    assert build_head("linear", specs, 5)(sample_maps(specs, 48, 48)).shape == (1, 5, 48, 48)
 
 
 def test_heads_without_their_package_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

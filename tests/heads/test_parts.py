@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from snnet.errors import HeadError
 from snnet.heads import Pyramid
 from snnet.heads.parts import without_batch_norms
 from snnet.space import MapSpec
@@ -33,6 +34,15 @@ def test_maps_that_halve_stay_and_missing_ones_are_pooled() -> None:
     for level, times in ((levels[2], 2), (levels[3], 4)):
         expected = maps[1].unfold(2, times, times).unfold(3, times, times).amax((-2, -1))
         torch.testing.assert_close(level, expected)
+
+
+def test_of_maps_of_one_size_the_last_is_read() -> None:
+    """As of EfficientNets, whose stages are not all of sizes of their own."""
+    specs = [MapSpec(8 + number, reduction) for number, reduction in enumerate((2, 4, 8, 16, 16, 32, 32))]
+    pyramid = Pyramid(specs)
+    assert pyramid.sources == [1, 2, 4, 6] and pyramid.reductions == (4, 8, 16, 32)
+    with pytest.raises(HeadError, match="reductions 4, 16"):
+        Pyramid([MapSpec(8, 4), MapSpec(8, 4), MapSpec(8, 16)])
 
 
 @pytest.mark.parametrize(("width", "groups"), [(256, 32), (64, 8), (24, 3), (7, 1), (44, 4)])

@@ -169,5 +169,21 @@ def test_hierarchical_families_give_their_stages(name: str) -> None:
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
     net.set_head("linear", 3, taps=4)
     assert net(images, net.space[-1]).shape == (3, 3, 28, 28)
-    with pytest.raises(HeadError, match=r"of 28x28 pixels make a first map of 4x4, each for 8x8: .* 32x32"):
+    with pytest.raises(HeadError, match=r"each 8x8 pixels, which do not divide images of 28x28.* 24x24 or 32x32"):
         net.set_head("linear", 3, taps=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "taps", "reductions"),
+    [
+        ("vit_fm_tiny", {"depth": 3}, 3, (7, 7, 7)),
+        ("resnet_fm_tiny", {}, 4, (4, 8, 16, 32)),
+        ("levit_fm_small", {"depth": (4, 4, 4)}, 3, (8, 16, 32)),
+        ("mobilenetv3_small_050", {}, 6, (4, 8, 16, 16, 32, 32)),
+    ],
+)
+def test_a_head_reads_four_sizes_unless_told(name: str, options: dict, taps: int, reductions: tuple[int, ...]) -> None:
+    net = stitch(timm.create_model(name, **options), space="search").set_head("linear", 3).eval()
+    assert net.taps == taps and tuple(spec.reduction for spec in net.map_specs) == reductions
+    images = torch.randn(1, *net.input.size)
+    assert len(net.features(images)) == taps and net(images).shape == (1, 3, *net.input.size[1:])

@@ -24,11 +24,20 @@ def log(tmp_path: Path) -> Path:
 
 
 def test_each_stitch_has_its_scores_in_order(log: Path) -> None:
-    assert read_curves(log) == {"0:0-4": [(10, 50.0), (20, 60.0)], "0:0-2,1:2-4": [(10, 40.0), (20, 55.0)]}
+    expected = {"0:0-4": [(10, 50.0), (20, 60.0)], "0:0-2,1:2-4": [(10, 40.0), (20, 55.0)]}
+    assert read_curves(log) == ("top1", expected)
+
+
+def test_any_score_has_curves(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text('{"step": 1, "loss": 2.0, "lr/own": 1.0, "rmse/0:0-4": 0.5}\n{"step": 2, "rmse/0:0-4": 0.25}\n')
+    assert read_curves(log) == ("rmse", {"0:0-4": [(1, 0.5), (2, 0.25)]})
+    axes = training._figure(*read_curves(log), TABLE).axes[0]
+    assert axes.get_ylabel() == "RMSE" and training._apart([0.2, 0.2, 0.5], 0.0)[1] == pytest.approx(0.21)
 
 
 def test_every_curve_is_drawn_and_named(log: Path, tmp_path: Path) -> None:
-    axes = training._figure(read_curves(log), TABLE).axes[0]
+    axes = training._figure(*read_curves(log), TABLE).axes[0]
     assert [line.get_xydata().tolist() for line in axes.lines] == [[[10, 50], [20, 60]], [[10, 40], [20, 55]]]
     assert [text.get_text() for text in axes.texts] == ["0:0-2,1:2-4", "anchor 0"]
     path = draw_training(log, tmp_path / "training.png", TABLE)
@@ -44,10 +53,10 @@ def test_a_log_without_scores_gives_no_picture(tmp_path: Path) -> None:
 
 
 def test_labels_of_equal_scores_do_not_lie_on_each_other() -> None:
-    assert training._apart([50.0, 80.0, 80.0, 80.5]) == [
+    assert training._apart([50.0, 80.0, 80.0, 80.5], 1.0) == [
         50.0,
         80.0,
         pytest.approx(81.017, 0.001),
         pytest.approx(82.03, 0.001),
     ]
-    assert training._apart([50.0]) == [50.0]
+    assert training._apart([50.0], 1.0) == [50.0]

@@ -15,7 +15,7 @@ from snnet.searching.candidates import Costs
 from snnet.searching.learning import after_training, lacking
 from snnet.searching.proposals import Proposals
 from snnet.searching.report import choose
-from snnet.searching.scoring import Judge, Score, log_probabilities
+from snnet.searching.scoring import Judge, Score
 from snnet.space import Stitch
 from snnet.table import AGREEMENT, DIVERGENCE, EXPECTED
 from tests.conftest import build_tiny_anchor
@@ -166,7 +166,7 @@ def test_scores_are_those_of_the_routes_themselves(tiny_net: SNNet) -> None:
     anchors = list(tiny_net.space)[:3]
     for route, score in judge.anchors(anchors).items():
         assert vars(score) == pytest.approx(vars(scores[route]), abs=1e-6)
-    assert torch.equal(judge.answers[1], log_probabilities(tiny_net(images(20), 1)).detach())
+    assert torch.equal(judge.answers[1], tiny_net.task.answers(tiny_net(images(20), 1)).detach())
 
 
 def test_labels_are_optional_and_checked() -> None:
@@ -289,3 +289,24 @@ def test_a_search_takes_a_network_with_low_rank_layers() -> None:
 def test_unknown_settings_of_a_search_are_refused() -> None:
     with pytest.raises(SpaceError, match=r"budget: unknown keyword\. Did you mean 'budgets'"):
         search(tiny_family(), images(), budget=3)  # type: ignore[call-arg]
+
+
+def test_a_network_with_a_head_over_maps_is_searched() -> None:
+    net = tiny_family().set_head("linear", 3)
+    snnet.initialize(net, images(), progress=False)
+    before = {name: value.clone() for name, value in net.state_dict().items() if ".tap" in name or "head" in name}
+    report = search(net, images(), budgets=4, cuts=2, progress=False)
+    assert len(net.space) >= 3 and any(not route.is_anchor for route in net.space)
+    after = net.state_dict()
+    assert all(torch.equal(after[name], value) for name, value in before.items()), "what was trained stays"
+    largest = net.task.answers(net(images()[20:], 1))
+    exact = count_costs(net)
+    for route in net.space:
+        found = report.table[route]
+        outputs = net.task.answers(net(images()[20:], route))
+        assert outputs.shape[1] == 3
+        assert found.macs == pytest.approx(exact[route].macs, rel=0.1), "what maps cost is that of the anchors there"
+        if route.is_anchor:
+            expected = net.task.divergence(largest, outputs).mean().item()
+            assert found.divergence == pytest.approx(expected, abs=1e-5)
+    assert net(images(2), net.space[2]).shape == (2, 3, 28, 28)

@@ -3,9 +3,9 @@ import torch
 
 from snnet.init import Solution
 from snnet.network import SNNet
-from snnet.searching.scoring import divergences, log_probabilities
 from snnet.searching.sensitivity import Sensitivities
 from snnet.space import Cut
+from snnet.tasks import Classification
 
 
 def test_small_errors_cause_the_divergence_that_gradients_tell(tiny_net: SNNet) -> None:
@@ -25,9 +25,9 @@ def test_small_errors_cause_the_divergence_that_gradients_tell(tiny_net: SNNet) 
             noisy = weight + part * weight.std() * torch.randn(width, width)
             bias = (back - front @ weight).flatten(0, 1).mean(0)
             told = sensed.divergence(cut, Solution(noisy, bias, width))
-            answers = log_probabilities(anchor.head(anchor.run(front @ noisy + bias, 3, 4)))
-            own = log_probabilities(anchor.head(anchor.run(back, 3, 4)))
-            found.append((told, float(divergences(own, answers).mean())))
+            answers = Classification().answers(anchor.head(anchor.run(front @ noisy + bias, 3, 4)))
+            own = Classification().answers(anchor.head(anchor.run(back, 3, 4)))
+            found.append((told, float(Classification().divergence(own, answers).mean())))
     for told, truth in found:
         assert told == pytest.approx(truth, rel=0.35)
     assert all(grad.requires_grad is False for grads in sensed.gradients.values() for grad in grads)

@@ -8,6 +8,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardInd
 
 from snnet.errors import DataError, RecipeError
 from snnet.tasks import Segmentation, build_task, describe_task
+from tests.helpers.draws import told_by_draws
 
 TASK = Segmentation()
 
@@ -83,11 +84,8 @@ def test_agreement_without_labels() -> None:
 def test_gradients_of_draws_tell_the_divergence_that_a_small_change_causes() -> None:
     torch.manual_seed(0)
     outputs, change = torch.randn(1, 4, 3, 3), 0.01 * torch.randn(1, 4, 3, 3)
-    features = outputs.clone().requires_grad_()
-    drawn = TASK.draws(TASK.answers(features), 2000)
-    jacobian = torch.stack([torch.autograd.grad(one, features, retain_graph=True)[0] for one in drawn])
     expected = TASK.divergence(TASK.answers(outputs), TASK.answers(outputs + change))
-    assert float((jacobian * change).sum((1, 2, 3, 4)).square().mean() / 2) == pytest.approx(float(expected), rel=0.1)
+    assert told_by_draws(TASK, outputs, change) == pytest.approx(float(expected), rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from snnet.errors import DataError, RecipeError, TrainingError
 from snnet.tasks import TASKS, Classification, Task, build_task, describe_task
+from tests.helpers.draws import told_by_draws
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,8 @@ def test_what_a_task_need_not_say() -> None:
         task.smoothed_loss(one, one[:, 0], 0.1)
     first, second = torch.randn(2, 5, 2, generator=generator).unbind()
     assert len(set(task.digests(torch.cat([first, second, first.flip(1)])).tolist())) == 15
-    torch.manual_seed(0)
-    features = one[:1].clone().requires_grad_()
-    jacobian = torch.stack(
-        [torch.autograd.grad(d, features, retain_graph=True)[0] for d in task.draws(task.answers(features), 3000)]
-    )
-    change = other[:1]
-    expected = float(task.divergence(one[:1], one[:1] + change))
-    assert float((jacobian * change).sum((1, 2)).square().mean() / 2) == pytest.approx(expected, rel=0.1)
+    expected = float(task.divergence(one[:1], one[:1] + other[:1]))
+    assert told_by_draws(task, one[:1], other[:1]) == pytest.approx(expected, rel=0.1)
 
 
 @pytest.mark.parametrize("batch", [torch.zeros(2), (torch.zeros(2), 3), (torch.zeros(2, 3, 4, 4),) * 3])
@@ -79,3 +74,13 @@ def test_what_is_no_batch_is_refused(batch: object) -> None:
 def test_other_numbers_of_targets_are_refused() -> None:
     with pytest.raises(DataError, match=r"\(2, 3, 4, 4\) with torch.float32 \(3,\)"):
         Regression().checked((torch.zeros(2, 3, 4, 4), torch.zeros(3)), 1)
+
+
+def test_doubt_is_how_little_the_others_agree_with_the_best() -> None:
+    task, images = Classification(), torch.randn(2, 40, 5, generator=torch.Generator().manual_seed(0))
+    mean = images.softmax(2).mean(0).sort(descending=True).values
+    torch.testing.assert_close(task.doubt(list(images)), 1 - mean[:, 0] + mean[:, 1])
+    plain = Task.doubt(task, [*images, images[1]])
+    first = images[0].argmax(1) == images[1].argmax(1)
+    torch.testing.assert_close(plain, torch.where(first, 0.0, 0.5).double())
+    assert not Task.doubt(task, [images[0]]).any()

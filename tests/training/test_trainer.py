@@ -11,12 +11,13 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from timm.data import Mixup
 from torch.nn.functional import cross_entropy
 
 from snnet.errors import CheckpointError, DataError, RecipeError, TrainingError
 from snnet.network import SNNet
 from snnet.space import Stitch
-from snnet.tasks import Classification
+from snnet.tasks import Classification, MultiLabel
 from snnet.training import (
     Distillation,
     DistillationSettings,
@@ -508,3 +509,11 @@ def test_a_warm_up_as_long_as_the_run_is_shortened_aloud(
     else:
         assert f"{epochs * 5:.0f} steps and the run has 20: it is shortened to 2 steps" in said[0]
         assert caplog.messages == said
+
+
+def test_the_loss_is_of_the_networks_task_and_mixup_mixes_classes(tiny_net: SNNet) -> None:
+    tiny_net.task = MultiLabel()
+    with pytest.raises(RecipeError, match=r"of Classification, and the network is for MultiLabel: .*task=net\.task"):
+        Trainer(tiny_net, TinyBatches(), run=settings(), loss=StitchLoss())
+    with pytest.raises(RecipeError, match="MultiLabel has other labels"):
+        Trainer(tiny_net, TinyBatches(), run=settings(), mixup=Mixup(0.8, num_classes=10))

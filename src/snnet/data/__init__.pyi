@@ -1,6 +1,8 @@
 from .balance import class_weights as class_weights
 from .calibration import calibration_images as calibration_images
 from .calibration import labelled_images as labelled_images
+from .composing import Instances as Instances
+from .composing import Scene as Scene
 from .corrupt import CorruptImageError as CorruptImageError
 from .corrupt import SkippedImages as SkippedImages
 from .corrupt import decoding as decoding

@@ -48,19 +48,19 @@ class Garments:
 
 def filled(shapes: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Return shapes `(N, H, W)` with their holes closed: what no way up, down, left and right joins to the border."""
-    free = np.pad(~shapes, ((0, 0), (1, 1), (1, 1)), constant_values=True)
+    # The shapes last, where they lie together.
+    free = np.pad(~shapes.transpose(1, 2, 0), ((1, 1), (1, 1), (0, 0)), constant_values=True)
     outside = np.zeros_like(free)
-    outside[:, 0] = True
+    outside[0] = True
     before = 0
     while (reached := int(outside.sum())) > before:
         before = reached
-        for axis in (1, 2):
-            lines, ways = np.moveaxis(outside, axis, 0), np.moveaxis(free, axis, 0)
+        for lines, ways in ((outside, free), (outside.swapaxes(0, 1), free.swapaxes(0, 1))):
             for place in range(1, len(lines)):
                 lines[place] |= lines[place - 1] & ways[place]
             for place in range(len(lines) - 2, -1, -1):
                 lines[place] |= lines[place + 1] & ways[place]
-    return ~outside[:, 1:-1, 1:-1]
+    return ~outside[1:-1, 1:-1].transpose(2, 0, 1).copy()
 
 
 @dataclass(frozen=True)

@@ -74,9 +74,11 @@ class ImageDataset(Dataset[Sample]):
         return transform(image), target
 
     def _check_mask(self, index: int, mask: Tensor) -> None:
-        known = mask[mask != IGNORED] if self.classes and not mask.is_floating_point() else mask[:0]
-        if known.numel() and not 0 <= int(known.min()) <= int(known.max()) < len(self.classes):
-            wrong = known[(known < 0) | (known >= len(self.classes))][0]
+        if not self.classes or mask.is_floating_point():
+            return
+        lowest, highest = map(int, mask.masked_fill(mask == IGNORED, 0).aminmax())
+        if lowest < 0 or highest >= len(self.classes):
+            wrong = lowest if lowest < 0 else highest
             raise CorruptImageError(
                 f"{self.source.describe(index)} (class {wrong} in its mask) does not decode: classes are 0 to "
                 f"{len(self.classes) - 1}"

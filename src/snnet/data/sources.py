@@ -136,15 +136,17 @@ class ArraySource(ImageSource):
     def __init__(self, pixels: Tensor, labels: Sequence[int] | Tensor, classes: Sequence[str]) -> None:
         self.pixels, self.targets, self.classes = pixels, torch.as_tensor(labels), tuple(classes)
         self.target = target_kind(self.targets)
-        self.labels = tuple(labels) if not isinstance(labels, Tensor) else None
+        self.labels = tuple(self.targets.tolist()) if self.target == "label" else None
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def read(self, index: int) -> tuple[Image.Image, int | Tensor]:
         """Return an image and its target."""
-        target = self.targets[index]
-        return Image.fromarray(self.pixels[index].numpy()), target if target.ndim else int(target)
+        target: int | Tensor = self.targets[index]
+        if self.target != "depth":
+            target = int(target) if self.target == "label" else self.targets[index].long()
+        return Image.fromarray(self.pixels[index].numpy()), target
 
     def in_memory(self, size: tuple[int, int]) -> "ArraySource | None":
         """Return itself, if the images have this height and width."""

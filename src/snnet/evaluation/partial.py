@@ -44,10 +44,11 @@ def evaluate_some(
     Args:
         net: The network, with its MACs in `net.table` (`snnet.profile`).
         data: As for `evaluate`.
-        error: Mean absolute error, in points of top-1, at which to stop.
+        error: Mean absolute error, in points of the score, at which to stop.
         at_most: Stitches that may be measured on all images, anchors included: a number, or a part if it is 1 or
             less. The anchors are measured in any case.
-        sample: Part of the images that stitches see before; 0 predicts from the curve alone.
+        sample: Part of the images that stitches see before; 0 predicts from the curve alone. Tasks in which images are
+            not right or wrong need 0.
         device: Where to run; by default where the network is.
         batch_size: For a `Dataset` or two tensors.
         output: File of the table, JSON Lines.
@@ -56,8 +57,8 @@ def evaluate_some(
             False nothing.
 
     Raises:
-        DataError: If a number is out of range, the data is not as `evaluate` needs it, or the network's task is
-            none in which images are right or wrong.
+        DataError: If a number is out of range, the data is not as `evaluate` needs it, or images are to be sampled for
+            a task in which they are not right or wrong.
         TableError: If `net.table` lacks MACs, or `output` holds scores of another network, data or precision.
     """
     _check(net, error=error, at_most=at_most, sample=sample)
@@ -94,10 +95,10 @@ def _check(net: SNNet, **numbers: float) -> None:
             raise DataError(f"{name}={value} is too small; give at least 0.")
     if (sample := numbers["sample"]) > 1:
         raise DataError(f"sample={sample} is no part of the images; give a number from 0 to 1.")
-    if not net.task.counts_hits:
+    if sample and not net.task.counts_hits:
         raise DataError(
-            f"Scores are predicted from the images that are right, and {type(net.task).__name__} counts none; evaluate "
-            "all stitches: snnet.evaluate(net, data)."
+            f"A sample tells which images are right, and {type(net.task).__name__} counts none; predict from the curve "
+            "alone (sample=0, --sample 0), or evaluate all stitches."
         )
 
 

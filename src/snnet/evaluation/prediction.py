@@ -14,9 +14,9 @@ from snnet.table import (
     COST,
     ERROR,
     PREDICTION,
-    SCORE,
     StitchRow,
     StitchTable,
+    column,
     line_between_anchors,
     measured,
     require_columns,
@@ -36,7 +36,8 @@ class PredictedScores:
     """A table in which every stitch has a score, and what its predictions are worth.
 
     Attributes:
-        table: `top1` of all stitches; those predicted have their standard deviation in `top1_error` (points).
+        table: `top1`, or another score, of all stitches; those predicted have their standard deviation in `top1_error`
+            (points).
         measured: Stitches measured on all images.
         error: Expected mean absolute error of the predicted scores, in points; 0.0 if none is predicted.
         next: Ids of the stitches that would tell most about the others if they were measured, the best first.
@@ -63,7 +64,7 @@ class PredictedScores:
 
 
 def predict_scores(
-    table: StitchTable, *, sample: ImageSample | None = None, score: str = SCORE, count: int = 1
+    table: StitchTable, *, sample: ImageSample | None = None, score: str | None = None, count: int = 1
 ) -> PredictedScores:
     """Predict the scores that a table lacks from those that it has; needs neither network nor images.
 
@@ -73,12 +74,15 @@ def predict_scores(
     Args:
         table: MACs of all stitches, and scores of at least the anchors; predictions in it are made anew.
         sample: What the stitches did on some of the images.
-        score: The column.
+        score: The column, in percent; the score that the table is chosen by if None.
         count: How many stitches `next` names.
 
     Raises:
-        TableError: If MACs or the score of an anchor are missing.
+        TableError: If MACs or the score of an anchor are missing, or it is not in percent.
     """
+    score = score or table.score
+    if column(score).unit != "%":
+        raise TableError(f"Scores are predicted in points of percent, and {score!r} is not in percent; evaluate all.")
     known = without_predictions(table, score)
     require_columns(known, COST, score)
     rows = list(known)
@@ -110,7 +114,7 @@ def _posterior(
     noise = np.zeros((len(exact),) * 2)
     if sample is not None:
         seen = np.array([place[stitch] for stitch in sample.stitches])
-        points, values = np.concatenate([points, seen]), np.concatenate([values, sample.top1 - lines[seen]])
+        points, values = np.concatenate([points, seen]), np.concatenate([values, sample.score - lines[seen]])
         noise = np.zeros((len(points),) * 2)
         noise[len(exact) :, len(exact) :] = sample.covariance
     depths = [row.route.segments[0].stop for row in rows if row.route.is_anchor]

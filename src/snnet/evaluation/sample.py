@@ -15,8 +15,9 @@ from torch import Tensor
 
 from snnet.evaluation.batches import Batches
 from snnet.evaluation.gaussian import Array
-from snnet.evaluation.scores import ScoreSheet, top1_hits
+from snnet.evaluation.scores import ScoreSheet, right_ones
 from snnet.network import SNNet, Tree, run_tree
+from snnet.tasks import Task
 
 _LEAST = 0.02  # probability of an image about which all anchors are sure
 _POWER = 2.0
@@ -28,14 +29,14 @@ class ImageSample:
 
     Attributes:
         stitches: Ids of the stitches that are not anchors.
-        top1: Their top-1 (percent) on all images, estimated; `(n,)`.
+        score: The percent of all images that each gets right, estimated; `(n,)`.
         noise: Variance of an estimate, in squared percent.
         common: Covariance of two estimates, for all stitches see the same images.
         share: The part of the images that was used.
     """
 
     stitches: tuple[str, ...]
-    top1: Array
+    score: Array
     noise: float
     common: float
     share: float
@@ -107,13 +108,13 @@ class SampleSums:
 
     def result(self) -> ImageSample:
         """Return the estimates with their pooled covariance."""
-        top1 = 100 * (self._base + self._sums) / self._images
+        score = 100 * (self._base + self._sums) / self._images
         covariance = self._squares * (100 / self._images) ** 2
         count = len(self.stitches)
         noise = float(np.trace(covariance)) / count
         pairs = max(count * (count - 1), 1)
         common = (float(covariance.sum()) - count * noise) / pairs
-        return ImageSample(self.stitches, top1, noise, min(max(common, 0.0), noise), self._taken / self._images)
+        return ImageSample(self.stitches, score, noise, min(max(common, 0.0), noise), self._taken / self._images)
 
 
 def see_sample(
@@ -139,29 +140,31 @@ def see_sample(
         (guides if route.is_anchor else others).add(route, net.steps(route))
     sheet, sums = ScoreSheet(guides.stitches, batches), SampleSums(others.stitches)
     generator = torch.Generator().manual_seed(0)
-    for number, (images, labels) in enumerate(batches, 1):
-        images, labels = images.to(net.device, non_blocking=True), labels.to(net.device)
-        sheet.see(images, labels)
+    for number, (images, targets) in enumerate(batches, 1):
+        images, targets = images.to(net.device, non_blocking=True), targets.to(net.device)
+        sheet.see(images, targets)
         with torch.inference_mode():
-            logits = dict(run_tree(net, guides, images))
-            for stitch, given in logits.items():
-                sheet.add(stitch, given, labels)
-            base, doubt = _guide(list(logits.values()), labels)
+            outputs = dict(run_tree(net, guides, images))
+            for stitch, given in outputs.items():
+                sheet.add(stitch, given, targets)
+            base, doubt = _guide(batches.task, list(outputs.values()), targets)
             likely = inclusion_probabilities(doubt, share).cpu()
             chosen = draw(likely, generator)
             few = chosen.to(net.device)
             runs = run_tree(net, others, images[few]) if len(few) else ()
-            hits = {stitch: top1_hits(given, labels[few]).cpu() for stitch, given in runs}
+            hits = {stitch: _right(batches.task, given, targets[few]).cpu() for stitch, given in runs}
         rows = [hits[stitch] if hits else torch.zeros(0) for stitch in others.stitches]
         sums.add(base.cpu(), chosen, likely, torch.stack(rows))
         on_batch(number)
     return sums.result(), sheet
 
 
-def _guide(logits: Sequence[Tensor], labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the part of the anchors that are right on each image, and their doubt: one minus the margin."""
-    right = torch.stack([top1_hits(given, labels).double() for given in logits])
-    total = sum((given.float().softmax(1) for given in logits), torch.zeros((), device=labels.device))
-    best = (total / len(logits)).topk(2, dim=1).values
+def _guide(task: Task, outputs: Sequence[Tensor], targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the part of the anchors that are right on each image, and their doubt."""
+    right = torch.stack([_right(task, given, targets).double() for given in outputs])
     # An anchor that gives NaN knows nothing.
-    return right.mean(0), (1 - best[:, 0] + best[:, 1]).nan_to_num(nan=1.0)
+    return right.mean(0), task.doubt(outputs).nan_to_num(nan=1.0)
+
+
+def _right(task: Task, outputs: Tensor, targets: Tensor) -> Tensor:
+    return right_ones(task.statistics(outputs, targets))

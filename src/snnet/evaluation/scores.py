@@ -95,7 +95,7 @@ class Scores:
         found = self.task.statistics(outputs, targets).double()
         parts = [found]
         if self.task.counts_hits:
-            self.hits.append(found[:, 0] > 0)
+            self.hits.append(right_ones(found))
         else:
             where = torch.zeros(len(found), device=found.device) if half is None else half
             parts = [found[where == number] for number in range(HALVES)]
@@ -127,6 +127,6 @@ class Scores:
         return values, self.task.broken(whole[1:])
 
 
-def top1_hits(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return which images `(B,)` count as right, exactly as `Scores` counts them."""
-    return Classification().statistics(logits, labels)[:, 0] > 0
+def right_ones(statistics: Tensor) -> Tensor:
+    """Return which images `(B,)` are right, from the statistics of a task that counts hits."""
+    return statistics[:, 0] > 0

@@ -6,6 +6,7 @@ from .head import check_head as check_head
 from .linear import LinearHead as LinearHead
 from .parts import DenseHead as DenseHead
 from .parts import Pyramid as Pyramid
+from .parts import resized as resized
 from .smp import DPTHead as DPTHead
 from .smp import FPNHead as FPNHead
 from .smp import UPerNetHead as UPerNetHead

@@ -47,30 +47,35 @@ class Pyramid(nn.Module):
 
     Maps of one reduction `r`, such as those of plain ViTs, become maps of `r / 4`, `r / 2`, `r` and `2 r` by transposed
     convolutions and pooling (ViTDet, arXiv 2203.16527), where there are not four of them each of the one nearest in
-    depth. Of maps that halve already the last four stay, and what is missing is pooled from the last.
+    depth. Of maps that halve already, the last of each size where there are several, the last four stay, and what is
+    missing is pooled from the last.
 
     Args:
         maps: What the maps are, in their order.
 
     Attributes:
         channels: Widths of the four maps.
+        reductions: Pixels of the image for each of their positions, along an axis; of equal maps not always whole.
 
     Raises:
-        HeadError: If the reductions neither are equal nor double from map to map.
+        HeadError: If the reductions neither are equal nor double from size to size.
     """
 
     def __init__(self, maps: Sequence[MapSpec]) -> None:
         super().__init__()
         widths, count = [spec.channels for spec in maps], len(maps)
         if is_flat(maps):
+            finest: float = maps[0].reduction / 4
             self.sources = [-(-(level + 1) * count // _LEVELS) - 1 for level in range(_LEVELS)]
             levels: Sequence[Callable[[int], tuple[nn.Module, int]]] = [_finer_twice, _finer, _same, _coarser]
         else:
-            check_doubling(maps)
-            kept = list(range(count))[-_LEVELS:]
-            missing = _LEVELS - len(kept)
+            last = {spec.reduction: number for number, spec in enumerate(maps)}
+            check_doubling([maps[number] for number in last.values()])
+            kept = list(last.values())[-_LEVELS:]
+            finest, missing = maps[kept[0]].reduction, _LEVELS - len(kept)
             self.sources = kept + [kept[-1]] * missing
             levels = [_same] * len(kept) + [partial(_coarser, times=2 ** (n + 1)) for n in range(missing)]
+        self.reductions = tuple(finest * 2**level for level in range(_LEVELS))
         made = [make(widths[source]) for make, source in zip(levels, self.sources, strict=True)]
         self.levels = nn.ModuleList(level for level, _ in made)
         self.channels = tuple(width for _, width in made)
@@ -100,7 +105,12 @@ def check_doubling(maps: Sequence[MapSpec]) -> None:
 
 
 def resized(features: Tensor, size: Sequence[int]) -> Tensor:
-    """Return a map `(B, C, h, w)` with another height and width, bilinear."""
+    """Return a map `(B, C, h, w)` with another height and width, bilinear.
+
+    Args:
+        features: The map.
+        size: Height and width that are wanted.
+    """
     if tuple(features.shape[2:]) == tuple(size):
         return features
     return interpolate(features, size=tuple(size), mode="bilinear", align_corners=False)

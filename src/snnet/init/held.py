@@ -1,6 +1,6 @@
 """Rows of features that are held in memory, so that the layers of many cuts are fitted one after another."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -95,7 +95,7 @@ class HeldFeatures:
 
     Args:
         net: Gives the anchors; in evaluation mode, without gradients.
-        specs: Layers of one cut each, behind no other.
+        specs: Layers of one cut each, behind no other; also an attribute.
         images: Checked images `(N, C, H, W)`.
         positions: Positions of each image that are held, at most; drawn from torch's random state.
         batch_size: Images at once.
@@ -111,7 +111,7 @@ class HeldFeatures:
         batch_size: int,
         progress: Show = False,
     ) -> None:
-        self._specs = specs
+        self.specs = specs
         self._plan, self._images, self._most, self._batch_size = plan_layers(net, specs), images, positions, batch_size
         # Apple's GPUs have no float64; the rows then live on the CPU.
         self._place = torch.device("cpu") if net.device.type == "mps" else net.device
@@ -139,24 +139,29 @@ class HeldFeatures:
             Each with its map, and what part of the variance behind the cut the map leaves unexplained.
         """
         fronts: dict[Node, list[LayerSpec]] = {}
-        for spec in self._specs if specs is None else specs:
+        for spec in self.specs if specs is None else specs:
             fronts.setdefault(front_nodes(spec, self._plan.fits)[0], []).append(spec)
         for front, group in fronts.items():
             found = self.rows[front].fit([self.rows[back_nodes(spec)[0]] for spec in group])
             yield from ((spec, *fitted) for spec, fitted in zip(group, found, strict=True))
 
-    def fit_along(self, net: SNNet, routes: Sequence[Stitch], images: int) -> None:
+    def fit_along(self, net: SNNet, routes: Sequence[Stitch], images: int, given: Collection[str] = ()) -> None:
         """Set the stitching layers of routes: the first of each to what its anchor gives, others to what arrives there.
+
+        Layers that maps go through are fitted to what anchors give, too.
 
         Args:
             net: Has the routes; of the same anchors.
             routes: Which.
             images: Run the beginnings of routes with several cuts for so many images at most, all at once.
+            given: Names of layers that maps go through, and that stay as they are.
         """
-        every = {spec.name: spec for spec in net.space.layers}
-        tree, firsts = Tree(), dict[str, LayerSpec]()
+        every = {spec.name: spec for spec in net.layer_specs}
+        # Those that maps go through, as far as nobody has fitted them.
+        wanted = {step.layer for route in routes for step in net.steps(route) if step.kind == "tap"} - {"", *given}
+        tree, firsts = Tree(), {name: every[name] for name in sorted(wanted)}
         for route in routes:
-            steps = net.steps(route)
+            steps = [step for step in net.steps(route) if step.kind != "tap"]
             cuts = [place for place, step in enumerate(steps) if step.kind == "stitch"]
             firsts |= {steps[place].layer: every[steps[place].layer] for place in cuts[:1]}
             if len(cuts) > 1:

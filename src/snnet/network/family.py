@@ -89,6 +89,17 @@ def _stages_of_one_size(anchors: Sequence[Anchor]) -> list[tuple[int, ...]]:
     return [tuple(found[grid] for found in grids) for grid in grids[0] if all(grid in found for found in grids)]
 
 
+def usual_taps(anchor: Anchor) -> int:
+    """Return how many maps an anchor gives unless one says otherwise: of its last four sizes, or four of one size.
+
+    Where several stages are of one size, as in EfficientNets, all of them are counted, for maps come from the last
+    stages.
+    """
+    first = anchor.feature_info[-4:][0]["block"]
+    stages = len(anchor.depths)
+    return stages - anchor.place(first)[0] if stages > 1 else anchor.depth - first
+
+
 def check_space(anchors: Sequence[Anchor], space: StitchSpace) -> None:
     """Refuse a space that has no stitch (SpaceError), or is of other anchors (AnchorError)."""
     if not len(space):

@@ -7,8 +7,7 @@ from typing import Any, Self
 
 from torch import nn
 
-from snnet.errors import HeadError
-from snnet.heads import HeadLike, build_head
+from snnet.heads import HeadLike, build_head, check_head
 from snnet.space import MapSpec
 
 
@@ -34,26 +33,11 @@ class HeadSource:
         name, module = (head, None) if isinstance(head, str) else (None, head)
         return cls(name, outputs, dict(options), module)
 
-    def build(self, maps: Sequence[MapSpec], size: Sequence[int], grid: Sequence[int]) -> nn.Module:
-        """Return the head for such maps; further errors are those of `build_head`.
-
-        Args:
-            maps: What it reads.
-            size: Height and width of the images.
-            grid: Height and width of the first map.
-
-        Raises:
-            HeadError: If the first map has a rest of an image at its border, for outputs are as large as it says.
-        """
-        reduction = maps[0].reduction
-        gives = [side * reduction for side in grid]
-        if gives != list(size):
-            told = ["x".join(map(str, each)) for each in (size, grid, (reduction, reduction), gives)]
-            raise HeadError(
-                f"Images of {told[0]} pixels make a first map of {told[1]}, each for {told[2]}: a head over it gives "
-                f"outputs of {told[3]}. Take more maps (taps), or images of a multiple of {reduction}."
-            )
-        return build_head(self.module or str(self.name), maps, self.outputs, **self.options)
+    def build(self, maps: Sequence[MapSpec], size: Sequence[int]) -> nn.Module:
+        """Return the head for such maps of images of this height and width; errors are those of `build_head`."""
+        head = build_head(self.module or str(self.name), maps, self.outputs, **({} if self.module else self.options))
+        check_head(head, maps, self.outputs, size)
+        return head
 
     def to_config(self) -> dict[str, Any]:
         """Return plain data for `config.json`."""

@@ -74,6 +74,7 @@ def check_like(images: Any, size: tuple[int, ...], like: Tensor, *, any_size: bo
         raise DataError(
             f"The images are on {images.device} and the network on {like.device}; give images.to({owner}.device)."
         )
-    adapted = images.dtype in _MIXED and torch.is_autocast_enabled(images.device.type)
-    if images.dtype != like.dtype and not adapted:
+    if images.dtype == like.dtype:
+        return
+    if images.dtype not in _MIXED or not torch.is_autocast_enabled(images.device.type):
         raise DataError(f"The images are {images.dtype} and the network {like.dtype}; give images.to({owner}.dtype).")

@@ -1,6 +1,7 @@
 # Tested in tests/network/test_network.py.
 """What the files of this room know of a network, which they are below."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ class Network(Protocol):
     def layer_named(self, name: str) -> StitchingLayer: ...  # noqa: D102
     def steps(self, stitch: Stitch) -> tuple[Step, ...]: ...  # noqa: D102
     def prefixes(self, stitch: Stitch) -> tuple[str, ...]: ...  # noqa: D102
-    def run_step(self, step: Step, features: Tensor, prefix: str = "") -> Tensor: ...  # noqa: D102
+    def run_step(self, step: Step, features: Tensor | Sequence[Tensor], prefix: str = "") -> Tensor: ...  # noqa: D102
     @property
     def maps(self) -> nn.ModuleDict: ...  # noqa: D102
     @property

@@ -16,6 +16,7 @@ from snnet.heads import HeadLike
 from snnet.network.answers import Prediction, predict_images
 from snnet.network.card import model_card, summary
 from snnet.network.extract import StitchModule
+from snnet.network.family import usual_taps
 from snnet.network.head_source import HeadSource
 from snnet.network.hub import push_to_hub
 from snnet.network.restore import read_network
@@ -114,7 +115,8 @@ class SNNet(Routing, PyTorchModelHubMixin):
                 task takes, such as `(B, outputs, H, W)`.
             outputs: Width of what it gives, such as the number of classes.
             task: What the network is for; semantic segmentation if None.
-            taps: How many maps; 4, or all stages or blocks where there are fewer, if None.
+            taps: How many maps; if None those of the last four sizes, or four where all are of one size, as far as
+                there are so many.
             options: Of the head.
 
         Raises:
@@ -122,14 +124,13 @@ class SNNet(Routing, PyTorchModelHubMixin):
             HeadError: If it does not take the options, or maps of these widths.
             SpaceError: If there are not so many maps.
         """
-        depths = self.space.depths[-1]
         source = head if isinstance(head, HeadSource) else HeadSource.of(head, outputs, options)
-        asked = taps or min(4, max(len(depths), depths[0]))
+        asked = taps or usual_taps(self.family[-1])
         before = self.taps
         self._modules.pop("head", None)
         self.set_taps(asked)
         try:
-            built = source.build(self.map_specs, self.input.size[1:], self.own_map(0).grid)
+            built = source.build(self.map_specs, self.input.size[1:])
         except BaseException:
             self.set_taps(before)
             raise

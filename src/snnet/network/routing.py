@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from snnet.anchors import Anchor, BatchNorm
 from snnet.errors import SpaceError
 from snnet.layers import MapOf, StitchingLayer, set_lora_rank
-from snnet.network.family import build_layers, check_family, check_space
+from snnet.network.family import build_layers, check_family, check_space, usual_taps
 from snnet.network.images import check_batch, fits
 from snnet.network.statistics import RouteStatistics
-from snnet.network.tree import Call, Given, find_call, find_module, join_calls, run_calls
+from snnet.network.tree import Call, find_call, find_module, join_calls, run_calls
 from snnet.space import (
     Cut,
     FeatureSpec,
@@ -108,14 +108,14 @@ class Routing(nn.Module):
         Args:
             images: As for `forward`.
             stitch: Number, id or value; `net.active` if None.
-            taps: How many maps; `net.taps` if None, or 4 (or all stages, if there are fewer) where that is None.
+            taps: How many maps; `net.taps` if None, and where that is None too, those of the last four sizes.
 
         Raises:
             SpaceError: If there are no layers for other than the largest anchor's own maps, or not so many maps.
         """
         check_batch(images, self)
         route = self.space.find(self._active if stitch is None else stitch)
-        asked = taps or self.taps or min(4, max(len(self.space.depths[-1]), self.space.depths[-1][0]))
+        asked = taps or self.taps or usual_taps(self.family[-1])
         check_taps(self.space.depths, asked)
         steps = [step for step in self._unfolded(route, asked) if step.kind != "decode"]
         last = max(place for place, step in enumerate(steps) if step.kind == "tap")
@@ -189,7 +189,7 @@ class Routing(nn.Module):
         """Return the name of a stitch's beginning up to each of its steps, see `route_prefixes`."""
         return tuple(prefix for *_, prefix in self._route(stitch)[0])
 
-    def run_step(self, step: Step, features: Given, prefix: str = "") -> Tensor:
+    def run_step(self, step: Step, features: Tensor | Sequence[Tensor], prefix: str = "") -> Tensor:
         """Run one step, with the statistics measured for the beginning `prefix` of a route that it ends, if any.
 
         Args:

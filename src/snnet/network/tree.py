@@ -131,7 +131,8 @@ def run_calls(
                 siblings = find_module(root, parent)._modules
                 for name in names:
                     features = siblings[name](features)
-    return aside[-1] if kind == "tap" else features
+    outputs: Tensor = aside[-1] if kind == "tap" else features
+    return outputs
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Top-1 of a few stitches over the steps of training, as a picture."""
+"""Scores of a few stitches over the steps of training, as a picture."""
 
 import json
 from pathlib import Path
@@ -9,30 +9,30 @@ from matplotlib.ticker import MaxNLocator
 from snnet.report.plots import INK, MUTED, RULE, save_figure
 from snnet.report.view import PALETTE, anchor_names, axis_of, series_of
 from snnet.space import Stitch
-from snnet.table import SCORE, StitchTable
+from snnet.table import StitchTable, column
 from snnet.utils import counted
-
-_PREFIX = f"{SCORE}/"
 
 Curves = dict[str, list[tuple[int, float]]]
 
 
-def read_curves(log: str | Path) -> Curves:
-    """Return, for each stitch that a run's log has scores of, its `(step, top-1 in percent)` in order."""
-    curves: Curves = {}
+def read_curves(log: str | Path) -> tuple[str, Curves]:
+    """Return the score that a run's log has, such as `top1`, and for each stitch its `(step, score)` in order."""
+    found, curves = "", Curves()
     for line in Path(log).read_text(encoding="utf-8").splitlines():
         try:
             record = json.loads(line)
         except json.JSONDecodeError:
             continue  # a kill can cut the last line short
         for name, value in record.items():
-            if name.startswith(_PREFIX):
-                curves.setdefault(name.removeprefix(_PREFIX), []).append((record["step"], value))
-    return curves
+            score, _, stitch = name.partition("/")
+            if stitch[:1].isdigit():
+                found = score
+                curves.setdefault(stitch, []).append((record["step"], value))
+    return found, curves
 
 
 def draw_training(log: str | Path, path: str | Path, table: StitchTable) -> Path | None:
-    """Draw top-1 over steps, a line per stitch: anchors dark, others in the color of their curve.
+    """Draw a score over steps, a line per stitch: anchors dark, others in the color of their curve.
 
     Args:
         log: The run's `log.jsonl`.
@@ -42,11 +42,11 @@ def draw_training(log: str | Path, path: str | Path, table: StitchTable) -> Path
     Returns:
         The path; None, and no file, if the log has no such scores.
     """
-    curves = read_curves(log)
-    return save_figure(_figure(curves, table), path) if curves else None
+    score, curves = read_curves(log)
+    return save_figure(_figure(score, curves, table), path) if curves else None
 
 
-def _figure(curves: Curves, table: StitchTable) -> Figure:
+def _figure(score: str, curves: Curves, table: StitchTable) -> Figure:
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.add_subplot()
     axes.spines[["top", "right", "left"]].set_visible(False)
@@ -64,18 +64,24 @@ def _figure(curves: Curves, table: StitchTable) -> Figure:
             label, color, width = stitch, colors.get(stitch, PALETTE[-1]), 1.0
         axes.plot(steps, scores, marker="o", markersize=2.5, color=color, linewidth=width)
         ends.append((scores[-1], steps[-1], label))
-    for (_, step, label), height in zip(sorted(ends), _apart(sorted(end[0] for end in ends)), strict=True):
+    least = 1.0 if column(score).unit == "%" else 0.0
+    for (_, step, label), height in zip(sorted(ends), _apart(sorted(end[0] for end in ends), least), strict=True):
         axes.annotate(label, (step, height), xytext=(5, 0), textcoords="offset points", va="center", fontsize=7)
     axes.set_xlabel("step", fontsize=10, color=INK)
-    axes.set_ylabel(axis_of(table, SCORE).title, fontsize=10, color=INK)
+    axes.set_ylabel(axis_of(table, score).title, fontsize=10, color=INK)
     heading = f"{counted(len(curves), 'stitch')} while all {len(table):,} were trained"
     axes.set_title(heading, loc="left", fontsize=13, fontweight="bold", color=INK)
     return figure
 
 
-def _apart(heights: list[float]) -> list[float]:
-    """Return rising heights moved up where two labels would lie on each other; a picture has room for about 30."""
-    gap = max(heights[-1] - heights[0], 1.0) / 30
+def _apart(heights: list[float], least: float) -> list[float]:
+    """Return rising heights moved up where two labels would lie on each other; a picture has room for about 30.
+
+    Args:
+        heights: Where the labels would be.
+        least: The picture is at least so high.
+    """
+    gap = max(heights[-1] - heights[0], least) / 30
     moved = heights[:1]
     for height in heights[1:]:
         moved.append(max(height, moved[-1] + gap))

@@ -1,8 +1,9 @@
 """All single cuts of a family, and what routes through them cost, part by part."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -78,7 +79,16 @@ class Costs:
         pairs = {ends_of(net.family, cut): cut for cut in cuts}
         routes = [single(cut, net.space.depths) for cut in pairs.values()]
         probe = with_routes(net, routes)
-        steps = count(probe)
+        steps = dict(count(probe))
+        # What an anchor puts aside for a head is part of the block before; the head is behind all blocks.
+        ends = [Step("head", number) for number in range(len(net.anchors))]
+        for number, end in enumerate(ends if net.has_head else ()):
+            block = Step("stem", number)
+            for step in probe.steps(probe.space[number]):
+                if step.kind == "tap":
+                    steps[block] += steps[step]
+                block = step if step.kind == "block" else block
+            steps[end] = steps[Step("decode", 0)]
         layers = {
             pair: steps[Step("stitch", cut.back, layer=probe.space.layer_of(cut).name)] for pair, cut in pairs.items()
         }
@@ -87,7 +97,7 @@ class Costs:
             blocks = np.array([steps[Step("block", number, index)] for index in range(anchor.depth)])
             stems.append(steps[Step("stem", number)])
             before.append(steps[Step("stem", number)] + blocks.cumsum())
-            behind.append(steps[Step("head", number)] + np.append(blocks[::-1].cumsum()[::-1], 0))
+            behind.append(steps[ends[number]] + np.append(blocks[::-1].cumsum()[::-1], 0))
         return cls(stems, before, behind, layers)
 
     @property
@@ -106,7 +116,15 @@ def single(cut: Cut, depths: Sequence[Sequence[int]]) -> Stitch:
 
 
 def with_routes(net: SNNet, routes: Sequence[Stitch]) -> SNNet:
-    """Return a network of the same anchors, weights shared, with these routes; its stitching layers are random."""
+    """Return a network of the same anchors, weights shared, with these routes; its stitching layers are random.
+
+    A head is shared, too, and layers that maps go through, as far as the network has them.
+    """
     space = StitchSpace.through(net.space.depths, routes)
-    other = SNNet(net.family, space, resample=net.resample, norm_on_stitched=net.norm_on_stitched)
+    how: dict[str, Any] = {"resample": net.resample, "norm_on_stitched": net.norm_on_stitched, "taps": net.taps}
+    if net.head_source is not None:
+        how["head"] = replace(net.head_source, module=net.head)
+    other = SNNet(net.family, space, **how, task=net.task)
+    for name in other.layers.keys() & {spec.name for spec in net.layer_specs[len(net.space.layers) :]}:
+        other.layers[name] = net.layers[name]
     return other.to(net.statistics.home).eval()

@@ -36,7 +36,8 @@ def search(
     """Find the routes worth having among all cuts of a family, skips included, and make them the network's stitches.
 
     A least-squares layer is fitted for every single cut on one half of the images, in one pass. Routes are judged on
-    the other half, by how far their answers are from the largest anchor's (Kullback-Leibler divergence). What a cut
+    the other half, by how far their answers are from the largest anchor's (`net.task` says how; of classes it is the
+    Kullback-Leibler divergence). A head over feature maps must have been trained with the anchors. What a cut
     causes is first predicted, from the variance that its map leaves unexplained and from the anchor's own gradients,
     and the most promising routes at every cost are run. They are extended to two and three cuts, with layers fitted to
     what arrives along the route, and run in turn. For each budget the best route is chosen; anchors stay in any case.
@@ -46,8 +47,8 @@ def search(
     Args:
         net: The network; its stitches and stitching layers are replaced. One anchor is enough.
         images: Clean images, normalized as `net.input` says: `(N, C, H, W)`, or an iterable (a loader) of such tensors
-            or of `(images, labels)`. Labels are not needed; where all images have one, the cross-entropy is added to
-            the divergence.
+            or of `(images, labels)`. Labels are not needed; where all images have one, and the task is to tell
+            classes, the cross-entropy is added to the divergence.
         max_images: Take this many images at most.
         seed: Of what is drawn at random.
         batch_size: Images at once.
@@ -80,6 +81,8 @@ def search(
         torch.manual_seed(seed)
         judge = Judge(net, taken[half:], None if labels is None else labels[half:], batch_size)
         facts = {"anchors": net.anchors.state_dict(), "images": taken, "labels": labels, **how.model_dump()}
+        if net.has_head:
+            facts |= {"head": net.head.state_dict(), "layers": net.layers.state_dict()}
         kept = KeptScores(None if path is None else Path(path), {**facts, "seed": seed, "batch_size": batch_size})
         hunt = Hunt(net, taken[:half], judge, how, kept, progress)
         hunt.run_singles()

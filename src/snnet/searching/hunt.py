@@ -20,7 +20,7 @@ from snnet.searching.report import NEAR, choose
 from snnet.searching.scoring import Judge
 from snnet.searching.sensitivity import Sensitivities
 from snnet.searching.settings import SearchSettings
-from snnet.space import Cut, Stitch, StitchSpace
+from snnet.space import Cut, Stitch, StitchSpace, possible_tap_layers
 from snnet.table import AGREEMENT, DIVERGENCE, EXPECTED, StitchRow, StitchTable
 from snnet.utils import Show
 
@@ -78,6 +78,8 @@ class Hunt:
         self._together = min(judge.batch_size, max(1, MEMORY // (8 * max(sizes))))
         # Beginnings of routes run for all images at once, and each of their blocks may have others behind it.
         self._along = max(1, 4 * MEMORY // (max(sizes) * max(anchor.depth for anchor in net.family)))
+        # Layers that maps go through and that the network has, trained perhaps.
+        self._given = [spec.name for spec in net.layer_specs[len(net.space.layers) :]]
         self.held = self._hold(self.cuts, fitting, -(-ROWS * self._widest // len(fitting)))
 
     def run_singles(self) -> None:
@@ -148,7 +150,7 @@ class Hunt:
         channels = sum(net.anchor(number).feature(block).channels for number, block in joined)
         del self.held
         held = self._hold(cuts, images, max(1, 4 * MEMORY // (4 * channels * len(images))))
-        held.fit_along(net, routes, self._images_along(routes))
+        held.fit_along(net, routes, self._images_along(routes), self._given)
         return net
 
     def _wanted(self, found: Found) -> Floats:
@@ -173,6 +175,8 @@ class Hunt:
         """Walk through the anchors once, and hold some rows of the features that cuts join."""
         space = StitchSpace.through(self.net.space.depths, [single(cut, self.net.space.depths) for cut in cuts])
         specs = [space.layer_of(cut) for cut in cuts]
+        if self.net.taps is not None:
+            specs += possible_tap_layers(self.net.space.depths, self.net.taps)
         return HeldFeatures(self.net, specs, images, positions, self._together, self.progress)
 
     def _predict(self) -> tuple[Floats, Floats]:
@@ -180,7 +184,7 @@ class Hunt:
         probe = self.judge.images[: self._probed].to(self.net.device, self.net.dtype)
         sensitivities = Sensitivities(self.net, probe)
         found = {}
-        for done, (spec, solution, residual) in enumerate(self.held.fit(), start=1):
+        for done, (spec, solution, residual) in enumerate(self.held.fit(self.held.specs[: len(self.cuts)]), start=1):
             found[spec.cuts[0]] = residual, sensitivities.divergence(spec.cuts[0], solution)
             if self.progress:
                 self.progress(done, len(self.cuts), "cuts fitted")
@@ -196,7 +200,7 @@ class Hunt:
             found = self.kept.of(part, images)
             if found is None:
                 net = with_routes(self.net, part)
-                self.held.fit_along(net, part, self._images_along(routes))
+                self.held.fit_along(net, part, self._images_along(routes), self._given)
                 found = self.race.run(net, part, images)
                 self.kept.add(found)
             self.race.scores |= found

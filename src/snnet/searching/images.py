@@ -11,10 +11,11 @@ from torch import Tensor
 from snnet.errors import DataError
 from snnet.init import image_batches
 from snnet.network import SNNet
+from snnet.tasks import Classification
 
 
 def take_images(net: SNNet, images: Tensor | Iterable[Any], most: int) -> tuple[Tensor, Tensor | None]:
-    """Return images `(N, C, H, W)`, and their labels where all of them have one.
+    """Return images `(N, C, H, W)`, and their labels where all of them have one, and the task is to tell classes.
 
     Raises:
         DataError: If there are fewer than four, or they are not what the network takes.
@@ -24,7 +25,7 @@ def take_images(net: SNNet, images: Tensor | Iterable[Any], most: int) -> tuple[
     for item in [images] if isinstance(images, Tensor) else images:
         left = most - sum(map(len, taken))
         taken += image_batches([item], net.input.size, sys.maxsize, left)
-        if isinstance(item, (tuple, list)) and len(item) > 1:
+        if isinstance(item, (tuple, list)) and len(item) > 1 and isinstance(net.task, Classification):
             labels.append(net.task.checked(item, net.num_classes)[1][:left])
         if left <= len(taken[-1]):
             break

@@ -10,7 +10,7 @@ from snnet.searching.candidates import Floats, with_routes
 from snnet.searching.learning import after_training, lacking
 from snnet.searching.proposals import most_promising
 from snnet.searching.scoring import Judge, Score
-from snnet.space import Stitch, route_steps
+from snnet.space import Step, Stitch, route_steps
 from snnet.utils import Show
 
 FEWEST = 8
@@ -61,7 +61,8 @@ class Race:
             steps = route_steps(route, lambda cut, after: f"{after},{cut}")
             last = max((place for place, step in enumerate(steps) if step.kind == "stitch"), default=0)
             tree.add(route, steps if whole else steps[: last + 1])
-        return tree.weight(lambda step: self._macs.get(step, 0.0))
+        head = self._macs.get(Step("decode", 0), 0.0)
+        return tree.weight(lambda step: self._macs.get(step, head if step.kind.startswith("head") else 0.0))
 
     def affordable(self, proposed: Callable[[int], Sequence[Stitch]], most: int) -> Sequence[Stitch]:
         """Return what is proposed for each step, at most `most`, as far as a few images can be run."""

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.functional import nll_loss
 
 from snnet.network import SNNet, Tree, run_tree
-from snnet.space import Stitch
+from snnet.space import Segment, Stitch
 from snnet.utils import Show
 
 
@@ -19,9 +19,9 @@ class Score:
     """How far a route's answers are from others'.
 
     Attributes:
-        divergence: Mean Kullback-Leibler divergence from the largest anchor's answers, in nats.
+        divergence: Mean divergence from the largest anchor's answers, as the task has it; of classes in nats.
         own: The same from those of the anchor that the route ends in.
-        agreement: Percent of images with the largest anchor's first guess.
+        agreement: Percent of images in which the largest anchor is agreed with.
         loss: Mean cross-entropy, in nats; 0 without labels.
         images: How many images this is about.
     """
@@ -45,7 +45,7 @@ class Judge:
     Attributes:
         net: Gives the anchors; in evaluation mode.
         images: `(N, C, H, W)`.
-        labels: `(N,)`, if they are known.
+        labels: Those of classes, `(N,)`, if they are known.
         batch_size: Images at once.
     """
 
@@ -56,9 +56,12 @@ class Judge:
 
     @cached_property
     def answers(self) -> list[Tensor]:
-        """Log-probabilities `(N, classes)` of each anchor."""
+        """What each anchor answers (`Task.answers`), such as log-probabilities `(N, classes)`."""
         batches = [self._placed(part) for part in torch.split(self.images, self.batch_size)]
-        return [torch.cat([log_probabilities(anchor(batch)) for batch in batches]) for anchor in self.net.family]
+        return [
+            torch.cat([self.net.task.answers(self._outputs(number, batch)) for batch in batches])
+            for number in range(len(self.net.anchors))
+        ]
 
     def anchors(self, routes: Iterable[Stitch], images: int | None = None) -> dict[Stitch, Score]:
         """Score the anchors, given as routes in their order, by the answers that are known to so many images."""
@@ -80,26 +83,32 @@ class Judge:
         of = {route.id: route for route in scores}
         for start in range(min((score.images for score in scores.values()), default=images), images, self.batch_size):
             stop = min(start + self.batch_size, images)
-            for stitch, logits in run_tree(net, tree, self._placed(self.images[start:stop])):
-                self._add(scores[of[stitch]], of[stitch].segments[-1].anchor, log_probabilities(logits), start)
+            for stitch, outputs in run_tree(net, tree, self._placed(self.images[start:stop])):
+                self._add(scores[of[stitch]], of[stitch].segments[-1].anchor, net.task.answers(outputs), start)
             if progress:
                 progress(stop, images, f"images, {len(scores)} routes run")
 
     def _add(self, score: Score, last: int, found: Tensor, start: int) -> None:
-        part = slice(start, start + len(found))
+        part, task = slice(start, start + len(found)), self.net.task
         largest = self.answers[-1][part]
         score.images += len(found)
         share = len(found) / score.images
         means = {
-            "divergence": divergences(largest, found).mean(),
-            "own": divergences(self.answers[last][part], found).mean(),
-            "agreement": 100 * (found.argmax(1) == largest.argmax(1)).double().mean(),
+            "divergence": task.divergence(largest, found).mean(),
+            "own": task.divergence(self.answers[last][part], found).mean(),
+            "agreement": 100 * task.agreement(largest, found).mean(),
         }
         if self.labels is not None:
             means["loss"] = nll_loss(found, self.labels[part].to(found.device))
         for name, mean in means.items():
             before = getattr(score, name)
             setattr(score, name, before + share * (float(mean) - before))
+
+    def _outputs(self, number: int, images: Tensor) -> Tensor:
+        """Return what an anchor gives."""
+        whole = whole_anchor(self.net, number)
+        outputs: Tensor = self.net(images, whole) if self.net.has_head else self.net.anchor(number)(images)
+        return outputs
 
     def _placed(self, images: Tensor) -> Tensor:
         return images.to(self.net.device, self.net.dtype)
@@ -113,11 +122,6 @@ def tree_of(net: SNNet, routes: Iterable[Stitch]) -> Tree:
     return tree
 
 
-def log_probabilities(logits: Tensor) -> Tensor:
-    """Return log-probabilities in single precision or better."""
-    return logits.float().log_softmax(1)
-
-
-def divergences(target: Tensor, found: Tensor) -> Tensor:
-    """Return the Kullback-Leibler divergence of each image, from log-probabilities."""
-    return (target.exp() * (target - found)).sum(1)
+def whole_anchor(net: SNNet, number: int) -> Stitch:
+    """Return the route that is an anchor alone."""
+    return Stitch((Segment(number, 0, net.anchor(number).depth),))

@@ -1,6 +1,6 @@
 """What a change of a feature does to an anchor's answers, from gradients."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch.nn.functional import linear
 from snnet.init import Solution
 from snnet.layers import fit_positions, to_positions
 from snnet.network import SNNet, ends_of
-from snnet.searching.scoring import log_probabilities
+from snnet.searching.scoring import whole_anchor
 from snnet.space import Cut
 
 PARTS = 8
@@ -21,12 +21,12 @@ class Sensitivities:
 
     To second order, the divergence that a small error `e` of a feature causes is half of `e' F e`, where `F`, the
     Fisher information, is the mean of `g g'` over gradients `g` of log-probabilities of classes that are drawn from
-    the anchor's own answers. So it takes a product of error and gradient, and no run of the blocks behind.
+    its own answers (`Task.draws`). So it takes a product of error and gradient, and no run of the blocks behind.
 
     Args:
         net: The network, in evaluation mode.
         images: A few images `(N, C, H, W)`.
-        draws: Classes drawn for each image, from torch's random state.
+        draws: Classes, or what the task has, drawn for each image from torch's random state.
     """
 
     def __init__(self, net: SNNet, images: Tensor, draws: int = 2) -> None:
@@ -50,6 +50,20 @@ class Sensitivities:
         changes = torch.stack([(error * g).flatten(1).sum(1) for g in self.gradients[cut.back, cut.enter - 1]])
         return float(changes.double().square().mean()) / 2
 
+    def _outputs(self, number: int, features: Sequence[Tensor]) -> Tensor:
+        """Return what an anchor gives, from what its stem and each of its blocks give."""
+        if not self.net.has_head:
+            return self.net.anchor(number).head(features[-1].clone())
+        maps, outputs, place = list[Tensor](), features[-1], 0
+        for step in self.net.steps(whole_anchor(self.net, number)):
+            if step.kind == "block":
+                place = step.index + 1
+            elif step.kind == "tap":
+                maps.append(self.net.run_step(step, features[place].clone()))
+            elif step.kind == "decode":
+                outputs = self.net.run_step(step, maps)
+        return outputs
+
     def _run(self, number: int, images: Tensor, draws: int) -> Iterator[tuple[Tensor, list[Tensor]]]:
         """Return each feature of an anchor, from its stem on, with the gradients of the drawn classes."""
         anchor = self.net.anchor(number)
@@ -58,9 +72,8 @@ class Sensitivities:
             for block in range(anchor.depth):
                 # A copy, for some blocks change what they are given.
                 features.append(anchor.block(block, features[-1].clone()))
-            answers = log_probabilities(anchor.head(features[-1].clone()))
-            classes = torch.multinomial(answers.detach().exp(), draws, replacement=True)
-            drawn = answers.gather(1, classes).sum(0)
+            answers = self.net.task.answers(self._outputs(number, features))
+            drawn = self.net.task.draws(answers, draws)
             found = [torch.autograd.grad(one, features, retain_graph=True) for one in drawn]
         # Without what led there: else it would be kept until the last part has run.
         return zip([feature.detach() for feature in features], map(list, zip(*found, strict=True)), strict=True)

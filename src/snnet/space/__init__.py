@@ -7,7 +7,7 @@ from snnet.space.space import StitchSpace
 from snnet.space.specs import FeatureSpec, InputSpec, Layout, MapSpec, map_specs
 from snnet.space.steps import Step, route_prefixes, route_steps, uncut_anchor
 from snnet.space.stitch import Cut, Segment, Stitch, as_number, is_precision, join_ids
-from snnet.space.taps import Tap, check_taps, own_tap, route_taps, tap_layer, tap_layers
+from snnet.space.taps import Tap, check_taps, own_tap, possible_tap_layers, route_taps, tap_layer, tap_layers
 
 __all__ = [
     "USUAL_SPACE",
@@ -31,6 +31,7 @@ __all__ = [
     "join_ids",
     "map_specs",
     "own_tap",
+    "possible_tap_layers",
     "route_prefixes",
     "route_steps",
     "route_taps",

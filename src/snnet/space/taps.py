@@ -66,6 +66,19 @@ def route_taps(route: Stitch, depths: Sequence[Sequence[int]], taps: int) -> tup
     return tuple(found)
 
 
+def possible_tap_layers(depths: Sequence[Sequence[int]], taps: int) -> list[LayerSpec]:
+    """Return the layers that any route through the anchors may need for its maps."""
+    stages = len(depths[-1])
+    specs = []
+    for number in range(taps):
+        end = stages - taps + number + 1 if stages > 1 else (number + 1) / taps
+        for anchor, each in enumerate(depths):
+            places = range(sum(each))
+            near = [block for block in places if end - 1 < _progress(each, block) <= end + 1e-9] or [0]
+            specs += [spec for block in near if (spec := _layer(Tap(number, anchor, block), depths, taps))]
+    return specs
+
+
 def tap_layers(routes: Sequence[Stitch], depths: Sequence[Sequence[int]], taps: int) -> tuple[LayerSpec, ...]:
     """Return the layers that bring maps along some routes to those of the largest anchor, each once.
 
@@ -78,14 +91,17 @@ def tap_layers(routes: Sequence[Stitch], depths: Sequence[Sequence[int]], taps: 
         taps: How many maps.
     """
     every = dict.fromkeys(tap for route in routes for _, tap in route_taps(route, depths, taps))
-    specs = []
-    for tap in sorted(every, key=lambda tap: (tap.number, tap.anchor, tap.block)):
-        if (name := tap_layer(tap, depths, taps)) is not None:
-            back = len(depths) - 1
-            cut = Cut(tap.anchor, tap.block, back, own_tap(depths, taps, tap.number) + 1)
-            stage = bisect_right(list(accumulate(depths[tap.anchor])), tap.block)
-            specs.append(LayerSpec(name, tap.anchor, back, stage, (cut,)))
-    return tuple(specs)
+    ordered = sorted(every, key=lambda tap: (tap.number, tap.anchor, tap.block))
+    return tuple(spec for tap in ordered if (spec := _layer(tap, depths, taps)))
+
+
+def _layer(tap: Tap, depths: Sequence[Sequence[int]], taps: int) -> LayerSpec | None:
+    if (name := tap_layer(tap, depths, taps)) is None:
+        return None
+    back = len(depths) - 1
+    cut = Cut(tap.anchor, tap.block, back, own_tap(depths, taps, tap.number) + 1)
+    stage = bisect_right(list(accumulate(depths[tap.anchor])), tap.block)
+    return LayerSpec(name, tap.anchor, back, stage, (cut,))
 
 
 def tap_layer(tap: Tap, depths: Sequence[Sequence[int]], taps: int) -> str | None:

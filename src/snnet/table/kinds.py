@@ -105,7 +105,9 @@ for _kind in (
         higher_is_better=True,
         form=".2f",
     ),
-    Column(name="loss", label="Loss", short="loss", about="mean cross-entropy, in nats", role="score"),
+    Column(
+        name="loss", label="Loss", short="loss", about="mean loss, of classes the cross-entropy in nats", role="score"
+    ),
     Column(name=DIVERGENCE, label="Divergence", unit="nats", about="mean divergence from the largest anchor's answers"),
     Column(
         name=AGREEMENT,

@@ -1,4 +1,7 @@
 from .classification import Classification as Classification
+from .depth import Depth as Depth
+from .embedding import Embedding as Embedding
+from .multilabel import MultiLabel as MultiLabel
 from .segmentation import Segmentation as Segmentation
 from .task import TASKS as TASKS
 from .task import Task as Task

@@ -1,6 +1,6 @@
 """One class for each image."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -22,6 +22,7 @@ class Classification(Task):
 
     scores: ClassVar[tuple[str, ...]] = ("top1", "top5", "loss")
     counts_hits: ClassVar[bool] = True
+    takes_mixup: ClassVar[bool] = True
     targets: ClassVar[str] = "labels"
 
     def check_targets(self, images: Tensor, targets: Tensor, outputs: int) -> Tensor:
@@ -68,6 +69,12 @@ class Classification(Task):
     def agreement(self, reference: Tensor, found: Tensor) -> Tensor:
         """Return which images have the same first guess."""
         return (found.argmax(1) == reference.argmax(1)).double()
+
+    def doubt(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Return one minus the margin of the mean probabilities."""
+        total = sum((given.float().softmax(1) for given in outputs), torch.zeros((), device=outputs[0].device))
+        best = (total / len(outputs)).topk(2, dim=1).values
+        return 1 - best[:, 0] + best[:, 1]
 
     def draws(self, answers: Tensor, count: int) -> Tensor:
         """Return log-probabilities of classes that are drawn from the answers themselves, summed over images."""

@@ -1,7 +1,7 @@
 """What a task is: the one place that training, evaluation, search and selection ask what outputs and targets mean."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar
 
@@ -24,12 +24,14 @@ class Task(ABC):
         dense: Whether outputs and targets are maps, so that networks need a head over feature maps.
         counts_hits: Whether the first of `statistics` is 1 for an image that is right and 0 for one that is not, and
             100 times its mean the first score; frontiers are then compared image by image.
+        takes_mixup: Whether `loss` takes targets that are mixed, as probabilities `(B, outputs)`.
         targets: What messages call the targets.
     """
 
     scores: ClassVar[tuple[str, ...]]
     dense: ClassVar[bool] = False
     counts_hits: ClassVar[bool] = False
+    takes_mixup: ClassVar[bool] = False
     targets: ClassVar[str] = "targets"
 
     def checked(self, batch: Any, outputs: int) -> tuple[Tensor, Tensor]:
@@ -124,6 +126,18 @@ class Task(ABC):
         spread = (reference - reference.mean(0)).flatten(1).square().mean() + 1e-12
         return (1 - (found - reference).flatten(1).square().mean(1) / spread).clamp(0, 1)
 
+    def doubt(self, outputs: Sequence[Tensor]) -> Tensor:
+        """Return how unsure several outputs of the same images leave one, from 0 (not at all) to 1: `(B,)`.
+
+        If not overridden, it is how little the others agree with the last.
+
+        Args:
+            outputs: Of several routes, the best last.
+        """
+        *others, best = map(self.answers, outputs)
+        agreed = [self.agreement(best, other) for other in others]
+        return 1 - torch.stack(agreed or [self.agreement(best, best)]).mean(0)
+
     def draws(self, answers: Tensor, count: int) -> Tensor:
         """Return `(count,)` sums over images whose gradients tell how much answers change (their Fisher information).
 
@@ -180,8 +194,9 @@ class Task(ABC):
         return (bits * places).sum(1)
 
 
+_KINDS = ("classification", "multilabel", "segmentation", "depth", "embedding")
 TASKS: Registry[type[Task]] = Registry(
-    "task", group="snnet.tasks", modules=("snnet.tasks.classification", "snnet.tasks.segmentation")
+    "task", group="snnet.tasks", modules=tuple(f"snnet.tasks.{kind}" for kind in _KINDS)
 )
 """Task classes by name; `@TASKS.register("name")` files one."""
 

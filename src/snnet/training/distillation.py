@@ -16,11 +16,11 @@ from snnet.training.settings import DistillationSettings
 
 
 class Teacher(nn.Module, ABC):
-    """Gives the logits that a stitch should follow; always in evaluation mode and without gradients."""
+    """Gives the outputs that a stitch should follow; always in evaluation mode and without gradients."""
 
     @abstractmethod
     def logits(self, images: Tensor, stitch: Stitch) -> Tensor:
-        """Return logits `(B, classes)` of `images` `(B, C, H, W)`, normalized as the network receives them."""
+        """Return outputs, as the network's, of `images` `(B, C, H, W)`, normalized as the network receives them."""
 
     @torch.no_grad()
     def forward(self, images: Tensor, stitch: Stitch) -> Tensor:
@@ -37,7 +37,7 @@ class ModelTeacher(Teacher):
     """One model teaches every stitch.
 
     Args:
-        model: Any classifier of the network's classes; it must share no weights with the network.
+        model: Any model that gives what the network gives; it must share no weights with the network.
         preprocess: Applied to the images first, where the model wants another normalization or size.
     """
 
@@ -48,7 +48,7 @@ class ModelTeacher(Teacher):
         self.eval()
 
     def logits(self, images: Tensor, stitch: Stitch) -> Tensor:  # noqa: ARG002
-        """Return the model's logits."""
+        """Return the model's outputs."""
         logits: Tensor = self.model(self.preprocess(images))
         return logits
 
@@ -69,7 +69,7 @@ class OwnAnchorTeacher(Teacher):
         self.eval()
 
     def logits(self, images: Tensor, stitch: Stitch) -> Tensor:
-        """Return the logits of the largest anchor of `stitch`: anchors are numbered in order of cost."""
+        """Return the outputs of the largest anchor of `stitch`: anchors are numbered in order of cost."""
         number = max(stitch.anchors)
         logits: Tensor = self.whole[0](images, self.routes[number]) if self.whole else self.originals[number](images)
         return logits
@@ -122,14 +122,12 @@ class Distillation(nn.Module):
     """The distillation part of the loss: a teacher, and how it is followed.
 
     Args:
-        teacher: Gives the logits to follow.
+        teacher: Gives the outputs to follow.
         how: Kind, weight and temperature.
-        task: What outputs mean; one class for each image if None.
     """
 
-    def __init__(self, teacher: Teacher, how: DistillationSettings | None = None, task: Task | None = None) -> None:
+    def __init__(self, teacher: Teacher, how: DistillationSettings | None = None) -> None:
         super().__init__()
-        self.task = task or Classification()
         self.how = how or DistillationSettings()
         self.teacher = teacher
 
@@ -140,12 +138,19 @@ class Distillation(nn.Module):
             "teacher": f"{type(self.teacher).__name__} {content_digest(self.teacher.state_dict())}",
         }
 
-    def forward(self, logits: Tensor, images: Tensor, stitch: Stitch) -> Tensor:
-        """Return the scalar distillation loss of outputs `(B, ...)`."""
+    def forward(self, logits: Tensor, images: Tensor, stitch: Stitch, task: Task | None = None) -> Tensor:
+        """Return the scalar distillation loss.
+
+        Args:
+            logits: What the network gives, `(B, ...)`.
+            images: `(B, C, H, W)`, what it received.
+            stitch: The route that gave it.
+            task: What outputs mean; one class for each image if None.
+        """
         taught = self.teacher(images, stitch).float()
         if taught.shape != logits.shape:
             raise TrainingError(
-                f"The teacher gives logits of shape {tuple(taught.shape)} and the network {tuple(logits.shape)}; "
+                f"The teacher gives outputs of shape {tuple(taught.shape)} and the network {tuple(logits.shape)}; "
                 "both must know the same classes."
             )
-        return distillation_loss(logits, taught, self.how, self.task)
+        return distillation_loss(logits, taught, self.how, task or Classification())

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from snnet.anchors import batch_norms
-from snnet.errors import DataError, TrainingError
+from snnet.errors import DataError, RecipeError, TrainingError
 from snnet.network import SNNet, check_batch
 from snnet.space import Stitch, join_ids
 from snnet.training.loss import StitchLoss
@@ -38,6 +38,24 @@ from snnet.utils import copy_from_first, share
 
 Mixup = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """Turns images and labels into mixed images and soft targets, as `timm.data.Mixup` does."""
+
+
+def check_task(net: SNNet, loss: StitchLoss, mixup: Mixup | None) -> None:
+    """Refuse a loss of another task than the network's, and mixup where targets cannot be mixed.
+
+    Raises:
+        RecipeError: If they do not fit.
+    """
+    task, other = type(net.task), type(loss.task)
+    if task is not other:
+        raise RecipeError(
+            f"The loss is of {other.__name__}, and the network is for {task.__name__}: StitchLoss(task=net.task)."
+        )
+    if mixup is not None and not task.takes_mixup:
+        raise RecipeError(
+            f"Mixup and cutmix mix classes of whole images, and {task.__name__} has other {task.targets}; leave them "
+            "out (augment.mix null)."
+        )
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ class StitchLoss(nn.Module):
             return _mixed(label_loss, distillation_loss(logits, first.float(), self.in_place, self.task), self.in_place)
         if self.distillation is None:
             return label_loss
-        return _mixed(label_loss, self.distillation(logits, images, stitch), self.distillation.how)
+        followed = self.distillation(logits, images, stitch, self.task)
+        return _mixed(label_loss, followed, self.distillation.how)
 
     def describe(self) -> dict[str, object]:
         """Return what distinguishes this loss; a run resumes only with an equal description."""
@@ -99,7 +100,7 @@ def build_loss(settings: LossSettings, net: SNNet, *, new_heads: bool = False) -
     """
 
     def part(section: TeacherSettings | None) -> Distillation | None:
-        return None if section is None else Distillation(_teacher(section, net, new_heads=new_heads), section, net.task)
+        return None if section is None else Distillation(_teacher(section, net, new_heads=new_heads), section)
 
     teacher = settings.teacher
     if teacher is None or teacher.source != IN_PLACE:

@@ -15,7 +15,7 @@ from snnet.errors import DataError, ProcessLostError, RecipeError, TrainingError
 from snnet.network import SNNet
 from snnet.space import Stitch, join_ids
 from snnet.training.checkpoint import CHECKPOINTS, CheckpointStore
-from snnet.training.engine import Engine, Mixup, Update, apart, build_accelerator
+from snnet.training.engine import Engine, Mixup, Update, apart, build_accelerator, check_task
 from snnet.training.facts import run_facts
 from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrupted
 from snnet.training.logging import Meter, RunLog
@@ -48,8 +48,8 @@ class Trainer:
         run: How long, where, and what is kept.
         optim: How weights move.
         sampler: Draws the stitches; uniform by default.
-        loss: Labels and teacher; plain cross-entropy by default.
-        mixup: A `timm.data.Mixup`.
+        loss: Targets and teacher; the task's plain loss by default.
+        mixup: A `timm.data.Mixup`, for tasks whose targets can be mixed.
         directory: Where logs and checkpoints go; None keeps neither.
         facts: Further facts, such as the data set's name, that must be equal to resume.
         probe: Scores of a few stitches while training, for the log and the trackers.
@@ -90,6 +90,7 @@ class Trainer:
         # A first try of one epoch should not fail for what the recipe of many says.
         self.warmup = asked if asked < self.steps else self.steps // 10
         check_trackers(run.trackers)
+        check_task(net, self.loss, mixup)
         if (size := getattr(self.batches, "batch_size", None)) is not None:
             check_batch_norms(net, self.frozen, size)
         if probe is not None and run.sharding == "fsdp":

@@ -2,8 +2,10 @@ from collections import Counter
 from typing import Any
 
 import pytest
+import torch
 
 from snnet.errors import RecipeError, TableError
+from snnet.table import StitchTable
 from snnet.training import stitch_generator
 from snnet.training.samplers import WeightedSampler
 from tests.training.samplers.tables import SPACE, cost_table, scored_table
@@ -94,3 +96,15 @@ def test_weights_that_cannot_be() -> None:
 def test_without_anchors_there_is_nothing_to_share() -> None:
     sampler = WeightedSampler(OTHERS, {stitch.id: 1.0 for stitch in OTHERS}, share=0.5)
     assert sampler.probabilities.tolist() == pytest.approx([1 / len(OTHERS)] * len(OTHERS))
+
+
+def test_by_need_of_the_score_that_the_table_is_chosen_by() -> None:
+    worst, bad = OTHERS[3].id, OTHERS[7].id
+    percent = scored_table({worst: 30.0, bad: 10.0})
+    # Of an error less is better: 100 less the percent lies below its lines by as much.
+    errors = cost_table().with_column("rmse", {row.stitch: 100 - row.top1 for row in percent})
+    chosen = StitchTable(errors, {"score": "rmse"})
+    one, other = (WeightedSampler.build(SPACE, table, by="need").probabilities for table in (percent, chosen))
+    torch.testing.assert_close(one, other)
+    with pytest.raises(TableError, match="needs 'rmse'"):
+        WeightedSampler.build(SPACE, StitchTable(cost_table(), {"score": "rmse"}), by="need")

@@ -35,7 +35,7 @@ class WeightedSampler(StitchSampler):
 
     @classmethod
     def columns(cls, by: str = "macs", **options: Any) -> tuple[str, ...]:  # noqa: ARG003
-        """Return what the rule reads."""
+        """Return what the rule reads; top-1 stands for the score that the table is chosen by."""
         return _rule(by)[0]
 
     @classmethod
@@ -62,8 +62,8 @@ def rule_weights(
 
     Args:
         stitches: The stitches to weigh.
-        table: Costs of all stitches; for `need` also top-1 as it is before training, on training images.
-        by: `macs`, in proportion to the multiply-adds; or `need`, by how many points of top-1 a stitch lies below
+        table: Costs of all stitches; for `need` also the score as it is before training, on training images.
+        by: `macs`, in proportion to the multiply-adds; or `need`, by how far the score of a stitch lies below
             the lines between its anchors, so that those that start worst are trained most.
         floor: Least weight, as a share of the mean: no stitch goes untrained for long.
 
@@ -73,7 +73,7 @@ def rule_weights(
     """
     columns, weigh = _rule(by)
     for column in columns:
-        values_of(stitches, table, column)
+        values_of(stitches, table, table.score if column == SCORE else column)
     if not floor >= 0.0:
         raise RecipeError(f"floor is {floor}; it is a share of the mean weight, 0 or more.")
     raw = weigh(stitches, table)
@@ -82,7 +82,7 @@ def rule_weights(
 
 
 def _by_need(stitches: Sequence[Stitch], table: StitchTable) -> dict[str, float]:
-    """Return the points of top-1 below the lines; anchors lie on them."""
+    """Return by how much scores are below the lines; anchors lie on them."""
     gaps = gap_to_lines(table, table)
     needs = {stitch.id: max(0.0, -gaps.get(stitch.id, 0.0)) for stitch in stitches}
     # Where nothing is in need, nothing is in greater need.
