@@ -1,4 +1,4 @@
-"""A run whose network ends with a head over feature maps: built, trained in two phases, searched, evaluated, resumed."""
+"""A run whose network ends with a head over feature maps: built, trained in two phases, searched, evaluated."""
 
 from pathlib import Path
 from typing import Any
