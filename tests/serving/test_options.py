@@ -73,3 +73,12 @@ def test_what_is_impossible_is_refused() -> None:
         Options.of(table().without("latency_ms", "latency_ms@4", "latency_ms_p95"))
     with pytest.raises(TableError, match="snnet evaluate"):
         Options.of(table().without("top1"))
+
+
+def test_of_errors_less_is_better_and_no_answer_is_the_worst() -> None:
+    rows = [StitchRow(n, f"{n}:0-12", {"rmse": error, "latency_ms": 5.0 + n}) for n, error in enumerate((0.5, 0.2))]
+    found = Options.of(StitchTable(rows, {"score": "rmse"}))
+    assert found.stitches == ("0:0-12", "1:0-12") and found.scores.tolist() == [0.5, 0.8]
+    assert (found.at(0, 1).score, found.at(1, 1).score) == (0.5, 0.2), "what is told is what the table says"
+    dominated = [*rows, StitchRow(2, "2:0-12", {"rmse": 0.6, "latency_ms": 7.0})]
+    assert Options.of(StitchTable(dominated, {"score": "rmse"})).stitches == ("0:0-12", "1:0-12")

@@ -10,7 +10,7 @@ from cyclopts.validators import Number
 from snnet.cli.console import cell, loading, progress, say, show, show_choices, show_gain, show_rows, show_table
 from snnet.cli.options import Directory, Seed, writable
 from snnet.errors import RecipeError
-from snnet.table import COST, SCORE, StitchTable, column, frontier_gain, kinds_of, select
+from snnet.table import COST, StitchTable, column, frontier_gain, kinds_of, select
 from snnet.utils import human
 
 if TYPE_CHECKING:
@@ -111,25 +111,25 @@ def show_look(step: int, table: StitchTable) -> None:
 
 
 def _look(title: str, table: StitchTable, budgets: Sequence[float]) -> str:
-    return f"{title:>8}" + "".join(f"{cell(table[select(table, macs=budget)], SCORE):>12}" for budget in budgets)
+    return f"{title:>8}" + "".join(f"{cell(table[select(table, macs=budget)], table.score):>12}" for budget in budgets)
 
 
 def show_stitches(result: "DemoResult") -> None:
     """Print every stitch before and after."""
-    costs, score = kinds_of("cost"), column(SCORE).heading
+    costs, score = kinds_of("cost"), result.after.score
     rows = []
     for row in result.after:
-        numbers = [*(cell(row, kind.name) for kind in costs), cell(result.before[row.stitch], SCORE), cell(row, SCORE)]
+        numbers = [*(cell(row, kind.name) for kind in costs), cell(result.before[row.stitch], score), cell(row, score)]
         rows.append([str(row.index), row.stitch, *numbers])
-    headings = [*(kind.heading for kind in costs), f"{score} before", f"{score} after"]
+    headings = [*(kind.heading for kind in costs), *(f"{column(score).heading} {when}" for when in ("before", "after"))]
     show_table(["#", "stitch", *headings], rows, spare=headings[1:-1])
 
 
 def show_summary(result: "DemoResult") -> None:
     """Print anchors and stitches before and after training."""
-    names = result.after.meta.get("anchors", [])
+    names, score = result.after.meta.get("anchors", []), result.after.score
     rows = [
-        [name, cell(row, COST), cell(row, SCORE), cell(result.after[row.stitch], SCORE)]
+        [name, cell(row, COST), cell(row, score), cell(result.after[row.stitch], score)]
         for name, row in zip(names, result.before.anchors, strict=True)
     ]
     gains = [frontier_gain(table) for table in (result.before, result.after)]

@@ -15,7 +15,6 @@ from snnet.table import (
     ENERGY,
     LATENCY,
     PROFILE,
-    SCORE,
     StitchTable,
     at_batch,
     column,
@@ -97,7 +96,7 @@ def _columns(table: StitchTable, sizes: Sequence[int]) -> list[str]:
     """Return the columns that are shown: costs, the score, and of each batch size the times without their interval."""
     added_up = [kind.name for kind in kinds_of("cost")]
     kinds = [name for kind in kinds_of("cost", per_batch=True) for name in kind.shown]
-    wanted = [*added_up, SCORE, *(at_batch(name, size) for size in sizes for name in kinds)]
+    wanted = [*added_up, table.score, *(at_batch(name, size) for size in sizes for name in kinds)]
     return [name for name in wanted if name in table.columns]
 
 

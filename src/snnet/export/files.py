@@ -16,6 +16,7 @@ from snnet.errors import ExportError
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
 from snnet.export.onnx_graph import INPUT, OUTPUT, onnx_model
 from snnet.export.program import export_program, quiet
+from snnet.network import Given
 from snnet.utils import require, write_aside, write_text
 
 if TYPE_CHECKING:
@@ -153,12 +154,12 @@ def _join(first: Path, second: Path, gap: int, path: Path) -> None:
                 shutil.copyfileobj(source, joined)
 
 
-def openvino_model(module: nn.Module, images: Tensor) -> "openvino.Model":
+def openvino_model(module: nn.Module, images: Given) -> "openvino.Model":
     """Return a module as an OpenVINO model from `images` to `logits`, for any size of batch.
 
     Args:
         module: In evaluation mode, on the CPU.
-        images: Example `(B, C, H, W)`, or features for a step of a route; its numbers do not matter.
+        images: Example `(B, C, H, W)`, or what a step of a route takes; its numbers do not matter.
 
     Raises:
         ExportError: If the module cannot be converted.
@@ -169,7 +170,8 @@ def openvino_model(module: nn.Module, images: Tensor) -> "openvino.Model":
     try:
         with quiet():
             model: openvino.Model = convert(program)
-        model.reshape([-1, *images.shape[1:]])
+        given = images if isinstance(images, tuple) else (images,)
+        model.reshape({number: [-1, *each.shape[1:]] for number, each in enumerate(given)})
         model.inputs[0].get_tensor().set_names({INPUT})
         model.outputs[0].get_tensor().set_names({OUTPUT})
     except Exception as error:

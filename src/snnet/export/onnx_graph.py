@@ -5,10 +5,11 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from snnet.errors import ExportError
 from snnet.export.program import export_program, quiet
+from snnet.network import Given
 from snnet.utils import require
 
 if TYPE_CHECKING:
@@ -36,8 +37,8 @@ _RULES = (
 """Of onnxscript's rules those that leave weights alone."""
 
 
-def onnx_model(module: nn.Module, images: Tensor, *, opset: int | None = None) -> "onnx.ModelProto":
-    """Return a module as an ONNX graph from `images` `(batch, C, H, W)` to `logits` `(batch, classes)`.
+def onnx_model(module: nn.Module, images: Given, *, opset: int | None = None) -> "onnx.ModelProto":
+    """Return a module as an ONNX graph from `images` `(batch, C, H, W)` to `logits` `(batch, ...)`.
 
     Weights are initializers under the names of the module's `state_dict()`. Matrices that the graph multiplies with
     from the right are kept the way that it needs them, transposed, as `NAME.T`. What was worked out from weights
@@ -47,7 +48,8 @@ def onnx_model(module: nn.Module, images: Tensor, *, opset: int | None = None) -
 
     Args:
         module: In evaluation mode, on the CPU, such as `net.at(stitch).to_module()` gives.
-        images: Example `(B, C, H, W)`; its numbers do not matter.
+        images: Example `(B, C, H, W)`; its numbers do not matter. For a module that takes several tensors a tuple of
+            them, which the graph calls `images`, `images.1`, `images.2`, ...
         opset: Version of ONNX's operators; torch's usual if None.
 
     Raises:
@@ -57,7 +59,9 @@ def onnx_model(module: nn.Module, images: Tensor, *, opset: int | None = None) -
     for name in ("onnx", "onnxscript"):
         require(name, "onnx")
     program = export_program(module, images)
-    names: dict[str, Any] = {"input_names": [INPUT], "output_names": [OUTPUT], "opset_version": opset}
+    count = len(images) if isinstance(images, tuple) else 1
+    inputs = [INPUT, *(f"{INPUT}.{number}" for number in range(1, count))]
+    names: dict[str, Any] = {"input_names": inputs, "output_names": [OUTPUT], "opset_version": opset}
     try:
         with quiet():
             # Without its own optimization, which gives weights new names and folds batch norms into them.

@@ -7,28 +7,34 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from snnet.errors import ExportError
+from snnet.network import Given
 
 
-def export_program(module: nn.Module, images: Tensor) -> ExportedProgram:
+def export_program(module: nn.Module, images: Given) -> ExportedProgram:
     """Return what `module` computes as a graph whose first axis of images may have any size.
 
     Args:
         module: In evaluation mode.
-        images: Example `(B, C, H, W)`, of which size, type and device count; B is 2 or more.
+        images: Example `(B, C, H, W)`, of which size, type and device count; for a module that takes several tensors
+            a tuple of them.
 
     Raises:
         ExportError: If torch cannot write the module as one graph, or only for one size of batch.
     """
     # Of a batch of one torch believes that it is always one.
-    example = images if len(images) > 1 else torch.cat([images, images])
+    # One tensor given twice would be taken for one argument.
+    given = tuple(each.clone() for each in images) if isinstance(images, tuple) else (images,)
+    example = tuple(each if len(each) > 1 else torch.cat([each, each]) for each in given)
+    batch = {0: Dim("batch")}
+    axes = (batch, tuple(batch for _ in example[1:])) if len(example) > 1 else (batch,)
     try:
         # With gradients, for without them some models keep what they have worked out, here tensors without values.
         with torch.enable_grad(), quiet():
-            return torch.export.export(module, (example,), dynamic_shapes=({0: Dim("batch")},))
+            return torch.export.export(module, example, dynamic_shapes=axes)
     except Exception as error:
         raise ExportError(
             f"torch.export cannot write this stitch as one graph for every size of batch: {error}. The forward pass "

@@ -26,6 +26,7 @@ from .settings import FamilySettings as FamilySettings
 from .statistics import UsingStatistics as UsingStatistics
 from .storage import CONFIG as CONFIG
 from .storage import TABLE as TABLE
+from .tree import Given as Given
 from .tree import Node as Node
 from .tree import Tree as Tree
 from .tree import after_step as after_step

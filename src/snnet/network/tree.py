@@ -22,6 +22,8 @@ Chain = tuple[tuple[Path, tuple[str, ...]], ...]
 """Modules that run one after another: the path to a parent, and the names there of those that follow each other."""
 Maps = tuple[Tensor, ...]
 """Feature maps `(B, C, H, W)` that a route has put aside."""
+Given = Tensor | Maps
+"""What a step takes: images or features, or, if it is a head over maps, these."""
 Call = tuple[Step, Path, Chain | None, str]
 """A step; the anchor that owns it, or its stitching layer; its modules if they are all it runs; the beginning it ends.
 
@@ -195,13 +197,13 @@ def after_step(step: Step, features: Any, maps: Maps, run: Callable[[Any], Any])
 
     Args:
         step: The step.
-        features: What the step before gave.
+        features: What the step before gave; of a head over maps that runs alone, the maps.
         maps: What steps before put aside.
         run: Runs the step on what it takes: on the features, or, if it is a head over maps, on these.
     """
     if step.kind == "tap":
         return features, (*maps, run(features))
-    return (run(maps), ()) if step.kind == "decode" else (run(features), maps)
+    return (run(maps or features), ()) if step.kind == "decode" else (run(features), maps)
 
 
 def walk_tree(tree: Tree, images: Tensor, run: Callable[[Node, Tensor], Tensor]) -> Iterator[tuple[Node, Tensor]]:

@@ -5,11 +5,12 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from snnet.network import SNNet, replicate
+from snnet.network import Given, SNNet, after_step, replicate
 from snnet.profiling.energy import Meter, measure_energy
 from snnet.profiling.memory import memory_bytes
 from snnet.profiling.steps import Walk
@@ -50,11 +51,11 @@ class Bench:
         images = torch.randn(batch, *self.net.input.size, generator=generator)
         return images.to(self.conditions.device, self.conditions.dtype)
 
-    def inputs(self, routes: Iterable[Stitch], images: Tensor) -> dict[Step, Tensor]:
+    def inputs(self, routes: Iterable[Stitch], images: Tensor) -> dict[Step, Given]:
         """Return an input for each step of the routes, random but for the images, which stems are given.
 
         What a step receives has one shape whatever the route, because stitching layers map to just that shape. Steps
-        with inputs of one shape share one tensor.
+        with inputs of one shape share one tensor. A head over maps receives a tuple of them.
         """
 
         def shape_only(tensor: Tensor) -> Tensor:
@@ -62,28 +63,42 @@ class Bench:
             return torch.empty_like(tensor, device="meta", dtype=dtype)
 
         replica = replicate(self.net, shape_only)
-        shapes: dict[Step, Tensor] = {}
+        shapes: dict[Step, Given] = {}
         outputs: dict[Step, Tensor] = {}
+
+        def run(step: Step, given: Given) -> Tensor:
+            if step not in outputs:
+                shapes[step] = given
+                outputs[step] = replica.run_step(step, given)
+            return outputs[step]
+
         with torch.no_grad():
             for route in routes:
-                features = torch.empty_like(images, device="meta")
+                features: Any = torch.empty_like(images, device="meta")
+                maps: tuple[Tensor, ...] = ()
                 for step in self.net.steps(route):
-                    if step not in outputs:
-                        shapes[step] = features
-                        outputs[step] = replica.run_step(step, features)
-                    features = outputs[step]
+                    features, maps = after_step(step, features, maps, partial(run, step))
         tensors = {_kind(images): images}
-        for shape in shapes.values():
+
+        def filled(shape: Tensor) -> Tensor:
             if _kind(shape) not in tensors:
-                tensors[_kind(shape)] = torch.empty_like(shape, device=self.conditions.device).normal_()
-        return {step: tensors[_kind(shape)] for step, shape in shapes.items()}
+                empty = torch.empty_strided(
+                    shape.shape, shape.stride(), dtype=shape.dtype, device=self.conditions.device
+                )
+                tensors[_kind(shape)] = empty.normal_()
+            return tensors[_kind(shape)]
+
+        return {
+            step: tuple(map(filled, given)) if isinstance(given, tuple) else filled(given)
+            for step, given in shapes.items()
+        }
 
     def time(
         self,
         routes: Sequence[Stitch],
         walks: Sequence[Walk],
         images: Tensor,
-        inputs: Mapping[Step, Tensor],
+        inputs: Mapping[Step, Given],
         costs: Mapping[Stitch, float],
     ) -> dict[Stitch | Step, list[float]]:
         """Time whole stitches and walks in the same rounds; return milliseconds by stitch and by step.
@@ -128,7 +143,7 @@ class Bench:
             ready.close()
         return found
 
-    def memory(self, routes: Sequence[Stitch], images: Tensor, inputs: Mapping[Step, Tensor]) -> dict[str, int]:
+    def memory(self, routes: Sequence[Stitch], images: Tensor, inputs: Mapping[Step, Given]) -> dict[str, int]:
         """Return the bytes that each stitch needs as plain PyTorch runs it, see `memory_bytes`."""
         eager = self.engine if isinstance(self.engine, EagerEngine) else EagerEngine(self.net, self.conditions)
         with torch.inference_mode():

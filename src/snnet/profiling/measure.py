@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from snnet.network import Given
 from snnet.profiling.bench import Bench
 from snnet.profiling.costs import step_macs
 from snnet.profiling.energy import Meter
@@ -47,7 +48,7 @@ def measure(bench: Bench, routes: Sequence[Stitch], meter: Meter | None) -> tupl
 
 
 def _from_steps(
-    bench: Bench, costs: Mapping[Stitch, float], images: Tensor, inputs: Mapping[Step, Tensor]
+    bench: Bench, costs: Mapping[Stitch, float], images: Tensor, inputs: Mapping[Step, Given]
 ) -> tuple[Columns, dict[str, Any]]:
     """Return the latencies of all routes, whose multiply-adds are given, from their steps', and what they are worth."""
     batch, steps = len(images), {route: bench.net.steps(route) for route in costs}

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
-from torch import Tensor
 
 from snnet.errors import RecipeError
+from snnet.network import Given
 from snnet.profiling.timing import Key, Stopwatch
 from snnet.runtime.engines import Ready
 from snnet.space import Step, Stitch
@@ -33,12 +33,15 @@ class Walk:
     lead: bool
 
     def time(
-        self, ready: Mapping[Step, Ready], inputs: Mapping[Step, Tensor], watch: Stopwatch
+        self, ready: Mapping[Step, Ready], inputs: Mapping[Step, Given], watch: Stopwatch
     ) -> Iterator[tuple[Step, float]]:
         """Run the walk once and yield its steps with their milliseconds."""
         features = inputs[self.steps[0]]
         for number, step in enumerate(self.steps):
-            features, milliseconds = watch.time(ready[step], features)
+            # Maps may have been put aside before this walk begins; fresh ones stand for them.
+            given = inputs[step] if step.kind == "decode" else features
+            output, milliseconds = watch.time(ready[step], given)
+            features = features if step.kind == "tap" else output
             if number or not self.lead:
                 yield step, milliseconds
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # the command line shows the settings without torch
     import torch
     from torch import Tensor
 
+    from snnet.network import Given
     from snnet.runtime.engines import Ready
 
 CONFIDENCE = 0.95
@@ -73,7 +74,7 @@ class Stopwatch:
 
     device: "torch.device"
 
-    def time(self, ready: "Ready", features: "Tensor") -> "tuple[Tensor, float]":
+    def time(self, ready: "Ready", features: "Given") -> "tuple[Tensor, float]":
         """Run once; return the output and milliseconds."""
         self.wait()
         start = perf_counter()

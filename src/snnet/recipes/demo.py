@@ -10,14 +10,15 @@ from typing import Any
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import RecipeError
 from snnet.init import InitReport
+from snnet.recipes.opening import open_run
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe
-from snnet.recipes.run import BEFORE, TABLE, Run, open_run
+from snnet.recipes.run import BEFORE, TABLE, Run
 from snnet.recipes.run_directory import steps_begun
 from snnet.recipes.trainer import build_trainer
 from snnet.report import write_report
 from snnet.searching import SearchReport
-from snnet.table import SCORE, Gain, StitchRow, StitchTable, anchor_regression, frontier_gain, select
+from snnet.table import Gain, StitchRow, StitchTable, anchor_regression, frontier_gain, select
 from snnet.training import TrainStatus
 from snnet.utils import Stage, silent
 
@@ -56,8 +57,9 @@ class DemoResult:
     @property
     def _both(self) -> StitchTable:
         """The table after fine-tuning, with the scores before it."""
-        scores = {row.stitch: row.values[SCORE] for row in self.before if SCORE in row.values}
-        return self.after.with_column(f"{SCORE}_before", scores)
+        name = self.after.score
+        scores = {row.stitch: row.values[name] for row in self.before if name in row.values}
+        return self.after.with_column(f"{name}_before", scores)
 
     @property
     def gain(self) -> Gain:
@@ -135,7 +137,7 @@ def run_demo(
             after = before
         else:
             run = run if affordable is None else run.of_length(affordable)
-            run.train(lambda step, scores: watching.look(step, before.with_column(SCORE, scores)))
+            run.train(lambda step, scores: watching.look(step, before.with_column(before.score, scores)))
             after = run.evaluate(directory / TABLE, title="Evaluating all, after")
         run.save()
     report = write_report(after, directory, before=before, before_label="before training", source=str(directory))

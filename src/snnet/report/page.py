@@ -27,7 +27,6 @@ from snnet.report.view import (
 from snnet.table import (
     COST,
     ERROR,
-    SCORE,
     Budget,
     Ranking,
     StitchRow,
@@ -49,7 +48,7 @@ def write_page(
     before: StitchTable | None = None,
     before_label: str = "before training",
     cost: str = COST,
-    score: str = SCORE,
+    score: str | None = None,
     title: str | None = None,
     source: str = "RUN",
 ) -> Path:
@@ -64,7 +63,7 @@ def write_page(
         before: An earlier table of the same stitches, drawn faintly.
         before_label: What the legend calls `before`.
         cost: Column along the horizontal axis at first, if it can be a budget.
-        score: Column of the vertical axis.
+        score: Column of the vertical axis; `table.score` if None.
         title: Heading of the page.
         source: What the commands that the page offers name: the directory of the network or the file of the table.
 
@@ -78,7 +77,7 @@ def write_page(
         path,
         "page.html",
         {
-            **_data(table, before, before_label, costs, score),
+            **_data(table, before, before_label, costs, score or table.score),
             "cost": cost if cost in costs else costs[0],
             "source": shlex.quote(source),
         },
@@ -97,7 +96,7 @@ def write_report(
     before: StitchTable | None = None,
     before_label: str = "before training",
     cost: str = COST,
-    score: str = SCORE,
+    score: str | None = None,
     title: str | None = None,
     source: str = "RUN",
 ) -> dict[str, Path]:
@@ -111,7 +110,7 @@ def write_report(
         before: The same stitches before, shown in grey.
         before_label: What the legend calls these.
         cost: Column along the x-axis; the page can switch to others.
-        score: Column along the y-axis.
+        score: Column along the y-axis; `table.score` if None.
         title: Heading; one that counts stitches and anchors if None.
         source: What the commands that the page offers name.
 

@@ -11,7 +11,6 @@ from snnet.table import (
     COST,
     LATENCY,
     PROFILE,
-    SCORE,
     Budget,
     Ranking,
     StitchTable,
@@ -33,7 +32,7 @@ class Menu:
 
     Args:
         table: Rows of these stitches.
-        prefer: Column to be best in.
+        prefer: Column to be best in; the score that the table is chosen by if None.
         precision: What the stitches run in, such as `bf16`; the network's own if None.
         engine: What the stitches run on, such as `onnxruntime`; any if None.
         any_machine: Take what was measured on another machine or engine, or in another precision, as it is.
@@ -46,17 +45,19 @@ class Menu:
     def __init__(
         self,
         table: StitchTable,
-        prefer: str = SCORE,
+        prefer: str | None = None,
         *,
         precision: str | None = None,
         engine: str | None = None,
         any_machine: bool = False,
     ) -> None:
+        preferred = prefer or table.score
+
         @cache
         def ranking(names: tuple[str, ...], batch: int) -> Ranking:
             columns = [at_batch(name, batch) for name in names]
-            warn_of_doubts(table, (prefer, *columns), {row.stitch for row in table}, level=2)
-            return Ranking(table, prefer, columns, precision=precision, engine=engine, any_machine=any_machine)
+            warn_of_doubts(table, (preferred, *columns), {row.stitch for row in table}, level=2)
+            return Ranking(table, preferred, columns, precision=precision, engine=engine, any_machine=any_machine)
 
         self._ranking = ranking
         scored = {row.stitch for row in self._ranking((), 1).rows}

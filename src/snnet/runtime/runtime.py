@@ -22,7 +22,7 @@ from snnet.runtime.precisions import engines_for, find_in, load_as
 from snnet.runtime.records import Answer, Counters, Images, Switch
 from snnet.runtime.shelf import Shelf
 from snnet.space import Stitch
-from snnet.table import SCORE, StitchTable, pareto_frontier, precisions_of
+from snnet.table import StitchTable, pareto_frontier, precisions_of
 from snnet.utils import Show, counted, shows_progress
 
 _LOG = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class Runtime:
             runs on `eager` and a bundle on onnxruntime, its only one.
         stitches: Those that may answer; the frontier of `cost` and `prefer` if None.
         profile: In place of `net.table`, such as a table measured on this machine.
-        prefer: Column to be best in.
+        prefer: Column to be best in; the score that the table is chosen by if None.
         cost: Column that makes the frontier and says which stitch is the cheapest; `latency_ms` if every stitch has
             one that holds here, else `macs`.
         batch_sizes: Images per batch that every ready stitch is prepared for. An engine that has to build for each
@@ -77,7 +77,7 @@ class Runtime:
         *,
         stitches: Iterable[StitchLike] | None = None,
         profile: StitchTable | None = None,
-        prefer: str = SCORE,
+        prefer: str | None = None,
         cost: str | None = None,
         batch_sizes: Sequence[int] = (1,),
         max_ready: int | None = None,

@@ -24,7 +24,6 @@ from snnet.serving.workers import ThreadWorker, Worker
 from snnet.space import InputSpec
 from snnet.table import (
     COST,
-    SCORE,
     StitchTable,
     facts_of,
     load_precisions,
@@ -179,9 +178,9 @@ def _known(model: "Bundle | SNNet", source: Path) -> StitchTable | None:
 
 def _to_serve(table: StitchTable | None, source: Path, precisions: Sequence[str] | None) -> StitchTable:
     """Return the stitches that answer: the frontier of each precision, for none beats another where both were slow."""
-    if table is None or not any(SCORE in row.values for row in table):
+    if table is None or not any(table.score in row.values for row in table):
         raise BudgetError(f"{source} does not say how good its stitches are; `snnet evaluate {source}` measures them.")
-    scored = table.where(lambda row: SCORE in row.values)
+    scored = table.where(lambda row: table.score in row.values)
     known = precisions_of(scored)
     for name in precisions or ():
         if name not in known:
@@ -191,7 +190,7 @@ def _to_serve(table: StitchTable | None, source: Path, precisions: Sequence[str]
             )
     served = [name for name in known if not name or precisions is None or name in precisions]
     parts = (scored.where(lambda row, name=name: row.precision == name) for name in served)  # type: ignore[misc]
-    best = {row.stitch for part in parts for row in pareto_frontier(part, COST, SCORE)}
+    best = {row.stitch for part in parts for row in pareto_frontier(part, COST)}
     # What was measured otherwise would stand beside what is measured here, at batch sizes that are not.
     return without_profile(table).where(lambda row: row.stitch in best)
 

@@ -9,9 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from snnet.errors import BudgetError
-from snnet.table import LATENCY, SCORE, StitchTable, at_batch, measured, measured_batches, require_columns
-
-_P95 = "_p95"
+from snnet.table import LATENCY, StitchTable, at_batch, column, measured, measured_batches, require_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +20,7 @@ class Option:
         stitch: Its id, which ends with a precision, `@bf16`, where it does not run in the network's own.
         batch: Images that it answers at once.
         latency: Seconds that this takes; those within which 95 of 100 calls are over.
-        score: What the table says of the stitch; more is better.
+        score: What the table says of the stitch.
     """
 
     stitch: str
@@ -43,10 +41,11 @@ class Options:
         options: Those that were measured.
         costs: Columns of each stitch, which limits of requests refer to.
         max_batch: Largest number of images in a batch.
+        less_is_better: Whether that is so of scores, as of errors.
 
     Attributes:
         stitches: Id of each row.
-        scores: Score of each row `(rows,)`.
+        scores: Score of each row `(rows,)`; of errors what they lack to twice the largest, so that more is better.
         latencies: Seconds of each row for 1, 2, ... images `(rows, images)`; infinite beyond its largest batch size.
 
     Raises:
@@ -59,6 +58,7 @@ class Options:
         *,
         costs: Mapping[str, Mapping[str, float]] | None = None,
         max_batch: int = 32,
+        less_is_better: bool = False,
     ) -> None:
         given = sorted(options, key=lambda one: (one.stitch, one.batch))
         for one in given:
@@ -68,14 +68,15 @@ class Options:
             raise BudgetError(f"There are {len(given)} options up to batch {max_batch}; give at least one.")
         self._factor = [1.0]  # one for all that are made of these
         self._costs = dict(costs or {})
-        self._all = [_Row.of(list(same), max_batch) for _, same in groupby(given, lambda o: o.stitch)]
+        nothing = 2 * max(one.score for one in given) if less_is_better else None
+        self._all = [_Row.of(list(same), max_batch, nothing) for _, same in groupby(given, lambda o: o.stitch)]
         self._fill(_useful(self._all))
 
     def _fill(self, rows: "Sequence[_Row]") -> None:
-        self._rows = tuple(sorted(rows, key=lambda row: (row.score, -row.latencies[0])))
+        self._rows = tuple(sorted(rows, key=lambda row: (row.worth, -row.latencies[0])))
         longest = max(len(row.latencies) for row in self._rows)
         self.stitches = tuple(row.stitch for row in self._rows)
-        self.scores = np.array([row.score for row in self._rows])
+        self.scores = np.array([row.worth for row in self._rows])
         self.latencies = np.full((len(self._rows), longest), np.inf)
         for place, row in enumerate(self._rows):
             self.latencies[place, : len(row.latencies)] = row.latencies
@@ -88,7 +89,7 @@ class Options:
         ]
 
     @classmethod
-    def of(cls, table: StitchTable, *, score: str = SCORE, max_batch: int = 32) -> "Options":
+    def of(cls, table: StitchTable, *, score: str | None = None, max_batch: int = 32) -> "Options":
         """Return the options of a table: all stitches with a score, at all batch sizes with a latency.
 
         Where the table has no 95th percentile, as of latencies predicted from blocks, the median counts, and two of its
@@ -96,13 +97,14 @@ class Options:
 
         Args:
             table: What is known, with latencies of this machine and engine (`snnet.profile`).
-            score: Column that says how well a stitch answers; more must be better.
+            score: Column that says how well a stitch answers; that which the table is chosen by if None.
             max_batch: Largest number of images in a batch.
 
         Raises:
             TableError: If the table has no latencies or no such column of scores.
             BudgetError: If no stitch has both.
         """
+        score = score or table.score
         require_columns(table, score, *([] if measured_batches(table, LATENCY) else [LATENCY]))
         batches = [batch for batch in measured_batches(table, LATENCY) if batch <= max_batch]
         options = [
@@ -112,7 +114,8 @@ class Options:
             for batch in batches
             if (seconds := _seconds(row.values, batch)) is not None
         ]
-        return cls(options, costs={row.stitch: row.values for row in table}, max_batch=max_batch)
+        costs, less = {row.stitch: row.values for row in table}, not column(score).higher_is_better
+        return cls(options, costs=costs, max_batch=max_batch, less_is_better=less)
 
     @property
     def factor(self) -> float:
@@ -211,21 +214,23 @@ class Options:
 class _Row:
     stitch: str
     score: float
+    worth: float
     latencies: list[float] = field(repr=False)
 
     @classmethod
-    def of(cls, options: list[Option], max_batch: int) -> "_Row":
+    def of(cls, options: list[Option], max_batch: int, nothing: float | None) -> "_Row":
+        score = options[0].score
         batches, seconds = [one.batch for one in options], [one.latency for one in options]
         largest = min(batches[-1], max_batch)
         between = np.interp(np.arange(1, largest + 1), batches, seconds)
         latencies: NDArray[Any] = np.maximum.accumulate(between)
-        return cls(options[0].stitch, options[0].score, latencies.tolist())
+        return cls(options[0].stitch, score, score if nothing is None else nothing - score, latencies.tolist())
 
 
 def _useful(rows: "Sequence[_Row]") -> "list[_Row]":
     """Return the rows that no other one beats at every batch size."""
     left: list[_Row] = []
-    for row in sorted(rows, key=lambda one: (-one.score, one.latencies)):
+    for row in sorted(rows, key=lambda one: (-one.worth, one.latencies)):
         quicker = (
             other
             for other in left
@@ -239,10 +244,7 @@ def _useful(rows: "Sequence[_Row]") -> "list[_Row]":
 
 def _seconds(values: Mapping[str, float], batch: int) -> float | None:
     """Return the latency that a row of a table has for a batch, in seconds."""
-    high = values.get(at_batch(LATENCY + _P95, batch))
-    if high is None:
-        middle = values.get(at_batch(LATENCY, batch))
-        if middle is None:
-            return None
+    high = values.get(at_batch(f"{LATENCY}_p95", batch))
+    if high is None and (middle := values.get(at_batch(LATENCY, batch))) is not None:
         high = middle + 2 * values.get(at_batch(LATENCY, batch) + "_error", 0.0)
-    return high / 1e3 if np.isfinite(high) else None
+    return high / 1e3 if high is not None and np.isfinite(high) else None

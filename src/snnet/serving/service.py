@@ -20,7 +20,7 @@ from snnet.serving.dispatcher import Dispatcher
 from snnet.serving.front.asking import Answered, Asked
 from snnet.serving.history import History
 from snnet.serving.opening import USUAL_SERVICE, ServiceSettings, Version, open_version
-from snnet.table import COST, LATENCY, SCORE, StitchTable, column
+from snnet.table import COST, LATENCY, StitchTable, column
 from snnet.utils import Show
 
 _A_DAY_MS = 86_400_000.0
@@ -121,7 +121,7 @@ class Service:
 
     def live(self) -> dict[str, Any]:
         """Return plain data for JSON: load, queue, stitches, and the last two minutes, second by second."""
-        score, cost = column(SCORE), column(COST)
+        score, cost = column(self.table.score), column(COST)
         return {
             "model": self.name,
             "version": self.version,
@@ -132,7 +132,12 @@ class Service:
             "score_name": score.heading,
             "cost_name": cost.heading,
             "stitches": [
-                {"stitch": row.stitch, "cost": row.macs, "score": row.top1, "latency_ms": row.values[LATENCY]}
+                {
+                    "stitch": row.stitch,
+                    "cost": row.macs,
+                    "score": row.get(score.name),
+                    "latency_ms": row.values[LATENCY],
+                }
                 for row in sorted(self.table, key=lambda row: row.macs or 0)
             ],
             "seconds": self.history.to_list(),

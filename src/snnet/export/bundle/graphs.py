@@ -5,7 +5,7 @@ Steps are exported one by one, because a space has many stitches and few steps: 
 once, and a further stitch costs no more than joining.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from snnet.export.bundle.manifest import WEIGHTS
 from snnet.export.bundle.sessions import STITCH, graph_name, open_session
 from snnet.export.bundle.weights import WeightFile
 from snnet.export.onnx_graph import INPUT, OUTPUT, onnx_model
-from snnet.network import SNNet, StitchLike, extract_step, replicate, to_plain
+from snnet.network import Given, SNNet, StitchLike, after_step, extract_step, replicate, to_plain
 from snnet.space import Step, Stitch
 from snnet.utils import require, write_aside
 
@@ -71,11 +71,10 @@ class StitchGraphs:
                     self._check(open_session(partial), route)
         return path
 
-    def add_step(self, step: Step, example: Tensor, path: Path) -> Path:
+    def add_step(self, step: Step, example: Given, path: Path) -> Path:
         """Write the graph of one step alone, with its weights in the common file."""
         with self._lock:
-            graph = self._step(step, "", example.repeat(2, *[1] * (example.ndim - 1)))
-            self._write(join([graph]), path)
+            self._write(join([(step, self._step(step, "", example))]), path)
         return path
 
     def close(self) -> None:
@@ -96,14 +95,20 @@ class StitchGraphs:
             )
 
     def _join(self, steps: Sequence[Step], prefixes: Sequence[str]) -> "ModelProto":
-        models, features = [], self._images[:2]
+        models: list[tuple[Step, ModelProto]] = []
+        features: Any = self._images[:2]
+        maps: tuple[Tensor, ...] = ()
         for step, prefix in zip(steps, prefixes, strict=True):
-            models.append(self._step(step, prefix, features))
+
+            def run(given: Given, step: Step = step, prefix: str = prefix) -> Tensor:
+                models.append((step, self._step(step, prefix, given)))
+                return self._net.run_step(step, given, prefix)
+
             with torch.no_grad():
-                features = self._net.run_step(step, features, prefix)
+                features, maps = after_step(step, features, maps, run)
         return join(models)
 
-    def _step(self, step: Step, prefix: str, example: Tensor) -> "ModelProto":
+    def _step(self, step: Step, prefix: str, example: Given) -> "ModelProto":
         # Only running statistics make a step differ from place to place.
         key = (step, "" if self._net.statistics.get(prefix) is None else prefix)
         if key not in self._steps:
@@ -118,40 +123,72 @@ class StitchGraphs:
         path.write_bytes(model.SerializeToString())
 
 
-def export_step(net: SNNet, step: Step, prefix: str, example: Tensor) -> "ModelProto":
+def export_step(net: SNNet, step: Step, prefix: str, example: Given) -> "ModelProto":
     """Return the graph of one step, for batches of any size; see `extract_step` and `onnx_model`."""
     return onnx_model(extract_step(net, step, prefix), example, opset=OPSET)
 
 
-def join(models: Sequence["ModelProto"]) -> "ModelProto":
+def join(models: Sequence[tuple[Step, "ModelProto"]]) -> "ModelProto":
     """Return one graph, from `images` to `logits`, that runs graphs of steps one after another.
 
-    Weights of the graphs may lie in another file.
+    Args:
+        models: Each step with its graph, whose weights may lie in another file. One that puts a map aside leaves what
+            it was given to the step after it, and a head over maps takes all of them.
     """
     onnx, compose = require("onnx", "onnx"), require("onnx.compose", "onnx")
-    graphs = [compose.add_prefix_graph(model.graph, f"{number}/") for number, model in enumerate(models)]
-    joined = graphs[0]
-    for graph in graphs[1:]:
-        joined = compose.merge_graphs(joined, graph, [(joined.output[0].name, graph.input[0].name)])
-    _rename_ends(joined)
-    joined.ClearField("value_info")  # shapes between nodes, which readers infer
-    opsets = {entry.domain: entry for model in models for entry in model.opset_import}
-    version = max(model.ir_version for model in models)
+    graphs = [compose.add_prefix_graph(model.graph, f"{number}/") for number, (_, model) in enumerate(models)]
+    given = tuple(value.name for value in graphs[0].input)
+    joined: GraphProto = onnx.GraphProto(name="stitch", input=graphs[0].input)
+    features: Any = given if len(given) > 1 else given[0]
+    maps: Any = ()
+    for (step, _), graph in zip(models, graphs, strict=True):
+
+        def run(feeding: str | tuple[str, ...], graph: "GraphProto" = graph) -> str:
+            names = (feeding,) if isinstance(feeding, str) else feeding
+            return _append(joined, graph, names)
+
+        features, maps = after_step(step, features, maps, run)
+    joined.output.append(graphs[-1].output[0])
+    _rename_ends(joined, given)
+    opsets = {entry.domain: entry for _, model in models for entry in model.opset_import}
+    version = max(model.ir_version for _, model in models)
     whole: ModelProto = onnx.helper.make_model(
         joined, opset_imports=opsets.values(), ir_version=version, producer_name="snnet"
     )
     return whole
 
 
-def _rename_ends(graph: "GraphProto") -> None:
-    names = {graph.input[0].name: INPUT, graph.output[0].name: OUTPUT}
+def _append(joined: "GraphProto", graph: "GraphProto", feeding: Sequence[str]) -> str:
+    """Add nodes and weights of a graph whose inputs have other names there; return the name of its output."""
+    names: dict[str, str] = dict(zip((value.name for value in graph.input), feeding, strict=True))
+    _rename(graph, names)
+    joined.node.extend(graph.node)
+    joined.initializer.extend(graph.initializer)
+    output: str = graph.output[0].name
+    return names.get(output, output)
+
+
+def _rename_ends(graph: "GraphProto", given: Sequence[str]) -> None:
+    names = {name: name.partition("/")[2] for name in given} | {graph.output[0].name: OUTPUT}
+    _rename(graph, names)
+    for value in (*graph.input, *graph.output):
+        value.name = names[value.name]
+
+
+def _rename(graph: "GraphProto", names: Mapping[str, str]) -> None:
+    """Give what nodes take and give other names, in graphs within nodes, too."""
     for node in graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
         node.output[:] = [names.get(name, name) for name in node.output]
-    graph.name, graph.input[0].name, graph.output[0].name = "stitch", INPUT, OUTPUT
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                _rename(inner, names)
 
 
-def run_session(session: Any, images: Tensor) -> Tensor:
-    """Run a session on images `(B, ...)` in the memory where they lie."""
-    given = images.detach().contiguous().numpy()
-    return torch.from_numpy(session.run(None, {INPUT: given})[0])
+def run_session(session: Any, images: Given) -> Tensor:
+    """Run a session on images `(B, ...)`, or on what a step takes, in the memory where they lie."""
+    names, tensors = [INPUT], (images,) if isinstance(images, Tensor) else images
+    if len(tensors) > 1:
+        names = [entry.name for entry in session.get_inputs()]
+    given = [each.detach().contiguous().numpy() for each in tensors]
+    return torch.from_numpy(session.run(None, dict(zip(names, given, strict=True)))[0])

@@ -3,20 +3,21 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from snnet.errors import EngineError
-from snnet.network import SNNet, StitchLike, extract_step
+from snnet.network import Given, SNNet, StitchLike, after_step, extract_step
 from snnet.runtime.engines.eager import serving_replica, use_onednn
 from snnet.runtime.engines.engine import ENGINES, Conditions, NetworkEngine, Ready
 from snnet.runtime.engines.lowered import lower
 from snnet.space import Step
 from snnet.utils import torch_threads
 
-Run = Callable[[Tensor], Tensor]
+Run = Callable[[Any], Tensor]
 
 
 @ENGINES.register("compile")
@@ -70,13 +71,13 @@ class CompileEngine(NetworkEngine):
             ready.prepare(torch.zeros(shape, device=self.conditions.device, dtype=self.conditions.dtype))
         return ready
 
-    def load_step(self, step: Step, example: Tensor) -> Ready:
+    def load_step(self, step: Step, example: Given) -> Ready:
         """Compile one step for features of the example's shape."""
         ready = _Compiled(self, [(step, "")])
         ready.prepare(example)
         return ready
 
-    def compiled_step(self, step: Step, prefix: str, features: Tensor) -> Run:
+    def compiled_step(self, step: Step, prefix: str, features: Given) -> Run:
         """Return a step compiled for features of this shape, from an earlier time or anew."""
         # The same step has statistics of its own after other beginnings, as far as they were measured.
         prefix = prefix if prefix in self.replica.statistics.kept else ""
@@ -86,13 +87,16 @@ class CompileEngine(NetworkEngine):
                 self._steps[key] = self._compile(step, prefix, features)
             return self._steps[key]
 
-    def shape_key(self, features: Tensor) -> str:
+    def shape_key(self, features: Given) -> str:
         """Return a text that is equal for features which one compilation serves."""
+        if isinstance(features, tuple):
+            # Maps may be views of features, and what is compiled holds for one layout.
+            return " and ".join(f"{self.shape_key(each)} {each.stride()}" for each in features)
         batch = "any" if self.dynamic and features.shape[0] > 1 else features.shape[0]
         return f"{batch} {tuple(features.shape[1:])} {features.dtype} {features.device}"
 
-    def _compile(self, step: Step, prefix: str, features: Tensor) -> Run:
-        dynamic = self.dynamic and features.shape[0] > 1
+    def _compile(self, step: Step, prefix: str, features: Given) -> Run:
+        dynamic = self.dynamic and len(_several(features)[0]) > 1
         try:
             lowered = lower(extract_step(self.replica, step, prefix), features, dynamic=dynamic)
             if lowered.key not in self._compiled:
@@ -106,8 +110,8 @@ class CompileEngine(NetworkEngine):
             ) from error
         run, weights = self._compiled[lowered.key], lowered.weights
 
-        def run_step(features: Tensor) -> Tensor:
-            result: Tensor = run(*weights, features)[0]
+        def run_step(features: Given) -> Tensor:
+            result: Tensor = run(*weights, *_several(features))[0]
             return result
 
         return run_step
@@ -118,35 +122,45 @@ class _Compiled(Ready):
         self.engine, self.pairs = engine, pairs
         self.runs: dict[str, Run] = {}
 
-    def serves(self, images: Tensor) -> bool:
+    def serves(self, images: Given) -> bool:
         return self.engine.shape_key(images) in self.runs
 
-    def prepare(self, images: Tensor) -> None:
+    def prepare(self, images: Given) -> None:
         self._run_for(images)
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Given) -> Tensor:
         run = self._run_for(images)
         with torch.inference_mode():
             return run(images)
 
-    def _run_for(self, images: Tensor) -> Run:
+    def _run_for(self, images: Given) -> Run:
         key = self.engine.shape_key(images)
         if key not in self.runs:
             self.runs[key] = self._build(images)
         return self.runs[key]
 
-    def _build(self, images: Tensor) -> Run:
-        steps, features = [], images.detach().clone()
-        for step, prefix in self.pairs:
-            steps.append(self.engine.compiled_step(step, prefix, features))
-            with torch.no_grad():
-                features = steps[-1](features)
+    def _build(self, images: Given) -> Run:
+        steps: list[tuple[Step, Run]] = []
 
-        def run(features: Tensor) -> Tensor:
-            for step in steps:
-                features = step(features)
-            return features
+        def compiled(step: Step, prefix: str, given: Given) -> Tensor:
+            steps.append((step, self.engine.compiled_step(step, prefix, given)))
+            return steps[-1][1](given)
 
+        features: Any = tuple(map(_laid_alike, images)) if isinstance(images, tuple) else images.detach().clone()
+        maps: tuple[Tensor, ...] = ()
+        with torch.no_grad():
+            for step, prefix in self.pairs:
+                features, maps = after_step(step, features, maps, partial(compiled, step, prefix))
+
+        def run_all(images: Given) -> Tensor:
+            features: Any = images
+            maps: tuple[Tensor, ...] = ()
+            for step, run_step in steps:
+                features, maps = after_step(step, features, maps, run_step)
+            return features  # type: ignore[no-any-return]
+
+        # Of a step alone that puts a map aside the map is what counts.
+        run = steps[0][1] if len(steps) == 1 else run_all
         if not self.engine.cuda_graphs:
             return run
         graphs = CudaGraphs(run)
@@ -161,12 +175,12 @@ class _Captured:
     """A graph and the places it reads from and writes to."""
 
     graph: torch.cuda.CUDAGraph
-    images: Tensor
+    images: tuple[Tensor, ...]
     logits: Tensor
 
 
 class CudaGraphs:
-    """Records a function of one tensor the first time that a shape comes, and replays it from then on.
+    """Records a function of tensors the first time that a shape comes, and replays it from then on.
 
     A graph reads and writes places of its own, so calls take turns, and what they return is a copy.
 
@@ -176,31 +190,35 @@ class CudaGraphs:
 
     def __init__(self, run: Run) -> None:
         self.run = run
-        self._captured: dict[tuple[int, ...], _Captured] = {}
+        self._captured: dict[tuple[tuple[int, ...], ...], _Captured] = {}
         self._lock = threading.Lock()
         self._read: torch.cuda.Event | None = None
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Given) -> Tensor:
         """Return what `run` returns."""
         # Streams and graphs are of the current device, which may be another than that of the images.
-        with self._lock, torch.cuda.device(images.device):
+        given = _several(images)
+        with self._lock, torch.cuda.device(given[0].device):
             stream = torch.cuda.current_stream()
             if self._read is not None:
                 # The call before may be under way still, on a stream of another thread.
                 stream.wait_event(self._read)
-            captured = self._captured.get(tuple(images.shape))
+            shapes = tuple(tuple(each.shape) for each in given)
+            captured = self._captured.get(shapes)
             if captured is None:
-                captured = self._captured[tuple(images.shape)] = self._capture(images)
-            captured.images.copy_(images)
+                captured = self._captured[shapes] = self._capture(images)
+            for place, each in zip(captured.images, given, strict=True):
+                place.copy_(each)
             captured.graph.replay()
             logits = captured.logits.clone()
             self._read = stream.record_event()
             return logits
 
-    def _capture(self, images: Tensor) -> _Captured:
-        given = images.clone()
+    def _capture(self, images: Given) -> _Captured:
+        places = tuple(each.clone() for each in _several(images))
+        given: Given = places if isinstance(images, tuple) else places[0]
         # Recording must not begin on the default stream, and what ran before must be over.
-        side = torch.cuda.Stream(images.device)  # type: ignore[no-untyped-call]
+        side = torch.cuda.Stream(places[0].device)  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
             for _ in range(3):  # in which libraries choose their kernels
@@ -211,7 +229,17 @@ class CudaGraphs:
         # that was ever used.
         with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
             logits = self.run(given)
-        return _Captured(graph, given, logits)
+        return _Captured(graph, places, logits)
+
+
+def _laid_alike(tensor: Tensor) -> Tensor:
+    """Return a copy with gaps where a tensor has some, which `clone` closes."""
+    empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)
+    return empty.copy_(tensor.detach())
+
+
+def _several(given: Given) -> tuple[Tensor, ...]:
+    return given if isinstance(given, tuple) else (given,)
 
 
 def _check_compiler() -> None:

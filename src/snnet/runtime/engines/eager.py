@@ -2,21 +2,22 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from snnet.network import SNNet, StitchLike, replicate
+from snnet.network import Given, SNNet, StitchLike, replicate
 from snnet.runtime.engines.engine import ENGINES, Conditions, NetworkEngine, Ready
 from snnet.space import Step
 from snnet.utils import SMALLEST, fast_product, has_fast_linear
 
 
 class _Eager(Ready):
-    def __init__(self, run: Callable[[Tensor], Tensor]) -> None:
+    def __init__(self, run: Callable[[Any], Tensor]) -> None:
         self.run = run
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Given) -> Tensor:
         with torch.inference_mode():
             return self.run(images)
 
@@ -43,7 +44,7 @@ class EagerEngine(NetworkEngine):
         """Return the stitch; this takes no time."""
         return _Eager(self.replica.at(stitch))
 
-    def load_step(self, step: Step, example: Tensor) -> Ready:  # noqa: ARG002
+    def load_step(self, step: Step, example: Given) -> Ready:  # noqa: ARG002
         """Return the step; this takes no time."""
         return _Eager(partial(self.replica.run_step, step))
 

@@ -3,13 +3,13 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from snnet.errors import RecipeError
-from snnet.network import SNNet, StitchLike
+from snnet.network import Given, SNNet, StitchLike
 from snnet.space import Step
 from snnet.utils import Registry, precision_of, torch_dtype
 
@@ -71,14 +71,14 @@ class Ready(ABC):
     nbytes: int = 0
 
     @abstractmethod
-    def __call__(self, images: Tensor) -> Tensor:
-        """Run it: images `(B, C, H, W)` to logits `(B, classes)`, or features to features for a step."""
+    def __call__(self, images: Any) -> Tensor:
+        """Run it: images `(B, C, H, W)` to outputs `(B, ...)`, or what a step takes to what it gives."""
 
-    def serves(self, images: Tensor) -> bool:  # noqa: ARG002
+    def serves(self, images: Any) -> bool:  # noqa: ARG002
         """Tell whether images of this shape and type run at once; where not, `prepare` sees to it."""
         return True
 
-    def prepare(self, images: Tensor) -> None:
+    def prepare(self, images: Any) -> None:
         """Do whatever the first call with images of this shape would have to do."""
         self(images)
 
@@ -137,7 +137,7 @@ class NetworkEngine(Engine):
         self.net = net
 
     @abstractmethod
-    def load_step(self, step: Step, example: Tensor) -> Ready:
+    def load_step(self, step: Step, example: Given) -> Ready:
         """Return one step of a route alone, for measuring.
 
         Args:

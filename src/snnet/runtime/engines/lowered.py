@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim
 
+from snnet.network import Given
+
 _UNIQUE = count()
 
 
@@ -30,17 +32,20 @@ class Lowered:
     key: str
 
 
-def lower(step: nn.Module, features: Tensor, *, dynamic: bool = False) -> Lowered:
+def lower(step: nn.Module, features: Given, *, dynamic: bool = False) -> Lowered:
     """Trace a step on an example of its features.
 
     Args:
         step: The step.
-        features: Of the shape and type that it will be run with.
+        features: What it takes, of the shape and type that it will be run with.
         dynamic: Leave the number of images open, from 2 on.
     """
-    shapes = ({0: Dim("batch", min=2)},) if dynamic else None
+    given = features if isinstance(features, tuple) else (features,)
+    batch = {0: Dim("batch", min=2)}
+    axes = (batch, tuple(batch for _ in given[1:])) if len(given) > 1 else (batch,)
+    shapes = axes if dynamic else None
     with torch.no_grad():
-        program = torch.export.export(step, (features,), dynamic_shapes=shapes, strict=False)
+        program = torch.export.export(step, given, dynamic_shapes=shapes, strict=False)
     graph, tensors = program.graph_module, {**program.state_dict, **program.constants}
     specs = program.graph_signature.input_specs
     pairs = list(zip(graph.graph.find_nodes(op="placeholder"), specs, strict=True))
@@ -55,7 +60,7 @@ def lower(step: nn.Module, features: Tensor, *, dynamic: bool = False) -> Lowere
             graph.graph.erase_node(node)
     graph.recompile()
     values = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
-    examples = tuple(values) if dynamic else (*weights, features)
+    examples = tuple(values) if dynamic else (*weights, *given)
     return Lowered(graph, tuple(weights), examples, fingerprint(graph.graph, examples))
 
 

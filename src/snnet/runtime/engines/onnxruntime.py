@@ -10,7 +10,7 @@ from torch import Tensor
 
 from snnet.errors import EngineError, ExportError
 from snnet.export.bundle import Bundle, StitchGraphs, open_session, run_session
-from snnet.network import SNNet, StitchLike
+from snnet.network import Given, SNNet, StitchLike
 from snnet.runtime.engines.engine import ENGINES, Conditions, Engine, NetworkEngine, Ready
 from snnet.space import Step
 from snnet.utils import require
@@ -24,7 +24,7 @@ class _Session(Ready):
         self.session: Any = open_session(graph, threads=threads)
         self.nbytes = MEMORY_PER_BYTE * graph.stat().st_size
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Given) -> Tensor:
         session = self.session
         if session is None:
             raise EngineError("This stitch was closed; load it again.")
@@ -74,7 +74,7 @@ class OnnxRuntimeEngine(NetworkEngine):
         except ExportError as error:
             raise EngineError(str(error)) from error
 
-    def load_step(self, step: Step, example: Tensor) -> Ready:
+    def load_step(self, step: Step, example: Given) -> Ready:
         """Return one step in a session of its own."""
         path = Path(self._folder.name) / f"step-{next(self._numbers)}.onnx"
         return _Session(self._graphs.add_step(step, example, path), self.conditions.threads)

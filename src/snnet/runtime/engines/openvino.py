@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from snnet.errors import EngineError, ExportError
 from snnet.export import compile_openvino, openvino_model
-from snnet.network import SNNet, StitchLike, extract_step, replicate, to_plain
+from snnet.network import Given, SNNet, StitchLike, extract_step, replicate, to_plain
 from snnet.runtime.engines.engine import ENGINES, Conditions, NetworkEngine, Ready
 from snnet.space import Step
 from snnet.utils import require
@@ -23,7 +23,7 @@ class _OpenVinoReady(Ready):
         self.nbytes = nbytes
         self._own = local()
 
-    def __call__(self, images: Tensor) -> Tensor:
+    def __call__(self, images: Given) -> Tensor:
         # Each thread has a request of its own, in which no other writes.
         own = self._own
         if not hasattr(own, "request"):
@@ -32,8 +32,10 @@ class _OpenVinoReady(Ready):
                 raise EngineError("This stitch was closed; load it again.")
             own.request = compiled.create_infer_request()
         # Numbers come and go as float32, whatever it computes in.
-        found: Any = own.request.infer([images.detach().float().contiguous().numpy()], share_inputs=True)
-        return torch.from_numpy(found[0]).to(images.dtype)
+        given = images if isinstance(images, tuple) else (images,)
+        arrays = [each.detach().float().contiguous().numpy() for each in given]
+        found: Any = own.request.infer(arrays, share_inputs=True)
+        return torch.from_numpy(found[0]).to(given[0].dtype)
 
     def close(self) -> None:
         self._compiled, self._own, self.nbytes = None, local(), 0
@@ -68,13 +70,14 @@ class OpenVinoEngine(NetworkEngine):
         module = self.replica.at(route).to_module(fold_batch_norm=True, share=True)
         return self._ready(module, torch.zeros(1, *self.replica.input.size), f"stitch {route}")
 
-    def load_step(self, step: Step, example: Tensor) -> Ready:
+    def load_step(self, step: Step, example: Given) -> Ready:
         """Convert and compile one step."""
         return self._ready(extract_step(self.replica, step), example, f"the step {step}")
 
-    def _ready(self, module: nn.Module, example: Tensor, what: str) -> Ready:
+    def _ready(self, module: nn.Module, example: Given, what: str) -> Ready:
         try:
-            model = openvino_model(module, example.float())
+            given = tuple(each.float() for each in example) if isinstance(example, tuple) else example.float()
+            model = openvino_model(module, given)
             compiled = compile_openvino(model, self.conditions.threads, self.conditions.precision)
         except ExportError as error:
             raise EngineError(f"The engine openvino cannot make {what} ready. {error}") from error
