@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from snnet.data import IGNORED, UNKNOWN, TargetSettings
+from snnet.data import IGNORED, UNKNOWN, TargetSettings, TensorImages
 from snnet.data.targets import is_dense, stacked, target_kind, unseen
 from snnet.errors import RecipeError
 
@@ -32,3 +33,12 @@ def test_single_targets_become_those_of_a_batch() -> None:
     masks = [torch.full((2, 3), number) for number in range(2)]
     assert torch.equal(stacked(masks), torch.stack(masks))
     assert stacked([mask.float() for mask in masks]).dtype == torch.float32
+
+
+def test_targets_of_single_images_keep_their_numbers() -> None:
+    assert stacked([1, 2]).tolist() == [1, 2] and stacked([np.int32(1), torch.tensor(2)]).dtype == torch.int64
+    for halves in ([0.5, 1.5], [np.float32(0.5), 1.5], [torch.tensor(0.5), torch.tensor(1.5)]):
+        assert stacked(halves).tolist() == [0.5, 1.5]
+    assert stacked([torch.ones(3), torch.zeros(3)]).shape == (2, 3)
+    pair = TensorImages(torch.zeros(2, 1, 4, 4), torch.tensor([0.5, 1.5]), ())
+    assert float(pair[1][1]) == 1.5

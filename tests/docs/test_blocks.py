@@ -2,6 +2,8 @@
 
 import re
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from snnet.export import EXPORTS
 from snnet.heads import HEADS
 from snnet.runtime.engines import ENGINES
 from snnet.serving import POLICIES
+from snnet.table import COLUMNS
+from snnet.tasks import TASKS
 from snnet.training.samplers import SAMPLERS
 from tests.docs.blocks import PAGES, ROOT, RUN, SHOWN, Block, read_blocks
 from tests.docs.stand_ins import little_data, pictures, trained_network
@@ -35,9 +39,9 @@ def name_of(value: object) -> str:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A directory with what pages take for given; what blocks register, and where they log, goes with the test."""
-    for registry in (ANCHORS, ENGINES, EXPORTS, HEADS, MODELS, POLICIES, SAMPLERS, SOURCES):
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory with what pages take for given; what blocks register, and import from there, goes with the test."""
+    for registry in (ANCHORS, COLUMNS, ENGINES, EXPORTS, HEADS, MODELS, POLICIES, SAMPLERS, SOURCES, TASKS):
         registry.names()  # type: ignore[attr-defined]
         monkeypatch.setattr(registry, "_entries", dict(registry._entries))  # type: ignore[attr-defined]
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -48,7 +52,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("examples", "recipes"):
         (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    monkeypatch.syspath_prepend(tmp_path)
+    yield tmp_path
+    for name, module in [*sys.modules.items()]:
+        if str(getattr(module, "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
 
 
 def prepare(page: Path, folder: Path, bundle: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import CheckpointError, RecipeError
 from snnet.recipes import Recipe, build_trainer
-from snnet.recipes.recipe import SamplerSettings
+from snnet.recipes.sections import SamplerSettings
 from snnet.training import OwnAnchorTeacher, content_digest
 from tests.conftest import build_tiny_net
 from tests.data.image_files import write_split

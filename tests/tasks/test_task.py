@@ -5,9 +5,16 @@ from typing import ClassVar
 import pytest
 import torch
 from torch import Tensor
+from torch.utils.data import Dataset
 
+from snnet.data import TrainBatches
 from snnet.errors import DataError, RecipeError, TrainingError
-from snnet.tasks import TASKS, Classification, Task, build_task, describe_task
+from snnet.evaluation import evaluate
+from snnet.network import SNNet
+from snnet.profiling import count_costs
+from snnet.table import frontier_gain
+from snnet.tasks import TASKS, Classification, Embedding, MultiLabel, Task, build_task, describe_task
+from snnet.training import Distillation, DistillationSettings, RunSettings, StitchLoss, Trainer, anchor_teacher
 from tests.helpers.draws import told_by_draws
 
 
@@ -84,3 +91,42 @@ def test_doubt_is_how_little_the_others_agree_with_the_best() -> None:
     first = images[0].argmax(1) == images[1].argmax(1)
     torch.testing.assert_close(plain, torch.where(first, 0.0, 0.5).double())
     assert not Task.doubt(task, [images[0]]).any()
+
+
+class Pairs(Dataset[tuple[Tensor, Tensor]]):
+    """Images with any targets, read one at a time."""
+
+    def __init__(self, targets: Tensor) -> None:
+        self.images, self.targets = torch.randn(24, 1, 28, 28, generator=torch.Generator().manual_seed(1)), targets
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.images[index], self.targets[index]
+
+
+@pytest.mark.usefixtures("regression")
+@pytest.mark.parametrize("kind", ["regression", "multilabel", "vectors", "labels"])
+def test_networks_are_trained_evaluated_and_compared_by_any_task(kind: str, tiny_net: SNNet) -> None:
+    generator = torch.Generator().manual_seed(0)
+    tasks: dict[str, tuple[Task, Tensor]] = {
+        "regression": (Regression(), torch.rand(24, generator=generator)),
+        "multilabel": (MultiLabel(), torch.rand(24, 10, generator=generator) < 0.5),
+        "vectors": (Embedding(), torch.randn(24, 10, generator=generator)),
+        "labels": (Embedding(torch.randn(4, 10, generator=generator).tolist()), torch.arange(24) % 4),
+    }
+    tiny_net.task, targets = tasks[kind]
+    data = Pairs(targets)
+    part = Distillation(anchor_teacher(tiny_net), DistillationSettings(kind="soft"))
+    loss = StitchLoss(task=tiny_net.task, distillation=part)
+    Trainer(tiny_net, TrainBatches(data, 8), run=RunSettings(steps=2, trackers=(), device="cpu"), loss=loss).fit()
+    count_costs(tiny_net)
+    table = evaluate(tiny_net, data, stitches=range(6))
+    assert table.score == tiny_net.task.scores[0] and (table.hits is None) == (kind != "labels")
+    with torch.no_grad():
+        outputs = tiny_net(data.images, 5)
+    statistics = tiny_net.task.statistics(outputs, tiny_net.task.checked((data.images, targets), 10)[1])
+    for name, value in tiny_net.task.score(statistics.double().sum(0), 24).items():
+        assert table[5].values[name] == pytest.approx(value, rel=1e-4)
+    assert frontier_gain(table).frontier.score == table.score

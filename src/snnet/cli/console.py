@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from snnet.errors import BudgetError, MeasurementWarning
-from snnet.table import COST, SCORE, StitchRow, StitchTable, cells, column, gain_if_known, select
+from snnet.table import COST, StitchRow, StitchTable, cells, column, gain_if_known, kinds_of, select
 from snnet.utils import Progress, human, is_watched, started_share, text_grid
 
 _SECONDS_BETWEEN_LINES = 10.0
@@ -164,8 +164,13 @@ def show_rows(table: StitchTable, *, names: Iterable[str] | None = None) -> None
     values = cells(table, table, [one.name for one in columns])
     rows = ([str(row.index), row.stitch, *found] for row, found in zip(table, values, strict=True))
     # Parts of another column say least, then what stands last; the usual cost and score say most.
-    by_worth = sorted(columns, key=lambda one: (one.name in (COST, SCORE), not one.part, -columns.index(one)))
+    by_worth = sorted(columns, key=lambda one: (one.name in (COST, table.score), not one.part, -columns.index(one)))
     show_table(headings, rows, spare=[one.heading for one in by_worth])
+
+
+def scores_of(table: StitchTable) -> list[str]:
+    """Return the scores that a table shows: those that it has, or else the one it is chosen by."""
+    return [kind.name for kind in kinds_of("score") if kind.name in table.columns] or [table.score]
 
 
 def cell(row: StitchRow, name: str) -> str:
@@ -188,9 +193,9 @@ def show_choices(table: StitchTable, budgets: Iterable[float]) -> None:
         except BudgetError as error:
             faults.append(str(error))
         else:
-            rows.append([human(budget), str(row.index), row.stitch, cell(row, COST), cell(row, SCORE)])
+            rows.append([human(budget), str(row.index), row.stitch, cell(row, COST), cell(row, table.score)])
     if rows:
-        cost, score = column(COST).heading, column(SCORE).heading
+        cost, score = column(COST).heading, column(table.score).heading
         headings = [f"{cost} at most", "#", "stitch", cost, score]
         show_table(headings, rows, title="The best stitch under a budget")
     show(*faults)

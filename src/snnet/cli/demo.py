@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 from cyclopts.validators import Number
@@ -10,19 +10,21 @@ from cyclopts.validators import Number
 from snnet.cli.console import cell, loading, progress, say, show, show_choices, show_gain, show_rows, show_table
 from snnet.cli.options import Directory, Seed, writable
 from snnet.errors import RecipeError
-from snnet.table import COST, SCORE, StitchTable, column, frontier_gain, kinds_of, select
+from snnet.table import COST, StitchTable, column, frontier_gain, kinds_of, select
 from snnet.utils import human
 
 if TYPE_CHECKING:
     from snnet.recipes import DemoResult
 
 Family = Literal["vit", "cnn", "swin", "cnn-vit"]
+Task = Literal["classification", "segmentation"]
 
 
 def demo(
     *,
     family: Family | None = None,
     model: Literal["vit", "cnn", "swin"] | None = None,
+    task: Task = "classification",
     output: Directory | None = None,
     minutes: Annotated[float, Parameter(validator=Number(gt=0))] = 4.0,
     steps: Annotated[int | None, Parameter(validator=Number(gte=1))] = None,
@@ -39,6 +41,8 @@ def demo(
             ResNet and a Swin).
         model: In place of a family, one model alone, the largest of its family: its own shorter versions, without any
             training.
+        task: classification, or segmentation: a class for each pixel of scenes that are composed of the clothes, by a
+            swin family with a head over its feature maps.
         output: Directory for the network, the tables, the curve and the page; by default snnet-demo, for others with
             the name of the family or model behind it.
         minutes: Time for all of it; how many steps are trained follows from the speed of this machine.
@@ -49,6 +53,7 @@ def demo(
         snnet demo
         snnet demo --model vit
         snnet demo --family cnn-vit --minutes 2
+        snnet demo --task segmentation
         snnet demo --output /tmp/snnet-demo --steps 500 --seed 1
     """
     loading()
@@ -56,8 +61,11 @@ def demo(
 
     if family is not None and model is not None:
         raise RecipeError(f"--family {family} trains several models and --model {model} takes one alone; give one.")
+    if model is not None and task != "classification":
+        raise RecipeError(f"--model {model} takes one model for classification alone; leave it or --task {task} out.")
     name = family or model or "vit"
     of = "" if (family, model) in ((None, None), ("vit", None)) else f"-{'one-' if model else ''}{name}"
+    of = of if task == "classification" else f"-{task}"
     directory = writable(output or Path(f"snnet-demo{of}"))
     watching = Watching(progress, say, show_first, show_look)
     if model is not None:
@@ -69,7 +77,8 @@ def demo(
         show_gain(table)
         _show_end(files, directory, max(row.macs for row in table.stitched))
         return
-    result = run_demo(directory, family=name, seed=seed, steps=steps, minutes=minutes, watching=watching)
+    how: dict[str, Any] = {"task": task, "seed": seed, "steps": steps, "minutes": minutes}
+    result = run_demo(directory, family=family, **how, watching=watching)
     show_stitches(result)
     show("")
     show_gain(result.after)
@@ -83,8 +92,9 @@ def demo(
 
 def _show_end(files: Mapping[str, Path], directory: Path, budget: float) -> None:
     show("")
-    for name in ("curve.png", "curve.svg", "index.html"):
-        show(f"Written {files[name]}")
+    for name in ("curve.png", "curve.svg", "masks.png", "index.html"):
+        if name in files:
+            show(f"Written {files[name]}")
     show(f"Network and table in {directory}.")
     show(f"Next: snnet select {directory} --macs {human(budget, 2).replace(' ', '')}")
 
@@ -111,25 +121,25 @@ def show_look(step: int, table: StitchTable) -> None:
 
 
 def _look(title: str, table: StitchTable, budgets: Sequence[float]) -> str:
-    return f"{title:>8}" + "".join(f"{cell(table[select(table, macs=budget)], SCORE):>12}" for budget in budgets)
+    return f"{title:>8}" + "".join(f"{cell(table[select(table, macs=budget)], table.score):>12}" for budget in budgets)
 
 
 def show_stitches(result: "DemoResult") -> None:
     """Print every stitch before and after."""
-    costs, score = kinds_of("cost"), column(SCORE).heading
+    costs, score = kinds_of("cost"), result.after.score
     rows = []
     for row in result.after:
-        numbers = [*(cell(row, kind.name) for kind in costs), cell(result.before[row.stitch], SCORE), cell(row, SCORE)]
+        numbers = [*(cell(row, kind.name) for kind in costs), cell(result.before[row.stitch], score), cell(row, score)]
         rows.append([str(row.index), row.stitch, *numbers])
-    headings = [*(kind.heading for kind in costs), f"{score} before", f"{score} after"]
+    headings = [*(kind.heading for kind in costs), *(f"{column(score).heading} {when}" for when in ("before", "after"))]
     show_table(["#", "stitch", *headings], rows, spare=headings[1:-1])
 
 
 def show_summary(result: "DemoResult") -> None:
     """Print anchors and stitches before and after training."""
-    names = result.after.meta.get("anchors", [])
+    names, score = result.after.meta.get("anchors", []), result.after.score
     rows = [
-        [name, cell(row, COST), cell(row, SCORE), cell(result.after[row.stitch], SCORE)]
+        [name, cell(row, COST), cell(row, score), cell(result.after[row.stitch], score)]
         for name, row in zip(names, result.before.anchors, strict=True)
     ]
     gains = [frontier_gain(table) for table in (result.before, result.after)]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from snnet.cli.console import loading, progress, say, show, show_gain, show_json, show_rows, table_json
+from snnet.cli.console import loading, progress, say, scores_of, show, show_gain, show_json, show_rows, table_json
 from snnet.cli.options import Corrupt, Device, ImagesOfRun, Json, Stitches, default_device
 from snnet.cli.sources import TABLE, is_network, saved_network, table_file, table_in
 from snnet.errors import DataError
@@ -124,7 +124,7 @@ def evaluate(
     if json:
         show_json(table_json(table))
         return
-    scores = (SCORE, SCORE + ERROR) if found else (kind.name for kind in kinds_of("score"))
+    scores = (SCORE, SCORE + ERROR) if found else scores_of(table)
     show_rows(table, names=[*(kind.name for kind in kinds_of("cost")), *scores])
     show_gain(net.table or table)
     if not table.hits:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from snnet.cli.console import loading, show, show_gain, show_rows
 from snnet.cli.options import Directory
 from snnet.cli.sources import LOG, RECIPE, read_table
-from snnet.table import COST, SCORE
+from snnet.table import COST
 from snnet.utils import counted
 
 
@@ -20,7 +20,7 @@ def report(
     output: Directory,
     before: str | None = None,
     cost: str = COST,
-    score: str = SCORE,
+    score: str | None = None,
     title: str | None = None,
     measured: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
@@ -34,7 +34,7 @@ def report(
         output: Directory to write curve.png, curve.svg and index.html in.
         before: Table to draw faintly behind, such as the one before training.
         cost: Column of the x axis.
-        score: Column of the y axis.
+        score: Column of the y axis; by default what the network is chosen by, such as top1 or miou.
         title: Heading.
         measured: Leave out scores that are predicted (`snnet evaluate --predict`).
 
@@ -58,7 +58,7 @@ def report(
         paths["training.png"] = drawn
     frontier = pareto_frontier(table, cost, score)
     show_gain(table)
-    show_rows(frontier, names=dict.fromkeys((cost, "params", score)))
+    show_rows(frontier, names=dict.fromkeys((cost, "params", score or table.score)))
     show(f"{len(frontier):,} of {counted(len(table), 'stitch')} on the frontier")
     for path in paths.values():
         show(f"Written {path}")

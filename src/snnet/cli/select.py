@@ -10,7 +10,6 @@ from snnet.cli.sources import read_table
 from snnet.errors import TableError
 from snnet.table import (
     PROFILE,
-    SCORE,
     Budget,
     at_batch,
     column,
@@ -50,9 +49,9 @@ def select(
     """
     given = budget.given()
     batch, any_machine = given.pop("batch", None), given.pop("any_machine", False)
-    prefer = at_batch(given.pop("prefer", SCORE), batch)
-    limits = {at_batch(name, batch): value for name, value in given.items()}
     table = read_table(source, precision)
+    prefer = at_batch(given.pop("prefer", table.score), batch)
+    limits = {at_batch(name, batch): value for name, value in given.items()}
     for name in (prefer, *limits):
         table = without_predictions(table, name) if measured else table
         if message := missing_column(table, name):

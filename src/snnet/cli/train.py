@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from snnet.cli.console import loading, progress, say, show, show_choices, show_gain, show_rows
+from snnet.cli.console import loading, progress, say, scores_of, show, show_choices, show_gain, show_rows
 from snnet.cli.options import data_of, parse_overrides
 from snnet.cli.sources import is_network, names_published
 from snnet.errors import RecipeError
-from snnet.table import SCORE, StitchTable, column, kinds_of
+from snnet.table import StitchTable, column, kinds_of
 from snnet.utils import counted
 
 if TYPE_CHECKING:
@@ -87,9 +87,9 @@ def _show_end(table: StitchTable | None, recipe: "Recipe", output: Path) -> None
     if table is None:
         return
     show_gain(table)
-    show_rows(table.anchors, names=[kind.name for role in ("cost", "score") for kind in kinds_of(role)])
+    show_rows(table.anchors, names=[*(kind.name for kind in kinds_of("cost")), *scores_of(table)])
     if len(table.stitched):
-        known, scores = column(SCORE), [row.values[SCORE] for row in table.stitched]
+        known, scores = column(table.score), [row.values[table.score] for row in table.stitched]
         ends = f"{known.text(min(scores))} to {known.text(max(scores))}"
         show(f"{counted(len(scores), 'other stitch')}: {known.heading} {ends}")
         show_choices(table, recipe.evaluation.budgets or _some_budgets(table))

@@ -127,7 +127,7 @@ class TensorImages(Dataset[Sample]):
 
     def __getitem__(self, index: int) -> Sample:
         target = self.labels[index]
-        return self.images[index], target if target.ndim else int(target)
+        return self.images[index], target if target.ndim or target.is_floating_point() else int(target)
 
     def clean(self) -> "TensorImages":
         """Return itself: augmentation happens per batch."""

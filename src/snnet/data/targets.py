@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -56,7 +57,9 @@ def is_dense(targets: Any) -> bool:
 
 
 def stacked(targets: Sequence[Any]) -> Tensor:
-    """Return the targets of single images as those of a batch: labels `(B,)`, or dense ones `(B, H, W)`."""
-    if is_dense(targets[0]):
+    """Return the targets of single images as those of a batch, `(B,)` of whole numbers or others, or `(B, ...)`."""
+    first = targets[0]
+    if isinstance(first, Tensor) and first.ndim:
         return torch.stack(list(targets))
-    return torch.tensor(list(map(int, targets)))
+    whole = not (first.is_floating_point() if isinstance(first, Tensor) else isinstance(first, float | np.floating))
+    return torch.tensor(list(map(int if whole else float, targets)))

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -83,6 +83,7 @@ def initialize(
     recalibration_images: int = RECALIBRATION.images,
     batch_size: int = 10,
     device: torch.device | str | None = None,
+    keep: Collection[str] = (),
     progress: Show = None,
 ) -> InitReport:
     """Set the stitching layers of a network, each jointly for all of its cuts, and measure batch norms behind them.
@@ -104,6 +105,7 @@ def initialize(
             the images at most, as `recalibrate(net, images, anchors=False)` does; 0 leaves those of the anchors.
         batch_size: Images that run through the anchors together; larger batches are split.
         device: Where to run; the network is moved there and back.
+        keep: Names of layers that stay as they are.
         progress: Called with (images done, images in all or 0, note), then with (layers done, layers, note); None
             shows a bar where someone watches, False nothing.
 
@@ -124,7 +126,7 @@ def initialize(
     if images is None and method != "kaiming":
         raise DataError("Least squares needs calibration images; give a tensor or a loader, or method='kaiming'.")
     measures = images is not None and recalibration_images > 0 and has_batch_norm(net, anchors=False)
-    turns = in_turn(net.layer_specs)
+    turns = in_turn(spec for spec in net.layer_specs if spec.name not in keep)
     if isinstance(images, Iterator) and (measures or len(turns) > 1):
         what = "layers behind others" if len(turns) > 1 else "layers and measure batch norms, too"
         hint = "" if len(turns) > 1 else ", or recalibration_images=0"

@@ -10,7 +10,7 @@ from torch import nn
 
 from snnet.anchors import Anchor
 from snnet.network.interface import Network
-from snnet.table import COST, SCORE, StitchRow, StitchTable, column, gain_if_known, measured, pareto_frontier
+from snnet.table import COST, StitchRow, StitchTable, column, gain_if_known, measured, pareto_frontier
 from snnet.utils import counted, human, precision_of
 
 MARKER = "Written by snnet, and again whenever the network is saved. Remove this line to keep your own text."
@@ -31,7 +31,7 @@ def model_card(
     """
     table = net.table
     columns = [] if table is None else [name for name in table.columns if name != "loss"]
-    frontier = list(pareto_frontier(table, COST, SCORE)) if table is not None and has_curve(table) else []
+    frontier = list(pareto_frontier(table)) if table is not None and has_curve(table) else []
     licenses = {anchor.license for anchor in net.family}
     # Anchors under different licenses have no one license to name; the card lists each.
     license_ = (licenses.pop() or "unknown") if len(licenses) == 1 else "other"
@@ -61,7 +61,7 @@ def model_card(
 
 def has_curve(table: StitchTable | None) -> bool:
     """Tell whether any stitch has both MACs and top-1, so that there is a frontier to list and to draw."""
-    return table is not None and any(measured(row, COST, SCORE) for row in table)
+    return table is not None and any(measured(row, COST, table.score) for row in table)
 
 
 def _cell(row: StitchRow, name: str) -> str:

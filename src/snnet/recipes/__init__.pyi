@@ -4,11 +4,11 @@ from .demo import DemoResult as DemoResult
 from .demo import Watching as Watching
 from .demo import run_demo as run_demo
 from .demo import run_one as run_one
+from .opening import open_run as open_run
 from .parts import Parts as Parts
 from .recipe import Recipe as Recipe
 from .recipe_file import check_recipe as check_recipe
 from .run import Run as Run
-from .run import open_run as open_run
 from .run_directory import RunData as RunData
 from .run_directory import claim_directory as claim_directory
 from .run_directory import copy_recipe as copy_recipe

@@ -9,7 +9,8 @@ from snnet.data import ImageDataset, Images, TrainBatches, eval_batches, fixed_c
 from snnet.network import SNNet, load, stitch
 from snnet.recipes.parts import Parts
 from snnet.recipes.preflight import Faults, check_parts, check_root, check_start
-from snnet.recipes.recipe import NetworkSettings, Recipe
+from snnet.recipes.recipe import Recipe
+from snnet.recipes.sections import NetworkSettings
 from snnet.searching import some_routes
 from snnet.space import InputSpec, SpaceSettings
 from snnet.training import drop_path_settings, with_drop_path
@@ -38,7 +39,7 @@ def build_parts(recipe: Recipe, faults: Faults | None = None) -> Parts:
     with faults:
         images, clean = open_images(recipe, spec, saved.num_classes if saved else None)
         for part in (images, clean):
-            if isinstance(part, ImageDataset) and probes:
+            if isinstance(part, ImageDataset) and probes and recipe.head is None:
                 part.name_classes(probes[0].num_classes)
         parts = _sketch(recipe, images, clean, saved, probes, faults)
         check_parts(parts, faults)
@@ -46,7 +47,7 @@ def build_parts(recipe: Recipe, faults: Faults | None = None) -> Parts:
     if recipe.routes is not None:
         # The routes of the sketch only stood in for those that are found.
         parts.use(parts.net.space.where(max_segments=1))
-    net = saved or _build_network(network, parts.net, recipe.run.seed, new_heads=bool(parts.new_heads))
+    net = saved or _build_network(recipe, parts.net, new_heads=bool(parts.new_heads))
     return replace(parts, net=net)
 
 
@@ -54,10 +55,11 @@ def _sketch(
     recipe: Recipe, images: Images, clean: Images, saved: SNNet | None, probes: list[Anchor], faults: Faults
 ) -> Parts:
     """Return the parts with a network on the meta device in place of one that is not saved."""
-    data, classes, seed = recipe.data, len(images.classes), recipe.run.seed
-    fresh = {probe.num_classes for probe in probes} - {classes}
+    data, seed = recipe.data, recipe.run.seed
+    classes = recipe.task.outputs or len(images.classes) or 1
+    fresh = {probe.num_classes for probe in probes if recipe.head is None} - {classes}
     if saved is None:
-        saved = _sketch_network(recipe, probes, classes if fresh else None)
+        saved = _sketch_network(recipe, probes, classes, fresh=bool(fresh))
     shift = recipe.augment.batch.of(saved.input) if recipe.augment.batch else None
     # Those of one image stand in for what does not fit, so that the rest is looked at, too.
     train = TrainBatches(images, 1, seed)
@@ -66,6 +68,8 @@ def _sketch(
     others = " or ".join(map(str, sorted(fresh)))
     why = f"the data has {counted(classes, 'class')} and the anchors {others}" if fresh else ""
     new_heads = why or ("the recipe asks for it" if recipe.network.new_heads else "")
+    if recipe.head is not None:
+        new_heads = "the head over feature maps is new"
     chosen = fixed_choice(clean, recipe.evaluation.images)
     validation = eval_batches(chosen, recipe.evaluation.batch_size, data.workers)
     return Parts(recipe, saved, images, train, validation, new_heads)
@@ -83,7 +87,9 @@ def open_images(recipe: Recipe, input: InputSpec, num_classes: int | None = None
         DataError: If the images are missing or do not fit the network.
     """
     with first_on_machine():
-        return open_pair(input=input, augment=recipe.augment.image, num_classes=num_classes, **recipe.data.source)
+        augment = recipe.augment.image or recipe.augment.dense
+        known = num_classes if recipe.data.target.kind != "depth" and recipe.task.outputs is None else None
+        return open_pair(input=input, augment=augment, num_classes=known, **recipe.data.source)
 
 
 def describe_anchor(source: str, image_size: int | None = None) -> Anchor:
@@ -100,31 +106,32 @@ def _load_network(section: NetworkSettings, seed: int) -> SNNet:
     return _with_lora(net, section.lora_rank, seed)
 
 
-def _sketch_network(recipe: Recipe, probes: list[Anchor], num_classes: int | None) -> SNNet:
+def _sketch_network(recipe: Recipe, probes: list[Anchor], outputs: int, *, fresh: bool) -> SNNet:
     """Return the network on the meta device; no weights are read, nor looked for."""
     section, search = recipe.network, recipe.routes
     how = {"space": "search"} if search else section.model_dump(include=set(SpaceSettings.model_fields))
     with torch.device("meta"):
         # Heads and rates as usual: the probes are the anchors.
-        if section.drop_path or num_classes is not None:
+        if section.drop_path or fresh:
             bare = tuple(source.partition("@")[0] for source in section.anchors)
             section = section.model_copy(update={"anchors": bare, "pretrained": False})
-            probes = _load_anchors(section, num_classes)
+            probes = _load_anchors(section, outputs if fresh else None)
         net = stitch(*probes, resample=section.resample, **how)
         if search is not None:
             net.set_space(some_routes(net, search.budgets))
-        return _finish(net, section, recipe.run.seed)
+        return _finish(net, recipe, outputs)
 
 
-def _build_network(section: NetworkSettings, sketch: SNNet, seed: int, *, new_heads: bool) -> SNNet:
+def _build_network(recipe: Recipe, sketch: SNNet, *, new_heads: bool) -> SNNet:
     """Return the network of which `sketch` has the order of the anchors and the space."""
+    section = recipe.network
     order = [anchor.name for anchor in sketch.family]
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        anchors = _load_anchors(section, sketch.num_classes if new_heads else None)
+        torch.manual_seed(recipe.run.seed)
+        anchors = _load_anchors(section, sketch.num_classes if new_heads and recipe.head is None else None)
         anchors.sort(key=lambda anchor: order.index(anchor.name))
         net = SNNet(anchors, sketch.space, resample=section.resample)
-        return _finish(net, section, seed)
+        return _finish(net, recipe, sketch.num_classes)
 
 
 def _load_anchors(section: NetworkSettings, num_classes: int | None) -> list[Anchor]:
@@ -133,11 +140,16 @@ def _load_anchors(section: NetworkSettings, num_classes: int | None) -> list[Anc
     return [load_anchor(source, **common, **settings) for source, settings in each]
 
 
-def _finish(net: SNNet, section: NetworkSettings, seed: int) -> SNNet:
-    """Return a network that was just built with the heads and the layers that the recipe asks for."""
-    for anchor in net.family if section.new_heads else ():
-        replace_classifier(anchor, net.num_classes)
-    return _with_lora(net, section.lora_rank, seed)
+def _finish(net: SNNet, recipe: Recipe, outputs: int) -> SNNet:
+    """Return a network that was just built with the task, the heads and the layers that the recipe asks for."""
+    section, head = recipe.network, recipe.head
+    if head is not None:
+        net.set_head(head.name, outputs, task=recipe.built_task, taps=head.taps, **head.options)
+    else:
+        net.task = recipe.built_task
+        for anchor in net.family if section.new_heads else ():
+            replace_classifier(anchor, net.num_classes)
+    return _with_lora(net, section.lora_rank, recipe.run.seed)
 
 
 def _with_lora(net: SNNet, rank: int | None, seed: int) -> SNNet:

@@ -10,19 +10,23 @@ from typing import Any
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import RecipeError
 from snnet.init import InitReport
+from snnet.recipes.examples import draw_examples
+from snnet.recipes.opening import open_run
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe
-from snnet.recipes.run import BEFORE, TABLE, Run, open_run
+from snnet.recipes.run import BEFORE, TABLE, Run
 from snnet.recipes.run_directory import steps_begun
 from snnet.recipes.trainer import build_trainer
 from snnet.report import write_report
 from snnet.searching import SearchReport
-from snnet.table import SCORE, Gain, StitchRow, StitchTable, anchor_regression, frontier_gain, select
+from snnet.table import Gain, StitchRow, StitchTable, anchor_regression, frontier_gain, select
 from snnet.training import TrainStatus
 from snnet.utils import Stage, silent
 
 FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
 """Families that come with the package -> their recipes."""
+SEGMENTING = {"swin": "embedded_swin_segmentation"}
+"""The same of masks in place of labels."""
 _TRIAL, _LEAST = 20, 100
 """Steps that tell how long one takes, and that a demo trains for at least, or not at all."""
 
@@ -56,8 +60,9 @@ class DemoResult:
     @property
     def _both(self) -> StitchTable:
         """The table after fine-tuning, with the scores before it."""
-        scores = {row.stitch: row.values[SCORE] for row in self.before if SCORE in row.values}
-        return self.after.with_column(f"{SCORE}_before", scores)
+        name = self.after.score
+        scores = {row.stitch: row.values[name] for row in self.before if name in row.values}
+        return self.after.with_column(f"{name}_before", scores)
 
     @property
     def gain(self) -> Gain:
@@ -90,7 +95,8 @@ class Watching:
 def run_demo(
     output: str | Path,
     *,
-    family: str = "vit",
+    family: str | None = None,
+    task: str = "classification",
     seed: int | None = None,
     steps: int | None = None,
     minutes: float | None = None,
@@ -103,7 +109,8 @@ def run_demo(
 
     Args:
         output: Directory for network, tables, curve and page.
-        family: One of `FAMILIES`.
+        family: One of `FAMILIES`, or of `SEGMENTING`; `vit` or the first of these if None.
+        task: `classification`, or `segmentation` of composed scenes.
         seed: In place of the recipe's.
         steps: Of training, in place of the recipe's.
         minutes: Train for as many steps as can be done, on this machine, in such a time for all; at most the recipe's.
@@ -115,7 +122,7 @@ def run_demo(
         RecipeError: If the output holds a run with other settings.
     """
     start, directory, watching = time.perf_counter(), Path(output), watching or Watching()
-    chosen = recipe or _family_recipe(family)
+    chosen = recipe or _family_recipe(family, task)
     begun = steps_begun(directory)
     changes = {"seed": seed, "steps": steps if begun is None or steps is not None else begun}
     chosen = chosen.with_run(**{name: value for name, value in changes.items() if value is not None})
@@ -135,12 +142,14 @@ def run_demo(
             after = before
         else:
             run = run if affordable is None else run.of_length(affordable)
-            run.train(lambda step, scores: watching.look(step, before.with_column(SCORE, scores)))
+            run.train(lambda step, scores: watching.look(step, before.with_column(before.score, scores)))
             after = run.evaluate(directory / TABLE, title="Evaluating all, after")
         run.save()
-    report = write_report(after, directory, before=before, before_label="before training", source=str(directory))
-    files = {"network": directory, **report}
     choices = {budget: after[select(after, macs=budget)] for budget in chosen.evaluation.budgets}
+    pictures = draw_examples(run.parts, choices, directory)
+    told: dict[str, Any] = {"before": before, "before_label": "before training", "source": str(directory)}
+    files = {"network": directory, **write_report(after, directory, **told, pictures=pictures)}
+    files |= {path.name: path for path in pictures.values()}
     return DemoResult(before, after, fit, choices, files, time.perf_counter() - start)
 
 
@@ -176,10 +185,14 @@ def run_one(
     return table, {"network": directory, **write_report(table, directory, source=str(directory))}
 
 
-def _family_recipe(family: str) -> Recipe:
-    if family not in FAMILIES:
-        raise RecipeError(f"There is no embedded family {family!r}; accepted: {', '.join(FAMILIES)}.")
-    return Recipe.load(FAMILIES[family])
+def _family_recipe(family: str | None, task: str) -> Recipe:
+    known = {"classification": FAMILIES, "segmentation": SEGMENTING}.get(task)
+    if known is None:
+        raise RecipeError(f"There is no demo of task {task!r}; accepted: classification, segmentation.")
+    chosen = family or next(iter(known))
+    if chosen not in known:
+        raise RecipeError(f"There is no embedded family {chosen!r} for {task}; accepted: {', '.join(known)}.")
+    return Recipe.load(known[chosen])
 
 
 def _before(run: Run) -> tuple[InitReport | SearchReport | None, StitchTable]:

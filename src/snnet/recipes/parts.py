@@ -36,7 +36,7 @@ class Parts:
 
     def __post_init__(self) -> None:
         optim = self.recipe.optim
-        if self.new_heads and self.frozen:
+        if self.untaught and self.frozen and self.recipe.head is None:
             raise RecipeError(
                 f"The anchors have fresh classifiers, for {self.new_heads}, and a frozen one would never learn the "
                 f"classes; optim.freeze is {optim.freeze!r} and optim.anchor_lr_scale {optim.anchor_lr_scale}: set "
@@ -54,6 +54,11 @@ class Parts:
         if space != self.net.space:
             self.net.set_space(space)
         self._macs.clear()
+
+    @property
+    def untaught(self) -> bool:
+        """Whether the anchors know nothing of the targets yet when routes begin to be trained."""
+        return bool(self.new_heads) and not self.recipe.first.steps
 
     @property
     def device(self) -> str:

@@ -97,10 +97,10 @@ def check_root(recipe: Recipe, faults: Faults) -> None:
 def check_parts(parts: Parts, faults: Faults) -> None:
     """Note what network and images show to be wrong; the network may be one on the meta device."""
     recipe, net = parts.recipe, parts.net
-    if recipe.routes is not None and parts.new_heads:
+    if recipe.routes is not None and parts.new_heads and not recipe.first.steps:
         faults.add(
             f"The anchors have fresh classifiers, for {parts.new_heads}, and a search goes by what they answer: take "
-            "--recipe windows, or leave routes out."
+            "--recipe windows, or leave routes out; or let the anchors learn before, for some --first.steps."
         )
     with faults:
         recipe.run.length(len(parts.train))
@@ -111,7 +111,7 @@ def check_parts(parts: Parts, faults: Faults) -> None:
         for name in loss.keys() & {"teacher", "first_teacher"}:
             # What the weights are does not matter here, and they may have to be fetched.
             loss[name] = {**loss[name], "pretrained": False, "checkpoint": None}
-        build_loss(type(recipe.loss)(**loss), net, new_heads=bool(parts.new_heads))
+        build_loss(type(recipe.loss)(**loss), net, new_heads=parts.untaught)
     with faults:
         check_in_place(recipe, build_sampler(parts, _made_up_scores(parts)))
     with faults:

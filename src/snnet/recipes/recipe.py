@@ -2,128 +2,31 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Self
 
 import yaml
 from pydantic import Field, field_validator, model_validator
 
-from snnet.data import Augmentation, BatchAugment, check_outside
-from snnet.errors import RecipeError, did_you_mean
+from snnet.errors import did_you_mean
 from snnet.init import CalibrationSettings, RecalibrationSettings
-from snnet.network import FamilySettings
 from snnet.recipes.recipe_file import METHODS, check_recipe, packaged, read_recipe_file
+from snnet.recipes.sections import (
+    AugmentSettings,
+    DataSettings,
+    EvaluationSettings,
+    FirstSettings,
+    HeadSettings,
+    NetworkSettings,
+    SamplerSettings,
+    TaskSettings,
+)
 from snnet.searching import SearchSettings
 from snnet.space import SpaceSettings
+from snnet.tasks import Task, build_task
 from snnet.training import LossSettings, OptimSettings, RunSettings
-from snnet.training.samplers import SAMPLERS
 from snnet.utils import Settings, write_text
 
-
-class _AnchorSettings(Settings):
-    anchors: tuple[str, ...] = Field(
-        (), description="timm names, hf-hub:ORG/NAME, or NAME@FILE; two or more, or one whose skips are searched for"
-    )
-    saved: Path | None = Field(
-        None, description="directory of a saved network, or FAMILY@FILE of a published one, in place of anchors"
-    )
-    pretrained: bool = Field(True, description="take the published weights of the anchors")
-    new_heads: bool = Field(False, description="begin with fresh classifiers even where the class counts agree")
-
-
-class NetworkSettings(FamilySettings, _AnchorSettings):
-    """The network: a family of anchors with a space, or a saved network."""
-
-    refused_with = RecipeError
-
-    drop_path: tuple[Annotated[float, Field(ge=0, lt=1)], ...] | None = Field(
-        None, description="stochastic depth of the anchors: one rate for all, or one each; timm's own by default"
-    )
-
-    @field_validator("drop_path", mode="before")
-    @classmethod
-    def _one_rate(cls, rates: Any) -> Any:
-        return [rates] if isinstance(rates, int | float) and not isinstance(rates, bool) else rates
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if bool(self.anchors) == bool(self.saved):
-            raise ValueError("give either anchors, or saved, the directory of a network")
-        kept = ("saved", "drop_path", "lora_rank")
-        fields = type(self).model_fields.items()
-        extra = [name for name, field in fields if name not in kept and getattr(self, name) != field.default]
-        if self.saved and extra:
-            raise ValueError(f"a saved network has its anchors and space already; leave out {', '.join(extra)}")
-        return self
-
-
-class DataSettings(Settings):
-    """The images."""
-
-    name: str = Field(
-        "embedded", description="embedded, folder, wds/NAME, torchvision/NAME, or a timm name such as hfds/NAME"
-    )
-    root: Path | None = Field(None, description="folder of the data")
-    batch_size: int = Field(128, ge=1, description="training images per batch")
-    workers: int = Field(0, ge=0, le=1024, description="processes that read images")
-    shuffle_buffer: int | None = Field(None, ge=1, description="images in the shuffle buffer of shards")
-    max_corrupt: int | None = Field(None, ge=0, description="most images that may be skipped as undecodable")
-    download: bool = Field(False, description="fetch missing data over the network")
-    upright: bool = Field(True, description="turn pictures as their EXIF data say; false reads them as timm does")
-
-    @property
-    def source(self) -> dict[str, Any]:
-        """Which images they are, as keywords of `open_dataset`."""
-        return self.model_dump(include={"name", "root", "max_corrupt", "download", "upright"})
-
-    def check_outside(self, output: Path) -> None:
-        """Refuse an output among the images; see `snnet.data.check_outside`."""
-        check_outside(output, self.name, self.root)
-
-
-class MixSettings(Settings):
-    """timm's mixup and cutmix."""
-
-    mixup: float = Field(0.0, ge=0, description="alpha of mixup, 0 for none")
-    cutmix: float = Field(0.0, ge=0, description="alpha of cutmix, 0 for none")
-    prob: float = Field(1.0, ge=0, le=1, description="probability of mixing a batch")
-    switch_prob: float = Field(0.5, ge=0, le=1, description="probability of cutmix where both are on")
-    mode: Literal["batch", "pair", "elem"] = Field("batch", description="what shares one mixing ratio")
-
-
-class AugmentSettings(Settings):
-    """How training images are varied; null turns a part off."""
-
-    image: Augmentation | None = Field(None, description="augmentation of single images")
-    batch: BatchAugment | None = Field(None, description="shift and mirroring of whole batches")
-    mix: MixSettings | None = Field(None, description="mixup and cutmix")
-
-
-class SamplerSettings(Settings):
-    """Which stitch each step trains."""
-
-    name: str = Field(
-        "uniform", description="uniform, anchor-share, sandwich, macs-buckets, weighted, or one that you registered"
-    )
-    options: dict[str, Any] = Field({}, description="its further arguments, such as share: 0.2")
-    images: int = Field(1000, ge=1, description="training images that score the stitches first, where it draws by need")
-
-    @field_validator("name")
-    @classmethod
-    def _known(cls, name: str) -> str:
-        SAMPLERS.get(name)
-        return name
-
-
-class EvaluationSettings(Settings):
-    """What is evaluated when training is over, and now and then before."""
-
-    stitches: Literal["all", "anchors", "none"] = Field("all", description="all, anchors or none")
-    images: int | None = Field(None, ge=1, description="validation images, a fixed random choice; all by default")
-    batch_size: int = Field(128, ge=1, description="images per batch")
-    budgets: tuple[float, ...] = Field((), description="MACs for which the best stitch is shown at the end")
-    every: int = Field(0, ge=0, description="steps between two looks at a few stitches while training; 0 for none")
-    every_stitches: int = Field(8, ge=0, description="stitches looked at besides the anchors, spread over the space")
-    every_images: int = Field(500, ge=1, description="validation images that they are looked at on")
+_TASK_OF = {"label": "classification", "mask": "segmentation", "depth": "depth"}
 
 
 class Recipe(Settings):
@@ -140,10 +43,13 @@ class Recipe(Settings):
     routes: SearchSettings | None = Field(
         None, description="which routes of the anchors are searched for; null takes those of the network's windows"
     )
+    task: TaskSettings = TaskSettings()
+    head: HeadSettings | None = Field(None, description="a head over feature maps; null for the anchors' own heads")
     data: DataSettings = DataSettings()
     calibration: CalibrationSettings = CalibrationSettings()
     recalibration: RecalibrationSettings = RecalibrationSettings()
     augment: AugmentSettings = AugmentSettings()
+    first: FirstSettings = FirstSettings()
     loss: LossSettings = LossSettings()
     optim: OptimSettings = OptimSettings()
     sampler: SamplerSettings = SamplerSettings()
@@ -171,6 +77,24 @@ class Recipe(Settings):
                 "with recipe: default and not with recipe: windows"
             )
         return self
+
+    @model_validator(mode="after")
+    def _head_for_dense(self) -> Self:
+        kind = self.data.target.kind
+        if self.network.saved and self.head:
+            raise ValueError("a saved network has its head; leave head out")
+        if kind != "label" and self.head is None and not self.network.saved:
+            raise ValueError(f"data.target is {kind}, and anchors give one answer for an image: give a head")
+        return self
+
+    @property
+    def built_task(self) -> Task:
+        """What the network is for: what the recipe says, or else what the targets are.
+
+        Raises:
+            RecipeError: If there is no such task.
+        """
+        return build_task(self.task.name or _TASK_OF[self.data.target.kind], **self.task.options)
 
     @classmethod
     def load(cls, source: str | Path, overrides: Mapping[str, Any] | None = None) -> Self:

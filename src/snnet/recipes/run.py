@@ -1,7 +1,6 @@
 """A recipe at work: initialize, recalibrate, train, recalibrate, evaluate, save, and going on after a kill."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,17 +12,15 @@ from snnet.errors import RecipeError, TableError
 from snnet.evaluation import evaluate
 from snnet.init import InitReport, RecalibrationReport, has_batch_norm, initialize, recalibrate
 from snnet.network import StitchLike
-from snnet.recipes.build import build_parts
+from snnet.recipes.first import layers_of_anchors, train_first
 from snnet.recipes.parts import Parts
-from snnet.recipes.preflight import check_start
-from snnet.recipes.recipe import Recipe
-from snnet.recipes.run_directory import check_directory, claim_directory
-from snnet.recipes.searched import SEARCHED, find_routes, kept_routes
+from snnet.recipes.run_directory import claim_directory
+from snnet.recipes.searched import find_routes, kept_routes
 from snnet.recipes.trainer import build_trainer, wants_scores
 from snnet.searching import SearchReport
 from snnet.table import StitchTable, knowing_before
 from snnet.training import TrainResult
-from snnet.utils import Stage, copy_from_first, from_first, joined, share, silent, torch_threads
+from snnet.utils import Stage, copy_from_first, from_first, share, silent
 
 STARTING_SCORES, BEFORE, TABLE = "starting_scores.jsonl", "before.jsonl", "table.jsonl"
 
@@ -56,7 +53,7 @@ class Run:
         if not self.begun:
             self.initialize()
             # Stitches are worth what they add to the anchors as they came, if those know the classes.
-            if self.parts.recipe.evaluation.stitches == "all" and not self.parts.new_heads:
+            if self.parts.recipe.evaluation.stitches == "all" and not self.parts.untaught:
                 anchors = self.parts.net.space.where(max_segments=1)
                 self.evaluate(self.directory / BEFORE, stitches=anchors, title="Evaluating the anchors")
         self.train()
@@ -69,6 +66,7 @@ class Run:
 
         None of a saved network, one without layers, and where an earlier call has searched.
         """
+        self.train_first()
         if self.parts.recipe.routes is not None:
             if kept_routes(self.parts, self.directory):
                 return None
@@ -82,10 +80,17 @@ class Run:
             torch.manual_seed(seed)
             how = section.model_dump(include={"method", "ridge"})
             # Statistics are measured by a step of their own, on images of their own.
-            fit = initialize(net, images, **how, recalibration_images=0, device=self.parts.device, progress=progress)
+            how |= {"recalibration_images": 0, "keep": layers_of_anchors(net) if self.parts.recipe.first.steps else ()}
+            fit = initialize(net, images, **how, device=self.parts.device, progress=progress)
         # Each process has computed the same, but for the last bits where machines differ.
         copy_from_first(net.state_dict().values())
         return fit
+
+    def train_first(self) -> None:
+        """Let the anchors alone learn from the targets, if the recipe says so; done once, and read from then on."""
+        if self.parts.recipe.first.steps:
+            with self.stage("Training the anchors") as progress:
+                train_first(self.parts, self.directory, on_message=self.say, progress=progress)
 
     def recalibrate(self, *, anchors: bool | Collection[int] = True) -> RecalibrationReport | None:
         """Measure running statistics of every stitch on clean training images, and keep them in the network.
@@ -218,33 +223,3 @@ class Run:
     def _chosen(self) -> Sequence[StitchLike]:
         wanted, space = self.parts.recipe.evaluation.stitches, self.parts.net.space
         return {"all": space, "anchors": space.where(max_segments=1), "none": ()}[wanted]
-
-
-@contextmanager
-def open_run(
-    recipe: Recipe, directory: Path, *, stage: Stage = silent, say: Callable[[str], None] | None = None
-) -> Iterator[Run]:
-    """Build the parts of a recipe and claim a directory, within a block in which its threads and processes work.
-
-    Args:
-        recipe: What is run.
-        directory: Where it goes; a run of the same settings that lies there goes on.
-        stage: Shows progress.
-        say: Told in words what a user should know.
-
-    Raises:
-        RecipeError: If the directory holds another run.
-        SNNetError: If something that the recipe names does not exist or does not fit.
-    """
-    faults = check_start(recipe, directory)
-    with joined(recipe.run.device), torch_threads(recipe.run.threads):
-        with faults:
-            from_first(lambda: check_directory(recipe, directory))
-        parts = build_parts(recipe, faults)
-        begun = from_first(lambda: claim_directory(recipe, directory))
-        if begun and recipe.routes is not None and not kept_routes(parts, directory):
-            raise RecipeError(
-                f"{directory / SEARCHED}, the network before training, is gone or another; begin again in another "
-                "directory."
-            )
-        yield Run(parts, directory, begun, stage, say)

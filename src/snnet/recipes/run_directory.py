@@ -113,11 +113,11 @@ class RunData:
         """
         data = self.recipe.data
         if not self.is_own:
-            known = None if any_classes else num_classes
+            known = None if any_classes or data.target.kind == "depth" else num_classes
             return open_dataset(split=split, input=input, num_classes=known, **data.source)
         key = (input, num_classes)
         if key not in self._pairs:
-            clean = self.recipe.augment.model_copy(update={"image": None})
+            clean = self.recipe.augment.model_copy(update={"image": None, "dense": None})
             self._pairs[key] = open_images(self.recipe.model_copy(update={"augment": clean}), input, num_classes)
         train, validation = self._pairs[key]
         return train if split == "train" else fixed_choice(validation, self.recipe.evaluation.images)

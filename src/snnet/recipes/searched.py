@@ -18,7 +18,7 @@ from snnet.utils import Show, copy_from_first, from_first, share
 
 SEARCHED = "searched"
 # What decides how a search ends.
-_DECIDES = ("network.", "data.", "routes.", "run.seed")
+_DECIDES = ("network.", "data.", "routes.", "run.seed", "task.", "head.", "first.")
 
 
 def find_routes(parts: Parts, directory: Path, progress: Show) -> SearchReport:

@@ -10,7 +10,8 @@ from timm.data import Mixup
 from snnet.data import Images, calibration_images, eval_batches, fixed_choice, in_shards
 from snnet.errors import RecipeError, SpaceError
 from snnet.recipes.parts import Parts
-from snnet.recipes.recipe import Recipe, SamplerSettings
+from snnet.recipes.recipe import Recipe
+from snnet.recipes.sections import SamplerSettings
 from snnet.table import StitchTable, column, without_scores
 from snnet.training import (
     IN_PLACE,
@@ -46,7 +47,7 @@ def build_trainer(parts: Parts, directory: Path | None = None, *, scores: Stitch
         run=recipe.run,
         optim=recipe.optim,
         sampler=sampler,
-        loss=build_loss(recipe.loss, parts.net, new_heads=bool(parts.new_heads)),
+        loss=build_loss(recipe.loss, parts.net, new_heads=parts.untaught),
         mixup=build_mixup(parts),
         directory=directory,
         facts={

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from snnet.errors import TableError
-from snnet.report.page import fill_page
+from snnet.report.filling import fill_page
 from snnet.report.plots import INK, draw_frame, save_figure, size_marks
 from snnet.report.view import PALETTE, Axis, axis_of
 from snnet.table import COST, SCORE, StitchTable, column

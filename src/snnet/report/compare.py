@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from snnet.errors import TableError
 from snnet.report.plots import INK, MUTED, draw_frame, draw_marks, points_of, save_figure, size_marks
 from snnet.report.view import PALETTE, Axis, axis_of
-from snnet.table import COST, SCORE, StitchTable, pareto_frontier
+from snnet.table import COST, StitchTable, pareto_frontier
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +30,7 @@ class Panel:
 
 
 def draw_comparison(
-    panels: Sequence[Panel], path: str | Path, *, cost: str = COST, score: str = SCORE, title: str = ""
+    panels: Sequence[Panel], path: str | Path, *, cost: str = COST, score: str | None = None, title: str = ""
 ) -> Path:
     """Draw each table of each panel in a color of its own: dots for stitches, stars for anchors, lines for frontiers.
 
@@ -38,7 +38,7 @@ def draw_comparison(
         panels: From left to right; a label has the same color in all of them.
         path: Where to write, whole or not at all; its suffix (.png, .svg, .pdf) decides the format.
         cost: Column of the x axes.
-        score: Column of the y axes.
+        score: Column of the y axes; the first table's score if None.
         title: Heading of the picture.
 
     Raises:
@@ -57,10 +57,11 @@ def draw_comparison(
     return save_figure(figure, path)
 
 
-def _draw_panel(axes: "Axes", panel: Panel, colors: Mapping[str, str], cost: str, score: str) -> None:
+def _draw_panel(axes: "Axes", panel: Panel, colors: Mapping[str, str], cost: str, score: str | None) -> None:
     # One unit for all tables of a panel: that of the most expensive.
     x = max((axis_of(table, cost) for table in panel.tables.values()), key=lambda axis: axis.scale)
-    y = axis_of(next(iter(panel.tables.values())), score)
+    first = next(iter(panel.tables.values()))
+    y = axis_of(first, score or first.score)
     draw_frame(axes, x, y)
     for label, table in panel.tables.items():
         _draw_table(axes, table, label, colors[label], x, y)

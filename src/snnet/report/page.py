@@ -1,16 +1,14 @@
 """The accuracy-cost curve as one interactive HTML file that needs no network, alone or with its pictures."""
 
-import html
-import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from importlib.resources import files
 from pathlib import Path
-from string import Template
+from types import MappingProxyType
 from typing import Any
 
 from snnet.errors import TableError
+from snnet.report.filling import fill_page
 from snnet.report.plots import draw_curve
 from snnet.report.view import (
     ALONE,
@@ -27,7 +25,6 @@ from snnet.report.view import (
 from snnet.table import (
     COST,
     ERROR,
-    SCORE,
     Budget,
     Ranking,
     StitchRow,
@@ -39,7 +36,7 @@ from snnet.table import (
     measured,
     pareto_frontier,
 )
-from snnet.utils import check_output, counted, write_text
+from snnet.utils import check_output, counted
 
 
 def write_page(
@@ -49,9 +46,10 @@ def write_page(
     before: StitchTable | None = None,
     before_label: str = "before training",
     cost: str = COST,
-    score: str = SCORE,
+    score: str | None = None,
     title: str | None = None,
     source: str = "RUN",
+    pictures: Mapping[str, Path] = MappingProxyType({}),
 ) -> Path:
     """Write a page with the curve, a budget slider, the chosen stitch's route and a table of the frontier.
 
@@ -64,9 +62,10 @@ def write_page(
         before: An earlier table of the same stitches, drawn faintly.
         before_label: What the legend calls `before`.
         cost: Column along the horizontal axis at first, if it can be a budget.
-        score: Column of the vertical axis.
+        score: Column of the vertical axis; `table.score` if None.
         title: Heading of the page.
         source: What the commands that the page offers name: the directory of the network or the file of the table.
+        pictures: Caption -> PNG file that stands below the curve.
 
     Raises:
         TableError: If the table has neither MACs, parameters nor latencies, or no file can be written there.
@@ -78,11 +77,12 @@ def write_page(
         path,
         "page.html",
         {
-            **_data(table, before, before_label, costs, score),
+            **_data(table, before, before_label, costs, score or table.score),
             "cost": cost if cost in costs else costs[0],
             "source": shlex.quote(source),
         },
         ["curve.js", "choice.js"],
+        pictures,
         title=title or f"{counted(len(table), 'network')} in one",
         subtitle=_subtitle(table),
         gain=str(gain_if_known(table) or ""),
@@ -97,9 +97,10 @@ def write_report(
     before: StitchTable | None = None,
     before_label: str = "before training",
     cost: str = COST,
-    score: str = SCORE,
+    score: str | None = None,
     title: str | None = None,
     source: str = "RUN",
+    pictures: Mapping[str, Path] = MappingProxyType({}),
 ) -> dict[str, Path]:
     """Write `curve.png`, `curve.svg` and `index.html` into a directory and return their paths by name.
 
@@ -111,9 +112,10 @@ def write_report(
         before: The same stitches before, shown in grey.
         before_label: What the legend calls these.
         cost: Column along the x-axis; the page can switch to others.
-        score: Column along the y-axis.
+        score: Column along the y-axis; `table.score` if None.
         title: Heading; one that counts stitches and anchors if None.
         source: What the commands that the page offers name.
+        pictures: Caption -> PNG file that the page shows, too.
 
     Returns:
         Name of each file -> its path.
@@ -127,31 +129,7 @@ def write_report(
         "title": title,
     }
     paths = {name: draw_curve(table, out / name, **told) for name in ("curve.png", "curve.svg")}
-    return {**paths, "index.html": write_page(table, out / "index.html", source=source, **told)}
-
-
-def fill_page(path: str | Path, page: str, data: dict[str, Any], scripts: Sequence[str], **texts: str) -> Path:
-    """Write a page of this room with all it needs inside, whole or not at all.
-
-    Args:
-        path: Where to write.
-        page: File of the page, in which `$style`, `$script`, `$data` and the texts are filled in.
-        data: What the scripts draw.
-        scripts: Files of the scripts, besides what all pages share.
-        **texts: What people read, by the name of its place.
-
-    Raises:
-        TableError: If nothing can be written there.
-    """
-    check_output(Path(path), TableError, is_file=True)
-    here = files("snnet.report")
-    # "<" would let a name in the data end the script element.
-    parts = {name: html.escape(text) for name, text in texts.items()} | {
-        "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-        "style": here.joinpath("page.css").read_text(encoding="utf-8"),
-        "script": "".join(here.joinpath(name).read_text(encoding="utf-8") for name in ("draw.js", *scripts)),
-    }
-    return write_text(path, Template(here.joinpath(page).read_text(encoding="utf-8")).substitute(parts))
+    return {**paths, "index.html": write_page(table, out / "index.html", source=source, pictures=pictures, **told)}
 
 
 def _data(

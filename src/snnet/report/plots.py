@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from snnet.errors import TableError
 from snnet.report.view import ALONE, UNRELIABLE, Axis, anchor_names, axis_of, score_range, series_of, staircase
-from snnet.table import COST, ERROR, SCORE, StitchRow, StitchTable, doubts, is_predicted, measured, pareto_frontier
+from snnet.table import COST, ERROR, StitchRow, StitchTable, doubts, is_predicted, measured, pareto_frontier
 from snnet.utils import check_output, counted, write_aside
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def draw_curve(
     before: StitchTable | None = None,
     before_label: str = "before training",
     cost: str = COST,
-    score: str = SCORE,
+    score: str | None = None,
     title: str | None = None,
 ) -> Path:
     """Draw every stitch over its cost, the anchors starred and the frontier as a step line.
@@ -47,12 +47,13 @@ def draw_curve(
         before: An earlier table of the same stitches, drawn faintly; for instance after least squares only.
         before_label: What the legend calls `before`.
         cost: Column of the x axis.
-        score: Column of the y axis.
+        score: Column of the y axis; `table.score` if None.
         title: Heading; by default it says how many stitches of which anchors there are.
 
     Raises:
         TableError: If the format is unknown, a column is missing, or no stitch is scored.
     """
+    score = score or table.score
     x, y = axis_of(table, cost), axis_of(table, score)
     low, high = score_range(table, before, cost, score)
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")

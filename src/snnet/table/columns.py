@@ -75,6 +75,11 @@ class Column:
     is_error: bool = False
 
     @property
+    def is_half(self) -> bool:
+        """Whether it holds a score on one half of the images."""
+        return self.part in [f"half{half}" for half in range(HALVES)]
+
+    @property
     def is_counted(self) -> bool:
         """Whether it is the same for any weights and any machine, as MACs and parameters are."""
         return self.role == "cost" and not self.per_batch

@@ -54,7 +54,7 @@ def frontier_height(
     found = _candidates(table, known, cost)
     ends = tuple(map(column(cost).badness, between)) if between else _ends(found, table)
     budgets = spaced_budgets(ends)
-    return _height(_chosen(found.values(), known.images, folds, budgets), known.images, cost, budgets)
+    return _height(_chosen(found.values(), known.images, folds, budgets), known.images, (cost, table.score), budgets)
 
 
 def frontier_gain(
@@ -92,7 +92,7 @@ def frontier_gain(
     differences = [Counter(fold) for fold in ours]
     for fold, other in zip(differences, theirs, strict=True):
         fold.subtract(other)
-    frontier, anchors = (_height(one, known.images, cost, budgets) for one in (ours, theirs))
+    frontier, anchors = (_height(one, known.images, (cost, table.score), budgets) for one in (ours, theirs))
     left_out = sum(measured(row, cost, table.score) and row.stitch not in found for row in table)
     return Gain(*_mean(differences, known.images), frontier, anchors, left_out, budgets[0] < min(alone)[0])
 
@@ -180,6 +180,8 @@ def _mean(folds: Iterable[Mapping[int, int]], images: int) -> tuple[float, float
     return 100 * total / (BUDGETS * images), 100 * math.sqrt(spread) / (BUDGETS * images)
 
 
-def _height(folds: Sequence[Mapping[int, int]], images: int, cost: str, budgets: Sequence[float]) -> Height:
-    low, high = sorted(column(cost).badness(at) for at in (budgets[0], budgets[-1]))
-    return Height(*_mean(folds, images), len(folds), images, low, high, cost)
+def _height(
+    folds: Sequence[Mapping[int, int]], images: int, columns: tuple[str, str], budgets: Sequence[float]
+) -> Height:
+    low, high = sorted(column(columns[0]).badness(at) for at in (budgets[0], budgets[-1]))
+    return Height(*_mean(folds, images), len(folds), images, low, high, *columns)

@@ -103,7 +103,7 @@ class StitchTable:
 
     def _grid(self, count: int) -> tuple[list[str], list[list[str]]]:
         """Return the headings and the first rows as people read them."""
-        shown, names = self.rows[:count], self.columns
+        shown, names = self.rows[:count], [name for name in self.columns if not column(name).is_half]
         values = cells(self.rows, shown, names)
         rows = [[str(row.index), row.stitch, *texts] for row, texts in zip(shown, values, strict=True)]
         return ["#", "stitch", *(column(name).heading for name in names)], rows

@@ -46,7 +46,7 @@ def run_facts(
     # Of the length steps count, and names are those of version 0.1.0.
     how = run.model_dump(exclude={"epochs", "threads", *FREE_SETTINGS})
     how |= {"steps": run.length(len(batches)), "clip_norm": optim.clip_norm}
-    moves = optim.model_dump(exclude={"warmup_epochs", "clip_norm"})
+    moves = optim.model_dump(exclude={"warmup_epochs", "clip_norm", *(() if net.has_head else ("head_lr_scale",))})
     moves["warmup_steps"] = warmup
     network = {
         "anchors": [anchor.name for anchor in net.family],

@@ -16,8 +16,10 @@ from snnet.training.settings import OptimSettings
 from snnet.utils import Share, counted, started_share
 
 
-def parameter_groups(net: SNNet, *, weight_decay: float, anchor_lr_scale: float = 1.0) -> list[dict[str, Any]]:
-    """Split all trainable parameters into stitching layers and anchors, each with and without weight decay.
+def parameter_groups(
+    net: SNNet, *, weight_decay: float, anchor_lr_scale: float = 1.0, head_lr_scale: float = 1.0
+) -> list[dict[str, Any]]:
+    """Split all trainable parameters into stitching layers, anchors and a head over maps, with and without decay.
 
     Parameters of at most one dimension (norms, biases) and those in an anchor's `no_weight_decay()` do not decay.
     """
@@ -27,8 +29,10 @@ def parameter_groups(net: SNNet, *, weight_decay: float, anchor_lr_scale: float 
         for name, parameter in anchor.model.named_parameters()
         if name in anchor.no_weight_decay()
     }
-    groups = []
-    for name, module, scale in (("layers", net.layers, 1.0), ("anchors", net.anchors, anchor_lr_scale)):
+    groups, parts = [], [("layers", net.layers, 1.0), ("anchors", net.anchors, anchor_lr_scale)]
+    if net.has_head:
+        parts.append(("head", net.head, head_lr_scale))
+    for name, module, scale in parts:
         parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
         plain = [parameter.ndim <= 1 or id(parameter) in excluded for parameter in parameters]
         for suffix, decay, wanted in (("", weight_decay, False), ("_no_decay", 0.0, True)):
@@ -66,7 +70,8 @@ def build_optimizer(net: SNNet, settings: OptimSettings) -> Optimizer:
 
     Torch's optimizers leave a parameter without gradient alone: neither decay nor momentum moves it.
     """
-    groups = parameter_groups(net, weight_decay=settings.weight_decay, anchor_lr_scale=settings.anchor_lr_scale)
+    scales = settings.model_dump(include={"weight_decay", "anchor_lr_scale", "head_lr_scale"})
+    groups = parameter_groups(net, **scales)
     if not groups:
         raise RecipeError("No parameter of the network requires a gradient; there is nothing to train.")
     if settings.optimizer == "adamw":

@@ -93,6 +93,7 @@ class OptimSettings(Settings):
     optimizer: Literal["adamw", "sgd"] = Field("adamw", description="adamw or sgd")
     lr: float = Field(1e-4, gt=0, description="peak learning rate of the stitching layers")
     anchor_lr_scale: float = Field(1.0, ge=0, description="the anchors' rate as a share of lr; 0 freezes them")
+    head_lr_scale: float = Field(1.0, gt=0, description="the rate of a head over maps, as a multiple of lr")
     freeze: Freeze = Field(
         "nothing", description="what is not trained: nothing, smallest-anchor, or anchors (stitching layers alone are)"
     )

@@ -9,10 +9,11 @@ from typing import Any
 from safetensors.torch import save_file
 
 from snnet.errors import RecipeError
+from snnet.recipes.opening import open_run
 from snnet.recipes.paper.catalogue import Scale, State, Variant
 from snnet.recipes.paper.layer_drop import with_layer_drop
 from snnet.recipes.recipe import Recipe
-from snnet.recipes.run import Run, open_run
+from snnet.recipes.run import Run
 from snnet.recipes.run_directory import is_free
 from snnet.space import Stitch
 from snnet.table import StitchRow, StitchTable

@@ -1,0 +1,57 @@
+# Tested in tests/recipes/test_dense.py.
+"""The first phase of a run: the anchors alone learn from the targets, with a new head, before there are routes."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from snnet.data import calibration_images
+from snnet.init import initialize
+from snnet.network import SNNet
+from snnet.recipes.parts import Parts
+from snnet.training import StitchLoss, Trainer, UniformSampler
+from snnet.utils import Show, copy_from_first
+
+FIRST = "first"
+"""Directory, in that of a run, of the checkpoints of its first phase."""
+
+
+def train_first(parts: Parts, directory: Path, *, on_message: Callable[[str], None] | None, progress: Show) -> None:
+    """Train the anchors alone; a phase that was begun goes on, and one that is done is read.
+
+    Layers that maps go through are fitted before, and trained with the head.
+
+    Args:
+        parts: What is trained, and on which images.
+        directory: Of the run.
+        on_message: As for `Trainer.fit`.
+        progress: As for `Trainer.fit`.
+    """
+    recipe, net, section = parts.recipe, parts.net, parts.recipe.first
+    if any(layers_of_anchors(net)):
+        with torch.random.fork_rng():
+            images = calibration_images(parts.images, recipe.calibration.images, recipe.run.seed)
+            torch.manual_seed(recipe.run.seed)
+            initialize(net, images, recalibration_images=0, device=parts.device, progress=False)
+        copy_from_first(net.state_dict().values())
+    trainer = Trainer(
+        net,
+        parts.train,
+        run=recipe.with_run(steps=section.steps).run,
+        optim=section.optim,
+        sampler=UniformSampler(net.space.where(max_segments=1)),
+        loss=StitchLoss(smoothing=recipe.loss.smoothing, task=net.task),
+        directory=directory / FIRST,
+        facts=recipe.model_dump(mode="json", include={"network", "head", "task", "calibration", "augment"}),
+    )
+    result = trainer.fit(resume=True, on_message=on_message, progress=progress)
+    if result.averaged is not None:
+        net.load_state_dict(result.averaged.state_dict())
+
+
+def layers_of_anchors(net: SNNet) -> tuple[str, ...]:
+    """Return the layers through which maps of the anchors alone go."""
+    anchors = net.space.where(max_segments=1)
+    steps = (step for stitch in anchors for step in net.steps(stitch))
+    return tuple(dict.fromkeys(step.layer for step in steps if step.kind == "tap" and step.layer))
