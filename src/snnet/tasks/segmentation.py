@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from snnet.errors import DataError, RecipeError
+from snnet.space import Activation
 from snnet.tasks.task import TASKS, Task
 from snnet.utils import counted
 
@@ -32,6 +33,7 @@ class Segmentation(Task):
     scores: ClassVar[tuple[str, ...]] = ("miou", "pixel_accuracy", "loss")
     dense: ClassVar[bool] = True
     targets: ClassVar[str] = "masks"
+    activation: ClassVar[Activation] = "softmax"
     ignore: int = 255
     class_weights: Sequence[float] | None = None
 
