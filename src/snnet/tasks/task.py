@@ -87,6 +87,14 @@ class Task(ABC):
             targets: As `check_targets` gives them.
         """
 
+    def weight(self, targets: Tensor) -> float:
+        """Return how much a batch counts beside others, of which `loss` is a mean together: its number of images.
+
+        Args:
+            targets: `(B, ...)` as the data gives them, not checked.
+        """
+        return len(targets)
+
     def smoothed_loss(self, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
         """Return the loss with label smoothing; tasks without classes know none.
 
