@@ -80,9 +80,10 @@ def test_which_stitch_runs_is_changed_at_run_time(kind: str) -> None:
     [
         ("vit", FasterRCNN),
         ("cnn", RetinaNet),
-        ("cnn", MaskRCNN),
-        *[pytest.param(kind, make, marks=pytest.mark.slow) for kind, make in (("vit", RetinaNet), ("vit", MaskRCNN))],
-        pytest.param("cnn", FasterRCNN, marks=pytest.mark.slow),
+        *[
+            pytest.param(kind, make, marks=pytest.mark.slow)
+            for kind, make in (("cnn", FasterRCNN), ("vit", RetinaNet), ("cnn", MaskRCNN), ("vit", MaskRCNN))
+        ],
     ],
 )
 def test_detectors_train_and_detect(kind: str, make: Callable[..., nn.Module]) -> None:
