@@ -190,7 +190,7 @@ class Task(ABC):
         """
 
     def broken(self, sums: Tensor) -> int:  # noqa: ARG002
-        """Return of how many images the outputs were not finite, from the sums; 0 if the task does not count them."""
+        """Return of how many images, or pixels if dense, outputs were not finite, from the sums; 0 if not counted."""
         return 0
 
     def tally(self, targets: Tensor, outputs: int) -> Tensor:  # noqa: ARG002
