@@ -182,9 +182,9 @@ def test_masks_are_written_beside_pictures_and_shares_printed(run: Run, dense: P
         with Image.open(path.with_name(f"{path.stem}.mask.png")) as mask:
             assert mask.size == (40, 30) and np.array_equal(np.asarray(mask), found.mask)
         lines = [line for line in outcome.out.splitlines() if line.endswith(f"  {path}")]
-        assert [line.split(" %  ")[1].split()[0] for line in lines] == [name for name, _ in found.shares]
+        assert [line.split(" %  ")[1].split()[0] for line in lines] == [each.name for each in found.shares]
         assert [float(line.split(" %")[0]) for line in lines] == pytest.approx(
-            [100 * s for _, s in found.shares], abs=0.01
+            [100 * each.share for each in found.shares], abs=0.01
         )
     again = run("predict", dense, photos, "--stitch", 2, "--top", 1, "--json")
     told = [json.loads(line) for line in again.out.splitlines()]

@@ -41,8 +41,8 @@ def test_the_mask_has_the_size_of_the_picture(net: SNNet, size: tuple[int, int])
     expected = interpolate(probabilities, size=size, mode="bilinear", align_corners=False)[0].argmax(0).numpy()
     assert found.mask.shape == size and found.mask.dtype == np.uint8
     assert (found.mask == expected).mean() > 0.999  # where two classes are equal to the last digits
-    assert sum(share for _, share in found.shares) == pytest.approx(1)
-    name, share = found.shares[0]
+    assert sum(each.share for each in found.shares) == pytest.approx(1)
+    _, name, share = found.shares[0]
     assert name in CLASSES and share == pytest.approx((expected == CLASSES.index(str(name))).mean(), abs=1e-3)
 
 

@@ -141,12 +141,10 @@ def evaluate(
     found, device = None, default_device(device)
     with torch_threads(recipe.run.threads), joined(device), progress("Evaluating") as report:
         settings: dict[str, Any] = {"device": device, "precision": precision, "output": path, "progress": report}
+        exact = settings | {"stitches": routes, "windows": recipe.evaluation.windows}
         if predicting.predict:
             found = evaluation.evaluate_some(net, batches, **settings, **predicting.settings)
-            table = found.table
-        else:
-            settings["windows"] = recipe.evaluation.windows
-            table = evaluation.evaluate(net, batches, stitches=routes, **settings)
+        table = found.table if found else evaluation.evaluate(net, batches, **exact)
     if json:
         show_json(table_json(table))
         return

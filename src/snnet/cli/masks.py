@@ -72,7 +72,7 @@ def mask_facts(found: "MaskPrediction | MapPrediction", target: Path) -> dict[st
 def mask_lines(found: "MaskPrediction | MapPrediction", path: Path, top: int | None, width: int) -> Iterator[str]:
     """Yield what people are told: classes with the part that they cover, or from where to where a map goes."""
     if hasattr(found, "shares"):
-        for name, share in found.shares[:top]:
+        for _, name, share in found.shares[:top]:
             yield f"{100 * share:6.2f} %  {name!s:<{width}}  {path}"
     else:
         values = found.values

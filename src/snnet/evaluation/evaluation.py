@@ -45,8 +45,8 @@ def evaluate(
     added: every image counts once, however the images divide. The first process alone reads and writes `output`; the
     table is the same in all.
 
-    An image whose loss is not finite (NaN logits) counts as wrong; a stitch with such images gets no loss, and
-    `table.meta["nonfinite"]` holds its number of them.
+    An image, or a pixel of a dense task, whose loss is not finite (NaN logits) counts as wrong; a stitch with such gets
+    no loss, and `table.meta["nonfinite"]` holds its number of them.
 
     Args:
         net: The network. It is set to evaluation mode, and to `device`, for the duration of the call.

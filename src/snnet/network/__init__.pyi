@@ -17,6 +17,7 @@ from .images import check_batch as check_batch
 from .images import check_images as check_images
 from .images import check_like as check_like
 from .images import fits as fits
+from .masks import DEPTH_SCALE as DEPTH_SCALE
 from .masks import MapPrediction as MapPrediction
 from .masks import MaskPrediction as MaskPrediction
 from .masks import palette as palette

@@ -22,8 +22,9 @@ _INDEXED = 256  # colors of a palette
 
 
 class Share(NamedTuple):
-    """A class, by its name or, where the network knows none, its number; and which part of a picture it covers."""
+    """A class: its number, its name (or number, if the network knows none), and the part of a picture it covers."""
 
+    number: int
     name: str | int
     share: float
 
@@ -51,8 +52,8 @@ class MaskPrediction:
         """The classes that occur with the part of the image that each covers, the largest first."""
         counts = np.bincount(self.mask.ravel(), minlength=self.num_classes)
         order = [number for number in np.argsort(-counts, kind="stable").tolist() if counts[number]]
-        named = [self.classes[number] if self.classes else number for number in order]
-        return [Share(name, int(counts[n]) / self.mask.size) for name, n in zip(named, order, strict=True)]
+        names = self.classes or range(self.num_classes)
+        return [Share(number, names[number], int(counts[number]) / self.mask.size) for number in order]
 
     def picture(self) -> Image.Image:
         """Return the mask as a picture of Pillow's, in the colors of `palette`; of more than 256 classes in grey."""
@@ -71,7 +72,7 @@ class MaskPrediction:
         return _written(path, ".png", lambda file: self.picture().save(file, "PNG"))
 
     def __repr__(self) -> str:
-        seen = ", ".join(f"{name!r} {100 * share:.1f} %" for name, share in self.shares[:3])
+        seen = ", ".join(f"{name!r} {100 * share:.1f} %" for _, name, share in self.shares[:3])
         height, width = self.mask.shape
         return f"MaskPrediction({height}x{width}: {seen}, stitch={str(self.stitch)!r})"
 

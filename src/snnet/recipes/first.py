@@ -10,6 +10,7 @@ from snnet.data import calibration_images
 from snnet.init import initialize
 from snnet.network import SNNet
 from snnet.recipes.parts import Parts
+from snnet.recipes.trainer import run_sections
 from snnet.training import StitchLoss, Trainer, UniformSampler
 from snnet.utils import Show, copy_from_first
 
@@ -43,7 +44,7 @@ def train_first(parts: Parts, directory: Path, *, on_message: Callable[[str], No
         sampler=UniformSampler(net.space.where(max_segments=1)),
         loss=StitchLoss(smoothing=recipe.loss.smoothing, task=net.task),
         directory=directory / FIRST,
-        facts=recipe.model_dump(mode="json", include={"network", "head", "task", "calibration", "augment"}),
+        facts=run_sections(recipe),
     )
     result = trainer.fit(resume=True, on_message=on_message, progress=progress)
     if result.averaged is not None:

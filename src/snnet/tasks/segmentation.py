@@ -67,6 +67,13 @@ class Segmentation(Task):
             )
         return masks
 
+    def weight(self, targets: Tensor) -> float:
+        """Return the number of pixels that are not ignored, or the sum of their weights."""
+        if self.class_weights is None:
+            return int((targets != self.ignore).sum())
+        weights = enumerate(self.class_weights)
+        return sum(weight * int((targets == label).sum()) for label, weight in weights if label != self.ignore)
+
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean cross-entropy over pixels that are not ignored."""
         return self.smoothed_loss(outputs, targets, 0.0)

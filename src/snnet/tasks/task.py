@@ -87,6 +87,14 @@ class Task(ABC):
             targets: As `check_targets` gives them.
         """
 
+    def weight(self, targets: Tensor) -> float:
+        """Return how much a batch counts beside others, of which `loss` is a mean together: its number of images.
+
+        Args:
+            targets: `(B, ...)` as the data gives them, not checked.
+        """
+        return len(targets)
+
     def smoothed_loss(self, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
         """Return the loss with label smoothing; tasks without classes know none.
 
@@ -182,7 +190,7 @@ class Task(ABC):
         """
 
     def broken(self, sums: Tensor) -> int:  # noqa: ARG002
-        """Return of how many images the outputs were not finite, from the sums; 0 if the task does not count them."""
+        """Return of how many images, or pixels if dense, outputs were not finite, from the sums; 0 if not counted."""
         return 0
 
     def tally(self, targets: Tensor, outputs: int) -> Tensor:  # noqa: ARG002
