@@ -73,7 +73,7 @@ class PredictOptions:
     ] = 0.2
 
     @property
-    def settings(self) -> dict[str, float]:
+    def settings(self) -> dict[str, Any]:
         """How well, as keywords of `evaluate_some`."""
         return {"error": self.error, "at_most": self.at_most, "sample": self.sample}
 
