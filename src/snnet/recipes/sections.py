@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from snnet.data import Augmentation, BatchAugment, DenseAugmentation, TargetSettings, check_outside
 from snnet.errors import RecipeError
+from snnet.evaluation import Windows
 from snnet.network import FamilySettings
 from snnet.training import OptimSettings
 from snnet.training.samplers import SAMPLERS
@@ -150,6 +151,7 @@ class EvaluationSettings(Settings):
     stitches: Literal["all", "anchors", "none"] = Field("all", description="all, anchors or none")
     images: int | None = Field(None, ge=1, description="validation images, a fixed random choice; all by default")
     batch_size: int = Field(128, ge=1, description="images per batch")
+    windows: Windows = Field(Windows(), description="whether dense networks see whole pictures: none, slide, whole")
     budgets: tuple[float, ...] = Field((), description="MACs for which the best stitch is shown at the end")
     every: int = Field(0, ge=0, description="steps between two looks at a few stitches while training; 0 for none")
     every_stitches: int = Field(8, ge=0, description="stitches looked at besides the anchors, spread over the space")
