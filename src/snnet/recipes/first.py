@@ -10,14 +10,12 @@ from snnet.data import calibration_images
 from snnet.init import initialize
 from snnet.network import SNNet
 from snnet.recipes.parts import Parts
+from snnet.recipes.run_directory import FIRST
 from snnet.recipes.trainer import run_sections
 from snnet.space import Stitch
 from snnet.training import StitchLoss, Trainer
 from snnet.training.samplers import StitchSampler
 from snnet.utils import Show, copy_from_first
-
-FIRST = "first"
-"""Directory, in that of a run, of the checkpoints of its first phase."""
 
 
 def train_first(parts: Parts, directory: Path, *, on_message: Callable[[str], None] | None, progress: Show) -> None:
@@ -31,26 +29,32 @@ def train_first(parts: Parts, directory: Path, *, on_message: Callable[[str], No
         on_message: As for `Trainer.fit`.
         progress: As for `Trainer.fit`.
     """
-    recipe, net, section = parts.recipe, parts.net, parts.recipe.first
+    recipe, net = parts.recipe, parts.net
     if any(layers_of_anchors(net)):
         with torch.random.fork_rng():
             images = calibration_images(parts.images, recipe.calibration.images, recipe.run.seed)
             torch.manual_seed(recipe.run.seed)
             initialize(net, images, recalibration_images=0, device=parts.device, progress=False)
         copy_from_first(net.state_dict().values())
-    trainer = Trainer(
-        net,
-        parts.train,
-        run=recipe.with_run(steps=section.steps).run,
-        optim=section.optim,
-        sampler=AnchorSampler(net.space.where(max_segments=1), section.largest),
-        loss=StitchLoss(smoothing=recipe.loss.smoothing, task=net.task),
-        directory=directory / FIRST,
-        facts=run_sections(recipe),
-    )
+    trainer = first_trainer(parts, recipe.first.steps, directory / FIRST)
     result = trainer.fit(resume=True, on_message=on_message, progress=progress)
     if result.averaged is not None:
         net.load_state_dict(result.averaged.state_dict())
+
+
+def first_trainer(parts: Parts, steps: int, directory: Path | None = None) -> Trainer:
+    """Return what trains the anchors alone for so many steps, with checkpoints in a directory if one is given."""
+    recipe, net = parts.recipe, parts.net
+    return Trainer(
+        net,
+        parts.train,
+        run=recipe.with_run(steps=steps).run,
+        optim=recipe.first.optim,
+        sampler=AnchorSampler(net.space.where(max_segments=1), recipe.first.largest),
+        loss=StitchLoss(smoothing=recipe.loss.smoothing, task=net.task),
+        directory=directory,
+        facts=run_sections(recipe),
+    )
 
 
 class AnchorSampler(StitchSampler):
