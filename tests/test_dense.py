@@ -2,20 +2,26 @@
 
 from pathlib import Path
 
+import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from snnet.anchors import EMBEDDED_FAMILIES
+from snnet.data import normalized_pixels
+from snnet.errors import ExportError
 from snnet.export import EXPORTS, export_stitch
-from snnet.export.bundle import write_bundle
-from snnet.network import SNNet, stitch
+from snnet.export.bundle import Bundle, Quantization, run_session, write_bundle
+from snnet.network import MaskPrediction, SNNet, stitch
 from snnet.profiling import MeasureSettings, profile
 from snnet.profiling.bench import Bench
 from snnet.profiling.memory import LiveTensors
 from snnet.runtime.engines import ENGINES, Conditions, EagerEngine
-from tests.helpers.mapped import build_dense_net
+from snnet.space import OutputSpec
+from snnet.tasks import Segmentation
+from tests.helpers.mapped import CLASSES, build_dense_net
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +35,11 @@ def images_of(net: SNNet, count: int = 3) -> Tensor:
 
 @pytest.mark.parametrize(
     ("name", "package"),
-    [("a.pt2", "torch"), ("a.onnx", "onnxruntime"), pytest.param("a.xml", "openvino", marks=pytest.mark.slow)],
+    [
+        ("a.pt2", "torch"),
+        pytest.param("a.onnx", "onnxruntime", marks=pytest.mark.slow),
+        pytest.param("a.xml", "openvino", marks=pytest.mark.slow),
+    ],
 )
 def test_a_file_of_a_stitch(net: SNNet, name: str, package: str, tmp_path: Path) -> None:
     pytest.importorskip(package)
@@ -46,7 +56,7 @@ def test_a_file_of_a_stitch(net: SNNet, name: str, package: str, tmp_path: Path)
 
 @pytest.mark.parametrize(
     "engine",
-    ["eager", "onnxruntime", *(pytest.param(name, marks=pytest.mark.slow) for name in ("compile", "openvino"))],
+    ["eager", *(pytest.param(name, marks=pytest.mark.slow) for name in ("compile", "onnxruntime", "openvino"))],
 )
 def test_engines_run_stitches_and_each_of_their_steps(net: SNNet, engine: str) -> None:
     if engine not in ("eager", "compile"):
@@ -89,16 +99,26 @@ def test_a_profile_from_blocks() -> None:
     assert table.score == "miou" and table.meta["profile"]["prediction"]["1"]["checked_on"] >= 1
 
 
-@pytest.mark.parametrize("family", ["vit", pytest.param("cnn", marks=pytest.mark.slow)])
-def test_graphs_of_a_bundle_are_compared_and_share_weights(family: str, tmp_path: Path) -> None:
+def labelled(net: SNNet) -> list[tuple[Tensor, Tensor]]:
+    targets = torch.randint(len(CLASSES), (6, 28, 28), generator=torch.Generator().manual_seed(1))
+    targets[:, :4] = 255
+    images = images_of(net, 6)
+    return [(images[:4], targets[:4]), (images[4:], targets[4:])]
+
+
+@pytest.fixture(scope="module")
+def bundle(net: SNNet, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Two routes as they are and with weights of 8 bits."""
     pytest.importorskip("onnxruntime")
-    net = build_dense_net() if family == "vit" else stitch(*EMBEDDED_FAMILIES["cnn"]).eval()
-    if family == "cnn":
-        net.set_head("linear", 3)
-    routes = [net.space[0], net.space[2], net.space[-1]]
-    bundle = write_bundle(net, tmp_path / "bundle", routes)
+    routes = [net.space[0], net.space[2]]
+    quantization = Quantization("dynamic", keep_float=True)
+    place = tmp_path_factory.mktemp("dense") / "bundle"
+    return write_bundle(net, place, routes, quantization=quantization, scored_on=labelled(net))
+
+
+def check_graphs(net: SNNet, bundle: Bundle) -> None:
     images = images_of(net)
-    for route in routes:
+    for route in [one for one in bundle.stitches if not one.precision]:
         [found] = bundle.session(route).run(None, {"images": images.numpy()})
         with torch.no_grad():
             expected = net(images, route)
@@ -106,5 +126,49 @@ def test_graphs_of_a_bundle_are_compared_and_share_weights(family: str, tmp_path
         torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-4, atol=1e-4)
         graph = onnx.load(str(bundle.graph(route)), load_external_data=False).graph
         assert ([each.name for each in graph.input], [each.name for each in graph.output]) == (["images"], ["logits"])
+    assert bundle.manifest.task == {"name": "segmentation", "ignore": 255, "class_weights": None}
+    assert bundle.output == net.output == OutputSpec("softmax", dense=True) == Bundle.open(bundle.path).output
+
+
+def test_graphs_of_a_bundle_equal_the_network(net: SNNet, bundle: Bundle) -> None:
+    check_graphs(net, bundle)
+
+
+@pytest.mark.slow
+def test_graphs_of_maps_that_are_the_features_themselves(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    net = stitch(*EMBEDDED_FAMILIES["cnn"]).eval()
+    net.set_head("linear", 3)
+    routes = [net.space[0], net.space[2], net.space[-1]]
+    bundle = write_bundle(net, tmp_path / "bundle", routes)
+    check_graphs(net, bundle)
     used = {id(p): p.nbytes for route in routes for p in net.parameters_of(route)}
-    assert bundle.weights.stat().st_size < sum(used.values()) + 4096 * len(used)
+    assert bundle.weights.stat().st_size < sum(used.values()) + 4096 * len(used), "one copy of each weight"
+
+
+def test_a_bundle_predicts_masks_as_its_network_does(net: SNNet, bundle: Bundle) -> None:
+    photo, route = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 70, 3), np.uint8)), net.space[2]
+    ours, theirs = bundle.predict(photo, route), net.predict(photo, route)
+    assert isinstance(ours, MaskPrediction) and isinstance(theirs, MaskPrediction)
+    assert ours.mask.shape == (40, 70) and (ours.mask == theirs.mask).mean() > 0.999 and ours.classes == CLASSES
+    assert np.array_equal(bundle.transform(photo), normalized_pixels(photo, net.input, whole=True))
+
+
+def test_weights_of_8_bits_are_scored_by_the_task(net: SNNet, bundle: Bundle) -> None:
+    task, route = Segmentation(), net.space[2]
+    values = bundle.table[f"{route}@int8"].values
+    for name, of in (("miou", f"{route}@int8"), ("miou_float", str(route))):
+        session, sums = bundle.session(of), torch.zeros(3 * len(CLASSES) + 4, dtype=torch.float64)
+        for images, targets in labelled(net):
+            sums += task.statistics(run_session(session, images), targets).sum(0)
+        assert values[name] == pytest.approx(task.score(sums, 6)["miou"], abs=1e-9)
+    assert bundle.table.score == "miou" and str(bundle.select()) == str(net.space[2])
+
+
+@pytest.mark.slow
+def test_a_quantized_bundle_needs_pixels_that_are_known(net: SNNet, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    nothing = [(images_of(net, 2), torch.full((2, 28, 28), 255))]
+    with pytest.raises(ExportError, match="no masks by which quantized weights"):
+        write_bundle(net, tmp_path / "bundle", [0], quantization=Quantization("dynamic"), scored_on=nothing)
+    assert not (tmp_path / "bundle").exists()

@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,9 +10,13 @@ import pytest
 from PIL import Image
 
 import snnet
-from snnet.network import Prediction, SNNet
+from snnet.export.bundle import write_bundle
+from snnet.network import MapPrediction, MaskPrediction, Prediction, SNNet
 from snnet.table import StitchTable
+from snnet.tasks import Depth
 from tests.cli.conftest import Run
+from tests.helpers.mapped import CLASSES as SEEN
+from tests.helpers.mapped import build_dense_net
 
 CLASSES = ("cat", "dog", "a class with quite a long name", *"defghij")
 
@@ -158,3 +163,75 @@ sys.exit(main(["predict", {str(written)!r}, {str(photos)!r}, "--stitch", "0:0-1,
         assert one["name"] == other["name"] and one["probability"] == pytest.approx(other["probability"], abs=1e-3)
     refused = run("predict", written, photos, "--device", "cuda")
     assert refused.code == 2 and "is a bundle, which runs on the CPU" in refused.err
+
+
+@pytest.fixture
+def dense(tmp_path: Path) -> Path:
+    net = build_dense_net()
+    net.save_pretrained(tmp_path / "dense")
+    return tmp_path / "dense"
+
+
+def test_masks_are_written_beside_pictures_and_shares_printed(run: Run, dense: Path, photos: Path) -> None:
+    outcome = run("predict", dense, photos, "--stitch", 2)
+    assert outcome.code == 0, outcome.err
+    net = snnet.load(dense)
+    for path in (photos / "a.png", photos / "b.jpg", photos / "inner" / "c.webp"):
+        found = net.predict(path, 2)
+        assert isinstance(found, MaskPrediction)
+        with Image.open(path.with_name(f"{path.stem}.mask.png")) as mask:
+            assert mask.size == (40, 30) and np.array_equal(np.asarray(mask), found.mask)
+        lines = [line for line in outcome.out.splitlines() if line.endswith(f"  {path}")]
+        assert [line.split(" %  ")[1].split()[0] for line in lines] == [each.name for each in found.shares]
+        assert [float(line.split(" %")[0]) for line in lines] == pytest.approx(
+            [100 * each.share for each in found.shares], abs=0.01
+        )
+    again = run("predict", dense, photos, "--stitch", 2, "--top", 1, "--json")
+    told = [json.loads(line) for line in again.out.splitlines()]
+    assert [Path(one["image"]).name for one in told] == ["a.png", "b.jpg", "c.webp"], "masks of before are no pictures"
+    assert told[0]["mask"] == str(photos / "a.mask.png") and told[0]["shares"][0]["name"] in SEEN
+
+
+def test_where_masks_go(run: Run, dense: Path, scored: Path, photos: Path, tmp_path: Path) -> None:
+    picture = photos / "a.png"
+    assert run("predict", dense, picture, "--output", tmp_path / "mine.png").code == 0
+    assert (tmp_path / "mine.png").is_file() and not (photos / "a.mask.png").exists()
+    (photos / "bad.jpg").write_text("no image")
+    shutil.copy(photos / "b.jpg", photos / "a.jpg")
+    outcome = run("predict", dense, photos, "--output", tmp_path / "masks")
+    assert outcome.code == 2 and "2 of 5 could not be predicted" in outcome.err
+    assert "bad.jpg is not an image" in outcome.err and "name the two otherwise" in outcome.err
+    assert {path.name for path in (tmp_path / "masks").iterdir()} == {f"{name}.mask.png" for name in "abc"}
+    for network, words, *pictures in (
+        (dense, "one file, and there are several pictures", photos),
+        (dense, "one file, and there are several pictures", picture, photos / "b.jpg"),
+        (scored, "this network gives one answer for each picture", picture),
+    ):
+        outcome = run("predict", network, *pictures, "--output", tmp_path / "x.png")
+        assert outcome.code == 2 and words in " ".join(outcome.err.split()) and not (tmp_path / "x.png").exists()
+
+
+@pytest.mark.slow
+def test_depth_maps_of_a_bundle_without_torch(run: Run, photos: Path, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    net = build_dense_net()
+    net.set_head("linear", 1, task=Depth())
+    write_bundle(net, tmp_path / "bundle", [2])
+    code = f"""
+import sys
+sys.modules["torch"] = sys.modules["timm"] = None
+from snnet.cli import main
+sys.exit(main(["predict", {str(tmp_path / "bundle")!r}, {str(photos / "a.png")!r}, "--json"]))
+"""
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    expected = net.predict(photos / "a.png", 2)
+    assert isinstance(expected, MapPrediction)
+    facts = json.loads(told.stdout)
+    assert facts["map"] == str(photos / "a.depth.png") and facts["mean"] == pytest.approx(
+        expected.values.mean(), rel=1e-4
+    )
+    with Image.open(photos / "a.depth.png") as depth:
+        np.testing.assert_allclose(np.asarray(depth) / 256, expected.values, atol=1 / 256)
+    outcome = run("predict", tmp_path / "bundle", photos / "a.png", "--output", tmp_path / "a.npy")
+    assert outcome.code == 0 and "on average" in outcome.out
+    np.testing.assert_allclose(np.load(tmp_path / "a.npy"), expected.values, rtol=1e-4)

@@ -15,7 +15,7 @@ from snnet.serving.template import Template
 from tests.bundles import STITCHES
 from tests.serving.test_workers import pixels
 
-SIZES = ((1, 28, 28), 10, 4)
+SIZES = ((1, 28, 28), (10,), 4)
 
 
 @pytest.fixture(scope="module")

@@ -35,6 +35,9 @@ def test_less_is_better_of_an_error() -> None:
     errors = [("0:0-2", 1.0, 0.5, 0.5), ("1:0-2", 3.0, 0.3, 0.3), ("0:0-1,1:1-2", 2.0, 0.4, 0.4)]
     gain = frontier_gain(table(*errors, score="rmse"))
     assert gain.points > 0 and gain.frontier.percent < gain.anchors.percent
+    assert str(gain).startswith(
+        f"Gain over keeping the anchors: {gain.points:+.3f} ± {gain.standard_error:.3f} (frontier"
+    )
     assert str(select(table(*errors, score="rmse"), macs=2.5)) == "0:0-1,1:1-2"
 
 

@@ -7,7 +7,7 @@ from torch.nn.functional import cross_entropy
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
 from snnet.errors import DataError, RecipeError
-from snnet.tasks import Segmentation, build_task, describe_task
+from snnet.tasks import Classification, Segmentation, build_task, describe_task
 from tests.helpers.draws import told_by_draws
 
 TASK = Segmentation()
@@ -111,3 +111,17 @@ def test_it_goes_by_its_name_and_settings() -> None:
     assert build_task(**describe_task(task)) == task
     with pytest.raises(RecipeError, match="class_weights"):
         build_task("segmentation", class_weights=[-1.0, 2.0])
+
+
+def test_means_of_parts_weighed_by_their_pixels_are_the_mean_of_the_whole() -> None:
+    outputs, targets = data(classes=3)
+    targets[targets == 4] = 255
+    targets[targets > 2] = 0
+    targets[:2, :9] = 255
+    for task in (TASK, Segmentation(class_weights=(0.2, 1.0, 3.0)), Segmentation(ignore=1)):
+        known = targets if task.ignore == 255 else targets.where(targets != 255, 1)
+        parts = [slice(0, 2), slice(2, 6)]
+        total = sum(task.weight(known[part]) * task.loss(outputs[part], known[part]) for part in parts)
+        torch.testing.assert_close(total / task.weight(known), task.loss(outputs, known))
+        assert task.weight(known[:2]) / 2 < task.weight(known[2:]) / 4
+    assert Classification().weight(torch.zeros(5)) == 5

@@ -8,7 +8,7 @@ import torch
 
 from snnet.errors import RecipeError
 from snnet.evaluation import evaluate
-from snnet.training import StitchLoss, Trainer, content_digest
+from snnet.training import Probe, StitchLoss, Trainer, content_digest
 from tests.helpers.dense import TASKS, dense_data, dense_net, dense_trainer
 
 kinds = pytest.mark.parametrize("kind", TASKS)
@@ -80,3 +80,14 @@ def test_another_tasks_loss_is_refused() -> None:
     run = dense_trainer("depth").run
     with pytest.raises(RecipeError, match="of Classification, and the network is for Depth"):
         Trainer(net, dense_trainer("depth").batches, run=run, loss=StitchLoss())
+
+
+@kinds
+def test_scores_while_training_are_those_of_evaluation_and_none_where_nothing_is_known(kind: str) -> None:
+    net, data = dense_net(kind), dense_data(kind)
+    first = net.task.scores[0]
+    found = Probe([(data.images, data.labels)], list(net.space), 1).measure(net, 1)
+    expected = {f"{first}/{row.stitch}": row.values[first] for row in evaluate(net, data)}
+    assert found == pytest.approx(expected, rel=1e-6)
+    nothing = torch.full_like(data.labels, 255 if kind == "segmentation" else 0)
+    assert Probe([(data.images, nothing)], list(net.space), 1).measure(net, 1) == {}

@@ -26,6 +26,7 @@ from .pictures import Picture as Picture
 from .pictures import Pixels as Pixels
 from .pictures import normalized_pixels as normalized_pixels
 from .pictures import open_picture as open_picture
+from .pixel_modes import upright_size as upright_size
 from .scenes import SceneSource as SceneSource
 from .sources import SOURCES as SOURCES
 from .sources import ArraySource as ArraySource

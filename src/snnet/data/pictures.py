@@ -48,7 +48,7 @@ def open_picture(picture: Picture) -> Image.Image:
         ) from error
 
 
-def normalized_pixels(picture: Image.Image, spec: InputSpec, *, upright: bool = True) -> Pixels:
+def normalized_pixels(picture: Image.Image, spec: InputSpec, *, upright: bool = True, whole: bool = False) -> Pixels:
     """Return the pixels `(C, H, W)` of a picture as a network takes them: resized, center-cropped, normalized.
 
     Equal, to the last bit, to `timm.data.create_transform(..., is_training=False)`: the shorter side is resized to
@@ -58,6 +58,7 @@ def normalized_pixels(picture: Image.Image, spec: InputSpec, *, upright: bool = 
         picture: In any of Pillow's pixel modes, see `to_rgb`.
         spec: What the network takes.
         upright: Turn it as its EXIF data say, which timm does not.
+        whole: Resize height and width apart to the network's size, and crop nothing, so that each pixel is seen.
 
     Raises:
         DataError: If the network takes neither grey nor RGB, or a filter that Pillow does not have.
@@ -65,7 +66,7 @@ def normalized_pixels(picture: Image.Image, spec: InputSpec, *, upright: bool = 
     channels, height, width = spec.size
     check_channels(spec)
     colors = to_rgb(picture, upright=upright)
-    size, (left, top) = placed(colors.size, spec)
+    size, (left, top) = ((width, height), (0, 0)) if whole else placed(colors.size, spec)
     resized = _resize(colors if channels == 3 else colors.convert("L"), size, spec.interpolation)
     cropped = resized.crop((left, top, left + width, top + height))
     pixels = np.asarray(cropped, np.float32).reshape(height, width, channels).transpose(2, 0, 1)

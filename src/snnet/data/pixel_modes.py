@@ -43,6 +43,12 @@ def to_rgb(picture: Image.Image, *, upright: bool = True) -> Image.Image:
     return rgb if turn is None else rgb.transpose(turn)
 
 
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Return height and width of a picture once it is turned as its EXIF data say."""
+    lies = _turn(picture) in [_TURNS[number] for number in (5, 6, 7, 8)]
+    return picture.size if lies else (picture.height, picture.width)
+
+
 def _turn(picture: Image.Image) -> Image.Transpose | None:
     try:
         return _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))

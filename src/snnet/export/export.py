@@ -14,6 +14,7 @@ from snnet.errors import DataError, ExportError
 from snnet.export.formats import EXPORTS, ExportFormat, OpenedFile
 from snnet.network import SNNet, StitchLike, check_images, replicate, to_plain
 from snnet.space import InputSpec, Stitch
+from snnet.tasks import describe_task
 from snnet.utils import Show, check_output, shows_progress, versions, write_beside
 
 _RANDOM, _REAL = 3, 8  # images to compare on
@@ -143,6 +144,8 @@ def _facts(net: SNNet, stitch: Stitch, *packages: str) -> dict[str, str]:
         "measured": {} if row is None else dict(row.values),
         "versions": versions(*packages),
     }
+    if net.has_head:
+        values["task"] = describe_task(net.task)
     return {"snnet.stitch": stitch.id, **{f"snnet.{name}": json.dumps(value) for name, value in values.items()}}
 
 

@@ -1,5 +1,7 @@
 from .answers import Label as Label
+from .answers import Predicted as Predicted
 from .answers import Prediction as Prediction
+from .answers import answer_of as answer_of
 from .answers import choose_stitch as choose_stitch
 from .answers import predict_images as predict_images
 from .build import load as load
@@ -15,6 +17,10 @@ from .images import check_batch as check_batch
 from .images import check_images as check_images
 from .images import check_like as check_like
 from .images import fits as fits
+from .masks import DEPTH_SCALE as DEPTH_SCALE
+from .masks import MapPrediction as MapPrediction
+from .masks import MaskPrediction as MaskPrediction
+from .masks import palette as palette
 from .measuring import ComparingStatistics as ComparingStatistics
 from .measuring import MeasuringStatistics as MeasuringStatistics
 from .measuring import WatchingStatistics as WatchingStatistics

@@ -1,4 +1,4 @@
-"""What a network sees in pictures: names of classes with probabilities. Shared with bundles, so without torch."""
+"""What a network sees in pictures: classes with probabilities, or masks. Shared with bundles, so without torch."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from snnet.data import Pixels, normalized_pixels, open_picture
+from snnet.data import Pixels, normalized_pixels, open_picture, upright_size
 from snnet.errors import DataError, EngineError, SpaceError
-from snnet.space import InputSpec, Stitch
+from snnet.network.masks import MapPrediction, MaskPrediction, activated, pixel_answer
+from snnet.space import InputSpec, OutputSpec, Stitch
 from snnet.table import StitchTable, measured
 from snnet.utils import counted
 
@@ -18,7 +19,7 @@ IMAGES_AT_ONCE = 32
 _FAR_OUTSIDE = 10
 
 Run: TypeAlias = Callable[[Pixels, Stitch], NDArray[Any]]
-"""From normalized images `(B, C, H, W)` and a stitch to logits `(B, classes)`."""
+"""From normalized images `(B, C, H, W)` and a stitch to outputs `(B, outputs)` or `(B, outputs, H, W)`."""
 
 
 class Label(NamedTuple):
@@ -34,7 +35,7 @@ class Prediction:
 
     Attributes:
         stitch: Which stitch answered.
-        probabilities: One per class, `(classes,)`, in the order of the logits.
+        probabilities: One per class, `(classes,)`, in the order of the logits; they add up to 1 where one class holds.
         classes: Names of the classes; None if the network knows none.
     """
 
@@ -61,6 +62,10 @@ class Prediction:
         return f"Prediction({self.label!r}, {self.probability:.4f}, stitch={str(self.stitch)!r})"
 
 
+Predicted: TypeAlias = Prediction | MaskPrediction | MapPrediction
+"""What a network sees in one image, by what it is for."""
+
+
 class Answering(Protocol):
     """A network or a bundle, as far as it takes to ask it."""
 
@@ -70,6 +75,8 @@ class Answering(Protocol):
     def classes(self) -> tuple[str, ...] | None: ...  # noqa: D102
     @property
     def input(self) -> InputSpec: ...  # noqa: D102
+    @property
+    def output(self) -> OutputSpec: ...  # noqa: D102
     def find(self, stitch: int | str | Stitch) -> Stitch: ...  # noqa: D102
     def select(self, **budget: Any) -> Stitch: ...  # noqa: D102
 
@@ -82,8 +89,11 @@ def predict_images(
     *,
     stitches: Iterable[Stitch],
     run: Run,
-) -> Prediction | list[Prediction]:
+) -> Predicted | list[Predicted]:
     """Return what a network or a bundle sees in images: one prediction for one image, a list for several.
+
+    A network with outputs for each pixel sees the whole picture, its height and width resized apart, and answers in the
+    picture's own size, one picture at a time; for arrays their size is that of the picture.
 
     Args:
         source: The network or bundle.
@@ -110,7 +120,7 @@ def predict_images(
     several = list(images if array is None else array)
     if not several:
         raise DataError("There is no image to predict; give a picture, its path, or some of them.")
-    step = budget.get("batch") or IMAGES_AT_ONCE
+    step = 1 if source.output.dense else budget.get("batch") or IMAGES_AT_ONCE
     parts = (several[start : start + step] for start in range(0, len(several), step))
     return [prediction for part in parts for prediction in _ask(source, part, route, run)]
 
@@ -131,26 +141,54 @@ def choose_stitch(
     return ([route for route in routes if route.is_anchor] or routes)[-1]
 
 
-def _ask(source: Answering, images: Sequence[Any], stitch: Stitch, run: Run) -> list[Prediction]:
-    logits = run(np.stack([_pixels(image, source.input) for image in images]), stitch).astype(np.float64)
-    classes = source.classes
-    if classes is not None and len(classes) != logits.shape[1]:
+def _ask(source: Answering, images: Sequence[Any], stitch: Stitch, run: Run) -> list[Predicted]:
+    spec = source.output
+    read = [_pixels(image, source.input, spec) for image in images]
+    outputs = run(np.stack([pixels for pixels, _ in read]), stitch)
+    sizes = [size for _, size in read]
+    return [answer_of(each, stitch, spec, size, source.classes) for each, size in zip(outputs, sizes, strict=True)]
+
+
+def answer_of(
+    outputs: NDArray[Any], stitch: Stitch, spec: OutputSpec, size: tuple[int, int], classes: Sequence[str] | None
+) -> Predicted:
+    """Return what the outputs for one image say.
+
+    Args:
+        outputs: `(outputs,)`, or `(outputs, H, W)` if there are some for each pixel.
+        stitch: What gave them.
+        spec: What they mean.
+        size: Height and width of the image.
+        classes: Names of the classes, if known.
+
+    Raises:
+        DataError: If there are more or fewer names of classes than outputs.
+        EngineError: If an output is not finite.
+    """
+    names = None if classes is None else tuple(classes)
+    if names is not None and len(names) != len(outputs):
         raise DataError(
-            f"The network has {counted(len(classes), 'name')} of classes and gives "
-            f"{counted(logits.shape[1], 'logit')}; set net.classes to one name for each, or to None."
+            f"The network has {counted(len(names), 'name')} of classes and gives {counted(len(outputs), 'logit')}; set "
+            "net.classes to one name for each, or to None."
         )
-    if not np.isfinite(logits).all():
+    if not np.isfinite(outputs).all():
         raise EngineError(
             f"Stitch {stitch} gives logits that are not finite; its weights are damaged, or its number type overflows."
         )
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return [Prediction(stitch, row, classes) for row in powers / powers.sum(1, keepdims=True)]
+    if spec.dense:
+        return pixel_answer(outputs, stitch, spec, size, names)
+    amounts = activated(outputs.astype(np.float64), spec)
+    if spec.activation in ("softmax", "sigmoid"):
+        return Prediction(stitch, amounts, names)
+    return MapPrediction(stitch, amounts.astype(np.float32))
 
 
-def _pixels(image: Any, input: InputSpec) -> Pixels:
+def _pixels(image: Any, input: InputSpec, output: OutputSpec) -> tuple[Pixels, tuple[int, int]]:
+    """Return what a network takes of an image, and the image's own height and width."""
     array = _array(image)
     if array is None:
-        return normalized_pixels(open_picture(image), input)
+        picture = open_picture(image)
+        return normalized_pixels(picture, input, whole=output.dense), upright_size(picture)
     if array.shape != input.size:
         raise DataError(
             f"The network takes normalized images of shape {input.size}, got {array.shape}; give a picture or its "
@@ -162,7 +200,7 @@ def _pixels(image: Any, input: InputSpec) -> Pixels:
             f"The image holds {array.dtype} from {array.min()} to {array.max()}, and normalized ones lie between "
             f"{min(bounds):.3g} and {max(bounds):.3g}; give a picture or its path, or what transform makes of it."
         )
-    return array.astype(np.float32, copy=False)
+    return array.astype(np.float32, copy=False), (array.shape[1], array.shape[2])
 
 
 def _array(given: Any) -> NDArray[Any] | None:

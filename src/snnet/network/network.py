@@ -13,7 +13,7 @@ from snnet.anchors import Anchor
 from snnet.data import CleanTransform, Picture, Pixels
 from snnet.errors import BudgetError
 from snnet.heads import HeadLike
-from snnet.network.answers import Prediction, predict_images
+from snnet.network.answers import Predicted, predict_images
 from snnet.network.card import model_card, summary
 from snnet.network.extract import StitchModule
 from snnet.network.family import usual_taps
@@ -168,7 +168,7 @@ class SNNet(Routing, PyTorchModelHubMixin):
 
     def predict(
         self, images: Picture | Tensor | Iterable[Picture | Tensor], stitch: StitchLike | None = None, **budget: Any
-    ) -> Prediction | list[Prediction]:
+    ) -> Predicted | list[Predicted]:
         """Return what a stitch sees in pictures, paths or normalized tensors; see `predict_images`.
 
         Args:
@@ -230,6 +230,7 @@ class SNNet(Routing, PyTorchModelHubMixin):
         """
         return read_network(cls, pretrained_model_name_or_path, **options)
 
+    output = property(lambda net: net.task.output, doc="What the outputs mean, see `OutputSpec`.")
     settings = property(settings_of, doc="Anything else that the constructor was given, as plain data.")
     config = property(describe, doc="What `config.json` of the saved network says.")
 

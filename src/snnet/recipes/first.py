@@ -1,7 +1,7 @@
 # Tested in tests/recipes/test_dense.py.
 """The first phase of a run: the anchors alone learn from the targets, with a new head, before there are routes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -10,7 +10,10 @@ from snnet.data import calibration_images
 from snnet.init import initialize
 from snnet.network import SNNet
 from snnet.recipes.parts import Parts
-from snnet.training import StitchLoss, Trainer, UniformSampler
+from snnet.recipes.trainer import run_sections
+from snnet.space import Stitch
+from snnet.training import StitchLoss, Trainer
+from snnet.training.samplers import StitchSampler
 from snnet.utils import Show, copy_from_first
 
 FIRST = "first"
@@ -40,14 +43,37 @@ def train_first(parts: Parts, directory: Path, *, on_message: Callable[[str], No
         parts.train,
         run=recipe.with_run(steps=section.steps).run,
         optim=section.optim,
-        sampler=UniformSampler(net.space.where(max_segments=1)),
+        sampler=AnchorSampler(net.space.where(max_segments=1), section.largest),
         loss=StitchLoss(smoothing=recipe.loss.smoothing, task=net.task),
         directory=directory / FIRST,
-        facts=recipe.model_dump(mode="json", include={"network", "head", "task", "calibration", "augment"}),
+        facts=run_sections(recipe),
     )
     result = trainer.fit(resume=True, on_message=on_message, progress=progress)
     if result.averaged is not None:
         net.load_state_dict(result.averaged.state_dict())
+
+
+class AnchorSampler(StitchSampler):
+    """One anchor, the largest more often than the others.
+
+    Args:
+        anchors: From the cheapest to the largest.
+        largest: Probability of the largest; that of any if None.
+    """
+
+    def __init__(self, anchors: Sequence[Stitch], largest: float | None) -> None:
+        self.anchors, self.largest = tuple(anchors), 1 / len(anchors) if largest is None else largest
+
+    def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:  # noqa: ARG002
+        """Choose the largest, or else any of the others."""
+        *others, last = self.anchors
+        if not others or float(torch.rand((), generator=generator)) < self.largest:
+            return (last,)
+        return (others[int(torch.randint(len(others), (), generator=generator))],)
+
+    def describe(self) -> dict[str, object]:
+        """Return the name, and the share of the largest."""
+        return {**super().describe(), "largest": self.largest}
 
 
 def layers_of_anchors(net: SNNet) -> tuple[str, ...]:

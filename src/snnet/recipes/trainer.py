@@ -51,11 +51,20 @@ def build_trainer(parts: Parts, directory: Path | None = None, *, scores: Stitch
         mixup=build_mixup(parts),
         directory=directory,
         facts={
-            **recipe.model_dump(mode="json", include={"network", "calibration", "augment"}),
+            **run_sections(recipe),
             "data": _data_facts(parts),
         },
         probe=_probe(parts),
     )
+
+
+def run_sections(recipe: Recipe) -> dict[str, Any]:
+    """Return the sections that must be equal to resume, as plain data; those of dense tasks where they are used."""
+    sections = {"network", "calibration", "augment", *({"head", "task", "first"} if recipe.head else ())}
+    facts = recipe.model_dump(mode="json", include=sections)
+    if facts["augment"]["dense"] is None:
+        del facts["augment"]["dense"]
+    return facts
 
 
 def wants_scores(recipe: Recipe) -> bool:

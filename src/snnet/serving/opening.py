@@ -21,7 +21,7 @@ from snnet.serving.scheduler import Scheduler
 from snnet.serving.template import Template
 from snnet.serving.timing import TIMES, kept_latencies, measure_latencies
 from snnet.serving.workers import ThreadWorker, Worker
-from snnet.space import InputSpec
+from snnet.space import InputSpec, OutputSpec
 from snnet.table import (
     COST,
     StitchTable,
@@ -79,6 +79,7 @@ class Version:
     input: InputSpec
     classes: Sequence[str] | None
     class_count: int
+    output: OutputSpec
     table: StitchTable
     options: Options
     dispatcher: Dispatcher
@@ -102,7 +103,8 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
     model, of, engine = _model(source, settings)
     count = model.manifest.num_classes if isinstance(model, Bundle) else model.num_classes
     table = _to_serve(_known(model, source), source, settings.precisions)
-    workers = _workers(model, source, table, settings, engine, (model.input.size, count, settings.max_batch))
+    given = (count, *model.input.size[1:]) if model.output.dense else (count,)
+    workers = _workers(model, source, table, settings, engine, (model.input.size, given, settings.max_batch))
     try:
         facts = _facts(of, settings, engine)
         times = kept_latencies(source / TIMES, table, facts)
@@ -129,7 +131,15 @@ def open_version(source: Path, settings: ServiceSettings, hear: Hearing, progres
             worker.close()
         raise
     return Version(
-        number, source, model.input, model.classes, count, times, options, Dispatcher(scheduler, workers, hear)
+        number,
+        source,
+        model.input,
+        model.classes,
+        count,
+        model.output,
+        times,
+        options,
+        Dispatcher(scheduler, workers, hear),
     )
 
 
@@ -201,7 +211,7 @@ def _workers(
     table: StitchTable,
     settings: ServiceSettings,
     engine: str,
-    sizes: tuple[tuple[int, int, int], int, int],
+    sizes: tuple[tuple[int, ...], tuple[int, ...], int],
 ) -> list[Worker]:
     stitches = [row.stitch for row in table]
     if settings.processes:

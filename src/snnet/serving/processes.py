@@ -17,7 +17,7 @@ class ProcessWorker(Worker):
 
     Args:
         template: What it is a copy of.
-        sizes: Shape of one image `(C, H, W)`, number of classes, and images at once at most.
+        sizes: Shape of one image `(C, H, W)`, shape of its logits, and images at once at most.
         cores: Numbers of the cores that it may use; any if empty.
 
     Raises:
@@ -25,12 +25,12 @@ class ProcessWorker(Worker):
     """
 
     def __init__(
-        self, template: Template, sizes: tuple[tuple[int, int, int], int, int], *, cores: Sequence[int] = ()
+        self, template: Template, sizes: tuple[tuple[int, ...], tuple[int, ...], int], *, cores: Sequence[int] = ()
     ) -> None:
-        size, classes, self._largest = sizes
+        size, logits, self._largest = sizes
         self._template, self._cores = template, tuple(cores)
         self._images = Block((self._largest, *size))
-        self._logits = Block((self._largest, classes))
+        self._logits = Block((self._largest, *logits))
         try:
             self.restart()
         except EngineError:

@@ -20,6 +20,7 @@ from snnet.serving.dispatcher import Dispatcher
 from snnet.serving.front.asking import Answered, Asked
 from snnet.serving.history import History
 from snnet.serving.opening import USUAL_SERVICE, ServiceSettings, Version, open_version
+from snnet.space import OutputSpec
 from snnet.table import COST, LATENCY, StitchTable, column
 from snnet.utils import Show
 
@@ -97,6 +98,11 @@ class Service:
         return self._version.class_count
 
     @property
+    def output(self) -> OutputSpec:
+        """What the logits mean."""
+        return self._version.output
+
+    @property
     def largest(self) -> int:
         """Images of a request, at most."""
         return self._version.options.max_batch
@@ -130,6 +136,9 @@ class Service:
             "queue_length": self.queue_length(),
             "factor": self.dispatcher.scheduler.options.factor,
             "score_name": score.heading,
+            "score_label": score.label,
+            "score_unit": score.unit,
+            "dense": self.output.dense,
             "cost_name": cost.heading,
             "stitches": [
                 {
@@ -144,12 +153,14 @@ class Service:
         }
 
     def transform(self, picture: Image.Image) -> NDArray[np.float32]:
-        """Return the normalized pixels `(C, H, W)` of a picture.
+        """Return the normalized pixels `(C, H, W)` of a picture; of the whole of it, if there is an answer for each.
 
         Args:
             picture: As Pillow has it.
         """
-        pixels: NDArray[np.float32] = normalized_pixels(open_picture(picture), self._version.input)
+        pixels: NDArray[np.float32] = normalized_pixels(
+            open_picture(picture), self._version.input, whole=self.output.dense
+        )
         return pixels
 
     async def ask(self, asked: Asked) -> Answered:

@@ -1,5 +1,5 @@
 # Tested in tests/layers/test_stitching.py.
-"""What flows between the parts of a network: images into it, features between its blocks."""
+"""What flows through a network: images into it, features between its blocks, and what comes out."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,6 +9,8 @@ from snnet.utils import counted
 
 Layout = Literal["tokens", "NHWC", "NCHW"]
 """Order of the axes of a feature map; `tokens` is `(B, N, C)`."""
+Activation = Literal["softmax", "sigmoid", "softplus", "exp", "none"]
+"""A function of outputs, by its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,20 @@ def map_specs(size: Sequence[int], features: Iterable[FeatureSpec]) -> tuple[Map
         before = spec.grid[longer]
         maps.append(MapSpec(spec.channels, reduction))
     return tuple(maps)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSpec:
+    """What the outputs of a network mean.
+
+    Attributes:
+        activation: What makes of outputs what people are told: `softmax` probabilities of classes of which one holds,
+            `sigmoid` of labels of which any hold, `softplus` and `exp` amounts above 0; `none` leaves them.
+        dense: Whether there are outputs for each pixel, `(B, outputs, H, W)`.
+    """
+
+    activation: Activation = "softmax"
+    dense: bool = False
 
 
 @dataclass(frozen=True, slots=True)

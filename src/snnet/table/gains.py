@@ -64,7 +64,10 @@ class Gain:
     at_any_budget: bool = False
 
     def __str__(self) -> str:
-        height, points = self.frontier, round(self.points, 2) + 0.0  # which makes no -0.00
+        height, unit = self.frontier, column(self.frontier.score).unit
+        digits, of = (2, "points") if unit == "%" else (3, unit)
+        points = round(self.points, digits) + 0.0  # which makes no -0.00
+        amount = f"{points:+.{digits}f} ± {self.standard_error:.{digits}f} {of}".rstrip()
         # Two standard errors are seldom chance.
         verdict = ": the anchors alone are better" if self.points + 2 * self.standard_error < 0 else ""
         about, other = "Gain over keeping the anchors", "anchors alone"
@@ -74,7 +77,7 @@ class Gain:
         without = f"; {counted(self.left_out, 'stitch')} without hits left out" if self.left_out else ""
         split = "half" if height.folds == 2 else f"{height.folds - 1} of {height.folds} parts"
         return (
-            f"{about}: {points:+.2f} ± {self.standard_error:.2f} points{verdict} "
+            f"{about}: {amount}{verdict} "
             f"(frontier {height.text}, {other} {self.anchors.text}; chosen on {split} of the "
             f"{height.images:,} images, reported on the other{'s' if height.folds > 2 else ''}{without})"
         )

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
 from snnet.errors import DataError
+from snnet.space import Activation
 from snnet.tasks.task import TASKS, Task
 from snnet.utils import counted
 
@@ -24,6 +25,7 @@ class Classification(Task):
     counts_hits: ClassVar[bool] = True
     takes_mixup: ClassVar[bool] = True
     targets: ClassVar[str] = "labels"
+    activation: ClassVar[Activation] = "softmax"
 
     def check_targets(self, images: Tensor, targets: Tensor, outputs: int) -> Tensor:
         """Return the labels as `int64`; see `Task.check_targets`."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, smooth_l1_loss, softplus
 
 from snnet.errors import DataError, RecipeError
+from snnet.space import OutputSpec
 from snnet.tasks.task import TASKS, Task
 
 _GRID = 16
@@ -52,6 +53,11 @@ class Depth(Task):
             raise RecipeError(
                 f"balance is {self.balance} and beta {self.beta}; give a balance from 0 to 1 and a beta above 0."
             )
+
+    @property
+    def output(self) -> OutputSpec:
+        """What outputs mean: depths, once they are made positive."""
+        return OutputSpec(self.positive, dense=True)
 
     def check_targets(self, images: Tensor, targets: Tensor, outputs: int) -> Tensor:
         """Return the depths in single precision, 0 where they are unknown; see `Task.check_targets`."""

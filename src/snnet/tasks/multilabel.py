@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from snnet.errors import DataError
+from snnet.space import Activation
 from snnet.tasks.task import TASKS, Task
 
 
@@ -22,6 +23,7 @@ class MultiLabel(Task):
 
     scores: ClassVar[tuple[str, ...]] = ("f1", "exact_match", "loss")
     targets: ClassVar[str] = "labels"
+    activation: ClassVar[Activation] = "sigmoid"
 
     def check_targets(self, images: Tensor, targets: Tensor, outputs: int) -> Tensor:
         """Return the labels in single precision; see `Task.check_targets`."""

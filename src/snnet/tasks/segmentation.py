@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
 from snnet.errors import DataError, RecipeError
+from snnet.space import Activation
 from snnet.tasks.task import TASKS, Task
 from snnet.utils import counted
 
@@ -32,6 +33,7 @@ class Segmentation(Task):
     scores: ClassVar[tuple[str, ...]] = ("miou", "pixel_accuracy", "loss")
     dense: ClassVar[bool] = True
     targets: ClassVar[str] = "masks"
+    activation: ClassVar[Activation] = "softmax"
     ignore: int = 255
     class_weights: Sequence[float] | None = None
 
@@ -64,6 +66,13 @@ class Segmentation(Task):
                 "one for each."
             )
         return masks
+
+    def weight(self, targets: Tensor) -> float:
+        """Return the number of pixels that are not ignored, or the sum of their weights."""
+        if self.class_weights is None:
+            return int((targets != self.ignore).sum())
+        weights = enumerate(self.class_weights)
+        return sum(weight * int((targets == label).sum()) for label, weight in weights if label != self.ignore)
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Return the mean cross-entropy over pixels that are not ignored."""

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from snnet.errors import DataError, RecipeError, TrainingError
+from snnet.space import Activation, OutputSpec
 from snnet.utils import Registry
 
 
@@ -26,6 +27,7 @@ class Task(ABC):
             100 times its mean the first score; frontiers are then compared image by image.
         takes_mixup: Whether `loss` takes targets that are mixed, as probabilities `(B, outputs)`.
         targets: What messages call the targets.
+        activation: What makes of outputs what `net.predict` tells, see `OutputSpec`.
     """
 
     scores: ClassVar[tuple[str, ...]]
@@ -33,6 +35,12 @@ class Task(ABC):
     counts_hits: ClassVar[bool] = False
     takes_mixup: ClassVar[bool] = False
     targets: ClassVar[str] = "targets"
+    activation: ClassVar[Activation] = "none"
+
+    @property
+    def output(self) -> OutputSpec:
+        """What outputs mean, for those who tell people and do not know tasks."""
+        return OutputSpec(self.activation, self.dense)
 
     def checked(self, batch: Any, outputs: int) -> tuple[Tensor, Tensor]:
         """Return a batch of images `(B, C, H, W)` with their targets, as `loss` and `statistics` take them.
@@ -78,6 +86,14 @@ class Task(ABC):
             outputs: Of the network, in single precision or better.
             targets: As `check_targets` gives them.
         """
+
+    def weight(self, targets: Tensor) -> float:
+        """Return how much a batch counts beside others, of which `loss` is a mean together: its number of images.
+
+        Args:
+            targets: `(B, ...)` as the data gives them, not checked.
+        """
+        return len(targets)
 
     def smoothed_loss(self, outputs: Tensor, targets: Tensor, smoothing: float) -> Tensor:
         """Return the loss with label smoothing; tasks without classes know none.
@@ -174,7 +190,7 @@ class Task(ABC):
         """
 
     def broken(self, sums: Tensor) -> int:  # noqa: ARG002
-        """Return of how many images the outputs were not finite, from the sums; 0 if the task does not count them."""
+        """Return of how many images, or pixels if dense, outputs were not finite, from the sums; 0 if not counted."""
         return 0
 
     def tally(self, targets: Tensor, outputs: int) -> Tensor:  # noqa: ARG002

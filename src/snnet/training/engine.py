@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from accelerate import Accelerator
@@ -56,6 +56,13 @@ def check_task(net: SNNet, loss: StitchLoss, mixup: Mixup | None) -> None:
             f"Mixup and cutmix mix classes of whole images, and {task.__name__} has other {task.targets}; leave them "
             "out (augment.mix null)."
         )
+
+
+class Total(NamedTuple):
+    """Of a micro-batch in all processes: images, and how much their targets weigh (`Task.weight`; 0 if all alike)."""
+
+    images: int
+    targets: float
 
 
 @dataclass(frozen=True)
@@ -147,7 +154,7 @@ class Engine:
         step: int,
         batches: Sequence[Batch],
         stitches: Sequence[Stitch],
-        totals: Sequence[int] | None = None,
+        totals: Sequence[Total] = (),
     ) -> Update:
         """Do step number `step`; weights change only if losses and gradients are finite.
 
@@ -157,29 +164,28 @@ class Engine:
             batches: The micro-batches whose gradients are averaged.
             stitches: The routes to train, each on every micro-batch; the mean of their losses counts. Parameters
                 outside them do not move.
-            totals: Images of each micro-batch in all processes together; None if there is one process.
+            totals: Of each micro-batch in all processes together; empty if there is one process.
 
         Raises:
             TrainingError: If the loss or a gradient is not finite, in all processes alike.
         """
-        own = [len(labels) for _, labels in batches]
-        totals = totals or own
+        totals = totals or [Total(len(targets), 0.0) for _, targets in batches]
         reseed(seed, step, self.share.rank)
         self.schedule.step_update(step)
         for parameter in self.parameters:
             parameter.grad = None
         losses: list[float] = []
         norm = math.nan
-        for (images, labels), total in zip(batches, totals, strict=True):
+        for batch, total in zip(batches, totals, strict=True):
             with self.accelerator.accumulate(self.net):
-                losses += self._backward(images, labels, stitches, step, len(labels) / total)
+                losses += self._backward(batch, stitches, step, total)
                 if self.accelerator.sync_gradients:
                     losses = self._sum(losses, stitches, step)
                     norm = self._move(stitches, step)
         average_statistics(self.norms)
         if self.ema is not None:
             self.ema.update(self.net, step + 1)
-        return Update(sum(losses) / len(losses), norm, sum(totals))
+        return Update(sum(losses) / len(losses), norm, sum(total.images for total in totals))
 
     def finish(self) -> nn.Module | None:
         """Bring the weights back to the network that was given; return its moving average, None if there is none."""
@@ -220,11 +226,12 @@ class Engine:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
-    def _backward(
-        self, images: Tensor, labels: Tensor, stitches: Sequence[Stitch], step: int, weight: float
-    ) -> list[float]:
+    def _backward(self, batch: Batch, stitches: Sequence[Stitch], step: int, total: Total) -> list[float]:
         """Add the gradient of one micro-batch; return each stitch's loss on it, times the weight of these images."""
-        images, targets = self._prepare(images, labels)
+        weight = len(batch[1]) / total.images
+        # Of all pixels that are known these images may have more than their share.
+        scale = self.net.task.weight(batch[1]) / total.targets / weight if total.targets else 1.0
+        images, targets = self._prepare(*batch)
         losses: list[float] = []
         first: Tensor | None = None
         # FSDP averages over the processes where sums are wanted.
@@ -232,7 +239,7 @@ class Engine:
         for stitch in stitches:
             with self.accelerator.autocast():
                 logits = self.net(images, stitch)
-                loss: Tensor = self.loss(logits, targets, images, stitch, first)
+                loss: Tensor = self.loss(logits, targets, images, stitch, first, scale=scale)
             first = logits.detach() if first is None else first
             losses.append(weight * loss.item())
             if self.share.count == 1:

@@ -49,7 +49,14 @@ class StitchLoss(nn.Module):
         self.in_place = in_place
 
     def forward(
-        self, logits: Tensor, targets: Tensor, images: Tensor, stitch: Stitch, first: Tensor | None = None
+        self,
+        logits: Tensor,
+        targets: Tensor,
+        images: Tensor,
+        stitch: Stitch,
+        first: Tensor | None = None,
+        *,
+        scale: float = 1.0,
     ) -> Tensor:
         """Return the scalar loss.
 
@@ -60,9 +67,10 @@ class StitchLoss(nn.Module):
             stitch: The route that gave the logits.
             first: What the first stitch of the step gave for these images, without gradients; None
                 for that stitch itself.
+            scale: Of the part of the targets, where these images have more or less of them than others of the step.
         """
         logits = logits.float()
-        label_loss = self.task.smoothed_loss(logits, targets, self.smoothing)
+        label_loss = scale * self.task.smoothed_loss(logits, targets, self.smoothing)
         if self.in_place is not None and first is not None:
             return _mixed(label_loss, distillation_loss(logits, first.float(), self.in_place, self.task), self.in_place)
         if self.distillation is None:

@@ -45,7 +45,7 @@ class Probe:
         return step % self.every == 0 or step == steps
 
     def measure(self, net: SNNet, step: int) -> dict[str, float]:
-        """Return `top1/ID` (or another score) -> value; weights, modes and random state stay as they are."""
+        """Return `top1/ID` (or another score) -> value, as far as it is known; weights, modes and random state stay."""
         tree = Tree()
         for stitch in self.stitches:
             tree.add(stitch, net.steps(stitch))
@@ -63,7 +63,8 @@ class Probe:
                     scores[name].add(outputs, targets.to(device))
             net.forget_statistics()
         chosen_by = net.task.scores[0]
-        found = {name: score.result()[0][chosen_by] for name, score in scores.items()}
+        values = {name: score.result()[0] for name, score in scores.items()}
+        found = {name: known[chosen_by] for name, known in values.items() if chosen_by in known}
         if self.told is not None:
             self.told(step, found)
         return {f"{chosen_by}/{name}": score for name, score in found.items()}

@@ -15,7 +15,7 @@ from snnet.errors import DataError, ProcessLostError, RecipeError, TrainingError
 from snnet.network import SNNet
 from snnet.space import Stitch, join_ids
 from snnet.training.checkpoint import CHECKPOINTS, CheckpointStore
-from snnet.training.engine import Engine, Mixup, Update, apart, build_accelerator, check_task
+from snnet.training.engine import Engine, Mixup, Total, Update, apart, build_accelerator, check_task
 from snnet.training.facts import run_facts
 from snnet.training.interrupt import STOP_SIGNALS, StopRequest, TrainingInterrupted
 from snnet.training.logging import Meter, RunLog
@@ -241,27 +241,29 @@ class _Run:
         self._save_if_due()
         self._stop_if_asked()
 
-    def _agree(self, batches: tuple[Batch, ...], stop: StopRequest) -> list[int]:
-        """Return the images of each micro-batch in all processes; if any was asked to stop, all are from now on."""
-        counts = [len(labels) for _, labels in batches]
+    def _agree(self, batches: tuple[Batch, ...], stop: StopRequest) -> list[Total]:
+        """Return what each micro-batch has in several processes; if any was asked to stop, all are from now on."""
         if self.share.count == 1:
-            return counts
+            return []
+        task = self.trainer.net.task
+        counts = [number for _, targets in batches for number in Total(len(targets), task.weight(targets))]
         asked = [float(stop.signal == number) for number in STOP_SIGNALS]
         # Dead workers have given nothing, but then this process was asked to stop.
-        own = counts or [0] * self.settings.accumulation
-        sums = sum_numbers([*asked, float(0 in own), *own])
+        own = counts or [0] * 2 * self.settings.accumulation
+        sums = sum_numbers([*asked, float(0 in own[::2]), *own])
         wanted = [number for number, count in zip(STOP_SIGNALS, sums, strict=False) if count]
         self.stopping = wanted[0] if wanted else None
-        totals = [int(total) for total in sums[len(asked) + 1 :]]
+        found = sums[len(asked) + 1 :]
+        totals = [Total(int(images), targets) for images, targets in zip(found[::2], found[1::2], strict=True)]
         if batches and not wanted and sums[len(asked)]:
             raise DataError(
-                f"Batches of {counted(min(totals), 'image')} cannot be divided over "
+                f"Batches of {counted(min(totals).images, 'image')} cannot be divided over "
                 f"{counted(self.share.count, 'process')}, each of which needs one at least; take larger batches or "
                 "fewer processes."
             )
         return totals
 
-    def _update(self, batches: tuple[Batch, ...], stitches: tuple[Stitch, ...], totals: list[int]) -> Update:
+    def _update(self, batches: tuple[Batch, ...], stitches: tuple[Stitch, ...], totals: list[Total]) -> Update:
         try:
             with losing_none():
                 return self.engine.update(self.settings.seed, self.step, batches, stitches, totals)

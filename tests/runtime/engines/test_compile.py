@@ -11,7 +11,7 @@ from snnet.errors import EngineError
 from snnet.init import recalibrate
 from snnet.network import SNNet, extract_step, stitch
 from snnet.runtime.engines import ENGINES, CompileEngine, Conditions
-from snnet.runtime.engines.compile import CudaGraphs
+from snnet.runtime.engines.cuda_graphs import CudaGraphs
 from snnet.runtime.engines.lowered import lower
 from snnet.space import StitchSpace
 from snnet.utils import has_fast_linear

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from snnet.serving import Answered, Asked
+from snnet.space import OutputSpec
 
 SIZE = (3, 4, 5)
 PATH = "/v2/models/tiny/infer"
@@ -25,6 +26,7 @@ class FakeService:
     """Its logits are the first numbers of each image."""
 
     name, version, size, class_count, largest = "tiny", "3", SIZE, 4, 4
+    output = OutputSpec()
 
     def __init__(self) -> None:
         self.ready = True

@@ -38,8 +38,8 @@ def test_a_picture_becomes_what_the_service_makes_of_it(service: FakeService, ki
     picture = Image.new("RGB", (9, 7), (255, 0, 51))
     file = BytesIO()
     picture.save(file, kind)
-    pixels = pixels_of(file.getvalue(), service, 1000)
-    assert pixels.shape == (3, 4, 5)
+    pixels, size = pixels_of(file.getvalue(), service, 1000)
+    assert pixels.shape == (3, 4, 5) and size == (7, 9)
     np.testing.assert_allclose(pixels, service.transform(picture), atol=0.01)
 
 
@@ -58,14 +58,14 @@ def test_a_picture_that_resizing_makes_huge_is_refused(service: FakeService) -> 
     """A line of pixels becomes as many times wider as the service's side is."""
     with pytest.raises(TooLargeError, match="1 x 900 pixels; give one that is less long and narrow"):
         pixels_of(png(1, 900), service, 1000)
-    assert pixels_of(png(30, 30), service, 1000).shape == (3, 4, 5)
+    assert pixels_of(png(30, 30), service, 1000)[0].shape == (3, 4, 5)
 
 
 def test_a_jpeg_of_very_many_scans_is_not_decoded(service: FakeService) -> None:
     file = BytesIO()
     Image.new("RGB", (64, 64), "red").save(file, "JPEG", progressive=True)
     data = file.getvalue()
-    assert pixels_of(data, service, 10_000).shape == (3, 4, 5) and 1 < data.count(b"\xff\xda") < 20
+    assert pixels_of(data, service, 10_000)[0].shape == (3, 4, 5) and 1 < data.count(b"\xff\xda") < 20
     last = data.rindex(b"\xff\xda")
     with pytest.raises(InvalidError, match="more than 100 scans; save it anew with fewer"):
         pixels_of(data[:last] + data[last:-2] * 100 + data[-2:], service, 10_000)
@@ -122,4 +122,4 @@ def test_no_more_wait_than_may() -> None:
 
     found = asyncio.run(several())
     assert [isinstance(one, RefusedError) for one in found] == [False, False, True, True]
-    assert asyncio.run(decoder.pixels(png(9, 7))).shape == (3, 4, 5)  # there is room again
+    assert asyncio.run(decoder.pixels(png(9, 7)))[0].shape == (3, 4, 5)  # there is room again

@@ -10,7 +10,7 @@ from snnet.data import Picture, Pixels, normalized_pixels, open_picture
 from snnet.errors import SpaceError, TableError
 from snnet.export.bundle.manifest import GRAPHS, WEIGHTS, Manifest
 from snnet.export.bundle.sessions import open_session
-from snnet.network import Prediction, predict_images
+from snnet.network import Predicted, predict_images
 from snnet.space import Stitch
 from snnet.table import select
 from snnet.utils import counted
@@ -28,12 +28,14 @@ class Bundle:
         stitches: Its stitches, in the order of the space.
         weights: The file of the weights.
         input: Size and normalization of the images.
+        output: What the outputs mean.
         classes: Names of the classes in the order of the logits; None if not known.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         self.path, self.manifest = path, manifest
         self.table, self.input, self.classes = manifest.table, manifest.input, manifest.classes
+        self.output = manifest.output
         self.stitches = tuple(row.route for row in self.table)
         self.weights = path / GRAPHS / WEIGHTS
         self._sessions: dict[Stitch, Any] = {}
@@ -72,14 +74,14 @@ class Bundle:
         Raises:
             DataError: If the file is missing or no image.
         """
-        return normalized_pixels(open_picture(picture), self.input)
+        return normalized_pixels(open_picture(picture), self.input, whole=self.output.dense)
 
     def predict(
         self,
         images: Picture | Pixels | Iterable[Picture | Pixels],
         stitch: int | str | Stitch | None = None,
         **budget: Any,
-    ) -> Prediction | list[Prediction]:
+    ) -> Predicted | list[Predicted]:
         """Return what a stitch sees in pictures, paths or normalized arrays, as `SNNet.predict` does.
 
         A stitch's session is opened when it first answers, and kept.

@@ -12,7 +12,7 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from snnet.errors import ExportError
 from snnet.export.bundle.sessions import graph_name
-from snnet.space import InputSpec
+from snnet.space import Activation, InputSpec, OutputSpec
 from snnet.table import RowRecord, StitchTable, read_facts
 from snnet.utils import InnerPath, Record, counted, file_digest, finish_folder, read_record, sealed, write_json
 
@@ -37,10 +37,12 @@ class Manifest:
         graphs: Id of each stitch -> its graph, relative to the bundle.
         input: Size and normalization of the images.
         classes: Names of the classes, if known.
-        num_classes: Width of the logits.
+        num_classes: Width of the logits; of dense outputs, how many there are for each pixel.
         versions: Packages that wrote it.
         quantization: How the weights were quantized; None if they are as in the network.
         files: Every other file, relative to the bundle -> its size and SHA-256.
+        task: What the network is for, by name and settings; None for one class for each image.
+        output: What the logits mean, and whether there are some for each pixel.
     """
 
     table: StitchTable
@@ -51,6 +53,8 @@ class Manifest:
     versions: Mapping[str, str]
     quantization: Mapping[str, Any] | None = None
     files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    task: Mapping[str, Any] | None = None
+    output: OutputSpec = field(default_factory=OutputSpec)
 
     def save(self, folder: Path) -> None:
         """Write it, with sizes and digests of all files that lie in `folder` now."""
@@ -63,6 +67,7 @@ class Manifest:
             "num_classes": self.num_classes,
             "classes": self.classes,
             "quantization": self.quantization,
+            **({} if self.task is None else {"task": self.task, "output": asdict(self.output)}),
             "versions": self.versions,
             "measured": self.table.meta,
             "stitches": [{**row.to_dict(), "graph": self.graphs[row.stitch]} for row in self.table],
@@ -98,6 +103,8 @@ class Manifest:
             versions=content.versions,
             quantization=content.quantization,
             files={name: dict(facts) for name, facts in content.files.items()},
+            task=content.task,
+            output=OutputSpec(**dict(content.output)),
         )
 
     def check(self, folder: Path) -> None:
@@ -151,6 +158,11 @@ class _Input(Record):
         return self
 
 
+class _Output(Record):
+    activation: Activation = "softmax"
+    dense: bool = False
+
+
 class _Content(Record):
     format: str
     version: int
@@ -158,6 +170,8 @@ class _Content(Record):
     num_classes: int = Field(ge=1)
     classes: list[str] | None
     quantization: dict[str, Any] | None
+    task: dict[str, Any] | None = None
+    output: _Output = _Output()
     versions: dict[str, str]
     measured: dict[str, Any]
     stitches: list[_Row] = Field(min_length=1)

@@ -16,10 +16,11 @@ from snnet.export.bundle.sessions import STITCH, graph_name, open_session
 from snnet.export.bundle.weights import WeightFile
 from snnet.export.onnx_graph import INPUT
 from snnet.export.program import quiet
+from snnet.tasks import Task
 from snnet.utils import require
 
 Batches = Iterable[tuple[Tensor, Tensor]]
-"""Images `(B, C, H, W)` and labels `(B,)`; iterated several times."""
+"""Images `(B, C, H, W)` and targets, such as labels `(B,)`; iterated several times."""
 
 STATIC = ["Conv", "Gemm", "MatMul"]
 DYNAMIC = STATIC[1:]
@@ -63,6 +64,7 @@ def quantize_graphs(
     weights: WeightFile,
     quantization: Quantization,
     scored_on: Batches | None,
+    task: Task,
     tell: Callable[[int, str], object],
 ) -> dict[str, dict[str, float]]:
     """Put quantized graphs and weights in the place of those in a folder, or beside them.
@@ -71,11 +73,13 @@ def quantize_graphs(
         graphs: Id of each stitch -> its graph.
         weights: Their weights; more come to it where those are kept, else it is closed.
         quantization: How.
-        scored_on: Images and labels to score before and after.
+        scored_on: Images and targets to score before and after.
+        task: What scores them.
         tell: Told `(stitches done, id)`.
 
     Returns:
-        For each stitch `top1` and, of the weights before, `top1_float`, in percent; nothing without images.
+        For each stitch the first score of the task and, of the weights before, the same with `_float` appended:
+        `top1` and `top1_float`; nothing without images.
     """
     scores: dict[str, dict[str, float]] = {}
     with TemporaryDirectory(dir=weights.path.parent.parent) as aside:
@@ -88,8 +92,9 @@ def quantize_graphs(
             target = fresh.path.with_name(graph_name(named))
             _quantize(path, target, named, quantization, fresh)
             if scored_on is not None:
-                after, before = (_top1(file, scored_on) for file in (target, path))
-                scores[stitch] = {"top1": after, "top1_float": before}
+                name = task.scores[0]
+                after, before = (_score(file, scored_on, task) for file in (target, path))
+                scores[stitch] = {name: after, f"{name}_float": before}
         fresh.close()
         if fresh is not weights:
             for path in (*graphs.values(), weights.path):
@@ -130,9 +135,14 @@ class _Reader:
         return None if image is None else {INPUT: image.numpy()}
 
 
-def _top1(graph: Path, batches: Batches) -> float:
-    session, hits, count = open_session(graph), 0, 0
-    for images, labels in batches:
-        hits += int((run_session(session, images).argmax(dim=1) == labels.long()).sum())
-        count += len(labels)
-    return 100 * hits / count
+def _score(graph: Path, batches: Batches, task: Task) -> float:
+    session, found, count = open_session(graph), list[Tensor](), 0
+    for images, targets in batches:
+        outputs = run_session(session, images)
+        checked = task.check_targets(images, targets, outputs.shape[1])
+        found.append(task.statistics(outputs, checked).double().sum(0))
+        count += len(images)
+    scores = task.score(torch.stack(found).sum(0), count) if found else {}
+    if task.scores[0] not in scores:
+        raise ExportError(f"There are no {task.targets} by which quantized weights can be scored; give some.")
+    return scores[task.scores[0]]

@@ -14,6 +14,7 @@ from snnet.export.bundle.quantize import PRECISION, Batches, Quantization, quant
 from snnet.export.export import real_images
 from snnet.network import SNNet, Stitches, chosen_stitches
 from snnet.table import StitchRow, StitchTable, column, with_precisions
+from snnet.tasks import Classification, describe_task
 from snnet.utils import (
     Show,
     check_output,
@@ -47,7 +48,7 @@ def write_bundle(
         stitches: Numbers, ids or values, `anchors` or `frontier`; all of the space if None.
         images: Real images `(B, C, H, W)`, normalized, to compare on besides random ones; embedded ones if None.
         quantization: Write 8-bit weights, in place of the network's or beside them.
-        scored_on: Batches of images and labels on which the accuracy before and after quantization is measured.
+        scored_on: Batches of images and targets on which the score before and after quantization is measured.
         progress: Told `(stitches done, stitches in all, id)`; None shows a bar where someone watches, False nothing.
 
     Raises:
@@ -74,21 +75,27 @@ def write_bundle(
             def told(done: int, name: str) -> None:
                 tell(len(routes) + done, total, name)
 
-            scores = quantize_graphs(files, graphs.weights, quantization, scored_on, told)
+            scores = quantize_graphs(files, graphs.weights, quantization, scored_on, net.task, told)
             quantized = _rescored(table, scores)
             table = with_precisions(table, {PRECISION: quantized}) if quantization.keep_float else quantized
         graphs.close()
-        Manifest(
-            table,
-            {row.stitch: graph_path(row.stitch) for row in table},
-            net.input,
-            net.classes,
-            net.num_classes,
-            versions("onnx", "onnxscript", "onnxruntime"),
-            None if quantization is None else quantization.to_dict(),
-        ).save(staged)
+        _manifest(net, table, quantization).save(staged)
         tell(total, total, "")
     return Bundle.open(target, verify=False)
+
+
+def _manifest(net: SNNet, table: StitchTable, quantization: Quantization | None) -> Manifest:
+    return Manifest(
+        table,
+        {row.stitch: graph_path(row.stitch) for row in table},
+        net.input,
+        net.classes,
+        net.num_classes,
+        versions("onnx", "onnxscript", "onnxruntime"),
+        None if quantization is None else quantization.to_dict(),
+        task=None if type(net.task) is Classification else describe_task(net.task),
+        output=net.output,
+    )
 
 
 def _table(net: SNNet, stitches: Iterable[str]) -> StitchTable:
@@ -105,7 +112,7 @@ def _rescored(table: StitchTable, scores: dict[str, dict[str, float]]) -> Stitch
     def values(row: StitchRow) -> dict[str, float]:
         return {k: v for k, v in row.values.items() if column(k).is_counted} | scores.get(row.stitch, {})
 
-    meta = {name: fact for name, fact in table.meta.items() if name in ("anchors", "depths")}
+    meta = {name: fact for name, fact in table.meta.items() if name in ("anchors", "depths", "score")}
     return StitchTable(table.with_values(values), meta)
 
 

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,9 +10,10 @@ from torch import Tensor
 
 from snnet.errors import EngineError
 from snnet.network import Given, SNNet, StitchLike, after_step, extract_step
+from snnet.runtime.engines.cuda_graphs import CudaGraphs
 from snnet.runtime.engines.eager import serving_replica, use_onednn
 from snnet.runtime.engines.engine import ENGINES, Conditions, NetworkEngine, Ready
-from snnet.runtime.engines.lowered import lower
+from snnet.runtime.engines.lowered import lower, several
 from snnet.space import Step
 from snnet.utils import torch_threads
 
@@ -96,7 +96,7 @@ class CompileEngine(NetworkEngine):
         return f"{batch} {tuple(features.shape[1:])} {features.dtype} {features.device}"
 
     def _compile(self, step: Step, prefix: str, features: Given) -> Run:
-        dynamic = self.dynamic and len(_several(features)[0]) > 1
+        dynamic = self.dynamic and len(several(features)[0]) > 1
         try:
             lowered = lower(extract_step(self.replica, step, prefix), features, dynamic=dynamic)
             if lowered.key not in self._compiled:
@@ -111,7 +111,7 @@ class CompileEngine(NetworkEngine):
         run, weights = self._compiled[lowered.key], lowered.weights
 
         def run_step(features: Given) -> Tensor:
-            result: Tensor = run(*weights, *_several(features))[0]
+            result: Tensor = run(*weights, *several(features))[0]
             return result
 
         return run_step
@@ -170,76 +170,10 @@ class _Compiled(Ready):
         return graphs
 
 
-@dataclass(frozen=True)
-class _Captured:
-    """A graph and the places it reads from and writes to."""
-
-    graph: torch.cuda.CUDAGraph
-    images: tuple[Tensor, ...]
-    logits: Tensor
-
-
-class CudaGraphs:
-    """Records a function of tensors the first time that a shape comes, and replays it from then on.
-
-    A graph reads and writes places of its own, so calls take turns, and what they return is a copy.
-
-    Args:
-        run: Does all its work on the GPU, and the same work for tensors of the same shape.
-    """
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self._captured: dict[tuple[tuple[int, ...], ...], _Captured] = {}
-        self._lock = threading.Lock()
-        self._read: torch.cuda.Event | None = None
-
-    def __call__(self, images: Given) -> Tensor:
-        """Return what `run` returns."""
-        # Streams and graphs are of the current device, which may be another than that of the images.
-        given = _several(images)
-        with self._lock, torch.cuda.device(given[0].device):
-            stream = torch.cuda.current_stream()
-            if self._read is not None:
-                # The call before may be under way still, on a stream of another thread.
-                stream.wait_event(self._read)
-            shapes = tuple(tuple(each.shape) for each in given)
-            captured = self._captured.get(shapes)
-            if captured is None:
-                captured = self._captured[shapes] = self._capture(images)
-            for place, each in zip(captured.images, given, strict=True):
-                place.copy_(each)
-            captured.graph.replay()
-            logits = captured.logits.clone()
-            self._read = stream.record_event()
-            return logits
-
-    def _capture(self, images: Given) -> _Captured:
-        places = tuple(each.clone() for each in _several(images))
-        given: Given = places if isinstance(images, tuple) else places[0]
-        # Recording must not begin on the default stream, and what ran before must be over.
-        side = torch.cuda.Stream(places[0].device)  # type: ignore[no-untyped-call]
-        side.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(side):
-            for _ in range(3):  # in which libraries choose their kernels
-                self.run(given)
-        torch.cuda.current_stream().wait_stream(side)
-        graph = torch.cuda.CUDAGraph()
-        # Other threads may answer, and allocate, meanwhile. Given no stream, torch would take one of the first device
-        # that was ever used.
-        with torch.cuda.graph(graph, stream=side, capture_error_mode="thread_local"):
-            logits = self.run(given)
-        return _Captured(graph, places, logits)
-
-
 def _laid_alike(tensor: Tensor) -> Tensor:
     """Return a copy with gaps where a tensor has some, which `clone` closes."""
     empty = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)
     return empty.copy_(tensor.detach())
-
-
-def _several(given: Given) -> tuple[Tensor, ...]:
-    return given if isinstance(given, tuple) else (given,)
 
 
 def _check_compiler() -> None:

@@ -40,7 +40,7 @@ def lower(step: nn.Module, features: Given, *, dynamic: bool = False) -> Lowered
         features: What it takes, of the shape and type that it will be run with.
         dynamic: Leave the number of images open, from 2 on.
     """
-    given = features if isinstance(features, tuple) else (features,)
+    given = several(features)
     batch = {0: Dim("batch", min=2)}
     axes = (batch, tuple(batch for _ in given[1:])) if len(given) > 1 else (batch,)
     shapes = axes if dynamic else None
@@ -62,6 +62,11 @@ def lower(step: nn.Module, features: Given, *, dynamic: bool = False) -> Lowered
     values = [node.meta["val"] for node in graph.graph.find_nodes(op="placeholder")]
     examples = tuple(values) if dynamic else (*weights, *given)
     return Lowered(graph, tuple(weights), examples, fingerprint(graph.graph, examples))
+
+
+def several(given: Given) -> tuple[Tensor, ...]:
+    """Return what a step takes as the tensors that it is."""
+    return given if isinstance(given, tuple) else (given,)
 
 
 def fingerprint(graph: fx.Graph, examples: Sequence[Any]) -> str:

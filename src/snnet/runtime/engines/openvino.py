@@ -10,6 +10,7 @@ from snnet.errors import EngineError, ExportError
 from snnet.export import compile_openvino, openvino_model
 from snnet.network import Given, SNNet, StitchLike, extract_step, replicate, to_plain
 from snnet.runtime.engines.engine import ENGINES, Conditions, NetworkEngine, Ready
+from snnet.runtime.engines.lowered import several
 from snnet.space import Step
 from snnet.utils import require
 
@@ -32,7 +33,7 @@ class _OpenVinoReady(Ready):
                 raise EngineError("This stitch was closed; load it again.")
             own.request = compiled.create_infer_request()
         # Numbers come and go as float32, whatever it computes in.
-        given = images if isinstance(images, tuple) else (images,)
+        given = several(images)
         arrays = [each.detach().float().contiguous().numpy() for each in given]
         found: Any = own.request.infer(arrays, share_inputs=True)
         return torch.from_numpy(found[0]).to(given[0].dtype)

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def build_app(service: Answering, settings: FrontSettings | None = None, metrics: Metrics | None = None) -> "FastAPI":
     """Return a web application that asks a service.
 
-    It offers the Open Inference Protocol below `/v2`, `POST /classify` for pictures, `/metrics` for Prometheus, and
+    It offers the Open Inference Protocol below `/v2`, `POST /classify` for pictures, or `POST
+    /segment` where there is an answer for each pixel, `/metrics` for Prometheus, and
     says what all of it takes at `/openapi.json`.
 
     Args:

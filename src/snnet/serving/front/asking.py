@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from snnet.errors import SNNetError
+from snnet.space import OutputSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Answered:
     """What a service answers.
 
     Attributes:
-        logits: `(N, classes)`.
+        logits: `(N, classes)`, or `(N, outputs, H, W)` of a network with outputs for each pixel.
         stitch: Id of the stitch that computed them.
         score: What the table says how good that stitch is.
         batch: How many images ran together.
@@ -103,6 +104,11 @@ class Answering(Protocol):
     @property
     def class_count(self) -> int:
         """How many classes there are."""
+        ...
+
+    @property
+    def output(self) -> OutputSpec:
+        """What the logits mean."""
         ...
 
     @property

@@ -97,6 +97,34 @@ class Classified(BaseModel):
     score: float | None = None
 
 
+class Covered(BaseModel):
+    """A class in a mask: its number there, its name or number, the part of the picture that it covers, its color."""
+
+    number: int
+    name: str | int
+    share: float
+    color: str
+
+
+class Segmented(BaseModel):
+    """A mask, or a map of amounts such as depths: base64 of a PNG, and of one to look at; classes or amounts."""
+
+    png: str
+    preview: str
+    height: int
+    width: int
+    classes: list[Covered] | None = None
+    scale: float | None = None
+    min: float | None = None
+    mean: float | None = None
+    max: float | None = None
+    stitch: str
+    batch: int
+    queue_ms: float
+    compute_ms: float
+    score: float | None = None
+
+
 def responses(model: type[BaseModel] | None, *others: int, **content: Any) -> dict[int | str, dict[str, Any]]:
     """Return what a route answers.
 
@@ -165,9 +193,9 @@ def infer_body(service: Answering) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": content}}
 
 
-def picture_body() -> dict[str, Any]:
-    """Return the description of a request with a picture: its query and its body."""
-    query = PictureWishes.model_json_schema()["properties"].items()
+def picture_body(kind: type[Wishes] = PictureWishes) -> dict[str, Any]:
+    """Return the description of a request with a picture: its query, of a `kind` of wishes, and its body."""
+    query = kind.model_json_schema()["properties"].items()
     form = {**_object({"image": _BYTES}), "required": ["image"]}
     kinds = {"image": {"contentType": "image/jpeg, image/png"}}
     content: dict[str, Any] = {kind: {"schema": _BYTES} for kind in ("image/jpeg", "image/png")}

@@ -1,19 +1,22 @@
 """Pictures that callers send: looked at before they are decoded, and decoded beside the event loop."""
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from io import BytesIO
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from snnet.data import CorruptImageError, decoding
+from snnet.data import CorruptImageError, decoding, upright_size
 from snnet.serving.front.asking import Answering, RefusedError
 from snnet.serving.front.faults import InvalidError, TooLargeError
 from snnet.serving.front.settings import FrontSettings
 
+R = TypeVar("R")
 _FORMATS = ("JPEG", "PNG")
 # Each scan of a JPEG goes over all of its pixels, and may be a few bytes.
 _SCAN, _SCANS = b"\xff\xda", 100
@@ -32,8 +35,8 @@ class Decoder:
         self._threads = ThreadPoolExecutor(settings.decoding_threads, thread_name_prefix="snnet-decoding")
         self._under_way = 0
 
-    async def pixels(self, data: bytes | bytearray) -> NDArray[np.float32]:
-        """Return the normalized pixels `(C, H, W)` of a picture.
+    async def pixels(self, data: bytes | bytearray) -> tuple[NDArray[np.float32], tuple[int, int]]:
+        """Return the normalized pixels `(C, H, W)` of a picture, and its own height and width.
 
         Args:
             data: A file of JPEG or PNG.
@@ -52,9 +55,13 @@ class Decoder:
         finally:
             self._under_way -= 1
 
+    async def beside(self, work: Callable[[], R]) -> R:
+        """Return what some `work` on a picture returns, done by the same threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
-def pixels_of(data: bytes | bytearray, service: Answering, most: int) -> NDArray[np.float32]:
-    """Return the normalized pixels `(C, H, W)` of a picture.
+
+def pixels_of(data: bytes | bytearray, service: Answering, most: int) -> tuple[NDArray[np.float32], tuple[int, int]]:
+    """Return the normalized pixels `(C, H, W)` of a picture, and its own height and width, upright.
 
     Args:
         data: A file of JPEG or PNG.
@@ -73,7 +80,7 @@ def pixels_of(data: bytes | bytearray, service: Answering, most: int) -> NDArray
         _check_size(picture.size, service.size, most)
         with decoding("The picture"):
             picture.load()
-            return service.transform(picture)
+            return service.transform(picture), upright_size(picture)
     except CorruptImageError as error:
         if isinstance(error.__cause__, Image.DecompressionBombError):
             raise TooLargeError(f"The picture is too large ({error.__cause__}); {_taken(most)}") from None

@@ -25,6 +25,7 @@ from snnet.serving.front.tensors import (
     images_of_bytes,
     images_of_numbers,
     logits_of,
+    output_shape,
 )
 from snnet.serving.front.wishes import Wishes, read_wishes
 from snnet.utils import versions
@@ -141,7 +142,7 @@ def model_metadata(service: Answering) -> dict[str, Any]:
         "versions": [service.version],
         "platform": "snnet",
         "inputs": [{"name": INPUT, "datatype": DATATYPE, "shape": [-1, *service.size]}],
-        "outputs": [{"name": OUTPUT, "datatype": DATATYPE, "shape": [-1, service.class_count]}],
+        "outputs": [{"name": OUTPUT, "datatype": DATATYPE, "shape": [-1, *output_shape(service)]}],
     }
 
 

@@ -6,7 +6,6 @@ import math
 from contextlib import suppress
 from typing import Any
 
-import numpy as np
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.exceptions import HTTPException
@@ -16,16 +15,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from snnet.errors import SNNetError
 from snnet.serving.front import documents as told
-from snnet.serving.front.asking import Answered, Answering, RefusedError
-from snnet.serving.front.bodies import Bodies, picture_of
+from snnet.serving.front.asking import Answering, RefusedError
+from snnet.serving.front.bodies import Bodies
 from snnet.serving.front.callers import Caller
 from snnet.serving.front.faults import DeniedError, TooLargeError, TooSlowError, is_bearer, message_of, status_of
 from snnet.serving.front.live import Watchable, add_page
+from snnet.serving.front.looking import add_pictures
 from snnet.serving.front.metrics import Metrics
-from snnet.serving.front.pictures import Decoder
 from snnet.serving.front.protocol import (
     HEADER_LENGTH,
-    answer_parameters,
     check_model,
     model_metadata,
     read_request,
@@ -33,8 +31,6 @@ from snnet.serving.front.protocol import (
     write_answer,
 )
 from snnet.serving.front.settings import FrontSettings
-from snnet.serving.front.tensors import logits_of
-from snnet.serving.front.wishes import PictureWishes, read_wishes
 
 _log = logging.getLogger(__name__)
 _OPEN = ("/", "/v2/health/live", "/v2/health/ready")
@@ -54,7 +50,7 @@ def application(service: Answering, settings: FrontSettings, metrics: Metrics) -
     _add_models(app, service)
     bodies = Bodies(settings)
     _add_infer(app, service, settings, metrics, bodies)
-    _add_classify(app, service, settings, metrics, bodies)
+    add_pictures(app, service, settings, metrics, bodies)
     answers = told.responses(None, 401, content={"text/plain": {"type": "string"}})
 
     @app.get("/metrics", response_class=Response, responses=answers)
@@ -123,34 +119,6 @@ def _add_infer(app: FastAPI, service: Answering, settings: FrontSettings, metric
     for place, extra in _places():
         extra = {**extra, **told.infer_body(service)}
         app.post(f"{place}/infer", responses=answers, openapi_extra=extra)(infer)
-
-
-def _add_classify(app: FastAPI, service: Answering, settings: FrontSettings, metrics: Metrics, bodies: Bodies) -> None:
-    decoder = Decoder(service, settings)
-    answers = told.responses(told.Classified, *told.ASKING)
-    del answers[404]
-
-    @app.post("/classify", responses=answers, openapi_extra=told.picture_body())
-    async def classify(request: Request) -> Response:
-        with metrics.call() as call:
-            wishes = read_wishes(dict(request.query_params), PictureWishes)
-            body = await bodies.read(request, settings.picture_bytes)
-            with Caller(request):
-                pixels = await decoder.pixels(await picture_of(request.headers, body))
-                del body
-                answered = await call.ask(service, wishes.asked(pixels[None]))
-            return JSONResponse(_classified(service, answered, wishes.top))
-
-
-def _classified(service: Answering, answered: Answered, top: int) -> dict[str, Any]:
-    logits = logits_of(answered)[0].astype(np.float64)
-    powers = np.exp(logits - logits.max())
-    probabilities = powers / powers.sum()
-    best = np.argsort(-probabilities, kind="stable")[:top].tolist()
-    labels = [
-        {"label": service.classes[n] if service.classes else n, "probability": float(probabilities[n])} for n in best
-    ]
-    return {"labels": labels, **answer_parameters(answered)}
 
 
 def _places() -> list[tuple[str, dict[str, Any]]]:

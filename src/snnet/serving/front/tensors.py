@@ -112,8 +112,13 @@ def images_of_numbers(data: Any, shape: Shape) -> NDArray[np.float32]:
     return images_of_array(images, shape)
 
 
+def output_shape(service: Answering) -> tuple[int, ...]:
+    """Return the shape of the logits of one image, by what a `service` gives."""
+    return (service.class_count, *service.size[1:]) if service.output.dense else (service.class_count,)
+
+
 def logits_of(answered: Answered) -> NDArray[np.float32]:
-    """Return the logits of an answer, `(N, classes)`, as they are sent.
+    """Return the logits of an answer, `(N, ...)`, as they are sent.
 
     Args:
         answered: The answer.

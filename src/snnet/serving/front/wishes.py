@@ -3,7 +3,7 @@
 
 from collections.abc import Mapping
 from reprlib import repr as shown
-from typing import Annotated, Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,12 @@ class PictureWishes(Wishes):
     """Parameters of a request with a picture."""
 
     top: int = Field(5, ge=1, description="how many classes the answer names, at most")
+
+
+class MaskWishes(Wishes):
+    """Parameters of a request for a mask."""
+
+    format: Literal["png", "json"] = Field("png", description="a PNG, or JSON that holds it and what it shows")
 
 
 def read_wishes(given: Mapping[str, Any], kind: type[W]) -> W:
