@@ -60,9 +60,8 @@ def test_the_first_phase_trains_anchors_and_head_and_the_search_comes_behind(tmp
 
 
 def test_a_demo_ends_with_masks_at_its_budgets(tmp_path: Path) -> None:
-    result = run_demo(
-        tmp_path, recipe=small(**{"evaluation.budgets": [9e6, 2e7], "evaluation.every_images": 4}), steps=1
-    )
+    recipe = small(**{"evaluation.budgets": [9e6, 2e7], "evaluation.every_images": 4})
+    result = run_demo(tmp_path, recipe=recipe, steps=1)
     assert result.after.score == "miou" and set(result.choices) == {9e6, 2e7}
     assert result.files["masks.png"].is_file() and result.gain.frontier.score == "miou"
     page = result.files["index.html"].read_text()

@@ -116,7 +116,8 @@ def run_demo(
         seed: In place of the recipe's.
         steps: Of training, in place of the recipe's.
         minutes: Train for as many steps as can be done, on this machine, in such a time for all; at most the recipe's.
-            A first phase of the anchors alone takes a third of it. A run that goes on keeps the number that it began with. With no time for 100 nothing is trained.
+            A first phase of the anchors alone takes a third of it. A run that goes on keeps the numbers that it began
+            with. With no time for 100 nothing is trained.
         recipe: In place of the family's.
         watching: Who is told how it goes.
 
