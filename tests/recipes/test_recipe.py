@@ -51,10 +51,17 @@ def test_a_method_lies_under_a_file(tmp_path: Path, name: str) -> None:
     own = {"optim": {"lr": 0.01, "clip_norm": 0.5}, "loss": {"teacher": {"temperature": 3.0}}}
     found = Recipe.load(write(tmp_path, {**LEAST, "recipe": name, **own}))
     expected = Recipe.load(write(tmp_path, {**LEAST, **lay_over(METHODS[name], own)}))
-    assert set(packaged("methods")) == set(METHODS)
+    assert set(packaged("methods")) == {*METHODS, "snnetv2"}
     assert differences(found, expected) == {"recipe": (name, None)}
     assert found.optim.clip_norm == 0.5 and found.optim.anchor_lr_scale == METHODS[name]["optim"]["anchor_lr_scale"]  # type: ignore[index]
     assert found.loss.teacher is not None and found.loss.teacher.temperature == 3.0
+
+
+def test_the_method_of_sn_net_v2(tmp_path: Path) -> None:
+    recipe = Recipe.load(write(tmp_path, {**LEAST, "recipe": "snnetv2"}))
+    assert recipe.routes is None and recipe.network.direction == "both" and recipe.network.lora_rank == 16
+    assert recipe.calibration.images == 50 and recipe.sampler.name == "macs-buckets"
+    assert recipe.optim.head_lr_scale == 10.0 and recipe.loss.teacher is None
 
 
 @pytest.mark.parametrize(
@@ -120,7 +127,9 @@ def test_faults_beside_a_method_name_the_right_keys(tmp_path: Path) -> None:
         Recipe.load(write(tmp_path, content))
     text = str(caught.value)
     assert "3 faults" in text
-    assert "recipe: there is no method 'papr'; accepted: default, paper, windows. Did you mean 'paper'?" in text
+    assert (
+        "recipe: there is no method 'papr'; accepted: default, paper, snnetv2, windows. Did you mean 'paper'?" in text
+    )
     assert "optim.lrr: unknown key. Did you mean 'lr'?" in text and "loss.teacher.kind: should be" in text
     with pytest.raises(RecipeError, match=r"recipe\.yaml has a fault:\n  recipe: should be a valid string"):
         Recipe.load(write(tmp_path, {**LEAST, "recipe": ["paper"]}))

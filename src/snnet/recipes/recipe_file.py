@@ -21,10 +21,11 @@ _ALTERNATIVES = {
     "run.epochs": ("run.steps",),
     "run.steps": ("run.epochs",),
     "network.anchors": ("network.saved",),
-    # A saved network brings its anchors and its space.
-    "network.saved": tuple(
-        f"network.{name}"
-        for name in ("anchors", "pretrained", "new_heads", "kernel_size", "stride", "nearest", "direction", "stages")
+    # A saved network brings its anchors, its space and its head.
+    "network.saved": (
+        "head",
+        *(f"network.{name}" for name in ("anchors", "pretrained", "new_heads", "image_size", "kernel_size", "stride")),
+        *(f"network.{name}" for name in ("nearest", "direction", "stages")),
     ),
 }
 # YAML 1.1 wants a point and a sign in such a number.
@@ -173,7 +174,8 @@ def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[d
             place[key] = value
             for other in _ALTERNATIVES.get(dotted, ()) if value is not None else ():
                 if other not in overrides:
-                    place.pop(other.rpartition(".")[2], None)
+                    section, _, name = other.rpartition(".")
+                    (merged.get(section, {}) if section else merged).pop(name, None)
     return merged, faults
 
 
