@@ -30,6 +30,13 @@ class ImageOptions(ImagesOfRun):
     batch_size: Annotated[int | None, Parameter(help="Images per batch; as many as in the run, or 128.")] = None
     workers: Annotated[int | None, Parameter(help="Processes that read images; as many as in the run, or none.")] = None
     max_corrupt: Corrupt = None
+    windows: Annotated[
+        Literal["none", "slide", "whole"] | None,
+        Parameter(
+            help="Whole pictures for networks that end in maps: slide (windows of the network's size), whole (anchors "
+            "of any size), none (one crop of each); as in the run."
+        ),
+    ] = None
 
     def open(self, network: str, net: "SNNet", output: Path) -> "tuple[Recipe, EvalBatches]":
         """Return what the network was trained with, as far as it is known, and batches of images.
@@ -39,7 +46,7 @@ class ImageOptions(ImagesOfRun):
         """
         from snnet.data import eval_batches
 
-        of_run = self.of(network, {"data.max_corrupt": self.max_corrupt})
+        of_run = self.of(network, {"data.max_corrupt": self.max_corrupt, "evaluation.windows": self.windows})
         recipe = of_run.recipe
         recipe.data.check_outside(output)
         size = recipe.evaluation.batch_size if self.batch_size is None else self.batch_size
@@ -64,6 +71,24 @@ class PredictOptions:
         float,
         Parameter(help="With --predict, the part of the images that the others see; 0 predicts from the curve alone."),
     ] = 0.2
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """How well, as keywords of `evaluate_some`."""
+        return {"error": self.error, "at_most": self.at_most, "sample": self.sample}
+
+    def check(self, stitches: str, windows: str) -> None:
+        """Refuse to predict some stitches alone, or scores of whole pictures.
+
+        Raises:
+            DataError: If so.
+        """
+        if self.predict and stitches != "all":
+            raise DataError(
+                f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two."
+            )
+        if self.predict and windows != "none":
+            raise DataError(f"--predict sees one crop of each picture, and windows are {windows}; add --windows none.")
 
 
 _USUAL_IMAGES, _MEASURE_ALL = ImageOptions(), PredictOptions()
@@ -110,17 +135,16 @@ def evaluate(
     net = saved_network(network)
     routes = chosen_stitches(net, stitches)
     path = table_in(net, path, network, precision)
-    if predicting.predict and stitches != "all":
-        raise DataError(f"--predict is about all stitches, and --stitches {stitches} about some; give one of the two.")
     recipe, batches = images.open(network, net, path)
+    predicting.check(stitches, windows=recipe.evaluation.windows.kind)
     count_costs(net)
     found, device = None, default_device(device)
     with torch_threads(recipe.run.threads), joined(device), progress("Evaluating") as report:
         settings: dict[str, Any] = {"device": device, "precision": precision, "output": path, "progress": report}
+        exact = settings | {"stitches": routes, "windows": recipe.evaluation.windows}
         if predicting.predict:
-            settings |= {"error": predicting.error, "at_most": predicting.at_most, "sample": predicting.sample}
-            found = evaluation.evaluate_some(net, batches, **settings)
-        table = found.table if found else evaluation.evaluate(net, batches, stitches=routes, **settings)
+            found = evaluation.evaluate_some(net, batches, **settings, **predicting.settings)
+        table = found.table if found else evaluation.evaluate(net, batches, **exact)
     if json:
         show_json(table_json(table))
         return

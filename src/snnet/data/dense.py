@@ -1,7 +1,7 @@
 """From a picture and its dense target to tensors of the network's size, both moved alike, clean or varied."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
@@ -45,6 +45,7 @@ class CleanPair:
     Attributes:
         input: What the network takes.
         upright: Turn pictures as their EXIF data say, before they are laid on their targets.
+        whole: Leave out the crop, and leave targets at their own size: pictures just cover what the network takes.
 
     Raises:
         DataError: If the input is neither grey nor RGB.
@@ -52,6 +53,7 @@ class CleanPair:
 
     input: InputSpec
     upright: bool = True
+    whole: bool = False
 
     def __post_init__(self) -> None:
         check_channels(self.input)
@@ -63,6 +65,8 @@ class CleanPair:
             CorruptImageError: If the two have different sizes.
         """
         colors = _fitting(picture, target, upright=self.upright)
+        if self.whole:
+            return torch.from_numpy(normalized_pixels(colors, self._covered_by(colors), upright=False)), target
         pixels = torch.from_numpy(normalized_pixels(colors, self.input, upright=False))
         size, corner = placed(colors.size, self.input)
         sides = zip(reversed(corner), self.input.size[1:], reversed(size), target.shape, strict=True)
@@ -70,6 +74,13 @@ class CleanPair:
         inside = ((rows >= 0) & (rows < len(target)))[:, None] & (columns >= 0) & (columns < target.shape[1])
         found = target[rows.clamp(0, len(target) - 1)[:, None], columns.clamp(0, target.shape[1] - 1)]
         return pixels, torch.where(inside, found, torch.full_like(found, unseen(target)))
+
+    def _covered_by(self, picture: Image.Image) -> InputSpec:
+        """Return what takes a whole picture, resized so that it covers this input, and is no larger."""
+        channels, height, width = self.input.size
+        factor = max(height / picture.height, width / picture.width)
+        sides = (max(height, round(factor * picture.height)), max(width, round(factor * picture.width)))
+        return replace(self.input, size=(channels, *sides), crop_pct=1.0)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Sequence
 from copy import copy
+from dataclasses import replace
 from itertools import zip_longest
 from operator import length_hint
 from typing import Any, TypeAlias, TypeGuard
@@ -12,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from snnet.data.corrupt import CorruptImageError, SkippedImages
-from snnet.data.dense import PairTransform
+from snnet.data.dense import CleanPair, PairTransform
 from snnet.data.names import look_alikes
 from snnet.data.pictures import check_channels
 from snnet.data.sources import ArraySource, ImageSource, SourcePart
@@ -95,6 +96,18 @@ class ImageDataset(Dataset[Sample]):
         twin.transform = self.clean_transform
         return twin
 
+    def whole(self) -> "ImageDataset":
+        """Return pictures that just cover what the network takes, uncropped, with targets at their own size.
+
+        Raises:
+            DataError: If images come with labels.
+        """
+        twin = self.clean()
+        if not isinstance(self.clean_transform, CleanPair):
+            raise DataError("Whole pictures are for masks and depth maps; labels come with one crop of each.")
+        twin.transform = replace(self.clean_transform, whole=True)
+        return twin
+
     def some(self, places: Sequence[int]) -> "ImageDataset":
         """Return the images at these places only."""
         part = ImageDataset(SourcePart(self.source, places), self.transform, self.clean_transform, self.max_corrupt)
@@ -131,6 +144,10 @@ class TensorImages(Dataset[Sample]):
 
     def clean(self) -> "TensorImages":
         """Return itself: augmentation happens per batch."""
+        return self
+
+    def whole(self) -> "TensorImages":
+        """Return itself: all images have the network's size."""
         return self
 
     def some(self, places: Sequence[int]) -> "TensorImages":

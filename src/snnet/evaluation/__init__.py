@@ -4,5 +4,15 @@ from snnet.evaluation.evaluation import evaluate, plan_groups
 from snnet.evaluation.partial import evaluate_some
 from snnet.evaluation.prediction import PredictedScores, predict_scores
 from snnet.evaluation.scores import Scores
+from snnet.evaluation.windows import WindowKind, Windows
 
-__all__ = ["PredictedScores", "Scores", "evaluate", "evaluate_some", "plan_groups", "predict_scores"]
+__all__ = [
+    "PredictedScores",
+    "Scores",
+    "WindowKind",
+    "Windows",
+    "evaluate",
+    "evaluate_some",
+    "plan_groups",
+    "predict_scores",
+]

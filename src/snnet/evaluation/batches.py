@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, TensorDataset
 
 from snnet.data import EvalBatches, eval_batches
 from snnet.errors import DataError
+from snnet.evaluation.windows import Windows, own_sized
 from snnet.tasks import Classification, Task
 from snnet.utils import WHOLE, Share, counted, gather
 
@@ -64,16 +65,24 @@ class Batches:
         share: The part that comes. Of a data set or tensors only this part is read; other iterables are read whole,
             must give the same batches in every process, and are divided within each batch.
         task: Says what targets are; labels of one class each if None.
+        windows: Whether pictures come whole, one by one; one crop of each if None.
 
     Raises:
         DataError: If the data can be read only once.
     """
 
     def __init__(
-        self, data: Data, outputs: int, batch_size: int, share: Share = WHOLE, task: Task | None = None
+        self,
+        data: Data,
+        outputs: int,
+        batch_size: int,
+        share: Share = WHOLE,
+        task: Task | None = None,
+        windows: Windows | None = None,
     ) -> None:
         self.task, self.outputs, self.share = task or Classification(), outputs, share
-        self._source = _reiterable(data, batch_size)
+        self.windows = windows or Windows()
+        self._source = _reiterable(self.windows.pictures(data), batch_size if self.windows.kind == "none" else 1)
         self._divides = share != WHOLE and not isinstance(self._source, EvalBatches)
         if share != WHOLE and isinstance(self._source, EvalBatches):
             self._source = self._source.of(share)
@@ -88,7 +97,7 @@ class Batches:
         """
         count = self._order = 0
         for batch in self._source:
-            images, targets = self.task.checked(batch, self.outputs)
+            images, targets = self._checked(batch)
             if self._divides:
                 images, targets = self._own_part(images, targets)
             if len(targets):
@@ -97,6 +106,13 @@ class Batches:
         if not count and self.share == WHOLE:
             raise DataError(_NO_IMAGES)
         self._count = count
+
+    def _checked(self, batch: Any) -> Batch:
+        is_pair = isinstance(batch, tuple | list) and len(batch) == 2 and all(isinstance(p, Tensor) for p in batch)
+        if self.windows.kind == "none" or not is_pair:
+            return self.task.checked(batch, self.outputs)
+        images, targets = batch
+        return images, self.task.checked((own_sized(images, targets), targets), self.outputs)[1]
 
     def _own_part(self, images: Tensor, targets: Tensor) -> Batch:
         places = torch.arange(1, len(targets) + 1, device=images.device)

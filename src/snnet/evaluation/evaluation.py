@@ -11,7 +11,8 @@ from snnet.errors import DataError
 from snnet.evaluation.batches import Batches, Data
 from snnet.evaluation.record import Conditions, Record
 from snnet.evaluation.scores import ScoreSheet
-from snnet.network import SNNet, Stitches, Tree, chosen_stitches, run_tree
+from snnet.evaluation.windows import WindowKind, Windows
+from snnet.network import SNNet, Stitches, Tree, chosen_stitches
 from snnet.space import Step, Stitch
 from snnet.table import StitchTable
 from snnet.utils import Precision, Show, counted, from_first, joined, shows_progress
@@ -28,6 +29,7 @@ def evaluate(
     output: str | Path | None = None,
     precision: Precision | None = None,
     max_groups: int = 16,
+    windows: Windows | WindowKind = "none",
     progress: Show = None,
 ) -> StitchTable:
     """Measure the scores of stitches, and set them in `net.table`.
@@ -57,6 +59,9 @@ def evaluate(
         output: File of the table, JSON Lines.
         precision: `bf16` or `fp16` (not on a CPU) for mixed precision; the network's own if None.
         max_groups: Most groups, hence most passes over the data. More lose less work to a kill.
+        windows: Whether networks that end in maps see whole pictures, and how: `slide` takes windows of the network's
+            size, `whole` one pass. Data sets of this library give their pictures whole then, the shorter side as the
+            network's, with targets at their own size; other data gives such pictures, one in a batch.
         progress: Called with the number of finished and of all (stitch, batch) pairs, and a note; None shows a bar
             where someone watches, False nothing.
 
@@ -76,13 +81,12 @@ def evaluate(
     check_classes(net.classes, classes_of(data))
     with joined(device) as share:
         chosen = chosen_stitches(net, stitches)
-        conditions = Conditions.of(net, precision, device)
+        conditions = Conditions.of(net, precision, device, windows)
         facts = conditions.facts()
-        batches = Batches(data, net.num_classes, batch_size, share, net.task)
+        batches = Batches(data, net.num_classes, batch_size, share, net.task, conditions.windows)
         record = from_first(lambda: Record(net, facts, output))
         if record.scores:
             record.check_data(batches.fingerprint().to_dict())
-
         routes = {stitch: net.steps(stitch) for stitch in chosen if stitch.id not in record.scores}
         weight = cache(lambda step: 1.0 + sum(parameter.numel() for parameter in net.step_parameters(step)))
         groups = plan_groups(routes, weight, max_groups=max_groups)
@@ -148,7 +152,7 @@ def _run_group(net: SNNet, group: Tree, batches: Batches, record: Record) -> Ite
         sheet.see(images, targets)
         # Only here: a data set that caches what it reads must not be left with inference tensors.
         with torch.inference_mode():
-            for stitch, outputs in run_tree(net, group, images):
+            for stitch, outputs in batches.windows.run(net, group, images, targets.shape[1:]):
                 sheet.add(stitch, outputs, targets)
         yield number
     seen = batches.together(sheet.seen)

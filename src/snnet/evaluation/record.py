@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from snnet.errors import DataError, RecipeError, TableError
+from snnet.evaluation.windows import WindowKind, Windows
 from snnet.network import SNNet
 from snnet.table import (
     Hits,
@@ -33,7 +34,12 @@ from snnet.utils import (
     torch_dtype,
 )
 
-_FACTS = {"network": "weights or layers of the network", "precision": "number format", "data": "images or labels"}
+_FACTS = {
+    "network": "weights or layers of the network",
+    "precision": "number format",
+    "data": "images or labels",
+    "windows": "windows",
+}
 
 
 def network_digest(net: nn.Module) -> str:
@@ -54,29 +60,39 @@ class Conditions:
         net: The network.
         device: Where it runs.
         mixed: The precision that it is mixed with; None where it computes in its own.
+        windows: How it sees pictures, if it ends in maps.
     """
 
     net: SNNet
     device: torch.device
     mixed: Precision | None
+    windows: Windows
 
     @classmethod
-    def of(cls, net: SNNet, precision: Precision | None, device: str | torch.device | None) -> "Conditions":
+    def of(
+        cls,
+        net: SNNet,
+        precision: Precision | None,
+        device: str | torch.device | None,
+        windows: Windows | WindowKind = "none",
+    ) -> "Conditions":
         """Return the conditions that are asked for, where None is what the network is in, and where it is.
 
         Raises:
+            DataError: If the network cannot see pictures in this way.
             RecipeError: If the device does not compute in this precision, or the weights are of a smaller one.
         """
+        seen = Windows.of(windows, net)
         own, place = precision_of(net.dtype), net.device if device is None else torch.device(device)
         if precision is None or precision == own:
-            return cls(net, place, None)
+            return cls(net, place, None, seen)
         check_precision(precision, place)
         if precision == "fp32":
             raise RecipeError(f"Precision fp32 needs weights in fp32, and those of this network are in {own}.")
-        return cls(net, place, precision)
+        return cls(net, place, precision, seen)
 
     def facts(self) -> dict[str, str]:
-        """Return what scores depend on besides the images: a digest of the network, and the precision.
+        """Return what scores depend on besides the images: a digest of the network, precision, windows.
 
         Raises:
             DataError: If the processes have other weights.
@@ -85,7 +101,8 @@ class Conditions:
         if len(set(digests)) > 1:
             raise DataError("The processes have different weights; load or train the same network in all of them.")
         own = precision_of(self.net.dtype)
-        return {"network": digests[0], "precision": f"{own} with {self.mixed}" if self.mixed else own}
+        precision = f"{own} with {self.mixed}" if self.mixed else own
+        return {"network": digests[0], "precision": precision, **self.windows.facts}
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -123,7 +140,7 @@ class Record:
             if self._score in row.values:
                 self.scores[row.stitch] = {k: v for k, v in row.values.items() if column(k).role == "score"}
         if self.scores:
-            self._compare(self.written.meta.get("evaluation") or {}, facts)
+            self._compare(self.written.meta.get("evaluation") or {}, {"windows": None, **facts})
             self.facts["data"] = self.written.meta["evaluation"].get("data")
             self.nonfinite = dict(self.written.meta.get("nonfinite") or {})
 

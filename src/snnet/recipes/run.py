@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -205,7 +206,12 @@ class Run:
         """Evaluate into a file; if that holds scores of something else, remove it and evaluate anew."""
         net, device = self.parts.net, self.parts.device
         with self.stage(title) as progress:
-            run = partial(evaluate, net, batches, stitches=stitches, device=device, output=path, progress=progress)
+            how: dict[str, Any] = {
+                "stitches": stitches,
+                "device": device,
+                "windows": self.parts.recipe.evaluation.windows,
+            }
+            run = partial(evaluate, net, batches, **how, output=path, progress=progress)
             try:
                 return run()
             except TableError as error:

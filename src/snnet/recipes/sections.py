@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from snnet.data import Augmentation, BatchAugment, DenseAugmentation, TargetSettings, check_outside
 from snnet.errors import RecipeError
+from snnet.evaluation import Windows
 from snnet.network import FamilySettings
 from snnet.training import OptimSettings
 from snnet.training.samplers import SAMPLERS
@@ -122,6 +123,9 @@ class FirstSettings(Settings):
     """A first phase: the anchors alone learn from the targets, before routes are searched for or layers fitted."""
 
     steps: int = Field(0, ge=0, description="optimizer steps; 0 for no such phase")
+    largest: float | None = Field(
+        None, ge=0, le=1, description="share of the steps of the largest anchor, which most routes run; even if null"
+    )
     optim: OptimSettings = Field(OptimSettings(), description="how weights move there")
 
 
@@ -147,6 +151,7 @@ class EvaluationSettings(Settings):
     stitches: Literal["all", "anchors", "none"] = Field("all", description="all, anchors or none")
     images: int | None = Field(None, ge=1, description="validation images, a fixed random choice; all by default")
     batch_size: int = Field(128, ge=1, description="images per batch")
+    windows: Windows = Field(Windows(), description="whether dense networks see whole pictures: none, slide, whole")
     budgets: tuple[float, ...] = Field((), description="MACs for which the best stitch is shown at the end")
     every: int = Field(0, ge=0, description="steps between two looks at a few stitches while training; 0 for none")
     every_stitches: int = Field(8, ge=0, description="stitches looked at besides the anchors, spread over the space")
