@@ -51,7 +51,8 @@ def of_training(table: StitchTable, recipe: Recipe) -> float:
         means[kind] = statistics.fmean(each) if each else 0.0
     share = recipe.sampler.options.get("share", 0.2) if len(table.stitched) else 1.0
     step = share * means["anchors"] + (1 - share) * means["stitches"]
-    first = 3 * statistics.fmean(anchors)
+    largest = 1 / len(anchors) if recipe.first.largest is None else recipe.first.largest
+    first = 3 * (largest * anchors[-1] + (1 - largest) * statistics.fmean(anchors[:-1] or anchors))
     return recipe.data.batch_size * (recipe.first.steps * first + (recipe.run.steps or 0) * step)
 
 

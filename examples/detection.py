@@ -10,6 +10,7 @@ and in the end the stitches are scored as COCO scores them.
 import argparse
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,8 @@ def build(family: str, masks: bool, channels: int) -> nn.Module:
     return kind(backbone, rpn_anchor_generator=generator, **few, **backbone.input_options)
 
 
-def train(model: nn.Module, steps: int, batch: int, rate: float) -> None:
-    """Train all stitches, each step another."""
+def train(model: nn.Module, stitches: Sequence[int], steps: int, batch: int, rate: float) -> None:
+    """Train some stitches, each step another."""
     net = model.backbone.net
     pretrained = {id(p) for p in net.parameters()}
     groups = [
@@ -67,8 +68,9 @@ def train(model: nn.Module, steps: int, batch: int, rate: float) -> None:
     scenes = DetectionScenes(SceneSource("train", count=steps * batch))
     draw = random.Random(0)
     model.train()
+    net.eval()  # batch norms keep what was measured for each route, as those of detectors usually do
     for step, (images, targets) in enumerate(DataLoader(scenes, batch, collate_fn=collate), 1):
-        model.backbone.stitch = draw.randrange(len(net.space))
+        model.backbone.stitch = draw.choice(stitches)
         loss = sum(model(images, targets).values())
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -105,12 +107,15 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=48, help="width of the pyramid")
     parser.add_argument("--count", type=int, default=500, help="scenes that stitches are scored on")
     parser.add_argument("--every", type=int, default=1, help="score every so many stitches of the space")
+    parser.add_argument("--alone", help="train and score this stitch alone, to compare with")
     parser.add_argument("--output", type=Path, help="JSON file for the scores")
     options = parser.parse_args()
     torch.manual_seed(0)
     model = build(options.family, options.masks, options.channels)
-    train(model, options.steps, options.batch, options.rate)
-    chosen = range(0, len(model.backbone.net.space), options.every)
+    space = model.backbone.net.space
+    every = range(len(space)) if options.alone is None else [space.index(options.alone)]
+    train(model, every, options.steps, options.batch, options.rate)
+    chosen = every[:: options.every]
     rows = [score(model, stitch, options.count, options.masks) for stitch in chosen]
     rows.sort(key=lambda row: row["macs"])
     names = [name for name in rows[0] if name not in ("stitch", "macs")]

@@ -8,7 +8,7 @@ import torch
 
 from snnet.errors import DataError, RecipeError, SNNetError
 from snnet.network import load
-from snnet.recipes import Recipe, build_parts, open_run
+from snnet.recipes import Recipe, build_parts, open_run, run_demo
 from snnet.table import StitchTable, frontier_gain, select
 from snnet.tasks import Segmentation
 
@@ -57,6 +57,15 @@ def test_the_first_phase_trains_anchors_and_head_and_the_search_comes_behind(tmp
         assert any(name.startswith("head.") for name in moved) and any(name.startswith("anchors.1.") for name in moved)
         assert any(not stitch.is_anchor for stitch in net.space)
         assert not any("head.fc" in name for name in moved), "the anchors' own classifiers are not used"
+
+
+def test_a_demo_ends_with_masks_at_its_budgets(tmp_path: Path) -> None:
+    recipe = small(**{"evaluation.budgets": [9e6, 2e7], "evaluation.every_images": 4})
+    result = run_demo(tmp_path, recipe=recipe, steps=1)
+    assert result.after.score == "miou" and set(result.choices) == {9e6, 2e7}
+    assert result.files["masks.png"].is_file() and result.gain.frontier.score == "miou"
+    page = result.files["index.html"].read_text()
+    assert "beside the truth" in page and "data:image/png;base64," in page
 
 
 def test_depth_is_a_target_too() -> None:

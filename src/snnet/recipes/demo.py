@@ -10,17 +10,19 @@ from typing import Any
 from snnet.anchors import EMBEDDED_FAMILIES
 from snnet.errors import RecipeError
 from snnet.init import InitReport
+from snnet.recipes.build import build_parts
 from snnet.recipes.examples import draw_examples
+from snnet.recipes.first import first_trainer
 from snnet.recipes.opening import open_run
 from snnet.recipes.parts import Parts
 from snnet.recipes.recipe import Recipe
 from snnet.recipes.run import BEFORE, TABLE, Run
-from snnet.recipes.run_directory import steps_begun
+from snnet.recipes.run_directory import first_steps_begun, steps_begun
 from snnet.recipes.trainer import build_trainer
 from snnet.report import write_report
 from snnet.searching import SearchReport
 from snnet.table import Gain, StitchRow, StitchTable, anchor_regression, frontier_gain, select
-from snnet.training import TrainStatus
+from snnet.training import Trainer, TrainStatus
 from snnet.utils import Stage, silent
 
 FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
@@ -114,7 +116,8 @@ def run_demo(
         seed: In place of the recipe's.
         steps: Of training, in place of the recipe's.
         minutes: Train for as many steps as can be done, on this machine, in such a time for all; at most the recipe's.
-            A run that goes on keeps the number that it began with. With no time for 100 nothing is trained.
+            A first phase of the anchors alone takes a third of it. A run that goes on keeps the numbers that it began
+            with. With no time for 100 nothing is trained.
         recipe: In place of the family's.
         watching: Who is told how it goes.
 
@@ -126,6 +129,8 @@ def run_demo(
     begun = steps_begun(directory)
     changes = {"seed": seed, "steps": steps if begun is None or steps is not None else begun}
     chosen = chosen.with_run(**{name: value for name, value in changes.items() if value is not None})
+    if chosen.first.steps and minutes is not None and steps is None:
+        chosen = _with_first(chosen, directory, 60 * minutes)
     with open_run(chosen, directory, stage=watching.stage, say=watching.say) as run:
         fit, before = _before(run)
         # Of use at once, and all that there is to see if training is interrupted.
@@ -209,19 +214,34 @@ def _before(run: Run) -> tuple[InitReport | SearchReport | None, StitchTable]:
     return fit, run.evaluate(path, title="Evaluating all, before")
 
 
-def _affordable(parts: Parts, seconds: float) -> int:
-    """Return how many steps can be done before what is left of a time is needed to evaluate all stitches again."""
-    recipe, net = parts.recipe.with_run(steps=_TRIAL), deepcopy(parts.net)
+def _with_first(recipe: Recipe, directory: Path, seconds: float) -> Recipe:
+    """Return a recipe whose first phase takes a third of a time on this machine, if it was not begun already."""
+    steps = first_steps_begun(directory)
+    if steps is None:
+        parts = build_parts(recipe)
+        step = _seconds_a_step(first_trainer(parts, _TRIAL))
+        steps = max(_LEAST, min(recipe.first.steps, int(seconds / 3 / step)))
+    return recipe.model_copy(update={"first": recipe.first.model_copy(update={"steps": steps})})
+
+
+def _seconds_a_step(trainer: Trainer) -> float:
+    """Train a few steps, and return how long one took."""
     moments: list[float] = []
 
     def note(_: TrainStatus) -> None:
         moments.append(time.perf_counter())
 
-    trainer = build_trainer(replace(parts, recipe=recipe, net=net))
-    probe, trainer.probe = trainer.probe, None
     trainer.fit(on_step=note, progress=False)
     # The first step is slower than the others.
-    step, begun = (moments[-1] - moments[0]) / (len(moments) - 1), time.perf_counter()
+    return (moments[-1] - moments[0]) / (len(moments) - 1)
+
+
+def _affordable(parts: Parts, seconds: float) -> int:
+    """Return how many steps can be done before what is left of a time is needed to evaluate all stitches again."""
+    recipe, net = parts.recipe.with_run(steps=_TRIAL), deepcopy(parts.net)
+    trainer = build_trainer(replace(parts, recipe=recipe, net=net))
+    probe, trainer.probe = trainer.probe, None
+    step, begun = _seconds_a_step(trainer), time.perf_counter()
     if probe is not None:
         probe.measure(net, 0)
         look, section = time.perf_counter() - begun, recipe.evaluation

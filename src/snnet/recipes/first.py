@@ -1,7 +1,7 @@
 # Tested in tests/recipes/test_dense.py.
 """The first phase of a run: the anchors alone learn from the targets, with a new head, before there are routes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -10,12 +10,12 @@ from snnet.data import calibration_images
 from snnet.init import initialize
 from snnet.network import SNNet
 from snnet.recipes.parts import Parts
+from snnet.recipes.run_directory import FIRST
 from snnet.recipes.trainer import run_sections
-from snnet.training import StitchLoss, Trainer, UniformSampler
+from snnet.space import Stitch
+from snnet.training import StitchLoss, Trainer
+from snnet.training.samplers import StitchSampler
 from snnet.utils import Show, copy_from_first
-
-FIRST = "first"
-"""Directory, in that of a run, of the checkpoints of its first phase."""
 
 
 def train_first(parts: Parts, directory: Path, *, on_message: Callable[[str], None] | None, progress: Show) -> None:
@@ -29,26 +29,55 @@ def train_first(parts: Parts, directory: Path, *, on_message: Callable[[str], No
         on_message: As for `Trainer.fit`.
         progress: As for `Trainer.fit`.
     """
-    recipe, net, section = parts.recipe, parts.net, parts.recipe.first
+    recipe, net = parts.recipe, parts.net
     if any(layers_of_anchors(net)):
         with torch.random.fork_rng():
             images = calibration_images(parts.images, recipe.calibration.images, recipe.run.seed)
             torch.manual_seed(recipe.run.seed)
             initialize(net, images, recalibration_images=0, device=parts.device, progress=False)
         copy_from_first(net.state_dict().values())
-    trainer = Trainer(
-        net,
-        parts.train,
-        run=recipe.with_run(steps=section.steps).run,
-        optim=section.optim,
-        sampler=UniformSampler(net.space.where(max_segments=1)),
-        loss=StitchLoss(smoothing=recipe.loss.smoothing, task=net.task),
-        directory=directory / FIRST,
-        facts=run_sections(recipe),
-    )
+    trainer = first_trainer(parts, recipe.first.steps, directory / FIRST)
     result = trainer.fit(resume=True, on_message=on_message, progress=progress)
     if result.averaged is not None:
         net.load_state_dict(result.averaged.state_dict())
+
+
+def first_trainer(parts: Parts, steps: int, directory: Path | None = None) -> Trainer:
+    """Return what trains the anchors alone for so many steps, with checkpoints in a directory if one is given."""
+    recipe, net = parts.recipe, parts.net
+    return Trainer(
+        net,
+        parts.train,
+        run=recipe.with_run(steps=steps).run,
+        optim=recipe.first.optim,
+        sampler=AnchorSampler(net.space.where(max_segments=1), recipe.first.largest),
+        loss=StitchLoss(smoothing=recipe.loss.smoothing, task=net.task),
+        directory=directory,
+        facts=run_sections(recipe),
+    )
+
+
+class AnchorSampler(StitchSampler):
+    """One anchor, the largest more often than the others.
+
+    Args:
+        anchors: From the cheapest to the largest.
+        largest: Probability of the largest; that of any if None.
+    """
+
+    def __init__(self, anchors: Sequence[Stitch], largest: float | None) -> None:
+        self.anchors, self.largest = tuple(anchors), 1 / len(anchors) if largest is None else largest
+
+    def draw(self, step: int, generator: torch.Generator) -> tuple[Stitch, ...]:  # noqa: ARG002
+        """Choose the largest, or else any of the others."""
+        *others, last = self.anchors
+        if not others or float(torch.rand((), generator=generator)) < self.largest:
+            return (last,)
+        return (others[int(torch.randint(len(others), (), generator=generator))],)
+
+    def describe(self) -> dict[str, object]:
+        """Return the name, and the share of the largest."""
+        return {**super().describe(), "largest": self.largest}
 
 
 def layers_of_anchors(net: SNNet) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from snnet.training import CHECKPOINTS, FREE_SETTINGS
 from snnet.utils import write_text
 
 RECIPE = "recipe.yaml"
+FIRST = "first"
+"""Directory, in that of a run, of its first phase."""
 # What may change between the parts of one run; of a method only what it says counts.
 _FREE = ("recipe", "data.root", "data.workers", "data.max_corrupt", "data.download", "recalibration.", "evaluation.")
 _FREE_OF_RUN = ("threads", *FREE_SETTINGS)
@@ -49,6 +51,12 @@ def steps_begun(directory: Path) -> int | None:
     """Return how many steps the run has that was begun in a directory; None if there is none."""
     path = directory / RECIPE
     return recorded_recipe(path).run.steps if _has_begun(directory) and path.is_file() else None
+
+
+def first_steps_begun(directory: Path) -> int | None:
+    """Return how many steps the first phase has of a run that was begun in a directory; None if there is none."""
+    path = directory / RECIPE
+    return recorded_recipe(path).first.steps if _has_begun(directory / FIRST) and path.is_file() else None
 
 
 def _has_begun(directory: Path) -> bool:

@@ -123,6 +123,9 @@ class FirstSettings(Settings):
     """A first phase: the anchors alone learn from the targets, before routes are searched for or layers fitted."""
 
     steps: int = Field(0, ge=0, description="optimizer steps; 0 for no such phase")
+    largest: float | None = Field(
+        None, ge=0, le=1, description="share of the steps of the largest anchor, which most routes run; even if null"
+    )
     optim: OptimSettings = Field(OptimSettings(), description="how weights move there")
 
 
