@@ -18,6 +18,7 @@ from snnet.network import MaskPrediction, SNNet, stitch
 from snnet.profiling import MeasureSettings, profile
 from snnet.profiling.bench import Bench
 from snnet.profiling.memory import LiveTensors
+from snnet.runtime import Runtime
 from snnet.runtime.engines import ENGINES, Conditions, EagerEngine
 from snnet.space import OutputSpec
 from snnet.tasks import Segmentation
@@ -172,3 +173,17 @@ def test_a_quantized_bundle_needs_pixels_that_are_known(net: SNNet, tmp_path: Pa
     with pytest.raises(ExportError, match="no masks by which quantized weights"):
         write_bundle(net, tmp_path / "bundle", [0], quantization=Quantization("dynamic"), scored_on=nothing)
     assert not (tmp_path / "bundle").exists()
+
+
+@pytest.mark.parametrize("kind", ["network", "bundle"])
+def test_a_runtime_chooses_by_the_score_of_the_table(net: SNNet, bundle: Bundle, kind: str) -> None:
+    with Runtime(net if kind == "network" else bundle) as runtime:
+        best = {"network": net.space[-1], "bundle": net.space[2]}[kind]
+        images, floats = images_of(net, 2), images_of(net, 2).numpy()
+        runtime.wait_ready(progress=False)
+        answer = runtime.run(images)
+        assert answer.stitch == best and answer.logits.shape == (2, 5, 28, 28)
+        with torch.no_grad():
+            torch.testing.assert_close(answer.logits, net(images, best), rtol=1e-4, atol=1e-4)
+        cheap = runtime.run(floats, macs=1e5)
+        assert cheap.stitch == net.space[0] and isinstance(cheap.logits, np.ndarray)

@@ -36,6 +36,7 @@ def test_the_mask_has_the_size_of_the_picture(net: SNNet, size: tuple[int, int])
     picture = photo(*size)
     found = mask_of(net, picture)
     pixels = torch.from_numpy(normalized_pixels(picture, net.input, whole=True))
+    assert torch.equal(net.transform(picture), pixels)
     with torch.no_grad():
         probabilities = net(pixels[None], STITCH).softmax(1)
     expected = interpolate(probabilities, size=size, mode="bilinear", align_corners=False)[0].argmax(0).numpy()

@@ -43,6 +43,13 @@ METHODS = {
         "optim": {"anchor_lr_scale": 1.0, "clip_norm": None},
         "sampler": {"name": "uniform"},
     },
+    "snnetv2": {
+        "network": {"direction": "both", "lora_rank": 16},
+        "calibration": {"images": 50},
+        "loss": {},
+        "optim": {"anchor_lr_scale": 1.0, "head_lr_scale": 10.0},
+        "sampler": {"name": "macs-buckets"},
+    },
 }
 
 
@@ -50,8 +57,8 @@ METHODS = {
 def test_a_method_lies_under_a_file(tmp_path: Path, name: str) -> None:
     own = {"optim": {"lr": 0.01, "clip_norm": 0.5}, "loss": {"teacher": {"temperature": 3.0}}}
     found = Recipe.load(write(tmp_path, {**LEAST, "recipe": name, **own}))
-    expected = Recipe.load(write(tmp_path, {**LEAST, **lay_over(METHODS[name], own)}))
-    assert set(packaged("methods")) == {*METHODS, "snnetv2"}
+    expected = Recipe.load(write(tmp_path, lay_over(LEAST, lay_over(METHODS[name], own))))
+    assert set(packaged("methods")) == set(METHODS)
     assert differences(found, expected) == {"recipe": (name, None)}
     assert found.optim.clip_norm == 0.5 and found.optim.anchor_lr_scale == METHODS[name]["optim"]["anchor_lr_scale"]  # type: ignore[index]
     assert found.loss.teacher is not None and found.loss.teacher.temperature == 3.0
@@ -262,8 +269,15 @@ def test_an_override_of_the_length_replaces_the_other_one(tmp_path: Path, inside
 
 @pytest.mark.parametrize("name", packaged())
 def test_a_saved_network_takes_the_place_of_all_anchors_and_their_space(name: str) -> None:
-    network = Recipe.load(name, {"network.saved": "runs/net"}).network
-    assert network.saved == Path("runs/net") and not network.anchors
+    recipe = Recipe.load(name, {"network.saved": "runs/net"})
+    assert recipe.network.saved == Path("runs/net") and not recipe.network.anchors and recipe.head is None
+
+
+def test_a_method_under_a_saved_network_leaves_its_space(tmp_path: Path) -> None:
+    network = Recipe.load(
+        write(tmp_path, {"recipe": "snnetv2", "network": {"saved": "net"}, "run": {"steps": 3}})
+    ).network
+    assert (network.saved, network.direction, network.lora_rank) == (Path("net"), "fast-to-slow", 16)
 
 
 def test_with_a_saved_network_every_other_setting_of_its_section_goes(tmp_path: Path) -> None:

@@ -38,8 +38,9 @@ def serve(
     once. Before the first start the stitches of the frontier are measured on this machine, and the times kept in
     serving.jsonl beside them.
 
-    HTTP and gRPC speak the Open Inference Protocol (/v2); POST /classify takes a picture; /metrics is for Prometheus.
-    SIGTERM answers what waits and ends; SIGHUP opens the files anew, and no request is lost.
+    HTTP and gRPC speak the Open Inference Protocol (/v2); POST /classify takes a picture, or POST /segment where the
+    network gives masks or depths; /metrics is for Prometheus. SIGTERM answers what waits and ends; SIGHUP opens the
+    files anew, and no request is lost.
 
     Args:
         source: Directory of a saved network, or of a bundle.

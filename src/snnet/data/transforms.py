@@ -47,6 +47,7 @@ class CleanTransform:
     Attributes:
         input: What the network takes.
         upright: Turn pictures as their EXIF data say; timm does not.
+        whole: Resize height and width apart and crop nothing, for answers at each pixel.
 
     Raises:
         DataError: If the input is neither grey nor RGB.
@@ -54,6 +55,7 @@ class CleanTransform:
 
     input: InputSpec
     upright: bool = True
+    whole: bool = False
 
     def __post_init__(self) -> None:
         check_channels(self.input)
@@ -64,7 +66,8 @@ class CleanTransform:
         Raises:
             DataError: If there is no image there.
         """
-        return torch.from_numpy(normalized_pixels(open_picture(picture), self.input, upright=self.upright))
+        opened = open_picture(picture)
+        return torch.from_numpy(normalized_pixels(opened, self.input, upright=self.upright, whole=self.whole))
 
 
 @dataclass(frozen=True)

@@ -163,8 +163,8 @@ class SNNet(Routing, PyTorchModelHubMixin):
 
     @property
     def transform(self) -> CleanTransform:
-        """From a picture or the path of one to the normalized tensor `(C, H, W)`, as in evaluation."""
-        return CleanTransform(self.input)
+        """From a picture or the path of one to the normalized tensor `(C, H, W)`, as `predict` does."""
+        return CleanTransform(self.input, whole=self.task.dense)
 
     def predict(
         self, images: Picture | Tensor | Iterable[Picture | Tensor], stitch: StitchLike | None = None, **budget: Any

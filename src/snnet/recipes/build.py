@@ -88,7 +88,9 @@ def open_images(recipe: Recipe, input: InputSpec, num_classes: int | None = None
     """
     with first_on_machine():
         augment = recipe.augment.image or recipe.augment.dense
-        known = num_classes if recipe.data.target.kind != "depth" and recipe.task.outputs is None else None
+        kind, outputs = recipe.data.target.kind, recipe.task.outputs
+        # Outputs of a task of labels need not be classes.
+        known = outputs or num_classes if kind == "mask" else num_classes if kind == "label" and not outputs else None
         return open_pair(input=input, augment=augment, num_classes=known, **recipe.data.source)
 
 

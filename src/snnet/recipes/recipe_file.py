@@ -16,17 +16,24 @@ from snnet.utils import Settings, checked_settings, flatten
 R = TypeVar("R", bound=Settings)
 METHODS = "methods"
 _SUFFIXES = (".yaml", ".yml")
+_SAVED = (
+    "anchors",
+    "pretrained",
+    "image_size",
+    "new_heads",
+    "kernel_size",
+    "stride",
+    "nearest",
+    "direction",
+    "stages",
+)
 # Settings that exclude each other: an override of one takes the place of the others.
 _ALTERNATIVES = {
     "run.epochs": ("run.steps",),
     "run.steps": ("run.epochs",),
     "network.anchors": ("network.saved",),
     # A saved network brings its anchors, its space and its head.
-    "network.saved": (
-        "head",
-        *(f"network.{name}" for name in ("anchors", "pretrained", "new_heads", "image_size", "kernel_size", "stride")),
-        *(f"network.{name}" for name in ("nearest", "direction", "stages")),
-    ),
+    "network.saved": ("head", *(f"network.{name}" for name in _SAVED)),
 }
 # YAML 1.1 wants a point and a sign in such a number.
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
@@ -126,8 +133,9 @@ def _with_method(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> di
     if "network.saved" in overrides or (isinstance(network, Mapping) and network.get("saved")):
         # It has its stitches.
         method.pop("routes", None)
+        method["network"] = {name: value for name, value in method.get("network", {}).items() if name not in _SAVED}
     if "network.saved" in overrides:
-        content = {name: section for name, section in content.items() if name != "routes"}
+        content = {name: section for name, section in content.items() if name not in ("routes", "head")}
     return lay_over(content, method) if "recipe" in overrides else lay_over(method, content)
 
 

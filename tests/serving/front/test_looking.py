@@ -16,11 +16,12 @@ from fastapi.testclient import TestClient
 from snnet.export.bundle import write_bundle
 from snnet.network import MapPrediction, MaskPrediction, SNNet, palette
 from snnet.serving import Answered, Asked, FrontSettings, build_app
+from snnet.serving.front.documents import Segmented
 from snnet.space import OutputSpec
 from snnet.tasks import Depth
 from tests.cli.test_serve import Server, asked, infer
 from tests.helpers.mapped import build_dense_net
-from tests.serving.front.service import SIZE, FakeService, eventually, png, request
+from tests.serving.front.service import IMAGES, SIZE, FakeService, eventually, png, request
 
 
 class DenseService(FakeService):
@@ -65,6 +66,7 @@ def test_json_holds_the_same(service: FakeService) -> None:
     found = client.post("/segment?format=json", files={"image": png(50, 40)}).json()
     raw = client.post("/segment", content=png(50, 40))
     assert b64decode(found["png"]) == raw.content and (found["height"], found["width"]) == (40, 50)
+    assert Segmented.model_validate(found).model_dump(exclude_none=True) == found, "as /openapi.json says"
     assert found["classes"] == json.loads(raw.headers["snnet-classes"]) and found["score"] == 61.5
     shown = client.get("/openapi.json").json()["paths"]
     assert "/segment" in shown and "/classify" not in shown
@@ -179,3 +181,16 @@ def test_a_bundle_of_depths_is_served_by_processes(tmp_path: Path) -> None:
         float(expected.values.mean()), rel=1e-4
     )
     assert server.end()[0] == 0
+
+
+def test_grpc_gives_the_tensor_as_it_is() -> None:
+    client = pytest.importorskip("tritonclient.grpc")
+    from tests.serving.front.test_grpc_api import served
+
+    with served(DenseService()) as address:
+        asking = client.InferenceServerClient(address)
+        images = client.InferInput("images", list(IMAGES.shape), "FP32")
+        images.set_data_from_numpy(IMAGES)
+        assert asking.infer("tiny", [images]).as_numpy("logits").shape == (2, 4, 4, 5)
+        assert list(asking.get_model_metadata("tiny").outputs[0].shape) == [-1, 4, 4, 5]
+        asking.close()
