@@ -59,6 +59,15 @@ def test_the_first_phase_trains_anchors_and_head_and_the_search_comes_behind(tmp
         assert not any("head.fc" in name for name in moved), "the anchors' own classifiers are not used"
 
 
+def test_the_first_phase_may_train_the_head_alone(tmp_path: Path) -> None:
+    with open_run(small(**{"first.optim.freeze": "anchors"}), tmp_path) as run:
+        before = {name: value.clone() for name, value in run.parts.net.state_dict().items()}
+        run.train_first()
+        after = run.parts.net.state_dict()
+    moved = {name for name, value in before.items() if not torch.equal(after[name], value)}
+    assert moved and all(name.startswith(("head.", "layers.tap")) for name in moved)
+
+
 def test_a_demo_ends_with_masks_at_its_budgets(tmp_path: Path) -> None:
     recipe = small(**{"evaluation.budgets": [9e6, 2e7], "evaluation.every_images": 4})
     result = run_demo(tmp_path, recipe=recipe, steps=1)
