@@ -144,6 +144,10 @@ def test_a_head_of_ones_own(net: SNNet, tmp_path: Path) -> None:
     net.save_pretrained(tmp_path / "net")
     with pytest.raises(CheckpointError, match=r"a module of the user's own.*snnet\.HEADS\.register"):
         load(tmp_path / "net", models=[vit(8, 4), vit(12, 8, 1)])
+    for wrong in ({"taps": 9}, {"hidden": "x"}):
+        with pytest.raises((SpaceError, HeadError)):
+            net.set_head("linear", 5, **wrong)  # type: ignore[arg-type]
+        assert net.taps == 4 and net(image_batch(net)).shape == (3, 3, 28, 28), "a head that is refused changes nothing"
     with pytest.raises(SpaceError, match="The head takes 4 maps, and taps=2"):
         net.set_taps(2)
 

@@ -126,13 +126,13 @@ class SNNet(Routing, PyTorchModelHubMixin):
         """
         source = head if isinstance(head, HeadSource) else HeadSource.of(head, outputs, options)
         asked = taps or usual_taps(self.family[-1])
-        before = self.taps
-        self._modules.pop("head", None)
-        self.set_taps(asked)
+        before, earlier = self.taps, self._modules.pop("head", None)
         try:
-            built = source.build(self.map_specs, self.input.size[1:])
+            built = source.build(self.set_taps(asked).map_specs, self.input.size[1:])
         except BaseException:
             self.set_taps(before)
+            if earlier is not None:
+                self._attach(earlier)
             raise
         self._attach(built)
         self.head_source, self.task, self.table, self.classes = source, task or build_task("segmentation"), None, None
