@@ -20,8 +20,9 @@ from snnet.profiling.bench import Bench
 from snnet.profiling.memory import LiveTensors
 from snnet.runtime import Runtime
 from snnet.runtime.engines import ENGINES, Conditions, EagerEngine
-from snnet.space import OutputSpec
+from snnet.space import OutputSpec, StitchSpace
 from snnet.tasks import Segmentation
+from tests.conftest import build_tiny_anchor
 from tests.helpers.mapped import CLASSES, build_dense_net
 
 
@@ -187,3 +188,24 @@ def test_a_runtime_chooses_by_the_score_of_the_table(net: SNNet, bundle: Bundle,
             torch.testing.assert_close(answer.logits, net(images, best), rtol=1e-4, atol=1e-4)
         cheap = runtime.run(floats, macs=1e5)
         assert cheap.stitch == net.space[0] and isinstance(cheap.logits, np.ndarray)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("head", ["fpn", "upernet", "dpt"])
+def test_decoders_are_bundled_with_all_of_their_convolutions_in_8_bits(head: str, tmp_path: Path) -> None:
+    """Behind a group norm whose weights lie elsewhere onnx infers no types, without which nothing is quantized."""
+    for package in ("onnxruntime", "segmentation_models_pytorch"):
+        pytest.importorskip(package)
+    anchors = [build_tiny_anchor(16, depth=depth, img_size=32, patch_size=8) for depth in (2, 4)]
+    net = SNNet(anchors, StitchSpace.build([anchor.depths for anchor in anchors])).eval().set_head(head, 5)
+    images = images_of(net, 4)
+    bundle = write_bundle(net, tmp_path / "bundle", [0], quantization=Quantization("static", images, keep_float=True))
+    with torch.no_grad():
+        expected = net(images, 0)
+    torch.testing.assert_close(run_session(bundle.session("0:0-2"), images), expected, rtol=1e-4, atol=1e-4)
+    found = run_session(bundle.session("0:0-2@int8"), images)
+    assert (found - expected).abs().mean() < 0.1 * expected.abs().mean()
+    graph = onnx.load(str(bundle.graph("0:0-2@int8")), load_external_data=False).graph
+    weights = {tensor.name for tensor in graph.initializer if tensor.data_type == onnx.TensorProto.FLOAT}
+    assert not [node.name for node in graph.node if node.op_type == "Conv" and weights & set(node.input[1:2])]
+    assert {path.name for path in bundle.weights.parent.iterdir()} == {"0_0-2.onnx", "0_0-2@int8.onnx", "weights.bin"}

@@ -187,3 +187,19 @@ def test_a_head_reads_four_sizes_unless_told(name: str, options: dict, taps: int
     assert net.taps == taps and tuple(spec.reduction for spec in net.map_specs) == reductions
     images = torch.randn(1, *net.input.size)
     assert len(net.features(images)) == taps and net(images).shape == (1, 3, *net.input.size[1:])
+
+
+def test_a_head_joins_the_mode_of_its_network(net: SNNet) -> None:
+    class Dropping(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last = nn.Sequential(nn.Dropout(0.5), nn.Conv2d(12, 3, 1))
+
+        def forward(self, maps: list[Tensor]) -> Tensor:
+            return nn.functional.interpolate(self.last(maps[-1]), scale_factor=7.0)
+
+    images = image_batch(net)
+    net.set_head(Dropping(), 3)
+    assert not net.head.training and torch.equal(net(images, 0), net(images, 0))
+    net.train().set_head(Dropping(), 3)
+    assert net.head.training and not torch.equal(net(images, 0), net(images, 0))

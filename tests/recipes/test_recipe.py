@@ -64,6 +64,13 @@ def test_a_method_lies_under_a_file(tmp_path: Path, name: str) -> None:
     assert found.loss.teacher is not None and found.loss.teacher.temperature == 3.0
 
 
+def test_the_method_of_sn_net_v2(tmp_path: Path) -> None:
+    recipe = Recipe.load(write(tmp_path, {**LEAST, "recipe": "snnetv2"}))
+    assert recipe.routes is None and recipe.network.direction == "both" and recipe.network.lora_rank == 16
+    assert recipe.calibration.images == 50 and recipe.sampler.name == "macs-buckets"
+    assert recipe.optim.head_lr_scale == 10.0 and recipe.loss.teacher is None
+
+
 @pytest.mark.parametrize(
     ("name", "own"),
     [

@@ -270,7 +270,7 @@ class Routing(nn.Module):
 
     def _attach(self, head: nn.Module) -> None:
         """End routes with a head over their maps."""
-        self.head = head.to(self.statistics.home)
+        self.head = head.to(self.statistics.home).train(self.training)
         self.forget_statistics()
         self._calls.clear()
         self._routes.clear()

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from snnet.data import IGNORED
+from snnet.network import palette
 from snnet.recipes.parts import Parts
 from snnet.report import draw_masks
 from snnet.table import StitchRow
@@ -40,5 +41,5 @@ def draw_examples(parts: Parts, choices: Mapping[float, StitchRow], directory: P
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (net.input.mean, net.input.std))
     pixels = (images * std + mean).clamp(0, 1).movedim(1, -1).squeeze(-1).numpy()
     classes = net.classes or tuple(map(str, range(net.num_classes)))
-    path = draw_masks(pixels, masks, directory / PICTURE, classes=classes, ignore=IGNORED)
+    path = draw_masks(pixels, masks, directory / PICTURE, classes=classes, colors=palette(len(classes)), ignore=IGNORED)
     return {"What stitches see within three budgets, beside the truth": path}

@@ -32,8 +32,8 @@ _ALTERNATIVES = {
     "run.epochs": ("run.steps",),
     "run.steps": ("run.epochs",),
     "network.anchors": ("network.saved",),
-    # A saved network brings its anchors and its space.
-    "network.saved": tuple(f"network.{name}" for name in _SAVED),
+    # A saved network brings its anchors, its space and its head.
+    "network.saved": ("head", *(f"network.{name}" for name in _SAVED)),
 }
 # YAML 1.1 wants a point and a sign in such a number.
 _EXPONENT = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+")
@@ -182,7 +182,8 @@ def _merged(content: Mapping[str, Any], overrides: Mapping[str, Any]) -> tuple[d
             place[key] = value
             for other in _ALTERNATIVES.get(dotted, ()) if value is not None else ():
                 if other not in overrides:
-                    place.pop(other.rpartition(".")[2], None)
+                    section, _, name = other.rpartition(".")
+                    (merged.get(section, {}) if section else merged).pop(name, None)
     return merged, faults
 
 

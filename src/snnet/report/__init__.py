@@ -2,7 +2,7 @@
 
 from snnet.report.bubbles import Bubble, BubbleGroup, draw_bubbles, write_bubble_page
 from snnet.report.compare import Panel, draw_comparison
-from snnet.report.masks import class_colors, draw_masks
+from snnet.report.masks import draw_masks
 from snnet.report.page import write_page, write_report
 from snnet.report.plots import draw_curve
 from snnet.report.searched import draw_search
@@ -12,7 +12,6 @@ __all__ = [
     "Bubble",
     "BubbleGroup",
     "Panel",
-    "class_colors",
     "draw_bubbles",
     "draw_comparison",
     "draw_curve",

@@ -1,6 +1,5 @@
 """Pictures of masks: what some stitches see in images, beside what is there."""
 
-import colorsys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -16,17 +15,6 @@ from snnet.report.plots import INK, save_figure
 Masks = NDArray[np.integer]
 """Numbers of classes, `(N, H, W)`."""
 
-_GOLDEN = 0.618034  # turns of hue between classes that follow each other: neighbors differ the most
-
-
-def class_colors(count: int) -> list[tuple[float, float, float]]:
-    """Return a color for each class, the first one dark: it is the ground of most data."""
-    hues = [(number * _GOLDEN) % 1.0 for number in range(count)]
-    light = [0.95 if number % 2 else 0.75 for number in range(count)]
-    return [(0.13, 0.13, 0.16)] + [
-        colorsys.hsv_to_rgb(hue, 0.6, value) for hue, value in zip(hues[1:], light[1:], strict=True)
-    ]
-
 
 def draw_masks(
     images: NDArray[np.floating],
@@ -34,6 +22,7 @@ def draw_masks(
     path: str | Path,
     *,
     classes: Sequence[str],
+    colors: Sequence[tuple[int, int, int]],
     ignore: int = 255,
 ) -> Path:
     """Draw images in a column each: the image, and below it masks of it, one row for each of their names.
@@ -43,6 +32,7 @@ def draw_masks(
         masks: Name of a row, such as `truth` or a budget -> masks of all images.
         path: Where to write; PNG, SVG or PDF by its suffix. Written whole or not at all.
         classes: Names of the classes; those that are seen are in the legend.
+        colors: Red, green and blue of each class, from 0 to 255.
         ignore: Label of pixels that are left white.
 
     Raises:
@@ -51,8 +41,8 @@ def draw_masks(
     if not len(images) or any(mask.shape != images.shape[:3] for mask in masks.values()):
         shapes = ", ".join(f"{name} {mask.shape}" for name, mask in masks.items())
         raise TableError(f"Images of shape {images.shape} and masks of {shapes or 'none'} do not make a picture.")
-    palette = class_colors(len(classes))
-    colors = ListedColormap([*palette, (1.0, 1.0, 1.0)])
+    palette = [(red / 255, green / 255, blue / 255) for red, green, blue in colors]
+    shades = ListedColormap([*palette, (1.0, 1.0, 1.0)])
     rows, columns = 1 + len(masks), len(images)
     figure = Figure(figsize=(1.1 * columns + 1.2, 1.1 * rows + 0.7), layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -60,7 +50,7 @@ def draw_masks(
         axes[0, column].imshow(image, cmap="gray", vmin=0, vmax=1)
         for row, mask in enumerate(masks.values(), 1):
             shown = np.where(mask[column] == ignore, len(classes), mask[column])
-            axes[row, column].imshow(shown, cmap=colors, vmin=0, vmax=len(classes), interpolation="nearest")
+            axes[row, column].imshow(shown, cmap=shades, vmin=0, vmax=len(classes), interpolation="nearest")
     for row, name in enumerate(["image", *masks]):
         axes[row, 0].set_ylabel(name, fontsize=8, color=INK)
         for cell in axes[row]:

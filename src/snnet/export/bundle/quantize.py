@@ -1,6 +1,7 @@
 """Weights of 8 bits: graphs of stitches quantized by onnxruntime, equal weights still stored once."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -106,20 +107,44 @@ def _quantize(source: Path, target: Path, stitch: str, quantization: Quantizatio
     onnx, tool = require("onnx", "onnx"), require("onnxruntime.quantization", "onnx")
     options = {"per_channel": True, "weight_type": tool.QuantType.QInt8}
     # Kept quiet is the advice to optimize graphs first, which would make other weights of each.
-    with TemporaryDirectory(dir=target.parent) as aside, quiet("root"):
+    with TemporaryDirectory(dir=target.parent) as aside, quiet("root"), _typed(source) as given:
         result = Path(aside) / "quantized.onnx"
         if quantization.mode == "dynamic":
-            tool.quantize_dynamic(source, result, op_types_to_quantize=DYNAMIC, **options)
+            tool.quantize_dynamic(given, result, op_types_to_quantize=DYNAMIC, **options)
         else:
             # Unsigned activations with signed weights are what onnxruntime is fast at on x86.
             options["activation_type"] = tool.QuantType.QUInt8
-            tool.quantize_static(source, result, _Reader(quantization.images), op_types_to_quantize=STATIC, **options)
+            tool.quantize_static(given, result, _Reader(quantization.images), op_types_to_quantize=STATIC, **options)
         model = onnx.load(str(result))
     for tensor in model.graph.initializer:
         weights.move_out(tensor)
     weights.flush()
     require("onnx.helper", "onnx").set_model_props(model, {STITCH: stitch})
     target.write_bytes(model.SerializeToString())
+
+
+@contextmanager
+def _typed(source: Path) -> Iterator[Path]:
+    """Yield a graph that says of which type all is that flows in it.
+
+    Of what comes after a group norm whose weights lie in another file, no type is inferred, and so nothing quantized.
+    """
+    onnx = require("onnx", "onnx")
+    model = onnx.load(str(source), load_external_data=False)
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    known = {value.name for value in (*inferred.value_info, *inferred.output)}
+    untold = [name for node in model.graph.node for name in node.output if name and name not in known]
+    if not untold:
+        yield source
+        return
+    kind = onnx.TensorProto.FLOAT
+    model.graph.value_info.extend(onnx.helper.make_tensor_value_info(name, kind, None) for name in untold)
+    typed = source.with_name(f"typed-{source.name}")  # beside its weights
+    try:
+        typed.write_bytes(model.SerializeToString())
+        yield typed
+    finally:
+        typed.unlink(missing_ok=True)
 
 
 class _Reader:
