@@ -6,12 +6,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from snnet import StitchTable
 from snnet.table import frontier_gain
 from tests.cli.conftest import Run
 from tests.data.image_files import write_split
+from tests.helpers.dense import dense_net
 
 
 @pytest.fixture
@@ -227,3 +230,23 @@ def test_what_is_measured_in_bf16_stands_beside(run: Run, scored: Path) -> None:
     assert chosen["any"] == (
         quickest["own"][1] if min(quickest.values()) == quickest["own"] else f"{quickest['bf16'][1]}@bf16"
     )
+
+
+def test_whole_pictures_with_their_masks(run: Run, tmp_path: Path) -> None:
+    net, data = tmp_path / "net", tmp_path / "data"
+    dense_net("segmentation").save_pretrained(net)
+    for number, place in enumerate(("train", "val", "val", "train")):
+        pair = data / place / "images", data / place / "masks"
+        mask = np.random.default_rng(number).integers(0, 3, (40 + 10 * number, 50)).astype(np.uint8)
+        for folder, pixels in zip(pair, (100 * mask, mask), strict=True):
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels).save(folder / f"{number}.png")
+    told = ("evaluate", net, "--data", "folder", "--root", data, "--target", "mask", "--stitches", "anchors")
+    outcome = run(*told, "--windows", "slide")
+    assert outcome.code == 0 and "on 2 images" in outcome.out
+    table = StitchTable.load(net / "table.jsonl")
+    assert table.score == "miou" and table.meta["evaluation"]["windows"] == "slide 0.666667"
+    outcome = run(*told)
+    assert outcome.code == 2 and "something else: other windows" in " ".join(outcome.err.split())
+    outcome = run(*told[:-2], "--windows", "slide", "--predict", "--sample", "0")
+    assert outcome.code == 2 and "--predict sees one crop of each picture, and windows are slide" in outcome.err

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from snnet.table import StitchRow, StitchTable
 from tests.cli.conftest import Run
 
 
@@ -43,6 +44,20 @@ def test_bad_input_exits_with_2(run: Run, reference_dir: Path, options: list[str
     outcome = run("select", reference_dir / "deit_ti_s_b.json", *options)
     assert outcome.code == 2
     assert words in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--prefer", "miuo"], "Did you mean 'miou'?"),
+        (["--prefer", "top1"], "is chosen by 'miou'"),
+        (["--top1", "80"], "is chosen by 'miou'"),
+    ],
+)
+def test_scores_of_another_task_are_refused(run: Run, tmp_path: Path, options: list[str], words: str) -> None:
+    table = StitchTable([StitchRow(0, "0:0-4", {"macs": 1, "miou": 20.0})], {"score": "miou"})
+    outcome = run("select", table.save(tmp_path / "table.jsonl"), *options)
+    assert outcome.code == 2 and words in " ".join(outcome.err.split())
 
 
 def test_a_network_without_scores_says_what_measures_them(run: Run, saved: Path) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 
+from snnet.data import class_weights
 from snnet.errors import DataError, RecipeError, SNNetError
 from snnet.network import load
 from snnet.recipes import Recipe, build_parts, open_run, run_demo
@@ -85,9 +86,39 @@ def test_depth_is_a_target_too() -> None:
     assert depths.shape == (len(images), 56, 56) and torch.isfinite(parts.net.task.loss(parts.net(images), depths))
 
 
+def test_weights_of_classes_are_told_by_the_training_masks(tmp_path: Path) -> None:
+    recipe = small(**{"task.options": {"class_weights": "median"}})
+    parts = build_parts(recipe)
+    expected = class_weights(parts.images, 11)
+    assert parts.net.task == Segmentation(class_weights=expected.tolist()) and expected.min() < 1 < expected.max()
+    with open_run(recipe, tmp_path):
+        pass
+    # What goes on is compared by the word.
+    assert Recipe.load(tmp_path / "recipe.yaml").task.options == {"class_weights": "median"}
+    with open_run(recipe, tmp_path):
+        pass
+
+
+def test_whole_pictures_are_a_setting(tmp_path: Path) -> None:
+    recipe = small(**{"evaluation.windows": "slide", "evaluation.stitches": "anchors"})
+    assert recipe.evaluation.windows.kind == "slide"
+    assert Recipe.load(recipe.save(tmp_path / "recipe.yaml")) == recipe
+    with open_run(recipe, tmp_path / "run") as run:
+        table = run.evaluate(tmp_path / "table.jsonl")
+    assert table.meta["evaluation"]["windows"] == "slide 0.666667"
+
+
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
+        ({"evaluation.windows": "slid"}, RecipeError, "evaluation.windows.kind: .*got 'slid'.*Did you mean 'slide'"),
+        ({"task.options": {"class_weights": "mean"}}, RecipeError, "does not take these settings"),
+        ({"task.options": {"class_weights": [1, 2]}}, SNNetError, "2 class weights for 11 classes"),
+        (
+            {"task.options": {"class_weights": "median"}, "data.target": "depth"},
+            RecipeError,
+            "class_weights='median' are told by masks, and data.target is depth",
+        ),
         ({"head": None}, RecipeError, "data.target is mask, and anchors give one answer for an image: give a head"),
         ({"head.name": "linaer"}, RecipeError, "'linaer'.*'linear'"),
         ({"head.options": {"hiden": 3}}, SNNetError, "no option 'hiden'"),

@@ -85,6 +85,16 @@ def test_unscored_tables_name_the_command() -> None:
         select(StitchTable([StitchRow(0, "0:0-4", {"top1": math.nan})]))
 
 
+def test_scores_that_there_are_not_are_named() -> None:
+    table = StitchTable([StitchRow(0, "0:0-4", {"macs": 1, "miou": 20.0})], {"score": "miou"})
+    with pytest.raises(BudgetError, match=r"no column 'miuo'; it has macs, miou. Did you mean 'miou'"):
+        select(table, prefer="miuo")
+    with pytest.raises(BudgetError, match=r"no column 'top1'; it has macs, miou, and is chosen by 'miou': leave it"):
+        select(table, prefer="top1")
+    with pytest.raises(BudgetError, match=r"no column 'top1'.* is chosen by 'miou'"):
+        select(table, top1=80)
+
+
 def test_columns_of_other_batch_sizes_are_budgets_too() -> None:
     table = TABLE.with_column("latency_ms@8", {"0:0-4": 9.0, "1:0-4": 20.0})
     assert best(table, **{"latency_ms@8": 10}).index == best(table, latency_ms=10, batch=8).index == 0

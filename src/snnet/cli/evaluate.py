@@ -30,6 +30,10 @@ class ImageOptions(ImagesOfRun):
     batch_size: Annotated[int | None, Parameter(help="Images per batch; as many as in the run, or 128.")] = None
     workers: Annotated[int | None, Parameter(help="Processes that read images; as many as in the run, or none.")] = None
     max_corrupt: Corrupt = None
+    target: Annotated[
+        Literal["label", "mask", "depth"] | None,
+        Parameter(help="What comes with an image; as in the run, or its label."),
+    ] = None
     windows: Annotated[
         Literal["none", "slide", "whole"] | None,
         Parameter(
@@ -46,7 +50,8 @@ class ImageOptions(ImagesOfRun):
         """
         from snnet.data import eval_batches
 
-        of_run = self.of(network, {"data.max_corrupt": self.max_corrupt, "evaluation.windows": self.windows})
+        told = {"data.max_corrupt": self.max_corrupt, "data.target": self.target, "evaluation.windows": self.windows}
+        of_run = self.of(network, told)
         recipe = of_run.recipe
         recipe.data.check_outside(output)
         size = recipe.evaluation.batch_size if self.batch_size is None else self.batch_size

@@ -57,7 +57,7 @@ def export(
         stitch: Number or id of the stitch; `snnet select` finds the best under a budget.
         output: The file, or the folder of a bundle.
         quantize: For a bundle: 8-bit weights, and activations as they come (dynamic) or by calibration (static). The
-            accuracy before and after is measured on the validation images.
+            score before and after is measured on the validation images.
         keep_float: With --quantize, write the stitches as they are, too; those of 8 bits end with @int8, and a runtime
             and `snnet serve` choose among all.
         calibration_images: Training images on which static quantization measures activations; as many as the run took

@@ -5,7 +5,8 @@ from dataclasses import replace
 import torch
 
 from snnet.anchors import Anchor, load_anchor, replace_classifier
-from snnet.data import ImageDataset, Images, TrainBatches, eval_batches, fixed_choice, open_pair
+from snnet.data import ImageDataset, Images, TrainBatches, class_weights, eval_batches, fixed_choice, open_pair
+from snnet.errors import RecipeError
 from snnet.network import SNNet, load, stitch
 from snnet.recipes.parts import Parts
 from snnet.recipes.preflight import Faults, check_parts, check_root, check_start
@@ -15,6 +16,9 @@ from snnet.searching import some_routes
 from snnet.space import InputSpec, SpaceSettings
 from snnet.training import drop_path_settings, with_drop_path
 from snnet.utils import counted, first_on_machine
+
+MEDIAN = "median"
+"""Stands for weights of classes by median frequency, in `task.options.class_weights`."""
 
 
 def build_parts(recipe: Recipe, faults: Faults | None = None) -> Parts:
@@ -41,6 +45,7 @@ def build_parts(recipe: Recipe, faults: Faults | None = None) -> Parts:
         for part in (images, clean):
             if isinstance(part, ImageDataset) and probes and recipe.head is None:
                 part.name_classes(probes[0].num_classes)
+        recipe = _weighed(recipe, images)
         parts = _sketch(recipe, images, clean, saved, probes, faults)
         check_parts(parts, faults)
     faults.refuse()
@@ -98,6 +103,26 @@ def describe_anchor(source: str, image_size: int | None = None) -> Anchor:
     """Return an anchor without weights, on the meta device, for what its name says about it."""
     with torch.device("meta"):
         return load_anchor(source.partition("@")[0], image_size=image_size)
+
+
+def _weighed(recipe: Recipe, images: Images) -> Recipe:
+    """Return a recipe with numbers in place of the word for weights of classes that the training masks tell."""
+    options, kind, classes = recipe.task.options, recipe.data.target.kind, len(images.classes)
+    weights = options.get("class_weights")
+    if recipe.network.saved or recipe.task.name not in (None, "segmentation") or weights is None:
+        return recipe
+    if weights == MEDIAN and kind == "mask":
+        with first_on_machine():
+            weights = class_weights(images, classes, recipe.data.workers).tolist()
+    elif weights == MEDIAN:
+        raise RecipeError(f"class_weights={MEDIAN!r} are told by masks, and data.target is {kind}: give numbers.")
+    elif kind == "mask" and isinstance(weights, list | tuple) and len(weights) != classes:
+        raise RecipeError(
+            f"There are {counted(len(weights), 'class weight')} for {counted(classes, 'class')}; give one for each, or "
+            f"{MEDIAN}."
+        )
+    task = recipe.task.model_copy(update={"options": {**options, "class_weights": weights}})
+    return recipe.model_copy(update={"task": task})
 
 
 def _load_network(section: NetworkSettings, seed: int) -> SNNet:

@@ -137,7 +137,7 @@ def data_of_run(source: str | Path, told: Mapping[str, Any]) -> RunData:
     Pictures for a network that the authors of SN-Net published are not turned, as they were not for its scores.
     From the recipe come the sections of data, augmentation, calibration, recalibration and evaluation, and threads and
     seed. A relative root is relative to the working directory, as it was in the run. Where the user names other data,
-    the recipe's images and augmentation do not count.
+    the recipe's images and augmentation do not count, but what comes with an image does.
 
     Args:
         source: Directory of a saved network; of any other source, and without a recipe, there is nothing to take.
@@ -154,7 +154,9 @@ def data_of_run(source: str | Path, told: Mapping[str, Any]) -> RunData:
     if published_file(str(source)) is not None:  # whose scores are of pictures as timm reads them
         content = {"data": {"upright": False}}
     if recorded and not is_own:
-        content |= {"data": {}, "augment": {}, "evaluation": {**content["evaluation"], "images": None}}
+        # What a target is does not change with the images.
+        target = {"target": recorded["data"]["target"]}
+        content |= {"data": target, "augment": {}, "evaluation": {**content["evaluation"], "images": None}}
     run = {"epochs": 10} | {name: recorded["run"][name] for name in ("threads", "seed") if recorded}
     recipe = check_recipe(Recipe, {"network": {"saved": str(source)}, **content, "run": run}, told, str(source))
     if is_own:

@@ -107,7 +107,7 @@ class TaskSettings(Settings):
     """What the network is for."""
 
     name: str | None = Field(None, description="a task that is registered; by default what the targets are")
-    options: dict[str, Any] = Field({}, description="its settings, such as ignore: 0")
+    options: dict[str, Any] = Field({}, description="its settings, such as ignore: 0 or class_weights: median")
     outputs: int | None = Field(None, ge=1, description="width of the outputs; by default the classes of the data")
 
 

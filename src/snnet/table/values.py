@@ -69,6 +69,9 @@ def missing_column(table: StitchTable, name: str) -> str | None:
     has = f"it has {', '.join(table.columns)}" if table.columns else "it has no columns at all"
     if (command := column(name).command) is None:
         return f"The table has no column {name!r}; {has}.{did_you_mean(name, {*table.columns, *COLUMNS.names()})}"
+    if column(name).role == "score" and "score" in table.meta and table.score in table.columns:
+        # Another task's: nothing would add it.
+        return f"The table has no column {name!r}; {has}, and is chosen by {table.score!r}: leave it out, or give that."
     return f"The table has no column {name!r}; {has}. `{command}` adds it."
 
 
