@@ -27,7 +27,7 @@ from snnet.utils import Stage, silent
 
 FAMILIES = {family: f"embedded_{family.replace('-', '_')}" for family in EMBEDDED_FAMILIES}
 """Families that come with the package -> their recipes."""
-SEGMENTING = {family: f"embedded_{family}_segmentation" for family in ("swin", "vit")}
+SEGMENTING = {family: f"embedded_{family}_segmentation" for family in ("cnn", "swin", "vit")}
 """The same of masks in place of labels."""
 _TRIAL, _LEAST = 20, 100
 """Steps that tell how long one takes, and that a demo trains for at least, or not at all."""
