@@ -41,8 +41,8 @@ def demo(
             ResNet and a Swin).
         model: In place of a family, one model alone, the largest of its family: its own shorter versions, without any
             training.
-        task: classification, or segmentation: a class for each pixel of scenes that are composed of the clothes, by a
-            swin family with a head over its feature maps.
+        task: classification, or segmentation: a class for each pixel of scenes that are composed of the clothes, by the
+            ResNets (or swin or vit) with a head over their feature maps.
         output: Directory for the network, the tables, the curve and the page; by default snnet-demo, for others with
             the name of the family or model behind it.
         minutes: Time for all of it; how many steps are trained follows from the speed of this machine.
