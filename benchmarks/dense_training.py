@@ -7,9 +7,9 @@ The anchors alone take equally many steps each, as many as all that buys; or mor
 for that share of its steps.
 
 Stitches are chosen for each budget on one half of the validation images and reported on the other. Printed: heights of
-both frontiers between the costs of the cheapest stitch (or the cheapest anchor alone, if that is dearer) and the largest
-anchor, the gain, and by how much, at most, a chosen route lies under a cheaper one; mean and standard deviation over the
-seeds.
+both frontiers, between the costs of the cheapest stitch (or of the cheapest anchor alone, if that is dearer) and of the
+largest anchor; the gain; and by how much, at most, a chosen route lies under a cheaper one. Mean and standard deviation
+over the seeds.
 
     python benchmarks/dense_training.py --seeds 0 1 2 --shares 1 0.6667 --output runs/dense
 
@@ -126,7 +126,7 @@ def worst_step(table: StitchTable) -> float:
 def main() -> None:
     """Run all, and print what came out."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", default="embedded_swin_segmentation")
+    parser.add_argument("--recipe", default="embedded_cnn_segmentation")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--shares", type=float, nargs="+", default=[1.0])
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=VALUE")
