@@ -146,5 +146,6 @@ def show_summary(result: "DemoResult") -> None:
     rows.append(["height of the frontier", "", *(f"{gain.frontier.percent:.2f}" for gain in gains)])
     rows.append(["gain over keeping the anchors", "", *(f"{gain.points:+.2f}" for gain in gains)])
     rows.append(["largest loss of an anchor", "", "", f"{max(result.anchor_losses.values()):+.2f}"])
-    title = "Top-1 in percent: before training, and after"
+    known = column(score)
+    title = f"{known.label}{' in percent' * (known.unit == '%')}: before training, and after"
     show_table(["", column(COST).heading, "before", "after"], rows, title=title, left=("",))
