@@ -1,13 +1,13 @@
 # Tested in tests/recipes/test_dense.py.
 """The first phase of a run: the anchors alone learn from the targets, with a new head, before there are routes."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 import torch
 
 from snnet.data import calibration_images
-from snnet.init import initialize
+from snnet.init import InitReport, initialize
 from snnet.network import SNNet
 from snnet.recipes.parts import Parts
 from snnet.recipes.run_directory import FIRST
@@ -31,15 +31,31 @@ def train_first(parts: Parts, directory: Path, *, on_message: Callable[[str], No
     """
     recipe, net = parts.recipe, parts.net
     if any(layers_of_anchors(net)):
-        with torch.random.fork_rng():
-            images = calibration_images(parts.images, recipe.calibration.images, recipe.run.seed)
-            torch.manual_seed(recipe.run.seed)
-            initialize(net, images, recalibration_images=0, device=parts.device, progress=False)
-        copy_from_first(net.state_dict().values())
+        fit_layers(parts)
     trainer = first_trainer(parts, recipe.first.steps, directory / FIRST)
     result = trainer.fit(resume=True, on_message=on_message, progress=progress)
     if result.averaged is not None:
         net.load_state_dict(result.averaged.state_dict())
+
+
+def fit_layers(parts: Parts, keep: Collection[str] = (), progress: Show = False) -> InitReport:
+    """Fit stitching layers on clean training images, as the recipe says, the same in all processes.
+
+    Args:
+        parts: The network, and the images.
+        keep: Names of layers that stay as they are.
+        progress: As for `initialize`.
+    """
+    net, section, seed = parts.net, parts.recipe.calibration, parts.recipe.run.seed
+    with torch.random.fork_rng():
+        images = calibration_images(parts.images, section.images, seed)
+        torch.manual_seed(seed)
+        # Statistics are measured by a step of their own, on images of their own.
+        how = {**section.model_dump(include={"method", "ridge"}), "recalibration_images": 0}
+        fit = initialize(net, images, **how, device=parts.device, keep=keep, progress=progress)
+    # Each process has computed the same, but for the last bits where machines differ.
+    copy_from_first(net.state_dict().values())
+    return fit
 
 
 def first_trainer(parts: Parts, steps: int, directory: Path | None = None) -> Trainer:

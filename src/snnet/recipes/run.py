@@ -6,14 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from snnet.data import EvalBatches, calibration_images, eval_batches, fixed_choice
 from snnet.errors import RecipeError, TableError
 from snnet.evaluation import evaluate
-from snnet.init import InitReport, RecalibrationReport, has_batch_norm, initialize, recalibrate
+from snnet.init import InitReport, RecalibrationReport, has_batch_norm, recalibrate
 from snnet.network import StitchLike
-from snnet.recipes.first import layers_of_anchors, train_first
+from snnet.recipes.first import fit_layers, layers_of_anchors, train_first
 from snnet.recipes.parts import Parts
 from snnet.recipes.run_directory import claim_directory
 from snnet.recipes.searched import find_routes, kept_routes
@@ -73,19 +71,11 @@ class Run:
                 return None
             with self.stage("Searching") as progress:
                 return find_routes(self.parts, self.directory, progress)
-        net, section, seed = self.parts.net, self.parts.recipe.calibration, self.parts.recipe.run.seed
+        net = self.parts.net
         if self.parts.is_saved or not net.layer_specs:
             return None
-        with self.stage(title) as progress, torch.random.fork_rng():
-            images = calibration_images(self.parts.images, section.images, seed)
-            torch.manual_seed(seed)
-            how = section.model_dump(include={"method", "ridge"})
-            # Statistics are measured by a step of their own, on images of their own.
-            how |= {"recalibration_images": 0, "keep": layers_of_anchors(net) if self.parts.recipe.first.steps else ()}
-            fit = initialize(net, images, **how, device=self.parts.device, progress=progress)
-        # Each process has computed the same, but for the last bits where machines differ.
-        copy_from_first(net.state_dict().values())
-        return fit
+        with self.stage(title) as progress:
+            return fit_layers(self.parts, layers_of_anchors(net) if self.parts.recipe.first.steps else (), progress)
 
     def train_first(self) -> None:
         """Let the anchors alone learn from the targets, if the recipe says so; done once, and read from then on."""
